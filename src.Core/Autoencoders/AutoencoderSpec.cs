@@ -1,0 +1,87 @@
+using DQ.Core.Likelihoods;
+using DQ.Core.Quantization;
+
+namespace DQ.Core.Autoencoders;
+
+/// <summary>
+/// The hierarchical autoencoder in numbers: everything its parameters' shapes depend on, and its losses.
+/// Symbols are those of Fostiropoulos &amp; Boehm and of their released code.
+/// </summary>
+public sealed record AutoencoderSpec
+{
+    /// <summary>Channels of the image: 3 or 1.</summary>
+    public int ImageChannels { get; init; } = 3;
+
+    /// <summary>Hidden channels C.</summary>
+    public int Channels { get; init; } = 64;
+
+    /// <summary>Residual blocks in every encoder and decoder block.</summary>
+    public int ResidualBlocks { get; init; } = 1;
+
+    /// <summary>Channels R inside a residual block.</summary>
+    public int ResidualChannels { get; init; } = 64;
+
+    /// <summary>Coder blocks b of the bottom level's encoder.</summary>
+    public int CoderBlocks { get; init; } = 2;
+
+    /// <summary>Stride s of the first encoder block: 2 or 4.</summary>
+    public int Stride { get; init; } = 2;
+
+    /// <summary>Codes K per codebook, one entry per level, bottom (finest) first.</summary>
+    public IReadOnlyList<int> Codes { get; init; } = [128, 256];
+
+    /// <summary>Codebooks M per level.</summary>
+    public int Codebooks { get; init; } = 5;
+
+    /// <summary>Width D of a code.</summary>
+    public int CodeWidth { get; init; } = 64;
+
+    /// <summary><c>concatenation</c> (the released code) or <c>skip</c> (the appendix: adds the upsampled decoding of the level above).</summary>
+    public string Wiring { get; init; } = "concatenation";
+
+    public QuantizerSpec Quantizer { get; init; } = new();
+
+    public LikelihoodSpec Likelihood { get; init; } = new();
+
+    /// <summary>Levels L.</summary>
+    public int Levels => Codes.Count;
+
+    /// <summary>Image sides must be divisible by this: s·2^(b−1)·2^(L−1).</summary>
+    public int SideDivisor => Stride << (CoderBlocks - 1 + Levels - 1);
+
+    /// <summary>Side of the code grid of <paramref name="level"/> (0 = bottom) for an image side.</summary>
+    public int GridSide(int imageSide, int level) => imageSide / (Stride << (CoderBlocks - 1 + level));
+
+    /// <summary>Everything wrong with this spec; empty when it can be built.</summary>
+    public IReadOnlyList<SpecProblem> Problems() => [.. OwnProblems(), .. Under("quantizer", Quantizer.Problems()), .. Under("likelihood", Likelihood.Problems())];
+
+    private static IEnumerable<SpecProblem> Under(string key, IEnumerable<SpecProblem> problems) =>
+        problems.Select(problem => problem with { Key = $"{key}.{problem.Key}" });
+
+    private IEnumerable<SpecProblem> OwnProblems()
+    {
+        if (ImageChannels is not (1 or 3))
+            yield return new("image_channels", $"expected 1 or 3, got {ImageChannels}");
+        if (Channels < 2 || Channels % 2 != 0)
+            yield return new("channels", $"expected an even integer of at least 2, got {Channels}");
+        if (ResidualBlocks < 0)
+            yield return new("residual_blocks", $"expected an integer of at least 0, got {ResidualBlocks}");
+        if (ResidualChannels < 1)
+            yield return new("residual_channels", $"expected an integer of at least 1, got {ResidualChannels}");
+        if (CoderBlocks is < 1 or > 8)
+            yield return new("coder_blocks", $"expected an integer from 1 to 8, got {CoderBlocks}");
+        if (Stride is not (2 or 4))
+            yield return new("stride", $"expected 2 or 4, got {Stride}");
+        if (Codes.Count is < 1 or > 8)
+            yield return new("codes", $"expected 1 to 8 levels, got {Codes.Count}");
+        for (var level = 0; level < Codes.Count; level++)
+            if (Codes[level] is < 1 or > 1 << 20)
+                yield return new($"codes[{level}]", $"expected a number of codes from 1 to {1 << 20}, got {Codes[level]}");
+        if (Codebooks < 1)
+            yield return new("codebooks", $"expected an integer of at least 1, got {Codebooks}");
+        if (CodeWidth < 1)
+            yield return new("code_width", $"expected an integer of at least 1, got {CodeWidth}");
+        if (Wiring is not ("concatenation" or "skip"))
+            yield return new("wiring", $"expected concatenation or skip, got '{Wiring}'");
+    }
+}

@@ -1,0 +1,59 @@
+namespace DQ.Core.Training;
+
+/// <summary>How a model is trained: optimizer, schedule, batches. Units in the names or here.</summary>
+public sealed record TrainingSpec
+{
+    /// <summary>Optimizer steps to take.</summary>
+    public long Steps { get; init; } = 500;
+
+    /// <summary>Images per optimizer step.</summary>
+    public int BatchSize { get; init; } = 32;
+
+    /// <summary>Micro-batches an optimizer step is cut in; must divide the batch size.</summary>
+    public int Accumulate { get; init; } = 1;
+
+    /// <summary>Peak learning rate of Adam.</summary>
+    public double LearningRate { get; init; } = 2e-4;
+
+    /// <summary><c>constant</c> or <c>cosine</c> (to <see cref="FinalLearningRate"/> at the last step).</summary>
+    public string Schedule { get; init; } = "constant";
+
+    /// <summary>Learning rate at the last step of a cosine schedule.</summary>
+    public double FinalLearningRate { get; init; }
+
+    /// <summary>Steps of linear warm-up from 0.</summary>
+    public long WarmupSteps { get; init; }
+
+    /// <summary>Decoupled weight decay per step, multiplied by the learning rate (AdamW).</summary>
+    public double WeightDecay { get; init; }
+
+    /// <summary>Gradient norm above which gradients are scaled down; 0 turns clipping off.</summary>
+    public double ClipNorm { get; init; } = 2;
+
+    /// <summary>Precision policy; <c>float32</c>.</summary>
+    public string Precision { get; init; } = "float32";
+
+    public IEnumerable<SpecProblem> Problems()
+    {
+        if (Steps < 1)
+            yield return new("steps", $"expected an integer of at least 1, got {Steps}");
+        if (BatchSize < 1)
+            yield return new("batch_size", $"expected an integer of at least 1, got {BatchSize}");
+        if (Accumulate < 1 || BatchSize % Math.Max(1, Accumulate) != 0)
+            yield return new("accumulate", $"expected a divisor of batch_size {BatchSize}, got {Accumulate}");
+        if (!(LearningRate > 0) || !double.IsFinite(LearningRate))
+            yield return new("learning_rate", $"expected a number above 0, got {LearningRate}");
+        if (Schedule is not ("constant" or "cosine"))
+            yield return new("schedule", $"expected constant or cosine, got '{Schedule}'");
+        if (!(FinalLearningRate >= 0) || FinalLearningRate > LearningRate)
+            yield return new("final_learning_rate", $"expected a number from 0 to learning_rate, got {FinalLearningRate}");
+        if (WarmupSteps < 0 || WarmupSteps > Steps)
+            yield return new("warmup_steps", $"expected an integer from 0 to steps, got {WarmupSteps}");
+        if (!(WeightDecay >= 0))
+            yield return new("weight_decay", $"expected a number of at least 0, got {WeightDecay}");
+        if (!(ClipNorm >= 0))
+            yield return new("clip_norm", $"expected a number of at least 0, got {ClipNorm}");
+        if (Precision != "float32")
+            yield return new("precision", $"expected float32, got '{Precision}'");
+    }
+}
