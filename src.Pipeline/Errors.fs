@@ -1,0 +1,61 @@
+namespace DQ.Pipeline
+
+/// One thing wrong with a configuration: where, and what was expected there.
+type ConfigProblem = {
+    /// The file (or `--set`) the value came from.
+    File: string
+    /// Dotted path, such as `model.codes[0]`.
+    Key: string
+    /// Expectation and actual value, one line.
+    Message: string
+}
+
+/// Why a stage or a command did not give its output. Each case has its exit code and one line per problem.
+type StageError =
+    /// The command line is wrong.
+    | Usage of message: string
+    /// The configuration is wrong; all problems at once.
+    | Configuration of ConfigProblem list
+    /// A data set or an artifact can't be used: names the file and the expectation.
+    | Data of message: string
+    /// Another process works on the same run.
+    | Busy of message: string
+    /// An artifact could not be written; what was there before is intact.
+    | Storage of message: string
+    /// NaN or divergence that did not recover.
+    | Numerical of message: string
+    /// Memory ran out; with the batch size that would fit when it is known.
+    | OutOfMemory of message: string * fittingBatchSize: int option
+    /// Stopped by a signal after saving: 2 for Ctrl-C, 15 for SIGTERM.
+    | Interrupted of signal: int
+    /// A check the user asked for failed.
+    | CheckFailed of message: string
+
+module StageError =
+    /// The process exit code an error ends with.
+    let exitCode error =
+        match error with
+        | CheckFailed _ -> 1
+        | Usage _
+        | Configuration _ -> 2
+        | Data _
+        | Busy _
+        | Storage _ -> 3
+        | Numerical _ -> 4
+        | OutOfMemory _ -> 5
+        | Interrupted signal -> 128 + signal
+
+    /// What to print, one line per problem.
+    let lines error =
+        match error with
+        | Usage message
+        | Data message
+        | Busy message
+        | Storage message
+        | Numerical message
+        | CheckFailed message -> [ message ]
+        | Configuration problems -> [ for problem in problems -> $"{problem.File}: {problem.Key}: {problem.Message}" ]
+        | OutOfMemory(message, Some batch) -> [ $"{message}; a batch of {batch} would fit: --set training.batch_size={batch}" ]
+        | OutOfMemory(message, None) -> [ message ]
+        | Interrupted 2 -> [ "interrupted; saved, the same command goes on from here" ]
+        | Interrupted signal -> [ $"stopped by signal {signal}; saved, the same command goes on from here" ]
