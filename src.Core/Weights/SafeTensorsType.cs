@@ -1,0 +1,42 @@
+using static TorchSharp.torch;
+
+namespace DQ.Core.Weights;
+
+/// <summary>The element types of a safetensors file that libtorch has here, by their names in the header.</summary>
+internal static class SafeTensorsType
+{
+    private static readonly (string Name, ScalarType Type, int Bytes)[] Known =
+    [
+        ("F64", ScalarType.Float64, 8),
+        ("F32", ScalarType.Float32, 4),
+        ("F16", ScalarType.Float16, 2),
+        ("BF16", ScalarType.BFloat16, 2),
+        ("I64", ScalarType.Int64, 8),
+        ("I32", ScalarType.Int32, 4),
+        ("I16", ScalarType.Int16, 2),
+        ("I8", ScalarType.Int8, 1),
+        ("U8", ScalarType.Byte, 1),
+        ("BOOL", ScalarType.Bool, 1),
+    ];
+
+    public static string Names => string.Join(", ", Known.Select(known => known.Name));
+
+    public static bool TryParse(string? name, out ScalarType type)
+    {
+        var index = Array.FindIndex(Known, known => known.Name == name);
+        type = index < 0 ? default : Known[index].Type;
+        return index >= 0;
+    }
+
+    /// <exception cref="ArgumentException">The format has no such type (complex and quantized ones).</exception>
+    public static string NameOf(ScalarType type) => Find(type).Name;
+
+    /// <summary>Bytes of one element.</summary>
+    public static int BytesOf(ScalarType type) => Find(type).Bytes;
+
+    private static (string Name, ScalarType Type, int Bytes) Find(ScalarType type)
+    {
+        var index = Array.FindIndex(Known, known => known.Type == type);
+        return index >= 0 ? Known[index] : throw new ArgumentException($"expected a tensor of one of {Names}, got {type}");
+    }
+}
