@@ -1,0 +1,50 @@
+using static TorchSharp.torch;
+
+namespace DQ.Core.Likelihoods;
+
+/// <summary>
+/// The network's input scale: pixels/255, less the mean, over the standard deviation of each channel. Three channels use
+/// ImageNet's statistics, as the released code does for every data set; one channel uses 0.5 and 0.5.
+/// </summary>
+public static class PixelNormalization
+{
+    private static readonly float[] ColourMean = [0.485f, 0.456f, 0.406f];
+    private static readonly float[] ColourDeviation = [0.229f, 0.224f, 0.225f];
+
+    /// <param name="pixels">(B, C, H, W), values 0…255, C = 3 or 1, any device.</param>
+    /// <returns>(B, C, H, W) float32.</returns>
+    public static Tensor Normalize(Tensor pixels)
+    {
+        using var scope = NewDisposeScope();
+        var (mean, deviation) = Statistics(pixels, ScalarType.Float32);
+        var values = pixels.to(ScalarType.Float32, copy: true);
+        return values.sub_(mean.mul(255)).div_(deviation.mul(255)).MoveToOuterDisposeScope();
+    }
+
+    /// <param name="values">(B, C, H, W) on the network's scale, C = 3 or 1.</param>
+    /// <returns>(B, C, H, W) of the same type, in [0, 255]: what lies outside is moved to the nearest end.</returns>
+    public static Tensor Denormalize(Tensor values)
+    {
+        using var scope = NewDisposeScope();
+        var (mean, deviation) = Statistics(values, values.dtype);
+        return addcmul(mean.mul(255), values, deviation.mul(255), 1).clamp(0, 255).MoveToOuterDisposeScope();
+    }
+
+    private static (Tensor Mean, Tensor Deviation) Statistics(Tensor images, ScalarType type)
+    {
+        var (mean, deviation) = images.dim() == 4
+            ? images.size(1) switch
+            {
+                3 => (ColourMean, ColourDeviation),
+                1 => ([0.5f], [0.5f]),
+                _ => throw Unexpected(images),
+            }
+            : throw Unexpected(images);
+        return (PerChannel(mean), PerChannel(deviation));
+
+        Tensor PerChannel(float[] entries) => tensor(entries, type, images.device).view(1, -1, 1, 1); // (1, C, 1, 1)
+    }
+
+    private static ArgumentException Unexpected(Tensor images) =>
+        new($"expected images of shape (B, 3, H, W) or (B, 1, H, W), got ({string.Join(", ", images.shape)})");
+}
