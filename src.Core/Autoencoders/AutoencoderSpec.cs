@@ -1,3 +1,4 @@
+using System.Text.Json.Serialization;
 using DQ.Core.Likelihoods;
 using DQ.Core.Quantization;
 
@@ -44,9 +45,11 @@ public sealed record AutoencoderSpec
     public LikelihoodSpec Likelihood { get; init; } = new();
 
     /// <summary>Levels L.</summary>
+    [JsonIgnore]
     public int Levels => Codes.Count;
 
     /// <summary>Image sides must be divisible by this: s·2^(b−1)·2^(L−1).</summary>
+    [JsonIgnore]
     public int SideDivisor => Stride << (CoderBlocks - 1 + Levels - 1);
 
     /// <summary>Side of the code grid of <paramref name="level"/> (0 = bottom) for an image side.</summary>

@@ -4,5 +4,5 @@ namespace DQ.Core.Quantization;
 public static class Quantizers
 {
     /// <summary>Names a configuration may use.</summary>
-    public static IReadOnlyList<string> Names { get; } = ["depthwise", "vector"];
+    public static IReadOnlyList<string> Names { get; } = [DepthwiseQuantizer.Kind, VectorQuantizer.Kind];
 }

@@ -39,19 +39,20 @@ public sealed class SafeTensorsFile : IDisposable
     /// <exception cref="WeightsException">The file cannot be read or is not a well-formed safetensors file.</exception>
     public static SafeTensorsFile Open(string path)
     {
+        FileStream? stream = null;
         try
         {
-            using var stream = File.OpenRead(path);
+            stream = File.OpenRead(path);
             var header = ReadHeader(stream, out var dataStart);
-            // the mapping outlives the stream: it keeps the file by itself
             var mapped = MemoryMappedFile.CreateFromFile(
                 stream,
                 null,
                 0,
                 MemoryMappedFileAccess.Read,
                 HandleInheritability.None,
-                leaveOpen: true
+                leaveOpen: false
             );
+            stream = null; // the mapping's from here on
             return new(path, mapped, header, dataStart);
         }
         catch (WeightsException error)
@@ -61,6 +62,10 @@ public sealed class SafeTensorsFile : IDisposable
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {
             throw new WeightsException($"{path}: expected a readable safetensors file: {error.Message}", error);
+        }
+        finally
+        {
+            stream?.Dispose();
         }
     }
 

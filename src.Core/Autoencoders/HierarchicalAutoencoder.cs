@@ -1,0 +1,227 @@
+using DQ.Core.Likelihoods;
+using DQ.Core.Quantization;
+using TorchSharp.Utils;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace DQ.Core.Autoencoders;
+
+/// <summary>What one pass through the model gives; levels bottom first.</summary>
+/// <param name="Output">Decoder output (B, likelihood's channels, H, W), cropped to the images' own size.</param>
+/// <param name="Levels">Each level's quantization.</param>
+public sealed record ForwardPass(Tensor Output, IReadOnlyList<Quantized> Levels);
+
+/// <summary>The hierarchical autoencoder with a quantized bottleneck at every level (DQ-AE).</summary>
+/// <remarks>
+/// <code>
+/// image ─ enc_blocks.0 ─┬─ enc_blocks.1 ─┬─ …          encoding, bottom to top
+///                       │                └─ projections.1 ─ quantizers.1 ─┬─ upsample.1 ─┐
+///                       │                        dec_blocks.1 ────────────┘              │  quantization, top to bottom
+///                       └─ [decoded, encoding] ─ projections.0 ─ quantizers.0 ─ upsample.0 ─┤
+///                                                                                  decoder ─ output
+/// </code>
+/// Source: Fostiropoulos &amp; Boehm, section 4 and appendix A.4; wiring and names follow the released code, but for its
+/// M separate 1×1 convolutions a level (<c>quantize_convs</c>), which are one convolution to M·D channels here.
+/// Axis legend: B batch, C hidden channels, M codebooks, D code width, H W sides.
+/// </remarks>
+public sealed class HierarchicalAutoencoder : nn.Module
+{
+    [ComponentName(Name = "enc_blocks")]
+    private readonly ModuleList<Sequential> encoders;
+
+    [ComponentName(Name = "projections")]
+    private readonly ModuleList<Conv2d> projections;
+
+    [ComponentName(Name = "quantizers")]
+    private readonly ModuleList<Quantizer> quantizers;
+
+    [ComponentName(Name = "dec_blocks")]
+    private readonly ModuleList<Sequential> conditioners;
+
+    [ComponentName(Name = "upsample")]
+    private readonly ModuleList<Sequential> upsamplers;
+
+    [ComponentName(Name = "decoder")]
+    private readonly Sequential decoder;
+
+    /// <exception cref="ArgumentException">The spec has problems; the message lists them.</exception>
+    public HierarchicalAutoencoder(AutoencoderSpec spec)
+        : base(nameof(HierarchicalAutoencoder))
+    {
+        if (spec.Problems() is { Count: > 0 } problems)
+            throw new ArgumentException(string.Join("; ", problems.Select(problem => $"{problem.Key}: {problem.Message}")), nameof(spec));
+        Spec = spec;
+        Likelihood = Likelihood.Create(spec.Likelihood, spec.ImageChannels);
+        var levels = Enumerable.Range(0, spec.Levels).ToArray();
+        quantizers = new([.. levels.Select(level => Quantizer.Create(spec, level))]);
+        encoders = new([.. levels.Select(LevelEncoder)]);
+        projections = new([.. levels.Select(level => nn.Conv2d(level == spec.Levels - 1 ? spec.Channels : 2 * spec.Channels, quantizers[level].InputChannels, 1))]);
+        upsamplers = new([.. levels.Select(LevelUpsampler)]);
+        // level 0 has nothing below to condition
+        conditioners = new([.. levels.Select(level => level == 0 ? nn.Sequential() : nn.Sequential(Decoder(quantizers[level].OutputChannels, spec.Channels, 2)))]);
+        decoder = nn.Sequential(
+            Decoder(spec.Levels * spec.Channels, spec.Channels, spec.Stride),
+            Decoder(spec.Channels, spec.Channels, 1),
+            nn.Conv2d(spec.Channels, Likelihood.OutputChannels, 3, padding: 1)
+        );
+        RegisterComponents();
+    }
+
+    public AutoencoderSpec Spec { get; }
+
+    public Likelihood Likelihood { get; }
+
+    /// <summary>Quantizers by level, bottom first.</summary>
+    public IReadOnlyList<Quantizer> Quantizers => [.. quantizers];
+
+    /// <summary>Numbers trained by gradient; codebooks that learn by moving average are not among them.</summary>
+    public long ParameterCount => parameters().Sum(parameter => parameter.numel());
+
+    /// <summary>One pass with gradients where enabled; in training mode the quantizers collect what their codes will learn from.</summary>
+    /// <param name="pixels">(B, image channels, H, W) uint8.</param>
+    public ForwardPass Run(Tensor pixels)
+    {
+        using var scope = NewDisposeScope();
+        var levels = Quantize(EncodeLevels(Normalized(pixels)));
+        var output = DecodeMaps([.. levels.Select(level => level.Map)], pixels.shape[2], pixels.shape[3]);
+        return new(output.MoveToOuterDisposeScope(), [.. levels.Select(level => level.MoveToOuterDisposeScope())]);
+    }
+
+    /// <summary>Codes per level (B, M, H_l, W_l) int64, bottom first, of (B, C, H, W) uint8 pixels.</summary>
+    public IReadOnlyList<Tensor> Encode(Tensor pixels)
+    {
+        using var scope = NewDisposeScope();
+        using var _ = no_grad();
+        return [.. Quantize(EncodeLevels(Normalized(pixels))).Select(level => level.Codes.MoveToOuterDisposeScope())];
+    }
+
+    /// <summary>Decoder output (B, likelihood's channels, H, W) from codes per level, bottom first.</summary>
+    /// <param name="codes">As from <see cref="Encode"/>.</param>
+    /// <param name="height">Rows of the images; the codes' padding is cropped.</param>
+    /// <param name="width">Columns of the images.</param>
+    /// <param name="levels">Levels to decode with; the others' upsampled maps are zeros (paper, figures 4 and 5). Null for all.</param>
+    public Tensor Decode(IReadOnlyList<Tensor> codes, long height, long width, IReadOnlySet<int>? levels = null)
+    {
+        if (codes.Count != Spec.Levels)
+            throw new ArgumentException($"expected codes of {Spec.Levels} levels, got {codes.Count}", nameof(codes));
+        using var scope = NewDisposeScope();
+        using var _ = no_grad();
+        var maps = codes.Select((code, level) => quantizers[level].Embed(code)).ToArray();
+        return DecodeMaps(maps, height, width, levels).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>
+    /// Chooses the codebooks' first codes from the maps they will quantize, top level first, since each level is quantized
+    /// given the decoding of the one above.
+    /// </summary>
+    /// <param name="batches">(B, C, H, W) uint8, the first batches of training.</param>
+    /// <param name="seed">Of the k-means.</param>
+    public void InitializeCodebooks(IReadOnlyList<Tensor> batches, long seed)
+    {
+        using var scope = NewDisposeScope();
+        using var _ = no_grad();
+        var encodings = batches.Select(batch => EncodeLevels(Normalized(batch))).ToArray();
+        Tensor?[] decoded = new Tensor?[batches.Count];
+        for (var level = Spec.Levels - 1; level >= 0; level--)
+        {
+            var maps = batches.Select((_, batch) => ProjectedMap(level, encodings[batch][level], decoded[batch])).ToArray();
+            quantizers[level].Initialize(maps, seed + level);
+            if (level == 0)
+                return;
+            for (var batch = 0; batch < maps.Length; batch++)
+                decoded[batch] = Condition(level, quantizers[level].Assigned(maps[batch]), decoded[batch]);
+        }
+    }
+
+    private IReadOnlyList<Tensor> EncodeLevels(Tensor normalized)
+    {
+        var encodings = new List<Tensor>(Spec.Levels);
+        var below = normalized;
+        foreach (var encoder in encoders)
+            encodings.Add(below = encoder.forward(below));
+        return encodings;
+    }
+
+    private Quantized[] Quantize(IReadOnlyList<Tensor> encodings)
+    {
+        var result = new Quantized[Spec.Levels];
+        Tensor? decoded = null;
+        for (var level = Spec.Levels - 1; level >= 0; level--)
+        {
+            result[level] = quantizers[level].Quantize(ProjectedMap(level, encodings[level], decoded));
+            if (level > 0)
+                decoded = Condition(level, result[level].Map, decoded);
+        }
+        return result;
+    }
+
+    private Tensor ProjectedMap(int level, Tensor encoding, Tensor? decoded)
+    {
+        // (B, C, H, W) at the top, (B, 2C, H, W) below it
+        var input = decoded is null ? encoding : cat([decoded, encoding], 1);
+        return projections[level].forward(input);
+    }
+
+    /// Brings a level's output to the grid below; the "skip" wiring of the appendix adds what was decoded above it.
+    private Tensor Condition(int level, Tensor map, Tensor? decodedAbove)
+    {
+        var decoded = conditioners[level].forward(map);
+        return Spec.Wiring == "skip" && decodedAbove is not null
+            ? decoded + nn.functional.interpolate(decodedAbove, scale_factor: [2, 2], mode: InterpolationMode.Nearest)
+            : decoded;
+    }
+
+    private Tensor DecodeMaps(IReadOnlyList<Tensor> maps, long height, long width, IReadOnlySet<int>? chosen = null)
+    {
+        var upsampled = new Tensor[Spec.Levels];
+        for (var level = 0; level < Spec.Levels; level++)
+        {
+            if (chosen is null || chosen.Contains(level))
+            {
+                upsampled[level] = upsamplers[level].forward(maps[level]);
+                continue;
+            }
+            var side = 1L << (Spec.CoderBlocks - 1 + level);
+            upsampled[level] = zeros(maps[level].shape[0], Spec.Channels, maps[level].shape[2] * side, maps[level].shape[3] * side, device: maps[level].device);
+        }
+        var joined = Spec.Levels == 1 ? upsampled[0] : cat([.. upsampled.Reverse()], 1); // top first: (B, L·C, H/s, W/s)
+        var output = decoder.forward(joined);
+        return output.shape[2] == height && output.shape[3] == width ? output : output[.., .., ..(int)height, ..(int)width].contiguous();
+    }
+
+    private Tensor Normalized(Tensor pixels)
+    {
+        if (pixels.dim() != 4 || pixels.shape[1] != Spec.ImageChannels)
+            throw new ArgumentException($"expected pixels (B, {Spec.ImageChannels}, H, W), got ({string.Join(", ", pixels.shape)})", nameof(pixels));
+        var normalized = PixelNormalization.Normalize(pixels);
+        var (bottom, right) = (Padding(pixels.shape[2]), Padding(pixels.shape[3]));
+        return (bottom, right) == (0, 0) ? normalized : nn.functional.pad(normalized, [0, right, 0, bottom]);
+    }
+
+    private long Padding(long side) => (Spec.SideDivisor - side % Spec.SideDivisor) % Spec.SideDivisor;
+
+    private Sequential LevelEncoder(int level)
+    {
+        if (level > 0)
+            return nn.Sequential(Encoder(Spec.Channels, 2));
+        List<nn.Module<Tensor, Tensor>> blocks = [Encoder(Spec.ImageChannels, Spec.Stride)];
+        for (var block = 1; block < Spec.CoderBlocks; block++)
+            blocks.Add(Encoder(Spec.Channels, 2));
+        return nn.Sequential(blocks);
+    }
+
+    private Sequential LevelUpsampler(int level)
+    {
+        var width = quantizers[level].OutputChannels;
+        List<nn.Module<Tensor, Tensor>> blocks = level == 0
+            ? [Decoder(width, Spec.Channels, Spec.CoderBlocks > 1 ? 2 : 1)]
+            : [new NearestUpsample(1 << (level - 1)), Decoder(width, Spec.Channels, 2)];
+        for (var block = level == 0 ? 2 : 1; block < Spec.CoderBlocks; block++)
+            blocks.Add(Decoder(Spec.Channels, Spec.Channels, 2));
+        return nn.Sequential(blocks);
+    }
+
+    private EncoderBlock Encoder(int input, int stride) => new(input, Spec.Channels, Spec.ResidualBlocks, Spec.ResidualChannels, stride);
+
+    private DecoderBlock Decoder(int input, int output, int stride) => new(input, output, Spec.Channels, Spec.ResidualBlocks, Spec.ResidualChannels, stride);
+}

@@ -1,0 +1,64 @@
+using System.Runtime.InteropServices;
+using static TorchSharp.torch;
+
+namespace DQ.Core.Quantization;
+
+/// <summary>How often each code of one level was chosen, per codebook: M × K counts and what follows from them.</summary>
+public sealed class CodeHistogram(int codebooks, int codeCount)
+{
+    private readonly long[][] counts = [.. Enumerable.Range(0, codebooks).Select(_ => new long[codeCount])];
+
+    public int Codebooks => codebooks;
+
+    /// <summary>Codes per codebook K.</summary>
+    public int CodeCount => codeCount;
+
+    /// <summary>Counts of one codebook (K).</summary>
+    public IReadOnlyList<long> Counts(int codebook) => counts[codebook];
+
+    /// <summary>Positions counted per codebook.</summary>
+    public long Total(int codebook) => counts[codebook].Sum();
+
+    /// <summary>Counts codes (B, M, H, W) int64.</summary>
+    public void Add(Tensor codes)
+    {
+        if (codes.dim() != 4 || codes.shape[1] != codebooks)
+            throw new ArgumentException($"expected codes (B, {codebooks}, H, W), got ({string.Join(", ", codes.shape)})", nameof(codes));
+        using var scope = NewDisposeScope();
+        var values = MemoryMarshal.Cast<byte, long>(codes.cpu().contiguous().bytes);
+        var positions = (int)(codes.shape[2] * codes.shape[3]);
+        for (var at = 0; at < values.Length; at++)
+            counts[at / positions % codebooks][values[at]]++;
+    }
+
+    /// <summary>Codes chosen at least once, as a share of K.</summary>
+    public double Usage(int codebook) => (double)counts[codebook].Count(count => count > 0) / codeCount;
+
+    /// <summary>Plug-in entropy in nats (paper, equation 7).</summary>
+    public double EntropyNats(int codebook)
+    {
+        double total = Total(codebook);
+        return total == 0 ? 0 : -counts[codebook].Where(count => count > 0).Sum(count => count / total * Math.Log(count / total));
+    }
+
+    /// <summary>exp(entropy): the number of equally likely codes that would be as uncertain; 1 … K.</summary>
+    public double Perplexity(int codebook) => Math.Exp(EntropyNats(codebook));
+
+    /// <summary>
+    /// Bits to code all of <paramref name="other"/>'s choices under this histogram's frequencies, smoothed by one count per code:
+    /// a length one could really pay with a table fixed beforehand.
+    /// </summary>
+    public double CrossEntropyBits(CodeHistogram other)
+    {
+        if (other.Codebooks != codebooks || other.CodeCount != codeCount)
+            throw new ArgumentException($"expected {codebooks} codebooks of {codeCount} codes, got {other.Codebooks} of {other.CodeCount}", nameof(other));
+        var bits = 0.0;
+        for (var book = 0; book < codebooks; book++)
+        {
+            double total = Total(book) + codeCount;
+            for (var code = 0; code < codeCount; code++)
+                bits -= other.counts[book][code] * Math.Log2((counts[book][code] + 1) / total);
+        }
+        return bits;
+    }
+}

@@ -1,0 +1,107 @@
+using static TorchSharp.torch;
+
+namespace DQ.Core.Quantization;
+
+/// <summary>Codebooks as revival sees and changes them: codes (M, K, D), counts N (M, K), sums A (M, K, D), smoothed counts Ñ (M, K).</summary>
+public sealed record CodebookState(Tensor Codes, Tensor Counts, Tensor Sums, Tensor Smoothed);
+
+/// <summary>What happens to codes that hardly any vector chooses.</summary>
+public abstract class CodeRevival
+{
+    /// <summary>The policy a specification names.</summary>
+    public static CodeRevival Create(QuantizerSpec spec) =>
+        spec.Revival switch
+        {
+            "usage" => new UsageRevival(spec.RevivalThreshold),
+            "published" => new PublishedRevival(),
+            "none" => new NoRevival(),
+            var other => throw new ArgumentException($"expected usage, published or none, got '{other}'", nameof(spec)),
+        };
+
+    /// <summary>Changes dead codes in place.</summary>
+    /// <returns>How many per codebook.</returns>
+    public abstract long[] Apply(CodebookState state, CodeUses seen, long seed, long step);
+
+    /// <summary>Vectors of the batch drawn without replacement for each codebook's K codes (M, K, D); tiled, with noise, when N &lt; K.</summary>
+    internal static Tensor Draw(Tensor vectors, long books, long codeCount, long seed, long step)
+    {
+        using var scope = NewDisposeScope();
+        var (slices, rows, width) = (vectors.shape[0], (int)vectors.shape[1], vectors.shape[2]);
+        var choice = new long[books * codeCount];
+        for (var book = 0; book < books; book++)
+        {
+            var random = new CounterRandom(seed, step * books + book);
+            var order = random.Permutation(rows, (int)Math.Min(rows, codeCount));
+            var first = slices == 1 ? 0 : book * rows;
+            for (var code = 0; code < codeCount; code++)
+                choice[book * codeCount + code] = first + order[code % rows];
+        }
+        var index = tensor(choice, device: vectors.device);
+        var drawn = vectors.reshape(-1, width).index_select(0, index).view(books, codeCount, width);
+        if (rows < codeCount)
+        {
+            var generator = new CounterRandom(seed, -1 - step);
+            var noise = new float[books * codeCount * width];
+            for (var at = 0; at < noise.Length; at++)
+                noise[at] = (float)((generator.Uniform() + generator.Uniform() + generator.Uniform() - 1.5) * 2); // deviation 1
+            drawn = drawn + tensor(noise, device: vectors.device).view(books, codeCount, width) * (0.01 / Math.Sqrt(width));
+        }
+        return drawn.MoveToOuterDisposeScope();
+    }
+
+    /// <summary>True entries per row of a (M, K) mask.</summary>
+    protected static long[] PerCodebook(Tensor mask)
+    {
+        using var scope = NewDisposeScope();
+        return mask.sum(1).cpu().data<long>().ToArray();
+    }
+}
+
+/// <summary>Dead codes stay as they are.</summary>
+public sealed class NoRevival : CodeRevival
+{
+    public override long[] Apply(CodebookState state, CodeUses seen, long seed, long step) => new long[state.Codes.shape[0]];
+}
+
+/// <summary>
+/// A code is dead when N &lt; τ·n/K, with n the vectors of a step: a share of the mean, since an absolute bound calls every code
+/// dead once K &gt; n. It becomes a vector of the batch with count τ·n/K, and its sum goes with it.
+/// </summary>
+public sealed class UsageRevival(double threshold) : CodeRevival
+{
+    public override long[] Apply(CodebookState state, CodeUses seen, long seed, long step)
+    {
+        using var scope = NewDisposeScope();
+        var (books, codeCount) = (state.Counts.shape[0], state.Counts.shape[1]);
+        var least = threshold * seen.Total / codeCount;
+        var dead = state.Counts < least; // (M, K)
+        var revived = PerCodebook(dead);
+        if (revived.Sum() == 0)
+            return revived;
+        var drawn = Draw(seen.Vectors, books, codeCount, seed, step);
+        var wide = dead.unsqueeze(2);
+        state.Codes.copy_(where(wide, drawn, state.Codes));
+        state.Counts.copy_(where(dead, full_like(state.Counts, least), state.Counts));
+        state.Sums.copy_(where(wide, drawn * least, state.Sums));
+        return revived;
+    }
+}
+
+/// <summary>
+/// The released code's rule, for parity: a code with Ñ &lt; 1 is redrawn from the batch at every step, while its count and sum
+/// stay as they were; it jumps back to the stale A/Ñ once it is no longer dead.
+/// </summary>
+public sealed class PublishedRevival : CodeRevival
+{
+    public override long[] Apply(CodebookState state, CodeUses seen, long seed, long step)
+    {
+        using var scope = NewDisposeScope();
+        var dead = state.Smoothed < 1;
+        var revived = PerCodebook(dead);
+        if (revived.Sum() == 0)
+            return revived;
+        var drawn = Draw(seen.Vectors, state.Counts.shape[0], state.Counts.shape[1], seed, step);
+        state.Codes.copy_(where(dead.unsqueeze(2), drawn, state.Codes));
+        return revived;
+    }
+}

@@ -1,0 +1,35 @@
+using static TorchSharp.torch;
+
+namespace DQ.Core.Quantization;
+
+/// <summary>Lloyd's k-means for all codebooks at once: the codes' starting point.</summary>
+/// <remarks>Centres start from distinct random vectors; an emptied centre moves to a random vector. Axes: M codebooks, N vectors, K centres, D width.</remarks>
+public static class KMeans
+{
+    private const int Iterations = 10;
+
+    /// <param name="vectors">(M, N, D), or (1, N, D) when all codebooks see the same; float32.</param>
+    /// <param name="books">Codebooks M; each has random choices of its own.</param>
+    /// <param name="codeCount">Centres K.</param>
+    /// <param name="seed">Of the random choices.</param>
+    /// <returns>Centres (M, K, D) and members (M, K).</returns>
+    public static (Tensor Centres, Tensor Members) Fit(Tensor vectors, int books, int codeCount, long seed)
+    {
+        using var scope = NewDisposeScope();
+        using var _ = no_grad();
+        var centres = CodeRevival.Draw(vectors, books, codeCount, seed, 0);
+        var members = zeros(books, codeCount, device: vectors.device);
+        for (var iteration = 1; iteration <= Iterations; iteration++)
+        {
+            using var inner = NewDisposeScope();
+            using var usage = new CodeUsage();
+            usage.Add(vectors, NearestCodes.Find(vectors, centres), centres);
+            using var uses = usage.Take()!;
+            members.copy_(uses.Counts);
+            var empty = (uses.Counts < 0.5).unsqueeze(2);
+            var means = uses.Sums / uses.Counts.clamp_min(1).unsqueeze(2);
+            centres.copy_(where(empty, CodeRevival.Draw(vectors, books, codeCount, seed, iteration), means));
+        }
+        return (centres.MoveToOuterDisposeScope(), members.MoveToOuterDisposeScope());
+    }
+}

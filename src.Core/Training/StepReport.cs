@@ -1,0 +1,26 @@
+namespace DQ.Core.Training;
+
+/// <summary>What one optimizer step did.</summary>
+/// <param name="Step">Its number, from 1.</param>
+/// <param name="Loss">Reconstruction + β · latent.</param>
+/// <param name="Reconstruction">Nats per dimension; for squared error, of normalized values.</param>
+/// <param name="Latent">Sum over levels and codebooks of the mean squared distance to the codes, unweighted.</param>
+/// <param name="LearningRate">Used in this step.</param>
+/// <param name="GradientNorm">Before clipping.</param>
+/// <param name="Skipped">True when loss or gradient was not finite: nothing was learned.</param>
+/// <param name="Levels">Bottom first.</param>
+public sealed record StepReport(
+    long Step,
+    double Loss,
+    double Reconstruction,
+    double Latent,
+    double LearningRate,
+    double GradientNorm,
+    bool Skipped,
+    IReadOnlyList<LevelReport> Levels
+);
+
+/// <summary>One level's codebooks in one step.</summary>
+/// <param name="Perplexity">exp(entropy) of the codes chosen in this batch, per codebook.</param>
+/// <param name="Revived">Codes brought back from the dead, per codebook.</param>
+public sealed record LevelReport(double[] Perplexity, long[] Revived);

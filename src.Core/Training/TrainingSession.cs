@@ -1,0 +1,131 @@
+using DQ.Core.Autoencoders;
+using TorchSharp;
+using static TorchSharp.torch;
+
+namespace DQ.Core.Training;
+
+/// <summary>A model, its optimizer and where they are: everything a training run keeps between two steps.</summary>
+/// <remarks>
+/// Random choices are functions of (seed, step), so the state is weights, codebooks, moments and counters, and a session
+/// loaded from a checkpoint goes on exactly as the one that wrote it.
+/// </remarks>
+public sealed class TrainingSession : IDisposable
+{
+    private readonly TrainingSpec training;
+    private readonly AdamOptimizer optimizer;
+    private readonly Device device;
+
+    /// <param name="model">What to train.</param>
+    /// <param name="training">How.</param>
+    /// <param name="seed">Of the first weights and of every later random choice.</param>
+    /// <param name="device">Where.</param>
+    public TrainingSession(AutoencoderSpec model, TrainingSpec training, long seed, Device device)
+    {
+        this.training = training;
+        this.device = device;
+        Seed = seed;
+        manual_seed(seed);
+        Model = new HierarchicalAutoencoder(model);
+        Model.to(device);
+        CodebooksReady = model.Quantizer.Initialization != "kmeans";
+        optimizer = new AdamOptimizer(Model.named_parameters());
+    }
+
+    public HierarchicalAutoencoder Model { get; }
+
+    public long Seed { get; }
+
+    /// <summary>Optimizer steps done, skipped ones among them.</summary>
+    public long StepsDone { get; private set; }
+
+    /// <summary>Training images seen, with repetition.</summary>
+    public long ImagesSeen { get; private set; }
+
+    /// <summary>False until <see cref="InitializeCodebooks"/> on a session whose codebooks start from k-means.</summary>
+    public bool CodebooksReady { get; private set; }
+
+    /// <summary>Factor on the learning rate, lowered after a numerical failure.</summary>
+    public double RateFactor { get; set; } = 1;
+
+    /// <summary>Fits the first codes to the first batches, (B, C, H, W) uint8 each.</summary>
+    public void InitializeCodebooks(IReadOnlyList<Tensor> batches)
+    {
+        using var scope = NewDisposeScope();
+        Model.InitializeCodebooks([.. batches.Select(batch => batch.to(device))], Seed);
+        CodebooksReady = true;
+    }
+
+    /// <summary>One optimizer step on (B, C, H, W) uint8 pixels, cut in micro-batches when the spec says so.</summary>
+    /// <exception cref="InvalidOperationException">The codebooks are not initialized.</exception>
+    public StepReport Step(Tensor pixels)
+    {
+        if (!CodebooksReady)
+            throw new InvalidOperationException("initialize the codebooks before the first step");
+        using var scope = NewDisposeScope();
+        Model.train();
+        optimizer.ClearGradients();
+        var sums = new StepSums(Model.Spec);
+        foreach (var part in pixels.chunk(training.Accumulate))
+            Backward(part.to(device), (double)part.shape[0] / pixels.shape[0], sums);
+        var rate = LearningRate.At(training, StepsDone) * RateFactor;
+        var norm = optimizer.GradientNorm();
+        var skipped = !double.IsFinite(norm) || !double.IsFinite(sums.Loss);
+        var revived = skipped ? Forget() : Learn(rate, norm);
+        StepsDone++;
+        ImagesSeen += pixels.shape[0];
+        return new(StepsDone, sums.Loss, sums.Reconstruction, sums.Latent, rate, norm, skipped, sums.Levels(revived));
+    }
+
+    /// <summary>Writes everything needed to go on exactly; the file appears whole or not at all.</summary>
+    /// <exception cref="IOException">It can't be written; what was there before is intact.</exception>
+    public void Save(string path) =>
+        Checkpoint.Write(path, Model, optimizer, new(Seed, StepsDone, ImagesSeen, CodebooksReady, RateFactor, optimizer.Updates));
+
+    /// <summary>The session a checkpoint was written by.</summary>
+    /// <exception cref="Weights.WeightsException">The file can't be used; the message names it and why.</exception>
+    public static TrainingSession Load(string path, TrainingSpec training, Device device)
+    {
+        using var file = Checkpoint.Open(path);
+        var session = new TrainingSession(file.Spec, training, file.Progress.Seed, device);
+        file.Fill(session.Model);
+        if (!file.HasOptimizer)
+            throw new Weights.WeightsException($"{path}: holds no optimizer state: training can't go on from it");
+        file.Fill(session.optimizer);
+        session.StepsDone = file.Progress.StepsDone;
+        session.ImagesSeen = file.Progress.ImagesSeen;
+        session.CodebooksReady = file.Progress.CodebooksReady;
+        session.RateFactor = file.Progress.RateFactor;
+        return session;
+    }
+
+    public void Dispose()
+    {
+        optimizer.Dispose();
+        Model.Dispose();
+    }
+
+    private void Backward(Tensor pixels, double share, StepSums sums)
+    {
+        using var scope = NewDisposeScope();
+        var pass = Model.Run(pixels);
+        var reconstruction = Model.Likelihood.Loss(pass.Output, pixels).mean();
+        var latent = pass.Levels.Select(level => level.LatentLoss).Aggregate((total, level) => total + level);
+        var loss = reconstruction + Model.Spec.Quantizer.Commitment * latent;
+        (share < 1 ? loss * share : loss).backward();
+        sums.Add(share, loss.item<float>(), reconstruction.item<float>(), latent.item<float>(), pass.Levels);
+    }
+
+    private long[][] Learn(double rate, double norm)
+    {
+        var scale = training.ClipNorm > 0 ? Math.Min(1, training.ClipNorm / (norm + 1e-6)) : 1;
+        optimizer.Update(rate, training.WeightDecay, scale);
+        return [.. Model.Quantizers.Select((quantizer, level) => quantizer.Learn(Seed, StepsDone * Model.Spec.Levels + level))];
+    }
+
+    private long[][] Forget()
+    {
+        foreach (var quantizer in Model.Quantizers)
+            quantizer.Forget();
+        return [.. Model.Quantizers.Select(quantizer => new long[quantizer.Codebooks])];
+    }
+}

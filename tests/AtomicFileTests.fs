@@ -1,0 +1,35 @@
+module DQ.Tests.AtomicFileTests
+
+open System.IO
+open Expecto
+open DQ.Core
+
+[<Tests>]
+let tests =
+    testList "AtomicFile" [
+        test "a write that fails midway leaves the old file and no temporary; one that succeeds replaces it" {
+            let folder = Directory.CreateTempSubdirectory "dq-atomic-"
+
+            try
+                let path = Path.Combine(folder.FullName, "file")
+                File.WriteAllText(path, "old")
+
+                Expect.throwsT<InvalidDataException>
+                    (fun () ->
+                        AtomicFile.Write(
+                            path,
+                            fun stream ->
+                                stream.Write "half"B
+                                raise (InvalidDataException())
+                        ))
+                    "the failure passes through"
+
+                Expect.equal (File.ReadAllText path) "old" "the old file"
+                Expect.hasLength (folder.GetFiles()) 1 "nothing beside it"
+                AtomicFile.Write(path, fun stream -> stream.Write "new"B)
+                Expect.equal (File.ReadAllText path) "new" "the new file"
+                Expect.hasLength (folder.GetFiles()) 1 "nothing beside it"
+            finally
+                folder.Delete true
+        }
+    ]
