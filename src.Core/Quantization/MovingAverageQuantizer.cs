@@ -108,8 +108,9 @@ public abstract class MovingAverageQuantizer : Quantizer
         using var scope = NewDisposeScope();
         using var _ = no_grad();
         using var seen = usage.Take() ?? throw new InvalidOperationException("nothing was quantized in training mode since the last step");
-        counts.mul_(spec.Decay).add_(seen.Counts, alpha: 1 - spec.Decay);
-        sums.mul_(spec.Decay).add_(seen.Sums, alpha: 1 - spec.Decay);
+        var decay = Environment.GetEnvironmentVariable("DW") is {} dw ? Math.Min(spec.Decay, (1.0+step)/(double.Parse(dw)+step)) : spec.Decay;
+        counts.mul_(decay).add_(seen.Counts, alpha: 1 - decay);
+        sums.mul_(decay).add_(seen.Sums, alpha: 1 - decay);
         var total = counts.sum(1, keepdim: true);
         var smoothed = (counts + spec.Epsilon) / (total + codeCount * spec.Epsilon) * total; // Ñ (M, K)
         codes.copy_(sums / smoothed.unsqueeze(2));

@@ -119,7 +119,7 @@ public sealed class TrainingSession : IDisposable
     {
         var scale = training.ClipNorm > 0 ? Math.Min(1, training.ClipNorm / (norm + 1e-6)) : 1;
         optimizer.Update(rate, training.WeightDecay, scale);
-        return [.. Model.Quantizers.Select((quantizer, level) => quantizer.Learn(Seed, StepsDone * Model.Spec.Levels + level))];
+        return [.. Model.Quantizers.Select((quantizer, level) => quantizer.Learn(Seed + level, StepsDone))];
     }
 
     private long[][] Forget()
