@@ -1,0 +1,83 @@
+using System.Text.Encodings.Web;
+using System.Text.Json;
+using System.Text.Json.Serialization;
+
+namespace DQ.Core.Artifacts;
+
+/// <summary>A record with a JSON file of its own.</summary>
+public interface IArtifact
+{
+    /// <summary>The schema version this program writes, and the only one it reads.</summary>
+    static abstract int CurrentSchema { get; }
+
+    /// <summary>The version the record was written with.</summary>
+    int Schema { get; }
+}
+
+/// <summary>Reads and writes artifacts: one set of JSON options, versions checked, files replaced whole.</summary>
+public static class ArtifactJson
+{
+    /// <summary>snake_case, indented, records; readable names in any script.</summary>
+    public static JsonSerializerOptions Options { get; } = new()
+    {
+        PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower,
+        WriteIndented = true,
+        NewLine = "\n",
+        Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
+        RespectNullableAnnotations = true,
+        RespectRequiredConstructorParameters = true,
+        Converters = { new JsonStringEnumConverter(JsonNamingPolicy.SnakeCaseLower) },
+    };
+
+    /// <summary>Reads an artifact.</summary>
+    /// <exception cref="ArtifactException">Missing, damaged, or of a schema version this program does not know; names the file.</exception>
+    public static T Read<T>(string path)
+        where T : class, IArtifact
+    {
+        try
+        {
+            using var document = JsonDocument.Parse(File.ReadAllBytes(path));
+            var root = document.RootElement;
+            if (root.ValueKind != JsonValueKind.Object
+                || !root.TryGetProperty("schema", out var schema)
+                || schema.ValueKind != JsonValueKind.Number
+                || !schema.TryGetInt32(out var version))
+                throw new ArtifactException($"{path}: expected a JSON object with an integer 'schema'");
+            if (version != T.CurrentSchema)
+                throw new ArtifactException($"{path}: schema version {version} is unknown; this program understands version {T.CurrentSchema}");
+            return root.Deserialize<T>(Options) ?? throw new ArtifactException($"{path}: expected a JSON object, got null");
+        }
+        catch (JsonException problem)
+        {
+            throw new ArtifactException($"{path}: not the JSON expected: {problem.Message}", problem);
+        }
+        catch (Exception problem) when (problem is IOException or UnauthorizedAccessException)
+        {
+            throw new ArtifactException($"{path}: can't be read: {problem.Message}", problem);
+        }
+    }
+
+    /// <summary>Writes an artifact to a temporary sibling, flushes it to the disk, and renames it over <paramref name="path"/>.</summary>
+    /// <exception cref="IOException">It could not be written; what was there before is intact.</exception>
+    public static void Write<T>(string path, T artifact)
+        where T : class, IArtifact
+    {
+        var temporary = $"{path}.{Guid.NewGuid():N}.tmp";
+        try
+        {
+            using (var stream = new FileStream(temporary, FileMode.CreateNew, FileAccess.Write))
+            {
+                JsonSerializer.Serialize(stream, artifact, Options);
+                stream.Write("\n"u8);
+                stream.Flush(flushToDisk: true);
+            }
+
+            File.Move(temporary, path, overwrite: true);
+        }
+        catch
+        {
+            File.Delete(temporary);
+            throw;
+        }
+    }
+}

@@ -1,0 +1,124 @@
+using SkiaSharp;
+
+namespace DQ.Core.Images;
+
+/// <summary>
+/// PNG, JPEG and WebP files, told apart by content, not by name. Pixel values are taken as they are stored: no colour
+/// management, as everywhere in machine learning, so that a lossless file comes back exactly.
+/// </summary>
+public static class ImageFile
+{
+    /// <summary>Extensions under which images are looked for, lower case.</summary>
+    public static IReadOnlyList<string> Extensions { get; } = [".png", ".jpg", ".jpeg", ".webp"];
+
+    /// <summary>Reads an image file.</summary>
+    /// <exception cref="InvalidDataException">Not a whole image of a known format; names the file.</exception>
+    /// <exception cref="IOException">The file can't be read.</exception>
+    public static PixelImage Read(string path) => Decode(File.ReadAllBytes(path), path);
+
+    /// <summary>
+    /// Decodes an image with its own number of channels: 1 for a gray file, else 3. Transparent pixels are composited on white;
+    /// a camera's orientation mark is followed; more than 8 bits are reduced to 8.
+    /// </summary>
+    /// <param name="content">The whole file.</param>
+    /// <param name="name">What messages call it.</param>
+    /// <exception cref="InvalidDataException">Not a whole image of a known format; names the file.</exception>
+    public static PixelImage Decode(byte[] content, string name)
+    {
+        using var stream = new MemoryStream(content, writable: false);
+        using var codec = SKCodec.Create(stream, out _)
+            ?? throw new InvalidDataException($"{name}: expected a PNG, JPEG or WebP image, got {Describe(content)}");
+        if (codec.EncodedFormat is not (SKEncodedImageFormat.Png or SKEncodedImageFormat.Jpeg or SKEncodedImageFormat.Webp))
+            throw new InvalidDataException($"{name}: expected a PNG, JPEG or WebP image, got {codec.EncodedFormat}");
+        var gray = codec.Info.ColorType == SKColorType.Gray8;
+        var info = new SKImageInfo(codec.Info.Width, codec.Info.Height, SKColorType.Rgba8888, SKAlphaType.Unpremul);
+        using var bitmap = new SKBitmap(info);
+        var result = codec.GetPixels(info, bitmap.GetPixels());
+        if (result != SKCodecResult.Success)
+            throw new InvalidDataException($"{name}: expected a whole {codec.EncodedFormat} image, got a damaged one ({result})");
+        return Orient(Planes(bitmap, gray ? 1 : 3), codec.EncodedOrigin);
+    }
+
+    /// <summary>Encodes as PNG, exactly.</summary>
+    public static byte[] EncodePng(PixelImage image)
+    {
+        var gray = image.Channels == 1;
+        using var bitmap = new SKBitmap(image.Width, image.Height, gray ? SKColorType.Gray8 : SKColorType.Rgba8888, SKAlphaType.Opaque);
+        var pixels = bitmap.GetPixelSpan();
+        for (var row = 0; row < image.Height; row++)
+        {
+            var target = pixels.Slice(row * bitmap.RowBytes, bitmap.RowBytes);
+            for (var column = 0; column < image.Width; column++)
+            {
+                var at = row * image.Width + column;
+                if (gray)
+                {
+                    target[column] = image.Bytes[at];
+                    continue;
+                }
+
+                target[4 * column] = image.Plane(0)[at];
+                target[4 * column + 1] = image.Plane(1)[at];
+                target[4 * column + 2] = image.Plane(2)[at];
+                target[4 * column + 3] = 255;
+            }
+        }
+
+        using var data = bitmap.Encode(SKEncodedImageFormat.Png, 100);
+        return data.ToArray();
+    }
+
+    private static PixelImage Planes(SKBitmap bitmap, int channels)
+    {
+        var image = new PixelImage(channels, bitmap.Height, bitmap.Width);
+        var pixels = bitmap.GetPixelSpan();
+        for (var row = 0; row < image.Height; row++)
+            for (var column = 0; column < image.Width; column++)
+            {
+                var pixel = pixels.Slice(row * bitmap.RowBytes + 4 * column, 4);
+                for (var channel = 0; channel < channels; channel++)
+                    image.Bytes[(channel * image.Height + row) * image.Width + column] = OnWhite(pixel[channel], pixel[3]);
+            }
+
+        return image;
+    }
+
+    private static byte OnWhite(int value, int alpha) => (byte)((value * alpha + 255 * (255 - alpha) + 127) / 255);
+
+    /// <summary>Turns a stored image upright. <paramref name="origin"/> says where the stored first row and column belong.</summary>
+    private static PixelImage Orient(PixelImage stored, SKEncodedOrigin origin)
+    {
+        if (origin == SKEncodedOrigin.TopLeft)
+            return stored;
+        var (height, width) = (stored.Height, stored.Width);
+        // the four origins that name a side first are stored on their side
+        var turned = origin is SKEncodedOrigin.LeftTop or SKEncodedOrigin.RightTop or SKEncodedOrigin.RightBottom or SKEncodedOrigin.LeftBottom;
+        var upright = turned ? new PixelImage(stored.Channels, width, height) : new PixelImage(stored.Channels, height, width);
+        for (var row = 0; row < upright.Height; row++)
+            for (var column = 0; column < upright.Width; column++)
+            {
+                var (y, x) = origin switch
+                {
+                    SKEncodedOrigin.TopRight => (row, width - 1 - column),
+                    SKEncodedOrigin.BottomRight => (height - 1 - row, width - 1 - column),
+                    SKEncodedOrigin.BottomLeft => (height - 1 - row, column),
+                    SKEncodedOrigin.LeftTop => (column, row),
+                    SKEncodedOrigin.RightTop => (height - 1 - column, row),
+                    SKEncodedOrigin.RightBottom => (height - 1 - column, width - 1 - row),
+                    _ => (column, width - 1 - row), // LeftBottom
+                };
+                for (var channel = 0; channel < stored.Channels; channel++)
+                    upright.Plane(channel)[row * upright.Width + column] = stored.Plane(channel)[y * width + x];
+            }
+
+        return upright;
+    }
+
+    private static string Describe(byte[] content)
+    {
+        if (content.Length == 0)
+            return "an empty file";
+        var start = content.AsSpan(0, Math.Min(256, content.Length));
+        return start.ContainsAnyExceptInRange((byte)9, (byte)126) ? "something else" : "text";
+    }
+}

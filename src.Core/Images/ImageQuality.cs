@@ -1,0 +1,75 @@
+using static TorchSharp.torch;
+using static TorchSharp.torch.nn;
+
+namespace DQ.Core.Images;
+
+/// <summary>
+/// How close reconstructions are to their originals. Both measures take floats (B, C, H, W) in [0, 255] and give one number per
+/// image, float32 (B).
+/// </summary>
+public static class ImageQuality
+{
+    private const int WindowSide = 11;
+    private const double WindowDeviation = 1.5; // pixels
+    private const double Peak = 255;
+
+    /// <summary>
+    /// Peak signal-to-noise ratio in dB, 10·log10(255² / mean squared error), the mean over all channels and pixels of an image.
+    /// Infinite where the images are equal.
+    /// </summary>
+    public static Tensor Psnr(Tensor images, Tensor originals)
+    {
+        Check(images, originals);
+        using var scope = NewDisposeScope();
+        var error = (images - originals).square().mean([1, 2, 3]);
+        return (10 * (Peak * Peak / error).log10()).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>
+    /// Structural similarity (Wang, Bovik, Sheikh &amp; Simoncelli, "Image quality assessment", IEEE TIP 2004, eq. 13): an 11×11
+    /// Gaussian window of deviation 1.5, K1 = 0.01, K2 = 0.03, the mean over window positions that lie inside the image, then
+    /// over channels. 1 where the images are equal.
+    /// </summary>
+    /// <remarks>
+    /// An image shorter than the window along an axis gets the largest odd window that fits along it, the same Gaussian cut
+    /// and normalized again.
+    /// </remarks>
+    public static Tensor Ssim(Tensor images, Tensor originals)
+    {
+        Check(images, originals);
+        using var scope = NewDisposeScope();
+        var shape = images.shape;
+        var (batch, channels, height, width) = (shape[0], shape[1], shape[2], shape[3]);
+        var down = Window(height, images.device).view(1, 1, -1, 1);
+        var across = Window(width, images.device).view(1, 1, 1, -1);
+        var x = images.reshape(batch * channels, 1, height, width); // a plane each
+        var y = originals.reshape(batch * channels, 1, height, width);
+        Tensor Blur(Tensor planes) => functional.conv2d(functional.conv2d(planes, down), across);
+
+        var (meanX, meanY) = (Blur(x), Blur(y));
+        var varianceX = Blur(x * x) - meanX * meanX;
+        var varianceY = Blur(y * y) - meanY * meanY;
+        var covariance = Blur(x * y) - meanX * meanY;
+        const double c1 = 0.01 * Peak * (0.01 * Peak), c2 = 0.03 * Peak * (0.03 * Peak);
+        var similarity =
+            (2 * meanX * meanY + c1) * (2 * covariance + c2) / ((meanX * meanX + meanY * meanY + c1) * (varianceX + varianceY + c2));
+        return similarity.reshape(batch, -1).mean([1]).MoveToOuterDisposeScope(); // planes are of equal size: one mean is both
+    }
+
+    private static Tensor Window(long side, Device device)
+    {
+        var size = (int)Math.Min(WindowSide, side - (1 - side % 2)); // the largest odd number up to side
+        var offsets = arange(size, dtype: ScalarType.Float32, device: device) - (size - 1) / 2.0;
+        var weights = (offsets.square() / (-2 * WindowDeviation * WindowDeviation)).exp();
+        return weights / weights.sum();
+    }
+
+    private static void Check(Tensor images, Tensor originals)
+    {
+        if (images.dim() != 4 || images.dtype != ScalarType.Float32 || originals.dtype != ScalarType.Float32)
+            throw new ArgumentException($"expected float32 (B, C, H, W), got {images.dtype} with {images.dim()} axes and {originals.dtype}", nameof(images));
+        if (!images.shape.SequenceEqual(originals.shape))
+            throw new ArgumentException(
+                $"expected images of the originals' shape ({string.Join(", ", originals.shape)}), got ({string.Join(", ", images.shape)})", nameof(images));
+    }
+}
