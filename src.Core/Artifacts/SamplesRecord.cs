@@ -14,6 +14,6 @@ public sealed record SamplesRecord : IArtifact
     /// <summary>Indices within the split, in the order of the pictures.</summary>
     public required IReadOnlyList<int> Indices { get; init; }
 
-    /// <summary>Columns of the grid, left to right, such as <c>original</c>, <c>full</c>, <c>level 1 (top) alone</c>.</summary>
-    public required IReadOnlyList<string> Columns { get; init; }
+    /// <summary>Rows of the grid, top to bottom, such as <c>original</c>, <c>full</c>, <c>level 1 alone (top)</c>.</summary>
+    public required IReadOnlyList<string> Rows { get; init; }
 }

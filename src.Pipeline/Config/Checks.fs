@@ -21,41 +21,6 @@ let private known (names: string seq) (value: string) =
         let listed = String.concat ", " names
         Some $"expected one of {listed}, got '{value}'"
 
-let private data (c: DataConfig) : (string * string) list =
-    let share key value =
-        if value >= 1.0 && value <> floor value || not (value >= 0.0) then
-            [ key, $"expected a share in [0, 1) or a whole number of images, got {value}" ]
-        else
-            []
-
-    [ match known Settings.sources c.Source with
-      | Some message -> "source", message
-      | None -> ()
-
-      if c.Source <> "dead_leaves" && isNull c.Path then
-          "path", $"expected the folder or file of source '{c.Source}': --set data.path=DIR"
-
-      if c.ImageSize.HasValue && (c.ImageSize.Value < 1 || c.ImageSize.Value > 4096) then
-          "image_size", $"expected a side from 1 to 4096 pixels, got {c.ImageSize.Value}"
-
-      if c.ImageChannels.HasValue && c.ImageChannels.Value <> 1 && c.ImageChannels.Value <> 3 then
-          "image_channels", $"expected 1 or 3, got {c.ImageChannels.Value}"
-
-      if c.Count < 1 then
-          "count", $"expected at least 1 image, got {c.Count}"
-
-      yield! share "validation" c.Validation
-      yield! share "test" c.Test
-
-      if c.Limit < 0 then
-          "limit", $"expected a number of at least 0, got {c.Limit}"
-
-      if not (c.MaxCorrupt >= 0.0 && c.MaxCorrupt <= 1.0) then
-          "max_corrupt", $"expected a share in [0, 1], got {c.MaxCorrupt}"
-
-      if c.Shift < 0 then
-          "shift", $"expected a number of pixels of at least 0, got {c.Shift}" ]
-
 let private atLeast bound key (value: int64) =
     if value < bound then
         [ key, $"expected a whole number of at least {bound}, got {value}" ]
@@ -119,7 +84,8 @@ let problems (c: RunConfig) : (string * string) list =
 
     let model = specs (c.Model.Problems())
 
-    [ yield! under "data" (data c.Data)
+    [ for problem in DataConfig.problems "" c.Data do
+          problem.Key, problem.Message
       yield! under "model" model
       match knownSide c.Data with
       | Some side when model.IsEmpty ->

@@ -137,12 +137,9 @@ module Settings =
     /// The whole configuration as a tree, every key said.
     let toTree (config: RunConfig) = Shape.tree (fields config)
 
-    /// The sources of images there are.
-    let sources = [ "dead_leaves"; "cifar10"; "idx"; "folder"; "tiny_imagenet" ]
-
     /// Keys that take one of a few names.
     let choices: (string * string list) list = [
-        "data.source", sources
+        "data.source", DataConfig.sources
         "model.wiring", [ "concatenation"; "skip" ]
         "model.quantizer.kind", List.ofSeq DQ.Core.Quantization.Quantizers.Names
         "model.quantizer.initialization", [ "kmeans"; "normal" ]

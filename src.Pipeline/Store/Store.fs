@@ -17,7 +17,7 @@ type StoredRun = {
 /// What a command finds when it asks for the run of a fingerprint.
 type RunClaim =
     /// Finished before; nothing to do.
-    | Finished of StoredRun
+    | Finished of folder: string * RunRecord
     /// Begun before by a process that is gone, or stopped: go on.
     | Resumed of folder: string * RunRecord * RunLock
     /// Not there; its folder and record were made.
@@ -117,7 +117,7 @@ module Store =
             let earlier = if force then [] else ofFingerprint store fingerprint
 
             match earlier with
-            | (run, record) :: _ when record.Status = RunStatus.Completed -> Ok(Finished run)
+            | (run, record) :: _ when record.Status = RunStatus.Completed -> Ok(Finished(run.Folder, record))
             | (run, record) :: _ ->
                 RunLock.Take run.Folder |> Result.map (fun held -> Resumed(run.Folder, record, held))
             | [] ->
