@@ -2,6 +2,7 @@ namespace DQ.Pipeline
 
 open System
 open System.IO
+open System.Runtime.ExceptionServices
 open System.Threading
 open System.Threading.Tasks
 open DQ.Core.Artifacts
@@ -10,7 +11,7 @@ open DQ.Core.Weights
 open FsToolkit.ErrorHandling
 
 /// How far a stage is, for whoever watches.
-type Progress = {
+type Report = {
     /// Stage and subject, such as `train vq`.
     Title: string
     Done: int64
@@ -32,7 +33,7 @@ type StageContext = {
     Cancellation: CancellationToken
     /// Why it was cancelled.
     Stopped: unit -> StageError
-    Progress: Progress -> unit
+    Progress: Report -> unit
     /// One line for the user.
     Note: string -> unit
 }
@@ -50,9 +51,9 @@ type Stage<'input, 'output> = {
 
 module Stage =
     /// Exceptions that say something about the user's files and machine; the others are bugs.
-    let failure (context: StageContext) (error: exn) : StageError option =
+    let expected (stopped: unit -> StageError) (error: exn) : StageError option =
         match error with
-        | :? OperationCanceledException -> Some(context.Stopped())
+        | :? OperationCanceledException -> Some(stopped ())
         | :? ArtifactException
         | :? WeightsException
         | :? InvalidDataException -> Some(Data error.Message)
@@ -69,21 +70,29 @@ module Stage =
 
     /// The output: found, unless told to run anew, or made.
     let execute (context: StageContext) (stage: Stage<'a, 'b>) (input: 'a) : Task<Result<'b, StageError>> =
-        taskResult {
+        task {
             try
                 context.Cancellation.ThrowIfCancellationRequested()
-                let! fingerprint = stage.Fingerprint input
-                let! found = if context.Force then Ok None else stage.Find context fingerprint input
 
-                match found with
-                | Some output ->
+                let sought =
+                    result {
+                        let! fingerprint = stage.Fingerprint input
+                        let! found = if context.Force then Ok None else stage.Find context fingerprint input
+                        return fingerprint, found
+                    }
+
+                match sought with
+                | Error error -> return Error error
+                | Ok(_, Some output) ->
                     context.Note $"{stage.Name}: done before, reused"
-                    return output
-                | None -> return! stage.Run context fingerprint input
+                    return Ok output
+                | Ok(fingerprint, None) -> return! stage.Run context fingerprint input
             with error ->
-                match failure context error with
-                | Some failure -> return! Error failure
-                | None -> return raise error
+                match expected context.Stopped error with
+                | Some failure -> return Error failure
+                | None ->
+                    ExceptionDispatchInfo.Throw error
+                    return Error(CheckFailed error.Message)
         }
 
     /// One stage after the other; an error in the first is the error of both. Each looks for its own finished output.
@@ -91,5 +100,11 @@ module Stage =
         Name = $"{first.Name}, {second.Name}"
         Fingerprint = first.Fingerprint
         Find = fun _ _ _ -> Ok None
-        Run = fun context _ input -> execute context first input |> TaskResult.bind (execute context second)
+        Run =
+            fun context _ input ->
+                task {
+                    match! execute context first input with
+                    | Ok middle -> return! execute context second middle
+                    | Error error -> return Error error
+                }
     }

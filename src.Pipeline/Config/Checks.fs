@@ -67,7 +67,7 @@ let private evaluation (c: EvaluationConfig) = [
 ]
 
 /// The side the data will have, where that is known before reading it.
-let private knownSide (c: DataConfig) =
+let knownSide (c: DataConfig) =
     match c.Source with
     | _ when c.ImageSize.HasValue -> Some c.ImageSize.Value
     | "cifar10" -> Some 32

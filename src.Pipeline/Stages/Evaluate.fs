@@ -10,7 +10,6 @@ open DQ.Core.Artifacts
 open DQ.Core.Autoencoders
 open DQ.Core.Evaluation
 open DQ.Core.Images
-open DQ.Core.Native
 open DQ.Core.Training
 open DQ.Pipeline.Data
 open DQ.Pipeline.Train
@@ -90,7 +89,6 @@ let private evaluateSplits context title (config: EvaluationConfig) (dataset: Da
 
 let private evaluate (context: StageContext) title (config: EvaluationConfig) fingerprint (run: TrainedRun) =
     result {
-        LibTorch.Load() |> ignore
         let! device = Train.device context.Device
         let! file = Checkpoints.choose run.Folder config.Checkpoint
         use checkpoint = Checkpoint.Open file

@@ -8,7 +8,7 @@ open FsToolkit.ErrorHandling
 
 let private name (config: DataConfig) =
     match config.Path with
-    | NonNull path when config.Source = "folder" -> Path.GetFileNameWithoutExtension(Path.TrimEndingDirectorySeparator path)
+    | NonNull path when config.Source = "folder" -> Path.GetFileNameWithoutExtension(Path.TrimEndingDirectorySeparator path) |> string
     | _ -> config.Source
 
 /// Where the data set of this fingerprint is, or will be.

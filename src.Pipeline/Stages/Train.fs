@@ -6,7 +6,6 @@ open System.IO
 open System.Threading.Tasks
 open DQ.Core.Artifacts
 open DQ.Core.Autoencoders
-open DQ.Core.Native
 open DQ.Pipeline.Data
 open FsToolkit.ErrorHandling
 open TorchSharp
@@ -116,7 +115,6 @@ type private RunFile(folder: string, begun: RunRecord) =
 /// Trains in a folder that is locked for it, and keeps run.json true while doing so.
 let private work (context: StageContext) title (config: RunConfig) (dataset: Dataset) folder (begun: RunRecord) =
     result {
-        LibTorch.Load() |> ignore
         let! device = device context.Device
         let! spec = fitted config dataset
         let file = RunFile(folder, begun)
@@ -150,7 +148,7 @@ let private work (context: StageContext) title (config: RunConfig) (dataset: Dat
             try
                 Loop.run job
             with error ->
-                match Stage.failure context error with
+                match Stage.expected context.Stopped error with
                 | Some failure -> Error failure
                 | None ->
                     file.TryEnd(RunStatus.Failed, error.Message)

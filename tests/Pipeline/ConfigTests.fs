@@ -6,7 +6,8 @@ open Expecto
 open FsCheck
 open FsCheck.FSharp
 open DQ.Pipeline
-open DQ.Tests.Pipeline.Folders
+open DQ.Tests.TemporaryFolder
+open DQ.Tests.Pipeline.Program
 
 /// Small trees of objects, arrays and values over few keys, so that merges meet.
 let private trees =
@@ -49,7 +50,7 @@ let private problems (result: Result<'a, StageError>) =
     | other -> failtestf "expected configuration problems, got %A" other
 
 let private written (text: string) (check: string -> 'a) =
-    withFolder (fun folder ->
+    inFolder (fun folder ->
         let file = Path.Combine(folder, "small.json")
         File.WriteAllText(file, text)
         check file)
@@ -121,7 +122,7 @@ let tests =
         }
 
         test "extends lays a file over another, relative to itself" {
-            withFolder (fun folder ->
+            inFolder (fun folder ->
                 let sub = Directory.CreateDirectory(Path.Combine(folder, "sub")).FullName
                 File.WriteAllText(Path.Combine(folder, "base.json"), """{ "seed": 3, "training": { "steps": 5 } }""")
                 let file = Path.Combine(sub, "over.json")

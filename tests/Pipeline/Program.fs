@@ -1,18 +1,9 @@
-/// Folders that tests write in, and the program as a process.
-module DQ.Tests.Pipeline.Folders
+/// The program as a process, and the source tree.
+module DQ.Tests.Pipeline.Program
 
 open System
 open System.Diagnostics
 open System.IO
-
-/// A fresh folder, removed afterwards.
-let withFolder (action: string -> 'a) =
-    let folder = Directory.CreateTempSubdirectory("dq-tests-").FullName
-
-    try
-        action folder
-    finally
-        Directory.Delete(folder, recursive = true)
 
 /// The root of the source tree, where configs/ lies.
 let repository =
