@@ -28,10 +28,10 @@ public abstract class CodeRevival
         using var scope = NewDisposeScope();
         var (slices, rows, width) = (vectors.shape[0], (int)vectors.shape[1], vectors.shape[2]);
         var choice = new long[books * codeCount];
+        var order = new int[rows];
         for (var book = 0; book < books; book++)
         {
-            var random = new CounterRandom(seed, step * books + book);
-            var order = random.Permutation(rows, (int)Math.Min(rows, codeCount));
+            new SplitMix64(seed, step, book).Permute(order);
             var first = slices == 1 ? 0 : book * rows;
             for (var code = 0; code < codeCount; code++)
                 choice[book * codeCount + code] = first + order[code % rows];
@@ -40,10 +40,10 @@ public abstract class CodeRevival
         var drawn = vectors.reshape(-1, width).index_select(0, index).view(books, codeCount, width);
         if (rows < codeCount)
         {
-            var generator = new CounterRandom(seed, -1 - step);
+            var random = new SplitMix64(seed, step, books);
             var noise = new float[books * codeCount * width];
             for (var at = 0; at < noise.Length; at++)
-                noise[at] = (float)((generator.Uniform() + generator.Uniform() + generator.Uniform() - 1.5) * 2); // deviation 1
+                noise[at] = (float)random.NextNormal();
             drawn = drawn + tensor(noise, device: vectors.device).view(books, codeCount, width) * (0.01 / Math.Sqrt(width));
         }
         return drawn.MoveToOuterDisposeScope();

@@ -2,6 +2,7 @@ module DQ.Tests.Images.AugmentationTests
 
 open System
 open Expecto
+open DQ.Core
 open DQ.Core.Images
 
 let private copies (augmentation: Augmentation) (source: byte[]) height width =

@@ -60,7 +60,7 @@ let tests =
           test "a step that is not finite is skipped and leaves no trace" {
               use session = session training
               session.Step(batch 0) |> ignore
-              let parameter = session.Model.get_parameter "decoder.2.bias"
+              let parameter = session.Model.state_dict().["decoder.2.bias"]
               let kept = parameter.clone ()
               torch.no_grad () |> fun guard ->
                   use _ = guard
@@ -128,7 +128,7 @@ let optimizer =
                   use optimizer = new AdamOptimizer([ struct ("p", ours) ])
                   use library = torch.optim.AdamW([ theirs ], lr = 1e-2, weight_decay = decay)
 
-                  for step in 1..20 do
+                  for _ in 1..20 do
                       let slope = torch.randn (5L, 7L)
                       for parameter in [ ours; theirs ] do
                           parameter.grad <- null

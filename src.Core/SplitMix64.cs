@@ -1,4 +1,4 @@
-namespace DQ.Core.Images;
+namespace DQ.Core;
 
 /// <summary>
 /// A small generator whose whole state is one counter: Steele, Lea &amp; Flood, "Fast splittable pseudorandom number generators"

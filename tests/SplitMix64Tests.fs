@@ -1,8 +1,8 @@
-module DQ.Tests.Images.SplitMix64Tests
+module DQ.Tests.SplitMix64Tests
 
 open System
 open Expecto
-open DQ.Core.Images
+open DQ.Core
 
 [<Tests>]
 let tests =

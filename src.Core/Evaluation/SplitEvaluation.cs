@@ -1,0 +1,84 @@
+namespace DQ.Core.Evaluation;
+
+/// <summary>A model on a whole split of images. Dimension = one channel of one pixel; bits = nats / ln 2 (SPEC: units).</summary>
+public sealed record SplitEvaluation
+{
+    public required long Images { get; init; }
+
+    /// <summary>Channels × height × width of an image.</summary>
+    public required long DimensionsPerImage { get; init; }
+
+    /// <summary>−log p(x | codes) per dimension; null for squared error, which is no likelihood.</summary>
+    public required double? ReconstructionNatsPerDim { get; init; }
+
+    public required double? ReconstructionBitsPerDim { get; init; }
+
+    /// <summary>Σ over levels of M·H·W·log2 K, per dimension: codes stored at equal length.</summary>
+    public required double CodeRateUniformBitsPerDim { get; init; }
+
+    /// <summary>Codes stored by an entropy coder whose table holds the training split's frequencies.</summary>
+    public required double CodeRateEmpiricalBitsPerDim { get; init; }
+
+    /// <summary>Reconstruction + uniform code rate: an upper bound on −log2 p(x), what a lossless file would cost.</summary>
+    public required double? TotalUniformBitsPerDim { get; init; }
+
+    public required double? TotalEmpiricalBitsPerDim { get; init; }
+
+    /// <summary>Squared error of the mean image, pixels scaled to [0, 1], mean over dimensions and images.</summary>
+    public required double MeanSquaredError { get; init; }
+
+    /// <summary>Squared error on normalized values, as trained on by <c>squared_error</c>.</summary>
+    public required double NormalizedSquaredError { get; init; }
+
+    /// <summary>Of the mean image, averaged over images, in decibel.</summary>
+    public required double PsnrDb { get; init; }
+
+    /// <summary>Of the mean image, averaged over images (Wang et al. 2004).</summary>
+    public required double Ssim { get; init; }
+
+    /// <summary>Bottom first.</summary>
+    public required IReadOnlyList<LevelEvaluation> Levels { get; init; }
+}
+
+/// <summary>One level's codes on a split.</summary>
+public sealed record LevelEvaluation
+{
+    /// <summary>0 is the bottom, the finest.</summary>
+    public required int Level { get; init; }
+
+    public required int GridHeight { get; init; }
+
+    public required int GridWidth { get; init; }
+
+    public required double CodeRateUniformBitsPerDim { get; init; }
+
+    public required double CodeRateEmpiricalBitsPerDim { get; init; }
+
+    public required IReadOnlyList<CodebookEvaluation> Codebooks { get; init; }
+}
+
+/// <summary>One codebook on a split.</summary>
+public sealed record CodebookEvaluation
+{
+    public required int Codebook { get; init; }
+
+    /// <summary>Codes K.</summary>
+    public required int Codes { get; init; }
+
+    /// <summary>Share of codes chosen at least once.</summary>
+    public required double Usage { get; init; }
+
+    /// <summary>Codes never chosen.</summary>
+    public required int DeadCodes { get; init; }
+
+    public required double EntropyNats { get; init; }
+
+    /// <summary>exp(entropy), 1 … K.</summary>
+    public required double Perplexity { get; init; }
+
+    /// <summary>Mean squared distance between the vectors and their codes, per channel.</summary>
+    public required double QuantizationError { get; init; }
+
+    /// <summary>Times each code was chosen (K).</summary>
+    public required IReadOnlyList<long> Histogram { get; init; }
+}
