@@ -4,7 +4,7 @@ namespace DQ.Pipeline
 type ConfigProblem = {
     /// The file (or `--set`) the value came from.
     File: string
-    /// Dotted path, such as `model.codes[0]`.
+    /// Dotted path, such as `model.codes[0]`; empty where the file as a whole is wrong.
     Key: string
     /// Expectation and actual value, one line.
     Message: string
@@ -57,7 +57,10 @@ module StageError =
         | Storage message
         | Numerical message
         | CheckFailed message -> [ message ]
-        | Configuration problems -> [ for problem in problems -> $"{problem.File}: {problem.Key}: {problem.Message}" ]
+        | Configuration problems -> [
+            for problem in problems ->
+                [ problem.File; problem.Key; problem.Message ] |> List.filter ((<>) "") |> String.concat ": "
+          ]
         | OutOfMemory(message, Some batch) -> [ $"{message}; a batch of {batch} would fit: --set training.batch_size={batch}" ]
         | OutOfMemory(message, None) -> [ message ]
         | TimeUp minutes -> [ $"stopped after {minutes} minutes; saved, the same command goes on from here" ]

@@ -85,12 +85,20 @@ let private maxMinutes (parsed: ParseResults<Arguments>) =
     | Train arguments -> arguments.TryGetResult Train.Max_Minutes
     | _ -> None
 
+/// Argu's first line; the usage it adds is what --help shows.
+let private usageError (error: ArguParseException) =
+    let first = (error.Message.Split '\n')[0]
+    let reason = if first.StartsWith "ERROR: " then first[7..] else first
+    Usage $"{reason.Trim()} (dq --help)"
+
 /// Exceptions that say something about the user's files are errors like the others; the rest are ours.
 let private attempt (place: Workplace) work =
     task {
         try
             return! work ()
-        with error ->
+        with
+        | :? ArguParseException as error -> return Error(usageError error)
+        | error ->
             match Stage.expected (fun () -> place.Interruption.Reason) error with
             | Some failure -> return Error failure
             | None ->
@@ -130,10 +138,7 @@ let private execute (parsed: ParseResults<Arguments>) =
 
     match (attempt place (fun () -> dispatch place parsed)).GetAwaiter().GetResult() with
     | Ok() -> 0
-    | Error error ->
-        let exitCode = StageError.exitCode error
-        place.Output.Failure(StageError.lines error, exitCode)
-        exitCode
+    | Error error -> place.Output.Failure error
 
 [<EntryPoint>]
 let main argv =
@@ -152,7 +157,5 @@ let main argv =
             printf $"{helpFor argv error.Message}"
             0
         else
-            let first = (error.Message.Split '\n')[0]
-            let reason = if first.StartsWith "ERROR: " then first[7..] else first
-            eprintfn $"dq: {reason.TrimEnd()} (dq --help)"
-            StageError.exitCode (Usage reason)
+            let problem = usageError error
+            Output({ Json = Array.contains "--json" argv; Quiet = false; Verbose = false }).Failure problem

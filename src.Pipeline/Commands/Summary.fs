@@ -32,9 +32,9 @@ let private rows (splitName: string) : (string * (SplitEvaluation -> string)) li
     "total empirical, bits/dim", (fun split -> optional "F4" split.TotalEmpiricalBitsPerDim)
     "PSNR, dB", (fun split -> number "F2" split.PsnrDb)
     "SSIM", (fun split -> number "F4" split.Ssim)
-    "codebook usage, % (bottom / top)",
+    "codebook usage, % (bottom first)",
     (fun split -> perLevel split (fun level -> number "F0" (100.0 * average level _.Usage)))
-    "codebook perplexity (bottom / top)",
+    "codebook perplexity (bottom first)",
     (fun split -> perLevel split (fun level -> number "F1" (average level _.Perplexity)))
 ]
 

@@ -100,7 +100,7 @@ let layers (path: string) : Result<Layer list, ConfigProblem> =
         if List.contains full seen then
             problem "extends" "a file can't extend itself"
         elif not (File.Exists full) then
-            problem "file" "expected a configuration file, found none"
+            problem "" "expected a configuration file, found none"
         else
             let content =
                 try
@@ -109,7 +109,7 @@ let layers (path: string) : Result<Layer list, ConfigProblem> =
                     Error $"can't be read: {error.Message}"
 
             match content with
-            | Error message -> problem "file" message
+            | Error message -> problem "" message
             | Ok tree ->
                 let parent = tree["extends"]
 

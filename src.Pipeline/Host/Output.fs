@@ -137,13 +137,18 @@ type Output(verbosity: Verbosity) =
         else
             printf "%s" text
 
-    /// What went wrong, a line per problem; with --json on standard output too.
-    member this.Failure(lines: string list, exitCode: int) =
+    /// Says what went wrong, a line per problem, with --json on standard output too; gives the exit code.
+    member this.Failure(error: StageError) =
+        let lines = StageError.lines error
+        let exitCode = StageError.exitCode error
+
         for line in lines do
             eprintfn $"dq: {line}"
 
         if verbosity.Json then
-            this.Result("", {| errors = lines; exit_code = exitCode |})
+            this.Result("", {| Errors = lines; ExitCode = exitCode |})
+
+        exitCode
 
 /// Text in columns.
 module Table =

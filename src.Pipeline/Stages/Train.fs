@@ -119,9 +119,19 @@ let private work (context: StageContext) title (config: RunConfig) (dataset: Dat
         let! spec = fitted config dataset
         let file = RunFile(folder, begun)
 
-        let isDensity, parameters =
+        let isDensity, outputChannels, parameters =
             use model = new HierarchicalAutoencoder(spec)
-            model.Likelihood.IsDensity, model.ParameterCount
+            model.Likelihood.IsDensity, model.Likelihood.OutputChannels, model.ParameterCount
+
+        let _, available = Memory.ofMachine ()
+
+        /// With the batch that would fit, where memory ran out.
+        let advised error =
+            match error with
+            | OutOfMemory(message, None) ->
+                let r = dataset.Record
+                OutOfMemory(message, Memory.fittingBatch spec parameters outputChannels r.Height r.Width available)
+            | other -> other
 
         file.Save(_.Begun(context.Software, device.ToString(), torch.get_num_threads (), parameters, DateTime.UtcNow))
         |> ignore
@@ -149,7 +159,7 @@ let private work (context: StageContext) title (config: RunConfig) (dataset: Dat
                 Loop.run job
             with error ->
                 match Stage.expected context.Stopped error with
-                | Some failure -> Error failure
+                | Some failure -> Error(advised failure)
                 | None ->
                     file.TryEnd(RunStatus.Failed, error.Message)
                     reraise ()

@@ -3,6 +3,7 @@ module DQ.Pipeline.CodebookWatch
 
 open System
 open DQ.Core.Artifacts
+open DQ.Core.Quantization
 
 /// One codebook's state, so that an event is reported once and not on every line.
 type Flags = { Collapsed: bool; Bursting: bool }
@@ -19,8 +20,18 @@ let private event kind step level codebook message =
         Message = $"level {level}, codebook {codebook}: {message}"
     )
 
+/// What could help, beyond what is set already.
+let private remedies (quantizer: QuantizerSpec) =
+    [ if quantizer.Initialization <> "kmeans" then
+          "model.quantizer.initialization=kmeans"
+      if quantizer.Revival = "none" then
+          "model.quantizer.revival=usage"
+      "fewer codes"
+      "a lower training.learning_rate" ]
+    |> String.concat ", "
+
 /// What a window of steps says. `choices` are the vectors quantized per step, by level: no more codes can be in use at once.
-let look (config: LoopConfig) (codes: int list) (choices: int64 list) step (window: Window) (flags: Flags[][]) =
+let look (config: LoopConfig) (quantizer: QuantizerSpec) (codes: int list) (choices: int64 list) step (window: Window) (flags: Flags[][]) =
     match Window.meanPerplexity window with
     | None -> flags, []
     | Some perplexities ->
@@ -44,13 +55,13 @@ let look (config: LoopConfig) (codes: int list) (choices: int64 list) step (wind
                        [ if now.Collapsed && not before.Collapsed then
                              report
                                  "codebook_collapsed"
-                                 $"perplexity {perplexity:F1} of {codes} codes; try model.quantizer.initialization=kmeans, model.quantizer.revival=usage, fewer codes or a lower training.learning_rate"
+                                 $"collapsed to a perplexity of {perplexity:F1} of {codes} codes; try {remedies quantizer}"
                          if before.Collapsed && not now.Collapsed then
-                             report "codebook_recovered" $"perplexity {perplexity:F1} of {codes} codes"
+                             report "codebook_recovered" $"recovered to a perplexity of {perplexity:F1} of {codes} codes"
                          if now.Bursting && not before.Bursting then
                              report
                                  "revival_burst"
-                                 $"{revived:F0} of {codes} codes revived per step; try fewer codes or a lower training.learning_rate" ] |]
+                                 $"{revived:F0} of {codes} codes revived per step; try fewer codes, a lower training.learning_rate" ] |]
         |]
 
         judged |> Array.map (Array.map fst), [ for level in judged do for _, events in level do yield! events ]

@@ -104,11 +104,15 @@ let run (job: Job) : Result<LoopState, StageError> =
         metrics.Append line
 
         let flags, seen =
-            CodebookWatch.look loop codes (choices job session) state.Step state.Window state.Codebooks
+            CodebookWatch.look loop config.Model.Quantizer codes (choices job session) state.Step state.Window state.Codebooks
 
         for event in seen do
             events.Append event
-            job.Context.Note $"{job.Title}: step {state.Step}: {event.Message}"
+
+        for kind, several in seen |> List.groupBy _.Kind do
+            let where = [ for event in several -> $"{event.Level}.{event.Codebook}" ] |> String.concat ", "
+            let what = kind.Replace('_', ' ')
+            job.Context.Note $"{job.Title}: step {state.Step}: {what} (level.codebook {where}; see {RunLayout.Events})"
 
         job.Context.Progress {
             Title = job.Title
