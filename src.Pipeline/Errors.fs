@@ -4,7 +4,7 @@ namespace DQ.Pipeline
 type ConfigProblem = {
     /// The file (or `--set`) the value came from.
     File: string
-    /// Dotted path, such as `model.codes[0]`.
+    /// Dotted path, such as `model.codes[0]`; empty where the file as a whole is wrong.
     Key: string
     /// Expectation and actual value, one line.
     Message: string
@@ -28,6 +28,8 @@ type StageError =
     | OutOfMemory of message: string * fittingBatchSize: int option
     /// Stopped by a signal after saving: 2 for Ctrl-C, 15 for SIGTERM.
     | Interrupted of signal: int
+    /// Stopped after `--max-minutes`, saved: no failure, but what follows is not done either.
+    | TimeUp of minutes: float
     /// A check the user asked for failed.
     | CheckFailed of message: string
 
@@ -35,6 +37,7 @@ module StageError =
     /// The process exit code an error ends with.
     let exitCode error =
         match error with
+        | TimeUp _ -> 0
         | CheckFailed _ -> 1
         | Usage _
         | Configuration _ -> 2
@@ -54,8 +57,12 @@ module StageError =
         | Storage message
         | Numerical message
         | CheckFailed message -> [ message ]
-        | Configuration problems -> [ for problem in problems -> $"{problem.File}: {problem.Key}: {problem.Message}" ]
+        | Configuration problems -> [
+            for problem in problems ->
+                [ problem.File; problem.Key; problem.Message ] |> List.filter ((<>) "") |> String.concat ": "
+          ]
         | OutOfMemory(message, Some batch) -> [ $"{message}; a batch of {batch} would fit: --set training.batch_size={batch}" ]
         | OutOfMemory(message, None) -> [ message ]
+        | TimeUp minutes -> [ $"stopped after {minutes} minutes; saved, the same command goes on from here" ]
         | Interrupted 2 -> [ "interrupted; saved, the same command goes on from here" ]
         | Interrupted signal -> [ $"stopped by signal {signal}; saved, the same command goes on from here" ]

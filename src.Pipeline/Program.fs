@@ -1,8 +1,161 @@
+/// The `dq` program: parses the command line, sets the place up, runs one command and gives its exit code.
 module DQ.Pipeline.Program
 
+open System
+open System.Threading.Tasks
+open Argu
+open DQ.Pipeline.Commands
+
+type Arguments =
+    | [<CliPrefix(CliPrefix.None)>] Run of ParseResults<Run.Arguments>
+    | [<CliPrefix(CliPrefix.None)>] Ingest of ParseResults<Ingest.Arguments>
+    | [<CliPrefix(CliPrefix.None)>] Train of ParseResults<Train.Arguments>
+    | [<CliPrefix(CliPrefix.None)>] Evaluate of ParseResults<Evaluate.Arguments>
+    | [<CliPrefix(CliPrefix.None)>] Plan of ParseResults<Plan.Arguments>
+    | [<CliPrefix(CliPrefix.None)>] Runs of ParseResults<Runs.Arguments>
+    | [<CliPrefix(CliPrefix.None)>] Reconstruct of ParseResults<Reconstruct.Arguments>
+    | [<CliPrefix(CliPrefix.None); SubCommand>] Doctor
+    | [<CliPrefix(CliPrefix.None); SubCommand>] Schema
+    | [<Inherit; Unique>] Artifacts of DIR: string
+    | [<Inherit; Unique>] Device of NAME: string
+    | [<Inherit; Unique>] Libtorch of DIR: string
+    | [<Inherit; Unique>] Json
+    | [<Inherit; Unique>] Quiet
+    | [<Inherit; Unique>] Verbose
+    | [<Unique>] Version
+
+    interface IArgParserTemplate with
+        member this.Usage =
+            match this with
+            | Run _ -> "the whole pipeline of a configuration: ingest, train, evaluate, one table."
+            | Ingest _ -> "images to a packed data set."
+            | Train _ -> "a model."
+            | Evaluate _ -> "trained runs on whole splits."
+            | Plan _ -> "what run would do and why, and what it would cost."
+            | Runs _ -> "what is in the artifacts folder."
+            | Reconstruct _ -> "pictures through a trained model, with their rates."
+            | Doctor -> "what this machine has, and what to do where something is missing."
+            | Schema -> "the JSON Schema of configurations, for editors."
+            | Artifacts _ -> "where artifacts are kept (default: DQ_ARTIFACTS, else artifacts)."
+            | Device _ -> "cpu, cuda or cuda:N (default: DQ_DEVICE, else cpu)."
+            | Libtorch _ -> "folder with libtorch (default: DQ_LIBTORCH, else the package's own)."
+            | Json -> "the result as JSON on standard output."
+            | Quiet -> "no progress and no notes."
+            | Verbose -> "more detail; stack traces of errors."
+            | Version -> "the version of this program."
+
+let private examples = [
+    "run", Run.example
+    "ingest", Ingest.example
+    "train", Train.example
+    "evaluate", Evaluate.example
+    "plan", Plan.example
+    "runs", Runs.example
+    "reconstruct", Reconstruct.example
+    "doctor", Doctor.example
+    "schema", Schema.example
+]
+
+let private helpFor (argv: string[]) (usage: string) =
+    let shown =
+        examples
+        |> List.tryFind (fun (name, _) -> Array.contains name argv)
+        |> Option.map snd
+        |> Option.defaultValue Run.example
+
+    $"{usage.TrimEnd()}\n\nEXAMPLE:\n\n  {shown}\n"
+
+let private dispatch (place: Workplace) (parsed: ParseResults<Arguments>) : Task<Result<unit, StageError>> =
+    match parsed.GetSubCommand() with
+    | Run arguments -> Run.run place arguments
+    | Ingest arguments -> Ingest.run place arguments
+    | Train arguments -> Train.run place arguments
+    | Evaluate arguments -> Evaluate.run place arguments
+    | Plan arguments -> Plan.run place arguments
+    | Runs arguments -> Runs.run place arguments
+    | Reconstruct arguments -> Reconstruct.run place arguments
+    | Doctor -> Doctor.run place
+    | Schema -> Schema.run ()
+    | other -> Task.FromResult(Error(Usage $"{other} is no command"))
+
+/// Minutes after which the command saves and stops.
+let private maxMinutes (parsed: ParseResults<Arguments>) =
+    match parsed.GetSubCommand() with
+    | Run arguments -> arguments.TryGetResult Run.Max_Minutes
+    | Train arguments -> arguments.TryGetResult Train.Max_Minutes
+    | _ -> None
+
+/// Argu's first line; the usage it adds is what --help shows.
+let private usageError (error: ArguParseException) =
+    let first = (error.Message.Split '\n')[0]
+    let reason = if first.StartsWith "ERROR: " then first[7..] else first
+    Usage $"{reason.Trim()} (dq --help)"
+
+/// Exceptions that say something about the user's files are errors like the others; the rest are ours.
+let private attempt (place: Workplace) work =
+    task {
+        try
+            return! work ()
+        with
+        | :? ArguParseException as error -> return Error(usageError error)
+        | error ->
+            match Stage.expected (fun () -> place.Interruption.Reason) error with
+            | Some failure -> return Error failure
+            | None ->
+                if place.Output.Verbose then
+                    eprintfn $"{error}"
+
+                return
+                    Error(
+                        CheckFailed
+                            $"an error of this program: {error.GetType().Name}: {error.Message}; please report it with what --verbose shows"
+                    )
+    }
+
+let private execute (parsed: ParseResults<Arguments>) =
+    let verbosity = {
+        Json = parsed.Contains Json
+        Quiet = parsed.Contains Quiet
+        Verbose = parsed.Contains Verbose
+    }
+
+    let given = [
+        for dir in Option.toList (parsed.TryGetResult Artifacts) -> "ARTIFACTS", dir
+        for name in Option.toList (parsed.TryGetResult Device) -> "DEVICE", name
+        for dir in Option.toList (parsed.TryGetResult Libtorch) -> "LIBTORCH", dir
+    ]
+
+    let settings, host = Workplace.settings given verbosity
+    use _ = host
+    use interruption = new Interruption(maxMinutes parsed)
+
+    let place = {
+        Settings = settings
+        Output = Output verbosity
+        Interruption = interruption
+        Log = Workplace.logger host
+    }
+
+    match (attempt place (fun () -> dispatch place parsed)).GetAwaiter().GetResult() with
+    | Ok() -> 0
+    | Error error -> place.Output.Failure error
+
 [<EntryPoint>]
-let main _ =
-    let report = DQ.Core.Native.LibTorch.Load()
-    printfn "%A" report
-    printfn "%s" (TorchSharp.torch.randn(3L).ToString())
-    0
+let main argv =
+    let parser = ArgumentParser.Create<Arguments>(programName = "dq")
+
+    try
+        let parsed = parser.ParseCommandLine(argv, raiseOnUsage = true)
+
+        if parsed.Contains Version then
+            printfn $"{Workplace.version}"
+            0
+        else
+            execute parsed
+    with :? ArguParseException as error ->
+        if error.ErrorCode = ErrorCode.HelpText then
+            printf $"{helpFor argv error.Message}"
+            0
+        else
+            let problem = usageError error
+            Output({ Json = Array.contains "--json" argv; Quiet = false; Verbose = false }).Failure problem

@@ -55,6 +55,9 @@ public sealed record AutoencoderSpec
     [JsonIgnore]
     public int SideDivisor => Stride << (CoderBlocks - 1 + Levels - 1);
 
+    /// <summary>The same model for images of so many channels.</summary>
+    public AutoencoderSpec ForImages(int channels) => this with { ImageChannels = channels };
+
     /// <summary>Side of the code grid of <paramref name="level"/> (0 = bottom) for an image side.</summary>
     public int GridSide(int imageSide, int level) => imageSide / (Stride << (CoderBlocks - 1 + level));
 

@@ -1,0 +1,107 @@
+using System.Text.Json.Nodes;
+
+namespace DQ.Core.Artifacts;
+
+/// <summary>Where a run stands. A run counts as whole only when <c>run.json</c> says completed.</summary>
+public static class RunStatus
+{
+    public const string Running = "running";
+    public const string Completed = "completed";
+    public const string Failed = "failed";
+    public const string Interrupted = "interrupted";
+}
+
+/// <summary>What a run was made from: a data set or another run, by its fingerprint.</summary>
+/// <param name="Kind"><c>dataset</c> or <c>run</c>.</param>
+/// <param name="Id">Folder name under <c>datasets/</c> or <c>runs/</c>.</param>
+/// <param name="Fingerprint">Of its content.</param>
+public sealed record Parent(string Kind, string Id, string Fingerprint);
+
+/// <summary>Versions a run was made with.</summary>
+public sealed record SoftwareRecord(string Dq, string TorchSharp, string LibTorch, string Runtime, string System);
+
+/// <summary><c>run.json</c>: one training run and where it stands.</summary>
+public sealed record RunRecord : IArtifact
+{
+    public static int CurrentSchema => 1;
+
+    public int Schema { get; init; } = CurrentSchema;
+    public required string Id { get; init; }
+    public required string Name { get; init; }
+
+    /// <summary>Name of the variant in its configuration; empty where there are none.</summary>
+    public string Variant { get; init; } = "";
+    public string Stage { get; init; } = "train";
+
+    /// <summary>One of <see cref="RunStatus"/>. A <c>running</c> run whose lock has no living owner was interrupted.</summary>
+    public required string Status { get; init; }
+
+    /// <summary>Why it failed or stopped, one line; null otherwise.</summary>
+    public string? Reason { get; init; }
+
+    /// <summary>Of stage, version, configuration and parents: the same fingerprint means the same run.</summary>
+    public required string Fingerprint { get; init; }
+    public required long Seed { get; init; }
+
+    /// <summary>The resolved configuration, every key said.</summary>
+    public required JsonObject Config { get; init; }
+    public required IReadOnlyList<Parent> Parents { get; init; }
+    public required SoftwareRecord Software { get; init; }
+    public required string Device { get; init; }
+    public required int Threads { get; init; }
+    public required DateTime StartedUtc { get; init; }
+    public required DateTime UpdatedUtc { get; init; }
+
+    /// <summary>Steps from which the run was taken up again.</summary>
+    public IReadOnlyList<long> ResumedAtSteps { get; init; } = [];
+
+    /// <summary>Trainable parameters, codebooks not counted; null until the model was built.</summary>
+    public long? Parameters { get; init; }
+    public required long Steps { get; init; }
+    public long StepsDone { get; init; }
+    public long ImagesSeen { get; init; }
+
+    /// <summary>Time spent in training steps, over all interruptions.</summary>
+    public double TrainingSeconds { get; init; }
+    public double? ImagesPerSecond { get; init; }
+
+    /// <summary>Reconstruction on the validation images at the end; null for squared error.</summary>
+    public double? ValidationReconstructionNatsPerDim { get; init; }
+
+    /// <summary>Squared error on normalized values on the validation images; null where the likelihood is a density.</summary>
+    public double? ValidationSquaredError { get; init; }
+
+    /// <summary>Step of the best validation.</summary>
+    public long? BestStep { get; init; }
+
+    /// <summary>Work begins, at the steps done so far when the run is taken up again.</summary>
+    public RunRecord Begun(SoftwareRecord software, string device, int threads, long parameters, DateTime nowUtc) =>
+        this with
+        {
+            Status = RunStatus.Running,
+            Reason = null,
+            Software = software,
+            Device = device,
+            Threads = threads,
+            Parameters = parameters,
+            UpdatedUtc = nowUtc,
+            ResumedAtSteps = StepsDone > 0 ? [.. ResumedAtSteps, StepsDone] : ResumedAtSteps,
+        };
+
+    /// <summary>A checkpoint was written.</summary>
+    public RunRecord At(long stepsDone, long imagesSeen, double trainingSeconds, double? validationNatsPerDim, double? validationSquaredError, long? bestStep, DateTime nowUtc) =>
+        this with
+        {
+            StepsDone = stepsDone,
+            ImagesSeen = imagesSeen,
+            TrainingSeconds = trainingSeconds,
+            ImagesPerSecond = trainingSeconds > 0 ? imagesSeen / trainingSeconds : null,
+            ValidationReconstructionNatsPerDim = validationNatsPerDim,
+            ValidationSquaredError = validationSquaredError,
+            BestStep = bestStep,
+            UpdatedUtc = nowUtc,
+        };
+
+    /// <summary>Work ended: a <see cref="RunStatus"/> and, but for completed, one line why.</summary>
+    public RunRecord Ended(string status, string? reason, DateTime nowUtc) => this with { Status = status, Reason = reason, UpdatedUtc = nowUtc };
+}

@@ -1,0 +1,31 @@
+using DQ.Core.Autoencoders;
+using static TorchSharp.torch;
+
+namespace DQ.Core.Evaluation;
+
+/// <summary>The reconstruction loss alone, for the quick looks at the validation split during training.</summary>
+public static class MeanLoss
+{
+    /// <summary>Mean over images of −log p(x|z) in nats per dimension, or of the squared error on normalized values.</summary>
+    /// <param name="model">Is put in evaluation mode.</param>
+    /// <param name="batches">uint8 (B, C, H, W); disposed here.</param>
+    /// <exception cref="InvalidOperationException">There are no images.</exception>
+    public static double Of(HierarchicalAutoencoder model, IEnumerable<Tensor> batches)
+    {
+        model.eval();
+        var device = model.parameters().First().device;
+        var (sum, images) = (0.0, 0L);
+        foreach (var batch in batches)
+        {
+            using var scope = NewDisposeScope();
+            using var _ = no_grad();
+            using (batch)
+            {
+                var pixels = batch.to(device);
+                sum += model.Likelihood.Loss(model.Run(pixels).Output, pixels).sum(ScalarType.Float64).item<double>();
+                images += batch.shape[0];
+            }
+        }
+        return images > 0 ? sum / images : throw new InvalidOperationException("no images to look at");
+    }
+}

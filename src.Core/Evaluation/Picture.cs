@@ -1,0 +1,53 @@
+using DQ.Core.Autoencoders;
+using DQ.Core.Images;
+using static TorchSharp.torch;
+
+namespace DQ.Core.Evaluation;
+
+/// <summary>One picture of any size through a model. Rates are per dimension of the picture itself, padding not counted.</summary>
+/// <param name="Reconstruction">The expected pixels, of the picture's own size.</param>
+/// <param name="ReconstructionNatsPerDim">−log p(x|z); null for squared error.</param>
+/// <param name="ReconstructionBitsPerDim">The same in bits.</param>
+/// <param name="CodeRateUniformBitsPerDim">Σ over levels of M·H·W·log2 K, padding's codes included.</param>
+/// <param name="TotalUniformBitsPerDim">Their sum: what a lossless file of it would cost; null for squared error.</param>
+/// <param name="CodeBytes">Bytes of the codes alone.</param>
+/// <param name="LosslessBytes">Bytes of codes and residual together; null for squared error.</param>
+/// <param name="PsnrDb">In decibel.</param>
+public sealed record Picture(
+    PixelImage Reconstruction,
+    double? ReconstructionNatsPerDim,
+    double? ReconstructionBitsPerDim,
+    double CodeRateUniformBitsPerDim,
+    double? TotalUniformBitsPerDim,
+    long CodeBytes,
+    long? LosslessBytes,
+    double PsnrDb
+)
+{
+    /// <param name="model">Is put in evaluation mode.</param>
+    /// <param name="image">With the model's channels.</param>
+    public static Picture Of(HierarchicalAutoencoder model, PixelImage image)
+    {
+        using var scope = NewDisposeScope();
+        using var _ = no_grad();
+        model.eval();
+        var pixels = tensor(image.Bytes, [1, image.Channels, image.Height, image.Width], ScalarType.Byte, model.parameters().First().device);
+        var codes = model.Encode(pixels);
+        var output = model.Decode(codes, image.Height, image.Width);
+        var mean = model.Likelihood.Mean(output);
+        double? nats = model.Likelihood.IsDensity ? model.Likelihood.Loss(output, pixels).item<float>() : null;
+        var codeBits = codes.Select((code, level) => code.numel() * Math.Log2(model.Spec.Codes[level])).Sum();
+        double dimensions = image.Bytes.Length;
+        var (bits, codeRate) = (nats / Math.Log(2), codeBits / dimensions);
+        return new(
+            PixelImage.FromTensor(mean.round().clamp(0, 255).to_type(ScalarType.Byte))[0],
+            nats,
+            bits,
+            codeRate,
+            bits + codeRate,
+            (long)Math.Ceiling(codeBits / 8),
+            bits is { } rate ? (long)Math.Ceiling((rate + codeRate) * dimensions / 8) : null,
+            ImageQuality.Psnr(mean, pixels.to_type(ScalarType.Float32)).item<float>()
+        );
+    }
+}

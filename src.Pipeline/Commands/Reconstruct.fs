@@ -1,0 +1,105 @@
+/// `dq reconstruct`: pictures of any size through a trained model.
+module DQ.Pipeline.Commands.Reconstruct
+
+open System
+open System.Globalization
+open System.IO
+open System.Threading.Tasks
+open Argu
+open DQ.Core
+open DQ.Core.Evaluation
+open DQ.Core.Images
+open DQ.Core.Training
+open DQ.Pipeline
+open FsToolkit.ErrorHandling
+
+type Arguments =
+    | [<MainCommand; ExactlyOnce>] Images of IMAGE: string list
+    | [<Unique>] Run of RUN: string
+    | [<Unique>] Checkpoint of FILE: string
+    | [<Unique; AltCommandLine("-o")>] Output of DIR: string
+
+    interface IArgParserTemplate with
+        member this.Usage =
+            match this with
+            | Images _ -> "PNG, JPEG or WebP files of any size."
+            | Run _ -> "id of a run, or a part of it that fits only one; its last checkpoint is used."
+            | Checkpoint _ -> "a checkpoint file instead of a run."
+            | Output _ -> "folder for the reconstructions (default: reconstructions)."
+
+let example = "dq reconstruct photo.jpg --run quickstart-dq -o out"
+
+let private checkpointOf (place: Workplace) (arguments: ParseResults<Arguments>) =
+    match arguments.TryGetResult Run, arguments.TryGetResult Checkpoint with
+    | Some _, Some _
+    | None, None -> Error(Usage "expected either --run RUN or --checkpoint FILE")
+    | None, Some file -> Ok file
+    | Some id, None ->
+        result {
+            let! store = Workplace.openStore place
+            let! folder, _ = Store.find store id
+            return! Checkpoints.choose folder "last"
+        }
+
+let private target folder (image: string) =
+    Path.Combine(folder, $"{Path.GetFileNameWithoutExtension image}.reconstruction.png")
+
+let private describe (image: string) (file: string) (picture: Picture) =
+    let number (format: string) (value: float) = value.ToString(format, CultureInfo.InvariantCulture)
+    let optional (value: Nullable<float>) = if value.HasValue then number "F4" value.Value else "–"
+
+    Table.render Table.Left [
+        [ image; $"→ {file}" ]
+        [ "  size"; $"{picture.Reconstruction.Width} × {picture.Reconstruction.Height}" ]
+        [ "  reconstruction, nats/dim"; optional picture.ReconstructionNatsPerDim ]
+        [ "  reconstruction, bits/dim"; optional picture.ReconstructionBitsPerDim ]
+        [ "  code rate uniform, bits/dim"; number "F4" picture.CodeRateUniformBitsPerDim ]
+        [ "  total uniform, bits/dim"; optional picture.TotalUniformBitsPerDim ]
+        [ "  codes, bytes"; string picture.CodeBytes ]
+        [ "  lossless, bytes"; (if picture.LosslessBytes.HasValue then string picture.LosslessBytes.Value else "–") ]
+        [ "  PSNR, dB"; number "F2" picture.PsnrDb ]
+    ]
+
+let private data (image: string) (file: string) (picture: Picture) = {|
+    Image = image
+    Reconstruction = file
+    Width = picture.Reconstruction.Width
+    Height = picture.Reconstruction.Height
+    ReconstructionNatsPerDim = picture.ReconstructionNatsPerDim
+    ReconstructionBitsPerDim = picture.ReconstructionBitsPerDim
+    CodeRateUniformBitsPerDim = picture.CodeRateUniformBitsPerDim
+    TotalUniformBitsPerDim = picture.TotalUniformBitsPerDim
+    CodeBytes = picture.CodeBytes
+    LosslessBytes = picture.LosslessBytes
+    PsnrDb = picture.PsnrDb
+|}
+
+let private reconstruct (place: Workplace) (arguments: ParseResults<Arguments>) =
+    result {
+        let images = arguments.GetResult Images
+        let folder = arguments.GetResult(Output, "reconstructions")
+        let! file = checkpointOf place arguments
+        // all of them before the first is written: a wrong name among many costs nothing then
+        let pictures = [ for image in images -> image, ImageFile.Read image ]
+        let! _ = Workplace.loadTorch place
+        let! device = Train.device place.Settings.Device
+        use checkpoint = DQ.Core.Training.Checkpoint.Open file
+        use model = checkpoint.Model()
+        TorchSharp.ModuleExtensionMethods.``to``(model, device) |> ignore
+        Directory.CreateDirectory folder |> ignore
+
+        let results = [
+            for image, pixels in pictures do
+                let picture = Picture.Of(model, pixels.WithChannels model.Spec.ImageChannels)
+                let png = ImageFile.EncodePng picture.Reconstruction
+                let file = target folder image
+                AtomicFile.Write(file, fun stream -> stream.Write(png, 0, png.Length))
+                image, file, picture
+        ]
+
+        let text = results |> List.map (fun (image, file, picture) -> describe image file picture) |> String.concat "\n"
+        place.Output.Result(text, {| Images = [ for image, file, picture in results -> data image file picture ] |})
+    }
+
+let run (place: Workplace) (arguments: ParseResults<Arguments>) =
+    Task.Run(fun () -> reconstruct place arguments)

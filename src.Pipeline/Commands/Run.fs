@@ -1,0 +1,48 @@
+/// `dq run`: the whole pipeline of a configuration.
+module DQ.Pipeline.Commands.Run
+
+open Argu
+open DQ.Pipeline
+open DQ.Pipeline.Data
+
+type Arguments =
+    | [<MainCommand; ExactlyOnce>] Config of CONFIG: string
+    | Set of ASSIGNMENT: string
+    | Variant of NAME: string
+    | [<Unique>] Max_Minutes of MINUTES: float
+    | Force
+
+    interface IArgParserTemplate with
+        member this.Usage =
+            match this with
+            | Config _ -> "configuration file (JSON with comments)."
+            | Set _ -> "KEY=VALUE over the configuration, such as training.steps=1000; may be given several times."
+            | Variant _ -> "only this variant of the configuration."
+            | Max_Minutes _ -> "save and stop after so many minutes, exit code 0; the same command goes on from there."
+            | Force -> "do anew what was done before."
+
+let example = "dq run configs/quickstart.json --set training.steps=1000"
+
+/// Ingest, train, evaluate.
+let private pipeline (variant: Variant) =
+    Prepare.stage
+    |> Stage.andThen (Train.stage variant)
+    |> Stage.andThen (Evaluate.stage (Train.title variant) variant.Config.Evaluation)
+
+let run (place: Workplace) (arguments: ParseResults<Arguments>) =
+    task {
+        match
+            Command.variants
+                (arguments.GetResult Config)
+                (arguments.GetResults Set)
+                (arguments.TryGetResult Arguments.Variant)
+        with
+        | Error error -> return Error error
+        | Ok variants ->
+            return!
+                Command.inContext place (arguments.Contains Force) (fun context ->
+                    variants
+                    |> Command.inTurn (fun variant -> Stage.execute context (pipeline variant) variant.Config.Data))
+                |> Command.finish (fun runs ->
+                    place.Output.Result(Summary.table runs + "\n" + Summary.places runs, Summary.data runs))
+    }

@@ -1,0 +1,141 @@
+namespace DQ.Pipeline
+
+open System.IO
+open System.Text.Json
+open System.Text.Json.Nodes
+open DQ.Core.Autoencoders
+open DQ.Core.Training
+
+/// One of a configuration's runs. The name is empty where a configuration has no variants.
+type Variant = { Variant: string; Config: RunConfig }
+
+/// From files and `--set` to typed, checked configurations.
+module Config =
+    let private defaults = Settings.fields Settings.defaults
+    let private allKeys = Shape.keys defaults
+
+    let private read<'T> (node: JsonNode | null) : 'T =
+        match JsonSerializer.Deserialize<'T>(node, Shape.serializer) with
+        | null -> invalidOp "the tree was not checked"
+        | value -> value
+
+    /// The typed form of a complete tree that passed `Shape.check`.
+    let ofTree (tree: JsonObject) : RunConfig =
+        let model = nonNull tree["model"]
+
+        {
+            Name = read tree["name"]
+            Seed = read tree["seed"]
+            Data = read tree["data"]
+            Model = read<AutoencoderSpec> model
+            Pad = read model["pad"]
+            Training = read<TrainingSpec> tree["training"]
+            Loop = read tree["training"]
+            Evaluation = read tree["evaluation"]
+        }
+
+    /// The same configuration, always the same text.
+    let canonical (config: RunConfig) =
+        ConfigTree.canonical (Settings.toTree config)
+
+    let private problem file (key, message) : ConfigProblem = {
+        File = file
+        Key = key
+        Message = message
+    }
+
+    /// The variants a layer names, each with its tree; null takes one out again.
+    let private variantsOf (layer: ConfigTree.Layer) : (string * JsonNode option) list =
+        match layer.Tree["variants"] with
+        | :? JsonObject as variants -> [ for pair in variants -> pair.Key, Option.ofObj pair.Value ]
+        | _ -> []
+
+    let private withoutVariants (layer: ConfigTree.Layer) =
+        let tree = layer.Tree.DeepClone().AsObject()
+        tree.Remove "variants" |> ignore
+        { layer with Tree = tree }
+
+    /// Unknown keys and wrong types of one layer, its variants included.
+    let private shapeProblems (layer: ConfigTree.Layer) =
+        let check prefix tree =
+            Shape.check allKeys defaults tree
+            |> List.map (fun (key, message) -> problem layer.File (prefix + key, message))
+
+        [ yield! check "" (withoutVariants layer).Tree
+          match layer.Tree["variants"] with
+          | null
+          | :? JsonObject -> ()
+          | _ -> problem layer.File ("variants", "expected an object of named variants")
+          for name, tree in variantsOf layer do
+              match tree with
+              | Some(:? JsonObject as tree) -> yield! check $"variants.{name}." tree
+              | Some _ -> problem layer.File ($"variants.{name}", "expected an object { … } or null")
+              | None -> () ]
+
+    let private resolve file (layers: ConfigTree.Layer list) : Result<RunConfig, ConfigProblem list> =
+        let tree =
+            layers
+            |> List.fold
+                (fun tree layer -> ConfigTree.mergeObjects tree layer.Tree)
+                (Settings.toTree Settings.defaults)
+
+        let config = ofTree tree
+
+        match Checks.problems config with
+        | [] -> Ok config
+        | problems ->
+            Error [
+                for key, message in problems do
+                    let file, key = ConfigTree.origin file layers key
+                    problem file (key, message)
+            ]
+
+    /// The variants, in the order in which the layers name them; all problems at once.
+    let ofLayers (file: string) (layers: ConfigTree.Layer list) : Result<Variant list, StageError> =
+        match layers |> List.collect shapeProblems with
+        | _ :: _ as problems -> Error(Configuration problems)
+        | [] ->
+            let named = JsonObject()
+            named["name"] <- JsonValue.Create(Path.GetFileNameWithoutExtension file)
+            let start: ConfigTree.Layer = { File = file; Prefix = ""; Tree = named }
+            let shared = start :: List.map withoutVariants layers
+            let mentions = layers |> List.collect (fun layer -> [ for name, tree in variantsOf layer -> layer, name, tree ])
+
+            let kept name =
+                mentions |> List.findBack (fun (_, other, _) -> other = name) |> fun (_, _, tree) -> tree.IsSome
+
+            let names = mentions |> List.map (fun (_, name, _) -> name) |> List.distinct |> List.filter kept
+
+            let layersOf name : ConfigTree.Layer list = [
+                for layer, other, tree in mentions do
+                    match tree with
+                    | Some(:? JsonObject as tree) when other = name ->
+                        {
+                            layer with
+                                Prefix = $"variants.{name}."
+                                Tree = tree
+                        }
+                    | _ -> ()
+            ]
+
+            let resolved =
+                match names with
+                | [] -> [ "", resolve file shared ]
+                | names -> [ for name in names -> name, resolve file (shared @ layersOf name) ]
+
+            match resolved |> List.collect (fun (_, result) -> match result with Error p -> p | Ok _ -> []) with
+            | [] -> Ok [ for name, result in resolved do
+                             match result with
+                             | Ok config -> { Variant = name; Config = config }
+                             | Error _ -> () ]
+            | problems -> Error(Configuration(List.distinct problems))
+
+    /// A configuration file with its `--set` assignments over it.
+    let load (file: string) (assignments: string list) : Result<Variant list, StageError> =
+        let sets = assignments |> List.map ConfigTree.assignment
+        let wrong = sets |> List.choose (function Error problem -> Some problem | Ok _ -> None)
+
+        match ConfigTree.layers file, wrong with
+        | Ok layers, [] -> ofLayers file (layers @ List.choose Result.toOption sets)
+        | Ok _, wrong -> Error(Configuration wrong)
+        | Error problem, wrong -> Error(Configuration(problem :: wrong))

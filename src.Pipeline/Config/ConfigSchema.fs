@@ -1,0 +1,137 @@
+/// The JSON Schema that gives editors completion, made from the typed default and the records' documentation.
+module DQ.Pipeline.ConfigSchema
+
+open System
+open System.Collections.Generic
+open System.IO
+open System.Reflection
+open System.Text.Encodings.Web
+open System.Text.Json
+open System.Text.Json.Nodes
+open System.Xml.Linq
+
+/// Summaries by member name, from the documentation files beside the assemblies.
+let private summaries =
+    lazy
+        (let found = Dictionary<string, XElement>()
+
+         for assembly in [ Assembly.GetExecutingAssembly(); typeof<DQ.Core.SpecProblem>.Assembly ] do
+             let file = Path.Combine(AppContext.BaseDirectory, $"{assembly.GetName().Name}.xml")
+
+             if File.Exists file then
+                 for entry in XDocument.Load(file).Descendants(XName.Get "member") do
+                     match entry.Attribute(XName.Get "name"), entry.Element(XName.Get "summary") with
+                     | NonNull name, NonNull summary -> found[name.Value] <- summary
+                     | _ -> ()
+
+         found)
+
+let rec private text (node: XNode) : string =
+    match node with
+    | :? XText as plain -> plain.Value
+    | :? XElement as element when element.HasAttributes ->
+        // a reference to another property: its key
+        let target = (nonNull element.FirstAttribute).Value
+        JsonNamingPolicy.SnakeCaseLower.ConvertName(target[target.LastIndexOf '.' + 1 ..])
+    | :? XElement as element -> element.Nodes() |> Seq.map text |> String.concat ""
+    | _ -> ""
+
+let private describe (property: PropertyInfo) =
+    let owner = (nonNull property.DeclaringType).FullName
+
+    match summaries.Value.TryGetValue $"P:{owner}.{property.Name}" with
+    | true, summary ->
+        let words = (text summary).Replace("`", "").Split([| ' '; '\n'; '\r' |], StringSplitOptions.RemoveEmptyEntries)
+        Some(String.Join(" ", words))
+    | _ -> None
+
+let private typeName (t: Type) =
+    if t = typeof<string> then "string"
+    elif t = typeof<bool> then "boolean"
+    elif t = typeof<float> then "number"
+    else "integer"
+
+let private word (text: string) : JsonNode | null = JsonValue.Create text
+
+let private words (texts: string seq) : JsonNode =
+    JsonArray([| for text in texts -> word text |])
+
+let rec private ofField prefix (field: Shape.Field) : JsonNode =
+    let key = prefix + field.Key
+
+    let schema =
+        match field.Shape with
+        | Shape.Section inner -> section (key + ".") inner
+        | Shape.Values element ->
+            let schema = JsonObject()
+            schema["type"] <- word "array"
+            let items = JsonObject()
+            items["type"] <- word (typeName element)
+            schema["items"] <- items
+            schema
+        | Shape.Value(t, nullable) ->
+            let schema = JsonObject()
+            schema["type"] <- if nullable then words [ typeName t; "null" ] else nonNull (word (typeName t))
+
+            match List.tryFind (fun (name, _) -> name = key) Settings.choices with
+            | Some(_, names) -> schema["enum"] <- words names
+            | None -> ()
+
+            schema
+
+    match field.Shape with
+    | Shape.Section _ -> ()
+    | _ -> schema["default"] <- (Shape.tree [ field ])[field.Key] |> Option.ofObj |> Option.map _.DeepClone() |> Option.toObj
+
+    match describe field.Member with
+    | Some description -> schema["description"] <- word description
+    | None -> ()
+
+    schema
+
+and private section prefix (fields: Shape.Field list) : JsonObject =
+    let properties = JsonObject()
+
+    for field in fields do
+        properties[field.Key] <- ofField prefix field
+
+    let schema = JsonObject()
+    schema["type"] <- word "object"
+    schema["additionalProperties"] <- JsonValue.Create false
+    schema["properties"] <- properties
+    schema
+
+/// The schema as text, ending in a new line.
+let generate () =
+    let fields = Settings.fields Settings.defaults
+    let root = section "" fields
+    let properties = (nonNull root["properties"]).AsObject()
+
+    let extra (key: string) (description: string) (schema: (string * JsonNode) list) =
+        let node = JsonObject()
+
+        for name, value in schema do
+            node[name] <- value
+
+        node["description"] <- word description
+        properties[key] <- node
+
+    extra "$schema" "This schema, for editors." [ "type", nonNull (word "string") ]
+    extra "extends" "A configuration file this one is laid over; relative to this file." [ "type", nonNull (word "string") ]
+
+    extra
+        "variants"
+        "Runs by name, each laid over the rest: all are trained and evaluated and stand in one table."
+        [ "type", nonNull (word "object"); "additionalProperties", section "" fields ]
+
+    let whole = JsonObject()
+    whole["$schema"] <- word "https://json-schema.org/draft/2020-12/schema"
+    whole["title"] <- word "DQ configuration"
+
+    for pair in root do
+        whole[pair.Key] <- pair.Value |> Option.ofObj |> Option.map _.DeepClone() |> Option.toObj
+
+    let options =
+        JsonSerializerOptions(WriteIndented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping)
+
+    whole.ToJsonString options + "\n"

@@ -1,0 +1,161 @@
+/// Configurations as JSON trees: reading, merging, `--set`. Pure but for `layers`, which reads files.
+module DQ.Pipeline.ConfigTree
+
+open System
+open System.IO
+open System.Text.Json
+open System.Text.Json.Nodes
+
+/// One source of settings. `Prefix` is the key under which the tree stands in its file, such as `variants.vq.`.
+type Layer = {
+    File: string
+    Prefix: string
+    Tree: JsonObject
+}
+
+/// The keys that speak about the file and not about the run.
+let private fileKeys = [ "$schema"; "extends" ]
+
+let private copy (node: JsonNode | null) : JsonNode | null =
+    match node with
+    | null -> null
+    | node -> node.DeepClone()
+
+/// `over` laid over `under`: objects merge key by key, everything else (arrays too, and null) replaces.
+let rec merge (under: JsonNode | null) (over: JsonNode | null) : JsonNode | null =
+    match under, over with
+    | (:? JsonObject as under), (:? JsonObject as over) -> mergeObjects under over
+    | _ -> copy over
+
+/// `merge` of two objects. Neither is changed.
+and mergeObjects (under: JsonObject) (over: JsonObject) : JsonObject =
+    let merged = JsonObject()
+
+    for pair in under do
+        merged[pair.Key] <-
+            if over.ContainsKey pair.Key then
+                merge pair.Value over[pair.Key]
+            else
+                copy pair.Value
+
+    for pair in over do
+        if not (under.ContainsKey pair.Key) then
+            merged[pair.Key] <- copy pair.Value
+
+    merged
+
+/// JSON with comments and trailing commas, one object; a key given twice is an error.
+let parse (text: string) : Result<JsonObject, string> =
+    let options =
+        JsonDocumentOptions(
+            CommentHandling = JsonCommentHandling.Skip,
+            AllowTrailingCommas = true,
+            AllowDuplicateProperties = false
+        )
+
+    try
+        match JsonNode.Parse(text, Nullable(), options) with
+        | :? JsonObject as tree -> Ok tree
+        | _ -> Error "expected an object { … }"
+    with :? JsonException as error ->
+        let line = error.LineNumber.GetValueOrDefault() + 1L
+        let column = error.BytePositionInLine.GetValueOrDefault() + 1L
+        let reason = error.Message.Split([| " LineNumber:"; " Path:" |], StringSplitOptions.None)[0]
+        Error $"expected JSON (comments and trailing commas are fine), line {line}, column {column}: {reason}"
+
+/// `a.b=c` as a tree; `c` is JSON where it parses as such and a string otherwise.
+let assignment (text: string) : Result<Layer, ConfigProblem> =
+    let problem message = Error { File = "--set"; Key = text; Message = message }
+
+    match text.IndexOf '=' with
+    | -1 -> problem "expected KEY=VALUE, such as training.steps=1000"
+    | split ->
+        let keys = text[.. split - 1].Trim().Split '.'
+        let raw = text[split + 1 ..]
+
+        if keys |> Array.exists String.IsNullOrWhiteSpace then
+            problem "expected a dotted key before '=', such as training.steps=1000"
+        else
+            let value: JsonNode | null =
+                try
+                    JsonNode.Parse raw
+                with :? JsonException ->
+                    JsonValue.Create raw
+
+            let nest (key: string) (inner: JsonNode | null) : JsonNode | null =
+                let outer = JsonObject()
+                outer[key] <- inner
+                outer
+
+            match Array.foldBack nest keys value with
+            | :? JsonObject as tree -> Ok { File = "--set"; Prefix = ""; Tree = tree }
+            | _ -> problem "expected KEY=VALUE"
+
+/// The layers of a file, the ones it extends first; `extends` is relative to the file that says it.
+let layers (path: string) : Result<Layer list, ConfigProblem> =
+    let rec load (seen: string list) (path: string) =
+        let full = Path.GetFullPath path
+        let problem key message = Error { File = path; Key = key; Message = message }
+
+        if List.contains full seen then
+            problem "extends" "a file can't extend itself"
+        elif not (File.Exists full) then
+            problem "" "expected a configuration file, found none"
+        else
+            let content =
+                try
+                    parse (File.ReadAllText full)
+                with :? IOException as error ->
+                    Error $"can't be read: {error.Message}"
+
+            match content with
+            | Error message -> problem "" message
+            | Ok tree ->
+                let parent = tree["extends"]
+
+                for key in fileKeys do
+                    tree.Remove key |> ignore
+
+                let own = { File = path; Prefix = ""; Tree = tree }
+
+                match parent with
+                | null -> Ok [ own ]
+                | :? JsonValue as value when value.GetValueKind() = JsonValueKind.String ->
+                    let folder = Path.GetDirectoryName path |> Option.ofObj |> Option.defaultValue ""
+
+                    load (full :: seen) (Path.Combine(folder, value.GetValue<string>()))
+                    |> Result.map (fun under -> under @ [ own ])
+                | other -> problem "extends" $"expected the name of a file, got {other.ToJsonString()}"
+
+    load [] path
+
+/// Is there a value at this dotted path? A `[n]` at its end is not looked at.
+let contains (key: string) (tree: JsonObject) =
+    let rec go (node: JsonNode | null) (keys: string list) =
+        match keys, node with
+        | [], _ -> true
+        | key :: rest, (:? JsonObject as o) when o.ContainsKey key -> go o[key] rest
+        | _ -> false
+
+    let path = (key.Split '[')[0]
+    go tree (List.ofArray (path.Split '.'))
+
+/// The file and the full key of what set `key` last; `fallback` where only the defaults did.
+let origin (fallback: string) (layers: Layer list) (key: string) =
+    match layers |> List.tryFindBack (fun layer -> contains key layer.Tree) with
+    | Some layer -> layer.File, layer.Prefix + key
+    | None -> fallback, key
+
+/// One text for one meaning: keys sorted, no white space. What fingerprints are made of.
+let rec canonical (node: JsonNode | null) : string =
+    match node with
+    | null -> "null"
+    | :? JsonObject as o ->
+        let pairs =
+            o
+            |> Seq.sortWith (fun a b -> String.CompareOrdinal(a.Key, b.Key))
+            |> Seq.map (fun pair -> $"{JsonSerializer.Serialize pair.Key}:{canonical pair.Value}")
+
+        "{" + String.Join(",", pairs) + "}"
+    | :? JsonArray as items -> "[" + String.Join(",", items |> Seq.map canonical) + "]"
+    | value -> value.ToJsonString()

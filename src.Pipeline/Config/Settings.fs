@@ -1,0 +1,151 @@
+namespace DQ.Pipeline
+
+open System.Collections.Generic
+open DQ.Core.Autoencoders
+open DQ.Core.Training
+
+/// What happens around the training steps: the pipeline's keys of `training`.
+type LoopConfig = {
+    /// Steps between two lines of metrics.jsonl.
+    LogEvery: int64
+    /// Steps between two validations.
+    ValidateEvery: int64
+    /// Images of the validation split that a validation during training looks at, the first ones.
+    ValidationImages: int
+    /// Steps between two checkpoints; one is also written at signals and at the end.
+    CheckpointEvery: int64
+    /// Checkpoints to keep, the last ones; the best by validation is kept besides.
+    Keep: int
+    /// Steps between two pictures of reconstructions; 0 makes none.
+    SampleEvery: int64
+    /// Validation images in those pictures, the first ones.
+    Samples: int
+    /// Training batches that k-means looks at before the first step.
+    InitializationBatches: int
+    /// A codebook whose perplexity, as a share of its codes, is below this counts as collapsed.
+    CollapsePerplexity: float
+    /// Share of a codebook's codes revived in one step from which it is an event.
+    RevivalBurst: float
+    /// Skipped steps in a row (NaN or infinite loss) before going back to the last checkpoint.
+    SkipLimit: int
+    /// How often training may go back before it gives up.
+    Fallbacks: int
+    /// Factor on the learning rate each time it goes back.
+    FallbackFactor: float
+}
+
+/// How a trained model is judged: the `evaluation` part of a configuration.
+type EvaluationConfig = {
+    /// Splits to evaluate: `train`, `validation`, `test`.
+    Splits: IReadOnlyList<string>
+    /// At most this many images per split, the first ones; 0 takes all.
+    Limit: int
+    /// Training images whose codes give the empirical code frequencies, the first ones; 0 takes all.
+    FrequencyImages: int
+    /// Images per batch.
+    BatchSize: int
+    /// `last` or `best` (by validation).
+    Checkpoint: string
+    /// Images in the reconstruction grids, the first of the last split named.
+    Samples: int
+}
+
+/// One run, fully resolved.
+type RunConfig = {
+    /// Name of the run; the file's own name by default.
+    Name: string
+    /// Seed of everything random in training.
+    Seed: int64
+    Data: DataConfig
+    /// Without the image's channels, which come from the data.
+    Model: AutoencoderSpec
+    /// Pads images with zeros up to a side the model can halve often enough; padding counts in no loss and no metric.
+    Pad: bool
+    Training: TrainingSpec
+    Loop: LoopConfig
+    Evaluation: EvaluationConfig
+}
+
+module Settings =
+    /// What holds where a configuration says nothing.
+    let defaults: RunConfig = {
+        Name = "dq"
+        Seed = 0L
+        Data = {
+            Source = "dead_leaves"
+            Path = null
+            ImageSize = System.Nullable()
+            ImageChannels = System.Nullable()
+            Count = 2000
+            Validation = 0.1
+            Test = 0.1
+            Limit = 0
+            Seed = 0L
+            MaxCorrupt = 0.01
+            Flip = false
+            Shift = 0
+        }
+        Model = AutoencoderSpec()
+        Pad = false
+        Training = TrainingSpec()
+        Loop = {
+            LogEvery = 10L
+            ValidateEvery = 100L
+            ValidationImages = 256
+            CheckpointEvery = 100L
+            Keep = 2
+            SampleEvery = 100L
+            Samples = 8
+            InitializationBatches = 8
+            CollapsePerplexity = 0.05
+            RevivalBurst = 0.25
+            SkipLimit = 10
+            Fallbacks = 2
+            FallbackFactor = 0.5
+        }
+        Evaluation = {
+            Splits = [| "validation"; "test" |]
+            Limit = 0
+            FrequencyImages = 0
+            BatchSize = 64
+            Checkpoint = "last"
+            Samples = 16
+        }
+    }
+
+    /// The keys of `variants` objects: everything but `variants` itself.
+    let fields (config: RunConfig) : Shape.Field list =
+        let section name inner = {
+            Shape.field config name with
+                Shape = Shape.Section inner
+        }
+
+        let model = [
+            for field in Shape.fields config.Model do
+                if field.Key <> "image_channels" then
+                    yield field
+            yield Shape.field config (nameof config.Pad)
+        ]
+
+        [ Shape.field config (nameof config.Name)
+          Shape.field config (nameof config.Seed)
+          Shape.field config (nameof config.Data)
+          section (nameof config.Model) model
+          section (nameof config.Training) (Shape.fields config.Training @ Shape.fields config.Loop)
+          Shape.field config (nameof config.Evaluation) ]
+
+    /// The whole configuration as a tree, every key said.
+    let toTree (config: RunConfig) = Shape.tree (fields config)
+
+    /// Keys that take one of a few names.
+    let choices: (string * string list) list = [
+        "data.source", DataConfig.sources
+        "model.wiring", [ "concatenation"; "skip" ]
+        "model.quantizer.kind", List.ofSeq DQ.Core.Quantization.Quantizers.Names
+        "model.quantizer.initialization", [ "kmeans"; "normal" ]
+        "model.quantizer.revival", [ "usage"; "published"; "none" ]
+        "model.likelihood.kind", List.ofSeq DQ.Core.Likelihoods.LikelihoodSpec.Names
+        "training.schedule", [ "constant"; "cosine" ]
+        "training.precision", [ "float32" ]
+        "evaluation.checkpoint", [ "last"; "best" ]
+    ]

@@ -1,0 +1,46 @@
+namespace DQ.Pipeline
+
+open System
+open System.Runtime.InteropServices
+open System.Threading
+
+/// Turns Ctrl-C, SIGTERM and `--max-minutes` into a cancellation with a reason; stages save and stop when they see it.
+/// A second signal ends the process at once.
+type Interruption(maxMinutes: float option) =
+    let source = new CancellationTokenSource()
+    let mutable reason: StageError option = None
+
+    let stop why =
+        Interlocked.CompareExchange(&reason, Some why, None) |> ignore
+        source.Cancel()
+
+    let signal number (context: PosixSignalContext) =
+        if not source.IsCancellationRequested then
+            context.Cancel <- true
+            stop (Interrupted number)
+
+    let registrations: IDisposable list = [
+        PosixSignalRegistration.Create(PosixSignal.SIGINT, signal 2)
+        PosixSignalRegistration.Create(PosixSignal.SIGTERM, signal 15)
+    ]
+
+    let timer =
+        match maxMinutes with
+        | None -> None
+        | Some minutes ->
+            let due = TimeSpan.FromMinutes minutes
+            Some(new Timer((fun _ -> stop (TimeUp minutes)), null, due, Timeout.InfiniteTimeSpan))
+
+    member _.Token = source.Token
+
+    /// Why the token was cancelled.
+    member _.Reason = reason |> Option.defaultValue (Interrupted 15)
+
+    interface IDisposable with
+        member _.Dispose() =
+            timer |> Option.iter _.Dispose()
+
+            for registration in registrations do
+                registration.Dispose()
+
+            source.Dispose()

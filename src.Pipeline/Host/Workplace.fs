@@ -1,0 +1,121 @@
+namespace DQ.Pipeline
+
+open System.Collections.Generic
+open System.Reflection
+open System.Runtime.InteropServices
+open DQ.Core.Artifacts
+open DQ.Core.Native
+open FsToolkit.ErrorHandling
+open Microsoft.Extensions.Configuration
+open Microsoft.Extensions.Hosting
+open Microsoft.Extensions.DependencyInjection
+open Microsoft.Extensions.Logging
+open Microsoft.Extensions.Logging.Console
+
+/// Settings of the program on this machine, not of a run: from the command line, else from `DQ_…` variables.
+type HostSettings = {
+    /// `--artifacts`, `DQ_ARTIFACTS`.
+    Artifacts: string
+    /// `--libtorch`; `DQ_LIBTORCH` is read where libtorch is loaded.
+    LibTorch: string option
+    /// `--device`, `DQ_DEVICE`.
+    Device: string
+}
+
+/// What every command is given.
+type Workplace = {
+    Settings: HostSettings
+    Output: Output
+    Interruption: Interruption
+    Log: ILogger
+}
+
+module Workplace =
+    let private versionOf (assembly: Assembly) =
+        match assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>() with
+        | null -> "unknown"
+        | version -> (version.InformationalVersion.Split '+')[0]
+
+    /// Version of this program.
+    let version = versionOf (Assembly.GetExecutingAssembly())
+
+    /// The host's settings and logging. Command-line values win over the environment; `DQ_Logging__LogLevel__Default`
+    /// and its like set what is logged.
+    let settings (given: (string * string) list) (verbosity: Verbosity) : HostSettings * IHost =
+        let builder = Host.CreateEmptyApplicationBuilder(HostApplicationBuilderSettings())
+        builder.Configuration.AddEnvironmentVariables "DQ_" |> ignore
+
+        let overlay = [ for key, value in given -> KeyValuePair<string, string | null>(key, value) ]
+        builder.Configuration.AddInMemoryCollection overlay |> ignore
+
+        builder.Logging
+            .AddConfiguration(builder.Configuration.GetSection "Logging")
+            .AddSimpleConsole(fun options -> options.SingleLine <- true)
+            .Services.Configure<ConsoleLoggerOptions>(fun (options: ConsoleLoggerOptions) ->
+                options.LogToStandardErrorThreshold <- LogLevel.Trace)
+        |> ignore
+
+        builder.Logging
+            .SetMinimumLevel(if verbosity.Verbose then LogLevel.Debug else LogLevel.Warning)
+        |> ignore
+
+        let host = builder.Build()
+
+        let value key fallback =
+            match builder.Configuration[key] with
+            | null
+            | "" -> fallback
+            | value -> value
+
+        {
+            Artifacts = value "ARTIFACTS" "artifacts"
+            LibTorch = List.tryPick (fun (key, value) -> if key = "LIBTORCH" then Some value else None) given
+            Device = value "DEVICE" "cpu"
+        },
+        host
+
+    let logger (host: IHost) =
+        host.Services.GetRequiredService<ILoggerFactory>().CreateLogger "dq"
+
+    /// Loads libtorch from where the settings say.
+    let loadTorch (place: Workplace) : Result<LibTorchReport, StageError> =
+        try
+            let report = LibTorch.Load(Option.toObj place.Settings.LibTorch)
+
+            for note in report.Notes do
+                place.Log.LogDebug("libtorch: {Note}", note)
+
+            Ok report
+        with :? LibTorchException as error ->
+            Error(CheckFailed $"{error.Message}; dq doctor says more")
+
+    let private software (report: LibTorchReport) =
+        SoftwareRecord(
+            version,
+            report.TorchSharpVersion,
+            (match report.FoundTorchVersion with
+             | null -> report.ExpectedTorchVersion
+             | found -> found),
+            RuntimeInformation.FrameworkDescription,
+            RuntimeInformation.OSDescription
+        )
+
+    let openStore (place: Workplace) = Store.openAt place.Settings.Artifacts
+
+    /// What stages work with; loads libtorch.
+    let context (place: Workplace) force : Result<StageContext, StageError> =
+        result {
+            let! store = openStore place
+            let! report = loadTorch place
+
+            return {
+                Store = store
+                Device = place.Settings.Device
+                Software = software report
+                Force = force
+                Cancellation = place.Interruption.Token
+                Stopped = fun () -> place.Interruption.Reason
+                Progress = place.Output.Progress
+                Note = place.Output.Note
+            }
+        }

@@ -1,0 +1,221 @@
+/// From a packed data set to a trained run.
+module DQ.Pipeline.Train
+
+open System
+open System.IO
+open System.Threading.Tasks
+open DQ.Core.Artifacts
+open DQ.Core.Autoencoders
+open DQ.Pipeline.Data
+open FsToolkit.ErrorHandling
+open TorchSharp
+
+/// A finished run and what it was trained on.
+type TrainedRun = {
+    Folder: string
+    Record: RunRecord
+    Dataset: Dataset
+}
+
+/// Raised when the same input gives another output than before.
+let private version = 1
+
+/// The run's own settings: those of the data are in the data set's fingerprint, those of the evaluation don't matter.
+let private settings (config: RunConfig) =
+    let tree = Settings.toTree config
+
+    for key in [ "name"; "data"; "evaluation" ] do
+        tree.Remove key |> ignore
+
+    $"{ConfigTree.canonical tree} flip {config.Data.Flip} shift {config.Data.Shift}"
+
+/// Of a run with these settings on the data of this fingerprint.
+let fingerprint (config: RunConfig) (dataset: string) =
+    Fingerprint.ofParts [ "train"; string version; settings config; dataset ]
+
+/// What a run is called in folders and in progress.
+let title (variant: Variant) =
+    if variant.Variant = "" then
+        variant.Config.Name
+    else
+        $"{variant.Config.Name}-{variant.Variant}"
+
+/// The device of this name, once libtorch is loaded.
+let device (name: string) : Result<torch.Device, StageError> =
+    try
+        let device = torch.device name
+
+        if device.``type`` = DeviceType.CUDA && not (torch.cuda.is_available ()) then
+            Error(Usage $"--device {name}: no CUDA device can be used here; see dq doctor")
+        else
+            Ok device
+    with :? ArgumentException ->
+        Error(Usage $"--device {name}: expected cpu, cuda or cuda:N")
+
+/// The model's specification for this data, or what does not fit.
+let fitted (config: RunConfig) (dataset: Dataset) : Result<AutoencoderSpec, StageError> =
+    let problem key message =
+        Error(Configuration [ { File = config.Name; Key = key; Message = message } ])
+
+    let r = dataset.Record
+
+    let wrongSides =
+        [ r.Height; r.Width ]
+        |> List.choose (fun side ->
+            match Checks.paddedSide config.Model config.Pad side with
+            | Error message -> Some message
+            | Ok _ -> None)
+
+    match wrongSides with
+    | message :: _ -> problem "data.image_size" message
+    | [] when r.Train.Count < config.Training.BatchSize ->
+        problem
+            "training.batch_size"
+            $"expected at most the {r.Train.Count} training images there are, got {config.Training.BatchSize}"
+    | [] -> Ok(config.Model.ForImages r.Channels)
+
+let private describe (context: StageContext) (variant: Variant) (dataset: Dataset) fingerprint id : RunRecord =
+    let config = variant.Config
+    let now = DateTime.UtcNow
+
+    RunRecord(
+        Id = id,
+        Name = config.Name,
+        Variant = variant.Variant,
+        Status = RunStatus.Running,
+        Fingerprint = fingerprint,
+        Seed = config.Seed,
+        Config = Settings.toTree config,
+        Parents = [| Parent("dataset", nonNull (Path.GetFileName dataset.Folder), dataset.Record.Fingerprint) |],
+        Software = context.Software,
+        Device = context.Device,
+        Threads = Environment.ProcessorCount,
+        StartedUtc = now,
+        UpdatedUtc = now,
+        Steps = config.Training.Steps
+    )
+
+/// run.json of the run under work.
+type private RunFile(folder: string, begun: RunRecord) =
+    let mutable record = begun
+
+    member _.Save(change: RunRecord -> RunRecord) =
+        record <- change record
+        Store.save folder record
+        record
+
+    /// Says why work ended. On a full disk the error that led here is the one to report.
+    member this.TryEnd(status: string, reason: string) =
+        try
+            this.Save(_.Ended(status, reason, DateTime.UtcNow)) |> ignore
+        with
+        | :? IOException
+        | :? UnauthorizedAccessException -> ()
+
+/// Trains in a folder that is locked for it, and keeps run.json true while doing so.
+let private work (context: StageContext) title (config: RunConfig) (dataset: Dataset) folder (begun: RunRecord) =
+    result {
+        let! device = device context.Device
+        let! spec = fitted config dataset
+        let file = RunFile(folder, begun)
+
+        let isDensity, outputChannels, parameters =
+            use model = new HierarchicalAutoencoder(spec)
+            model.Likelihood.IsDensity, model.Likelihood.OutputChannels, model.ParameterCount
+
+        let _, available = Memory.ofMachine ()
+
+        /// With the batch that would fit, where memory ran out.
+        let advised error =
+            match error with
+            | OutOfMemory(message, None) ->
+                let r = dataset.Record
+                OutOfMemory(message, Memory.fittingBatch spec parameters outputChannels r.Height r.Width available)
+            | other -> other
+
+        file.Save(_.Begun(context.Software, device.ToString(), torch.get_num_threads (), parameters, DateTime.UtcNow))
+        |> ignore
+
+        let reached (state: LoopState) =
+            let none = Nullable()
+            let nats, squared = if isDensity then state.Validation, none else none, state.Validation
+
+            file.Save(_.At(state.Step, state.ImagesSeen, state.Seconds, nats, squared, state.BestStep, DateTime.UtcNow))
+            |> ignore
+
+        let job: Loop.Job = {
+            Folder = folder
+            Title = title
+            Config = { config with Model = spec }
+            Train = dataset.Train.Images
+            Validation = dataset.Validation.Images
+            Context = context
+            Device = device
+            Record = reached
+        }
+
+        let outcome =
+            try
+                Loop.run job
+            with error ->
+                match Stage.expected context.Stopped error with
+                | Some failure -> Error(advised failure)
+                | None ->
+                    file.TryEnd(RunStatus.Failed, error.Message)
+                    reraise ()
+
+        match outcome with
+        | Ok _ ->
+            let record = file.Save(_.Ended(RunStatus.Completed, null, DateTime.UtcNow))
+
+            return {
+                Folder = folder
+                Record = record
+                Dataset = dataset
+            }
+        | Error error ->
+            let status =
+                match error with
+                | Interrupted _
+                | TimeUp _
+                | Storage _ -> RunStatus.Interrupted
+                | _ -> RunStatus.Failed
+
+            file.TryEnd(status, StageError.lines error |> String.concat "; ")
+            return! Error error
+    }
+
+/// The finished run of this fingerprint, if there is one.
+let private finished (context: StageContext) (dataset: Dataset) fingerprint =
+    Store.ofFingerprint context.Store fingerprint
+    |> List.tryFind (fun (_, record) -> record.Status = RunStatus.Completed)
+    |> Option.map (fun (run, record) -> {
+        Folder = run.Folder
+        Record = record
+        Dataset = dataset
+    })
+
+let private claimAndWork (context: StageContext) (variant: Variant) fingerprint (dataset: Dataset) =
+    result {
+        let title = title variant
+        let describe = describe context variant dataset fingerprint
+
+        match! Store.claim context.Store title fingerprint context.Force describe with
+        | Finished(folder, record) ->
+            return {
+                Folder = folder
+                Record = record
+                Dataset = dataset
+            }
+        | Resumed(folder, record, held)
+        | Fresh(folder, record, held) ->
+            use _ = held
+            return! work context title variant.Config dataset folder record
+    }
+
+let stage (variant: Variant) : Stage<Dataset, TrainedRun> = {
+    Name = $"train {title variant}"
+    Fingerprint = fun dataset -> Ok(fingerprint variant.Config dataset.Record.Fingerprint)
+    Find = fun context fingerprint dataset -> Ok(finished context dataset fingerprint)
+    Run = fun context fingerprint dataset -> Task.Run(fun () -> claimAndWork context variant fingerprint dataset)
+}

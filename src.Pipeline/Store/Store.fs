@@ -1,0 +1,134 @@
+namespace DQ.Pipeline
+
+open System
+open System.IO
+open System.Threading
+open DQ.Core.Artifacts
+
+/// The artifacts folder.
+type Store = { Root: string }
+
+/// A run's folder that was read; `Record` says so where it could not be.
+type StoredRun = {
+    Folder: string
+    Record: Result<RunRecord, string>
+}
+
+/// What a command finds when it asks for the run of a fingerprint.
+type RunClaim =
+    /// Finished before; nothing to do.
+    | Finished of folder: string * RunRecord
+    /// Begun before by a process that is gone, or stopped: go on.
+    | Resumed of folder: string * RunRecord * RunLock
+    /// Not there; its folder and record were made.
+    | Fresh of folder: string * RunRecord * RunLock
+
+module Store =
+    let runs store = Path.Combine(store.Root, RunLayout.Runs)
+
+    /// Makes the folder where it is missing.
+    let openAt (root: string) : Result<Store, StageError> =
+        let store = { Root = Path.GetFullPath root }
+
+        try
+            Directory.CreateDirectory(runs store) |> ignore
+            Ok store
+        with
+        | :? IOException
+        | :? UnauthorizedAccessException as error ->
+            Error(Storage $"{root}: expected a folder for artifacts, it can't be made: {error.Message.TrimEnd '.'}")
+
+    let private stored folder = {
+        Folder = folder
+        Record =
+            try
+                Ok(ArtifactJson.Read<RunRecord>(Path.Combine(folder, RunLayout.Run)))
+            with :? ArtifactException as error ->
+                Error error.Message
+    }
+
+    /// The status to show: a run that says running, and whose owner is gone, was interrupted.
+    let status folder (record: RunRecord) =
+        if record.Status = RunStatus.Running && (RunLock.LivingOwner folder).IsNone then
+            RunStatus.Interrupted
+        else
+            record.Status
+
+    /// All runs, the latest first. A folder without run.json is one whose making was cut short.
+    let list store : StoredRun list = [
+        for folder in Directory.GetDirectories(runs store) |> Array.sortDescending do
+            if File.Exists(Path.Combine(folder, RunLayout.Run)) then
+                stored folder
+    ]
+
+    let private idOf (run: StoredRun) = nonNull (Path.GetFileName run.Folder)
+
+    /// The run with this id, or the only one whose id contains the text.
+    let find store (id: string) : Result<string * RunRecord, StageError> =
+        let all = list store
+
+        let matching =
+            match all |> List.filter (fun run -> idOf run = id) with
+            | [] -> all |> List.filter (fun run -> (idOf run).Contains(id, StringComparison.Ordinal))
+            | exact -> exact
+
+        match matching with
+        | [ { Folder = folder; Record = Ok record } ] -> Ok(folder, record)
+        | [ { Record = Error message } ] -> Error(Data message)
+        | [] -> Error(Data $"{runs store}: expected a run whose id contains '{id}', found none; see dq runs list")
+        | several ->
+            let ids = several |> List.map idOf |> String.concat ", "
+            Error(Data $"'{id}' fits several runs: {ids}")
+
+    /// Runs of a fingerprint, the latest first.
+    let ofFingerprint store fingerprint : (StoredRun * RunRecord) list =
+        list store
+        |> List.choose (fun run ->
+            match run.Record with
+            | Ok record when record.Fingerprint = fingerprint -> Some(run, record)
+            | _ -> None)
+        |> List.sortByDescending (fun (_, record) -> record.StartedUtc)
+
+    /// One process at a time between looking for a run and locking it.
+    let private guarded store (action: unit -> Result<'a, StageError>) =
+        let path = Path.Combine(runs store, ".guard")
+
+        let rec enter attempts =
+            try
+                new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None)
+            with :? IOException when attempts > 0 && File.Exists path ->
+                Thread.Sleep 20
+                enter (attempts - 1)
+
+        use _ = enter 500
+        action ()
+
+    /// Replaces run.json.
+    let save folder (record: RunRecord) =
+        ArtifactJson.Write(Path.Combine(folder, RunLayout.Run), record)
+
+    let private slug (name: string) =
+        String.map (fun c -> if Char.IsAsciiLetterOrDigit c || c = '.' || c = '_' then c else '-') name
+
+    /// Finds the run of a fingerprint, or makes its folder, and locks it unless it is finished.
+    /// `describe` gives the record of a new run from its id.
+    let claim store (name: string) fingerprint force (describe: string -> RunRecord) : Result<RunClaim, StageError> =
+        guarded store (fun () ->
+            let earlier = if force then [] else ofFingerprint store fingerprint
+
+            match earlier with
+            | (run, record) :: _ when record.Status = RunStatus.Completed -> Ok(Finished(run.Folder, record))
+            | (run, record) :: _ ->
+                RunLock.Take run.Folder |> Result.map (fun held -> Resumed(run.Folder, record, held))
+            | [] ->
+                let unique = Guid.NewGuid().ToString("N")[..7]
+                let date = DateTime.UtcNow.ToString("yyyy-MM-dd", Globalization.CultureInfo.InvariantCulture)
+                let id = $"{date}-{slug name}-{unique}"
+                let folder = Path.Combine(runs store, id)
+                Directory.CreateDirectory folder |> ignore
+
+                RunLock.Take folder
+                |> Result.map (fun held ->
+                    let record = describe id
+                    save folder record
+                    Fresh(folder, record, held)))

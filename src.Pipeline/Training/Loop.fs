@@ -1,0 +1,254 @@
+/// The training loop of one run: steps, and between them lines, validations, pictures and checkpoints.
+/// Taken up from a checkpoint it does exactly what an undisturbed one does; only times differ.
+module DQ.Pipeline.Loop
+
+open System
+open System.Diagnostics
+open System.IO
+open DQ.Core
+open DQ.Core.Artifacts
+open DQ.Core.Evaluation
+open DQ.Core.Images
+open DQ.Core.Training
+
+/// What a loop works with. The session changes when training goes back to a checkpoint.
+type Job = {
+    Folder: string
+    Title: string
+    Config: RunConfig
+    Train: PackedImages
+    Validation: PackedImages
+    Context: StageContext
+    Device: TorchSharp.torch.Device
+    /// run.json at this state.
+    Record: LoopState -> unit
+}
+
+let private batchesFrom job step =
+    let data = job.Config.Data
+    new ImageBatches(job.Train, job.Config.Training.BatchSize, job.Config.Seed, Augmentation(data.Flip, data.Shift), step)
+
+let private multiple (every: int64) (step: int64) = every > 0L && step % every = 0L
+
+/// Vectors quantized per step, by level.
+let private choices job (session: TrainingSession) =
+    let spec = session.Model.Spec
+
+    let side length =
+        (length + spec.SideDivisor - 1) / spec.SideDivisor * spec.SideDivisor
+
+    [ for level in 0 .. spec.Levels - 1 ->
+          int64 job.Config.Training.BatchSize
+          * int64 (spec.GridSide(side job.Train.Height, level))
+          * int64 (spec.GridSide(side job.Train.Width, level)) ]
+
+/// A picture of validation images and what the model makes of them now.
+let private sample job (session: TrainingSession) =
+    let count = min job.Config.Loop.Samples job.Validation.Count
+
+    if count > 0 then
+        let step = session.StepsDone
+        let folder = Path.Combine(job.Folder, RunLayout.Images, $"step-{step:D8}")
+        let indices = [| 0 .. count - 1 |]
+        Samples.write folder session.Model job.Validation "validation" indices step
+
+/// The k-means start of the codebooks, from the batches that training sees first.
+let private initialize job (session: TrainingSession) =
+    if not session.CodebooksReady then
+        job.Context.Note $"{job.Title}: choosing the first codes by k-means"
+        use batches = batchesFrom job 0L
+        let first = [| for _ in 1 .. job.Config.Loop.InitializationBatches -> batches.Next() |]
+        session.InitializeCodebooks first
+
+        for batch in first do
+            batch.Dispose()
+
+/// Trains to the last step, or until stopped.
+let run (job: Job) : Result<LoopState, StageError> =
+    let config = job.Config
+    let loop = config.Loop
+    let resumed = Checkpoints.latest job.Folder
+    let codes = List.ofSeq config.Model.Codes
+    let start = resumed |> Option.defaultValue (LoopState.start codes.Length config.Model.Codebooks)
+    use metrics = new AppendLog(Path.Combine(job.Folder, RunLayout.Metrics), start.MetricsBytes)
+    use events = new AppendLog(Path.Combine(job.Folder, RunLayout.Events), start.EventsBytes)
+
+    let load step =
+        TrainingSession.Load(Checkpoints.weights job.Folder step, config.Training, job.Device)
+
+    let mutable session =
+        match resumed with
+        | Some state -> load state.Step
+        | None -> new TrainingSession(config.Model, config.Training, config.Seed, job.Device)
+
+    let mutable batches = batchesFrom job start.Step
+
+    let checkpoint (state: LoopState) =
+        metrics.Persist()
+        events.Persist()
+
+        let state = {
+            state with
+                MetricsBytes = metrics.Length
+                EventsBytes = events.Length
+        }
+
+        Checkpoints.save job.Folder loop.Keep session state
+        job.Record state
+
+    /// A line of metrics for the window so far, and what the codebooks say in it.
+    let log (state: LoopState) =
+        let line =
+            Window.line session.Model.Likelihood.IsDensity state.Step state.ImagesSeen state.Seconds state.Window
+
+        metrics.Append line
+
+        let flags, seen =
+            CodebookWatch.look loop config.Model.Quantizer codes (choices job session) state.Step state.Window state.Codebooks
+
+        for event in seen do
+            events.Append event
+
+        for kind, several in seen |> List.groupBy _.Kind do
+            let where = [ for event in several -> $"{event.Level}.{event.Codebook}" ] |> String.concat ", "
+            let what = kind.Replace('_', ' ')
+            job.Context.Note $"{job.Title}: step {state.Step}: {what} (level.codebook {where}; see {RunLayout.Events})"
+
+        job.Context.Progress {
+            Title = job.Title
+            Done = state.Step
+            Total = config.Training.Steps
+            Unit = "steps"
+            Loss = Option.ofNullable line.Loss
+            ImagesPerSecond = Option.ofNullable line.ImagesPerSecond
+        }
+
+        {
+            state with
+                Window = Window.empty codes.Length config.Model.Codebooks
+                Codebooks = flags
+        }
+
+    let validate (state: LoopState) =
+        let limit = min loop.ValidationImages job.Validation.Count
+
+        if limit = 0 then
+            state
+        else
+            let loss =
+                MeanLoss.Of(session.Model, job.Validation.Batches(config.Evaluation.BatchSize, limit))
+
+            let isDensity = session.Model.Likelihood.IsDensity
+
+            metrics.Append(
+                MetricsRecord(
+                    Split = "validation",
+                    Step = state.Step,
+                    ImagesSeen = state.ImagesSeen,
+                    Seconds = state.Seconds,
+                    ReconstructionNatsPerDim = (if isDensity then Nullable loss else Nullable()),
+                    ReconstructionSquaredError = (if isDensity then Nullable() else Nullable loss)
+                )
+            )
+
+            let best, state = LoopState.validated loss state
+
+            if best then
+                Checkpoints.saveBest job.Folder session
+
+            state
+
+    let step (state: LoopState) =
+        let watch = Stopwatch.StartNew()
+        use batch = batches.Next()
+        let report = session.Step batch
+        let seconds = watch.Elapsed.TotalSeconds
+
+        if report.Skipped then
+            events.Append(
+                EventRecord(
+                    Kind = "step_skipped",
+                    Step = report.Step,
+                    Message = $"loss {report.Loss}, gradient norm {report.GradientNorm}: nothing was learned in this step"
+                )
+            )
+
+        {
+            state with
+                Step = session.StepsDone
+                ImagesSeen = session.ImagesSeen
+                Seconds = state.Seconds + seconds
+                Window = Window.add batch.shape[0] seconds report state.Window
+                SkippedInARow = if report.Skipped then state.SkippedInARow + 1 else 0
+        }
+
+    /// What is due after a step.
+    let after (state: LoopState) =
+        let last = state.Step = config.Training.Steps
+        let due every = last || multiple every state.Step
+        let state = if due loop.LogEvery then log state else state
+        let state = if due loop.ValidateEvery then validate state else state
+
+        if loop.SampleEvery > 0L && due loop.SampleEvery then
+            sample job session
+
+        if due loop.CheckpointEvery && state.SkippedInARow = 0 then
+            checkpoint state
+
+        state
+
+    /// Back to the last checkpoint with a lower learning rate; None when that was tried often enough.
+    let fallBack (state: LoopState) =
+        match Checkpoints.latest job.Folder with
+        | Some good when good.Fallbacks < loop.Fallbacks ->
+            let failedAt = state.Step
+            session.Dispose()
+            session <- load good.Step
+            session.RateFactor <- session.RateFactor * loop.FallbackFactor
+            batches.Dispose()
+            batches <- batchesFrom job good.Step
+            metrics.Truncate good.MetricsBytes
+
+            let event =
+                EventRecord(
+                    Kind = "fell_back",
+                    Step = failedAt,
+                    Message =
+                        $"{state.SkippedInARow} steps in a row were not finite: back to step {good.Step} with the learning rate times {session.RateFactor}"
+                )
+
+            events.Append event
+            job.Context.Note $"{job.Title}: {event.Message}"
+            let state = { good with Fallbacks = good.Fallbacks + 1 }
+            checkpoint state
+            Some state
+        | _ -> None
+
+    let rec advance (state: LoopState) =
+        if state.SkippedInARow >= loop.SkipLimit then
+            match fallBack state with
+            | Some state -> advance state
+            | None ->
+                Error(
+                    Numerical
+                        $"{job.Title}: {state.SkippedInARow} steps in a row were not finite at step {state.Step}, after going back {loop.Fallbacks} times; the last good checkpoint is in {job.Folder}; try a lower training.learning_rate or training.clip_norm"
+                )
+        elif state.Step >= config.Training.Steps then
+            Ok state
+        elif job.Context.Cancellation.IsCancellationRequested then
+            checkpoint state
+            Error(job.Context.Stopped())
+        else
+            advance (after (step state))
+
+    try
+        if resumed.IsNone then
+            initialize job session
+            checkpoint start
+        else
+            job.Context.Note $"{job.Title}: going on from step {start.Step}"
+
+        advance start
+    finally
+        batches.Dispose()
+        session.Dispose()

@@ -1,0 +1,58 @@
+namespace DQ.Pipeline
+
+open System
+open DQ.Core.Artifacts
+
+/// Where the loop is, beside the checkpoint's tensors: step-….json, written after step-….safetensors and complete with it.
+type LoopState = {
+    Schema: int
+    Step: int64
+    ImagesSeen: int64
+    /// Time spent in training steps.
+    Seconds: float
+    /// Length of metrics.jsonl and events.jsonl at this step.
+    MetricsBytes: int64
+    EventsBytes: int64
+    Window: Window
+    Codebooks: CodebookWatch.Flags[][]
+    SkippedInARow: int
+    /// Times training went back with a lower learning rate.
+    Fallbacks: int
+    /// Latest validation and the best: nats per dimension, or squared error on normalized values.
+    Validation: Nullable<float>
+    BestValidation: Nullable<float>
+    BestStep: Nullable<int64>
+} with
+
+    interface IArtifact with
+        static member CurrentSchema = 1
+        member this.Schema = this.Schema
+
+module LoopState =
+    let start levels codebooks : LoopState = {
+        Schema = 1
+        Step = 0L
+        ImagesSeen = 0L
+        Seconds = 0.0
+        MetricsBytes = 0L
+        EventsBytes = 0L
+        Window = Window.empty levels codebooks
+        Codebooks = CodebookWatch.start levels codebooks
+        SkippedInARow = 0
+        Fallbacks = 0
+        Validation = Nullable()
+        BestValidation = Nullable()
+        BestStep = Nullable()
+    }
+
+    /// After a validation; the flag says whether it is the best so far.
+    let validated (loss: float) (state: LoopState) =
+        let best = not state.BestValidation.HasValue || loss < state.BestValidation.Value
+
+        best,
+        {
+            state with
+                Validation = Nullable loss
+                BestValidation = (if best then Nullable loss else state.BestValidation)
+                BestStep = (if best then Nullable state.Step else state.BestStep)
+        }

@@ -1,0 +1,108 @@
+namespace DQ.Pipeline
+
+open DQ.Core.Artifacts
+open DQ.Core.Training
+
+/// What happened since the last line of metrics.jsonl, as sums; saved with checkpoints, so that a run taken up again
+/// writes the very lines an undisturbed one does.
+type Window = {
+    /// Steps that learned.
+    Steps: int
+    Skipped: int
+    Images: int64
+    Seconds: float
+    Loss: float
+    Reconstruction: float
+    Latent: float
+    GradientNorm: float
+    LearningRate: float
+    /// Sums per level and codebook.
+    Perplexity: float[][]
+    Revived: int64[][]
+}
+
+module Window =
+    let empty (levels: int) codebooks = {
+        Steps = 0
+        Skipped = 0
+        Images = 0L
+        Seconds = 0.0
+        Loss = 0.0
+        Reconstruction = 0.0
+        Latent = 0.0
+        GradientNorm = 0.0
+        LearningRate = 0.0
+        Perplexity = Array.init levels (fun _ -> Array.zeroCreate codebooks)
+        Revived = Array.init levels (fun _ -> Array.zeroCreate codebooks)
+    }
+
+    let private plus (sums: 'a[][]) (add: 'a -> 'a -> 'a) (terms: 'a[] seq) =
+        Seq.map2 (Array.map2 add) sums terms |> Array.ofSeq
+
+    /// One more step. A skipped one counts, but its numbers are no numbers.
+    let add (images: int64) (seconds: float) (report: StepReport) window =
+        let timed = {
+            window with
+                Images = window.Images + images
+                Seconds = window.Seconds + seconds
+                LearningRate = report.LearningRate
+        }
+
+        if report.Skipped then
+            { timed with Skipped = window.Skipped + 1 }
+        else
+            {
+                timed with
+                    Steps = window.Steps + 1
+                    Loss = window.Loss + report.Loss
+                    Reconstruction = window.Reconstruction + report.Reconstruction
+                    Latent = window.Latent + report.Latent
+                    GradientNorm = window.GradientNorm + report.GradientNorm
+                    Perplexity = plus window.Perplexity (+) (report.Levels |> Seq.map _.Perplexity)
+                    Revived = plus window.Revived (+) (report.Levels |> Seq.map _.Revived)
+            }
+
+    let isEmpty window = window.Steps + window.Skipped = 0
+
+    /// Mean perplexity per level and codebook; None when every step was skipped.
+    let meanPerplexity window =
+        if window.Steps = 0 then
+            None
+        else
+            Some(window.Perplexity |> Array.map (Array.map (fun sum -> sum / float window.Steps)))
+
+    /// The line of metrics.jsonl.
+    let line isDensity step imagesSeen seconds window : MetricsRecord =
+        let mean sum =
+            if window.Steps = 0 then
+                System.Nullable()
+            else
+                System.Nullable(sum / float window.Steps)
+
+        let none = System.Nullable()
+        let reconstruction = mean window.Reconstruction
+
+        MetricsRecord(
+            Split = "train",
+            Step = step,
+            ImagesSeen = imagesSeen,
+            Seconds = seconds,
+            Loss = mean window.Loss,
+            ReconstructionNatsPerDim = (if isDensity then reconstruction else none),
+            ReconstructionSquaredError = (if isDensity then none else reconstruction),
+            Latent = mean window.Latent,
+            LearningRate = window.LearningRate,
+            GradientNorm = mean window.GradientNorm,
+            SkippedSteps = window.Skipped,
+            ImagesPerSecond =
+                (if window.Seconds > 0.0 then
+                     System.Nullable(float window.Images / window.Seconds)
+                 else
+                     none),
+            Levels =
+                (match meanPerplexity window with
+                 | None -> null
+                 | Some perplexity ->
+                     [| for perplexity, revived in Seq.zip perplexity window.Revived ->
+                            LevelMetrics(perplexity, revived) |])
+        )

@@ -1,0 +1,254 @@
+module DQ.Tests.Pipeline.ConfigTests
+
+open System.IO
+open System.Text.Json.Nodes
+open Expecto
+open FsCheck
+open FsCheck.FSharp
+open DQ.Pipeline
+open DQ.Tests.TemporaryFolder
+open DQ.Tests.Pipeline.Program
+
+/// Small trees of objects, arrays and values over few keys, so that merges meet.
+let private trees =
+    let key = Gen.elements [ "a"; "b"; "c" ]
+
+    let leaf: Gen<JsonNode | null> =
+        Gen.oneof [
+            Gen.constant null
+            Gen.choose (0, 9) |> Gen.map (fun number -> JsonValue.Create number)
+            Gen.elements [ "x"; "y" ] |> Gen.map (fun text -> JsonValue.Create text)
+            Gen.listOf (Gen.choose (0, 3))
+            |> Gen.map (fun items -> JsonArray([| for item in items -> JsonValue.Create item :> JsonNode | null |]))
+        ]
+
+    let rec tree depth : Gen<JsonObject> =
+        let value =
+            if depth = 0 then
+                leaf
+            else
+                Gen.oneof [ leaf; tree (depth - 1) |> Gen.map (fun o -> o :> JsonNode | null) ]
+
+        Gen.zip key value
+        |> Gen.listOf
+        |> Gen.map (fun pairs ->
+            let result = JsonObject()
+
+            for key, value in pairs do
+                result[key] <- value |> Option.ofObj |> Option.map _.DeepClone() |> Option.toObj
+
+            result)
+
+    tree 2
+
+let private forTrees check = Prop.forAll (Arb.fromGen trees) check
+let private same (a: JsonNode) (b: JsonNode) = ConfigTree.canonical a = ConfigTree.canonical b
+
+let private problems (result: Result<'a, StageError>) =
+    match result with
+    | Error(Configuration problems) -> problems
+    | other -> failtestf "expected configuration problems, got %A" other
+
+let private written (text: string) (check: string -> 'a) =
+    inFolder (fun folder ->
+        let file = Path.Combine(folder, "small.json")
+        File.WriteAllText(file, text)
+        check file)
+
+let private load text sets =
+    written text (fun file -> Config.load file sets)
+
+let private one result =
+    match result with
+    | Ok [ variant ] -> variant.Config: RunConfig
+    | other -> failtestf "expected one run, got %A" other
+
+[<Tests>]
+let tests =
+    testList "Pipeline.Config" [
+        testProperty "merging with nothing changes nothing"
+        <| forTrees (fun tree ->
+            same tree (ConfigTree.mergeObjects tree (JsonObject()))
+            && same tree (ConfigTree.mergeObjects (JsonObject()) tree))
+
+        testProperty "merging twice is merging once"
+        <| Prop.forAll (Arb.fromGen (Gen.two trees)) (fun (under, over) ->
+            let once = ConfigTree.mergeObjects under over
+            same once (ConfigTree.mergeObjects once over) && same under (ConfigTree.mergeObjects under under))
+
+        testProperty "what is laid over wins, key by key"
+        <| Prop.forAll (Arb.fromGen (Gen.two trees)) (fun (under, over) ->
+            let merged = ConfigTree.mergeObjects under over
+            let keys = Set.ofSeq [ for pair in Seq.append under over -> pair.Key ]
+
+            Set.ofSeq [ for pair in merged -> pair.Key ] = keys
+            && keys
+               |> Set.forall (fun key ->
+                   match over.ContainsKey key, over[key] with
+                   | true, (:? JsonObject) -> merged[key] :? JsonObject
+                   | true, value -> ConfigTree.canonical merged[key] = ConfigTree.canonical value
+                   | false, _ -> ConfigTree.canonical merged[key] = ConfigTree.canonical under[key]))
+
+        test "arrays are replaced, not merged by index" {
+            let config = one (load """{ "model": { "codes": [32] } }""" [])
+            Expect.sequenceEqual config.Model.Codes [ 32 ] "one level instead of the default's two"
+        }
+
+        test "a file says little, the rest is the typed default; comments and trailing commas are fine" {
+            let config = one (load """{ "training": { "steps": 7, }, /* short */ } // end""" [])
+            Expect.equal config.Training.Steps 7L "the file's value"
+            Expect.equal config.Training.BatchSize Settings.defaults.Training.BatchSize "the default's value"
+            Expect.equal config.Name "small" "named after its file"
+        }
+
+        test "the resolved configuration reads back as itself" {
+            let config = one (load """{ "training": { "learning_rate": 2e-4 }, "data": { "image_size": 32 } }""" [])
+            let again = Config.ofTree (Settings.toTree config)
+            Expect.equal (Config.canonical again) (Config.canonical config) "the same text"
+            Expect.equal again.Data config.Data "the same record"
+
+            let sameRate = one (load """{ "training": { "learning_rate": 0.0002 }, "data": { "image_size": 32 } }""" [])
+            Expect.equal (Config.canonical sameRate) (Config.canonical config) "however a number is written"
+        }
+
+        test "--set takes JSON and, where it is none, a string" {
+            let config =
+                one (load "{}" [ "training.steps=12"; "data.path=/some/folder"; "model.codes=[16,32,64]"; "data.flip=true" ])
+
+            Expect.equal config.Training.Steps 12L "a number"
+            Expect.equal config.Data.Path "/some/folder" "a string"
+            Expect.sequenceEqual config.Model.Codes [ 16; 32; 64 ] "a list"
+            Expect.isTrue config.Data.Flip "a boolean"
+        }
+
+        test "extends lays a file over another, relative to itself" {
+            inFolder (fun folder ->
+                let sub = Directory.CreateDirectory(Path.Combine(folder, "sub")).FullName
+                File.WriteAllText(Path.Combine(folder, "base.json"), """{ "seed": 3, "training": { "steps": 5 } }""")
+                let file = Path.Combine(sub, "over.json")
+                File.WriteAllText(file, """{ "extends": "../base.json", "training": { "batch_size": 2 } }""")
+                let config = one (Config.load file [])
+                Expect.equal (config.Seed, config.Training.Steps, config.Training.BatchSize) (3L, 5L, 2) "both files"
+
+                File.WriteAllText(Path.Combine(folder, "base.json"), """{ "extends": "sub/over.json" }""")
+                let circle = problems (Config.load file [])
+                Expect.equal (List.map _.Key circle) [ "extends" ] "a circle is refused")
+        }
+
+        test "variants are laid over the rest, in order, and null takes one out" {
+            let text = """{ "variants": { "dq": {}, "vq": { "model": { "quantizer": { "kind": "vector" } } } } }"""
+
+            match load text [] with
+            | Ok [ dq; vq ] ->
+                Expect.equal (dq.Variant, vq.Variant) ("dq", "vq") "their names"
+                Expect.equal dq.Config.Model.Quantizer.Kind "depthwise" "the default"
+                Expect.equal vq.Config.Model.Quantizer.Kind "vector" "the variant's"
+            | other -> failtestf "expected two variants, got %A" other
+
+            match load text [ "variants.dq=null" ] with
+            | Ok [ vq ] -> Expect.equal vq.Variant "vq" "the one left"
+            | other -> failtestf "expected one variant, got %A" other
+        }
+
+        test "unknown keys and wrong types are reported all at once, with file, key and what was meant" {
+            let text =
+                """{ "sed": 1, "learning_rate": 1, "data": 5, "model": { "codes": [128, "x"], "chanels": 3, "stride": 2.5 },
+                     "training": { "steps": "many" }, "variants": { "vq": { "modle": {} } } }"""
+
+            written text (fun file ->
+                let found = problems (Config.load file [ "data.pth=x" ])
+                let expected = [
+                    "sed", "did you mean 'seed'?"
+                    "learning_rate", "did you mean 'training.learning_rate'?"
+                    "data", "expected an object { … }, got 5"
+                    "model.codes[1]", "expected a whole number, got \"x\""
+                    "model.chanels", "did you mean 'channels'?"
+                    "model.stride", "expected a whole number, got 2.5"
+                    "training.steps", "expected a whole number, got \"many\""
+                    "variants.vq.modle", "did you mean 'model'?"
+                    "data.pth", "did you mean 'path'?"
+                ]
+
+                for key, message in expected do
+                    match found |> List.tryFind (fun problem -> problem.Key = key) with
+                    | None -> failtestf "no problem reported for %s in %A" key found
+                    | Some problem ->
+                        Expect.stringContains problem.Message message key
+                        Expect.equal problem.File (if key = "data.pth" then "--set" else file) "where it came from"
+
+                Expect.equal found.Length expected.Length "and nothing else")
+        }
+
+        test "bad values are reported all at once, with the key that holds them" {
+            let found =
+                problems (
+                    load
+                        """{ "model": { "codes": [128, 0] }, "training": { "learning_rate": -1, "keep": 0 },
+                             "data": { "source": "cifar" }, "evaluation": { "splits": ["tset"] } }"""
+                        [ "training.clip_norm=-2" ]
+                )
+
+            let keys = found |> List.map _.Key |> List.sort
+
+            Expect.equal
+                keys
+                [ "data.path"
+                  "data.source"
+                  "evaluation.splits[0]"
+                  "model.codes[1]"
+                  "training.clip_norm"
+                  "training.final_learning_rate"
+                  "training.keep"
+                  "training.learning_rate" ]
+                "every one"
+
+            let clip = found |> List.find (fun problem -> problem.Key = "training.clip_norm")
+            Expect.equal clip.File "--set" "the assignment, not the file"
+        }
+
+        test "an image side the model can't halve is refused with the divisor and the remedy" {
+            let text = """{ "data": { "image_size": 28 } }"""
+
+            match problems (load text []) with
+            | [ problem ] ->
+                Expect.equal problem.Key "data.image_size" "the key"
+                Expect.stringContains problem.Message "divisible by 8" "the divisor"
+                Expect.stringContains problem.Message "--set model.pad=true" "the remedy"
+            | other -> failtestf "expected one problem, got %A" other
+
+            let padded = one (load text [ "model.pad=true" ])
+            Expect.equal (Checks.paddedSide padded.Model padded.Pad 28) (Ok 32) "the side the model sees"
+        }
+
+        test "what is no JSON, no object or no file is one problem naming the file" {
+            for text in [ "{ \"seed\": }"; "[1]"; "{ \"seed\": 1, \"seed\": 2 }" ] do
+                written text (fun file ->
+                    match problems (Config.load file []) with
+                    | [ problem ] -> Expect.equal problem.File file text
+                    | other -> failtestf "expected one problem for %s, got %A" text other)
+
+            match problems (Config.load "no-such.json" []) with
+            | [ problem ] -> Expect.stringContains problem.Message "found none" "missing"
+            | other -> failtestf "expected one problem, got %A" other
+        }
+
+        test "the schema in configs/ is the one the records make" {
+            let committed = File.ReadAllText(Path.Combine(repository, "configs", "dq.schema.json"))
+            Expect.equal committed (ConfigSchema.generate ()) "dq schema > configs/dq.schema.json"
+        }
+
+        test "every configuration in configs/ is valid" {
+            let shipped =
+                Directory.GetFiles(Path.Combine(repository, "configs"), "*.json")
+                |> Array.filter (fun file -> not (file.EndsWith ".schema.json"))
+
+            Expect.isNonEmpty shipped "there are some"
+
+            for file in shipped do
+                let sets = if File.ReadAllText(file).Contains "data.path" then [ "data.path=somewhere" ] else []
+
+                match Config.load file sets with
+                | Ok variants -> Expect.isNonEmpty variants file
+                | Error error -> failtestf "%s: %A" file (StageError.lines error)
+        }
+    ]

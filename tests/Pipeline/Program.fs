@@ -1,0 +1,46 @@
+/// The program as a process, and the source tree.
+module DQ.Tests.Pipeline.Program
+
+open System
+open System.Diagnostics
+open System.IO
+
+/// The root of the source tree, where configs/ lies.
+let repository =
+    let rec up (folder: DirectoryInfo) =
+        if File.Exists(Path.Combine(folder.FullName, "DQ.sln")) then
+            folder.FullName
+        else
+            match folder.Parent with
+            | null -> failwith "the tests run outside of the source tree"
+            | parent -> up parent
+
+    up (DirectoryInfo AppContext.BaseDirectory)
+
+/// What a `dq` process gave.
+type Finished = { ExitCode: int; Output: string; Errors: string }
+
+/// Starts `dq` with these arguments; `shell` is run before it in the same process, such as `ulimit -f 100`.
+let startAfter (shell: string) (arguments: string list) : Process =
+    let quoted = arguments |> List.map (fun argument -> "'" + argument.Replace("'", "'\\''") + "'") |> String.concat " "
+    let program = Path.Combine(AppContext.BaseDirectory, "dq.dll")
+    let start = ProcessStartInfo("/bin/sh", [ "-c"; $"{shell}exec dotnet '{program}' {quoted}" ])
+    start.RedirectStandardOutput <- true
+    start.RedirectStandardError <- true
+    nonNull (Process.Start start)
+
+let start arguments = startAfter "" arguments
+
+let finish (started: Process) =
+    use started = started
+    let errors = started.StandardError.ReadToEndAsync()
+    let output = started.StandardOutput.ReadToEnd()
+    started.WaitForExit()
+
+    {
+        ExitCode = started.ExitCode
+        Output = output
+        Errors = errors.Result
+    }
+
+let run arguments = finish (start arguments)
