@@ -6,7 +6,7 @@ type DataConfig = {
     Source: string
     /// Folder, file or zip; null for `dead_leaves`.
     Path: string | null
-    /// Side of the square images in pixels; null keeps the source's own (a folder's images need one).
+    /// Side of the square images in pixels; null keeps the source's own (32 for `dead_leaves`; a folder's images need one).
     ImageSize: System.Nullable<int>
     /// 3 or 1; null keeps the source's own.
     ImageChannels: System.Nullable<int>
@@ -27,3 +27,60 @@ type DataConfig = {
     /// Shifts each training image by up to this many pixels either way, edges repeated.
     Shift: int
 }
+
+module DataConfig =
+    /// Sources a configuration may name.
+    let sources = [ "dead_leaves"; "cifar10"; "idx"; "folder"; "tiny_imagenet" ]
+
+    /// Everything wrong with these settings that shows without opening the images; `file` is where they come from.
+    let problems file (config: DataConfig) : ConfigProblem list =
+        let problem key message = {
+            File = file
+            Key = $"data.{key}"
+            Message = message
+        }
+
+        let amount key value =
+            if not (value >= 0.0) || System.Double.IsInfinity value || (value >= 1.0 && value <> floor value) then
+                [ problem key $"expected a share below 1 or a whole number of images, got {value}" ]
+            else
+                []
+
+        let atLeast least key value =
+            if value < least then
+                [ problem key $"expected an integer of at least {least}, got {value}" ]
+            else
+                []
+
+        [
+            if not (List.contains config.Source sources) then
+                let names = String.concat ", " sources
+                problem "source" $"expected one of {names}, got '{config.Source}'"
+            elif config.Source <> "dead_leaves" then
+                match config.Path with
+                | null
+                | "" -> problem "path" $"expected the folder or file that holds the images of source {config.Source}, got none"
+                | path when not (System.IO.Path.Exists path) ->
+                    problem "path" $"expected a folder or file that exists, got '{path}'"
+                | _ -> ()
+
+            if config.ImageSize.HasValue then
+                yield! atLeast 1 "image_size" config.ImageSize.Value
+            elif config.Source = "folder" then
+                problem "image_size" "expected the side in pixels to bring a folder's images to, got null"
+
+            if config.ImageChannels.HasValue && config.ImageChannels.Value <> 1 && config.ImageChannels.Value <> 3 then
+                problem "image_channels" $"expected 1, 3 or null, got {config.ImageChannels.Value}"
+
+            if config.Source = "dead_leaves" then
+                yield! atLeast 1 "count" config.Count
+
+            yield! amount "validation" config.Validation
+            yield! amount "test" config.Test
+            yield! atLeast 0 "limit" config.Limit
+
+            if not (config.MaxCorrupt >= 0.0 && config.MaxCorrupt <= 1.0) then
+                problem "max_corrupt" $"expected a share from 0 to 1, got {config.MaxCorrupt}"
+
+            yield! atLeast 0 "shift" config.Shift
+        ]

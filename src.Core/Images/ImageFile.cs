@@ -11,31 +11,40 @@ public static class ImageFile
     /// <summary>Extensions under which images are looked for, lower case.</summary>
     public static IReadOnlyList<string> Extensions { get; } = [".png", ".jpg", ".jpeg", ".webp"];
 
-    /// <summary>Reads an image file.</summary>
+    /// <summary>Reads an image file; see <see cref="Decode"/>.</summary>
     /// <exception cref="InvalidDataException">Not a whole image of a known format; names the file.</exception>
     /// <exception cref="IOException">The file can't be read.</exception>
-    public static PixelImage Read(string path) => Decode(File.ReadAllBytes(path), path);
+    public static PixelImage Read(string path)
+    {
+        try
+        {
+            return Decode(File.ReadAllBytes(path));
+        }
+        catch (InvalidDataException problem)
+        {
+            throw new InvalidDataException($"{path}: {problem.Message}", problem);
+        }
+    }
 
     /// <summary>
     /// Decodes an image with its own number of channels: 1 for a gray file, else 3. Transparent pixels are composited on white;
     /// a camera's orientation mark is followed; more than 8 bits are reduced to 8.
     /// </summary>
     /// <param name="content">The whole file.</param>
-    /// <param name="name">What messages call it.</param>
-    /// <exception cref="InvalidDataException">Not a whole image of a known format; names the file.</exception>
-    public static PixelImage Decode(byte[] content, string name)
+    /// <exception cref="InvalidDataException">Not a whole image of a known format; what was expected, without a file's name.</exception>
+    public static PixelImage Decode(byte[] content)
     {
         using var stream = new MemoryStream(content, writable: false);
         using var codec = SKCodec.Create(stream, out _)
-            ?? throw new InvalidDataException($"{name}: expected a PNG, JPEG or WebP image, got {Describe(content)}");
+            ?? throw new InvalidDataException($"expected a PNG, JPEG or WebP image, got {Describe(content)}");
         if (codec.EncodedFormat is not (SKEncodedImageFormat.Png or SKEncodedImageFormat.Jpeg or SKEncodedImageFormat.Webp))
-            throw new InvalidDataException($"{name}: expected a PNG, JPEG or WebP image, got {codec.EncodedFormat}");
+            throw new InvalidDataException($"expected a PNG, JPEG or WebP image, got {codec.EncodedFormat}");
         var gray = codec.Info.ColorType == SKColorType.Gray8;
         var info = new SKImageInfo(codec.Info.Width, codec.Info.Height, SKColorType.Rgba8888, SKAlphaType.Unpremul);
         using var bitmap = new SKBitmap(info);
         var result = codec.GetPixels(info, bitmap.GetPixels());
         if (result != SKCodecResult.Success)
-            throw new InvalidDataException($"{name}: expected a whole {codec.EncodedFormat} image, got a damaged one ({result})");
+            throw new InvalidDataException($"expected a whole {codec.EncodedFormat} image, got a damaged one ({result})");
         return Orient(Planes(bitmap, gray ? 1 : 3), codec.EncodedOrigin);
     }
 

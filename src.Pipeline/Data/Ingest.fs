@@ -1,0 +1,250 @@
+/// From a source of images to a packed data set.
+module DQ.Pipeline.Data.Ingest
+
+open System
+open System.IO
+open System.Security.Cryptography
+open System.Text
+open System.Threading
+open System.Threading.Tasks
+open FsToolkit.ErrorHandling
+open DQ.Core.Artifacts
+open DQ.Pipeline
+
+/// Raised whenever the same source and settings give other packed bytes than before.
+let private version = 1
+
+/// Sources up to this many bytes are named by their content, larger ones by names, lengths and times.
+let private hashedBytes = 1L <<< 30
+
+let private openSource (config: DataConfig) =
+    let path = match config.Path with null -> "" | path -> path
+
+    match config.Source with
+    | "dead_leaves" -> Ok(Leaves.source config.Seed config.Count (Option.ofNullable config.ImageSize))
+    | "cifar10" -> Cifar10.open' path
+    | "idx" -> Idx.open' path
+    | "folder" -> ImageFolder.open' path
+    | "tiny_imagenet" -> TinyImageNet.open' path
+    | other -> Error(Data $"data.source: expected one of {DataConfig.sources}, got '{other}'")
+
+let private withSource config (work: ImageSource -> Result<'value, StageError>) =
+    openSource config
+    |> Result.bind (fun source ->
+        try
+            work source
+        finally
+            source.Close())
+
+let private contentHashes (files: SourceFile[]) =
+    let hashes = Array.zeroCreate files.Length
+
+    Parallel.For(
+        0,
+        files.Length,
+        fun index ->
+            use stream = File.OpenRead files[index].Path
+            hashes[index] <- Convert.ToHexStringLower(SHA256.HashData stream)
+    )
+    |> ignore
+
+    hashes
+
+let private fingerprintOf (config: DataConfig) (source: ImageSource) =
+    let files = Array.ofList source.Files
+    let isSmall = files |> Array.sumBy _.Bytes <= hashedBytes
+
+    let contents =
+        if isSmall then
+            contentHashes files
+        else
+            [| for file in files -> $"{file.Bytes} {file.ModifiedUtc.Ticks}" |]
+
+    let nullable (value: Nullable<int>) = if value.HasValue then string value.Value else "own"
+
+    let lines = [
+        $"ingest {version}"
+        $"{config.Source} {Option.toObj source.Generator}"
+        $"side {nullable config.ImageSize} channels {nullable config.ImageChannels}"
+        $"validation {config.Validation:R} test {config.Test:R} limit {config.Limit} seed {config.Seed} corrupt {config.MaxCorrupt:R}"
+        if config.Source = "dead_leaves" then
+            $"count {config.Count}"
+        for file, content in Seq.zip files contents do
+            $"{content} {file.Name}"
+    ]
+
+    Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(String.concat "\n" lines)))
+
+/// Names what the packed data set will hold: every setting its bytes depend on (flip and shift come later, in training) and
+/// the source's content. Files of up to 1 GiB in all are read and hashed, so that a copied or unpacked-again source is
+/// recognized; a larger source is named by its files' names, lengths and times of change, which a changed file does not
+/// keep, but a copy may not either: it is then packed again. The source's own path is not part of it.
+let fingerprintInputs (config: DataConfig) : Result<string, StageError> =
+    withSource config (fun source ->
+        ImageSource.guard (string config.Path) (fun () -> Ok(fingerprintOf config source)))
+
+let private shapeOf (config: DataConfig) (source: ImageSource) : Packing.Shape =
+    let channels, height, width = defaultArg source.Shape (3, 0, 0) // a folder's images are brought to image_size
+
+    {
+        Channels = if config.ImageChannels.HasValue then config.ImageChannels.Value else channels
+        Height = if config.ImageSize.HasValue then config.ImageSize.Value else height
+        Width = if config.ImageSize.HasValue then config.ImageSize.Value else width
+    }
+
+/// Each split's name, the source's split it reads, and which images of it, before the limit; and the rule in words.
+let private plan (config: DataConfig) (source: ImageSource) =
+    result {
+        let count = source.Train.Count
+        let cutFor own value = if Option.isSome own then 0 else Splits.amount value count
+        let validation = cutFor source.Validation config.Validation
+        let test = cutFor source.Test config.Test
+        let! cut = Splits.cut config.Seed count validation test |> Result.mapError (fun problem -> Data $"data.validation: {problem}")
+
+        let part (own: SourceSplit option) indices =
+            match own with
+            | Some split -> split, [| 0 .. split.Count - 1 |]
+            | None -> source.Train, indices
+
+        let words name own size =
+            match own with
+            | Some _ -> $"{name}: the source's own"
+            | None -> $"{name}: {size} of the source's {count} training images, by a permutation drawn from the seed with SplitMix64"
+
+        let limit = if config.Limit = 0 then "" else $"; of each split the first {config.Limit} in the source's order"
+
+        return
+            [
+                "train", (source.Train, cut.Train)
+                "validation", part source.Validation cut.Validation
+                "test", part source.Test cut.Test
+            ]
+            |> List.map (fun (name, (split, indices)) ->
+                name, split, (if config.Limit = 0 then indices else Array.truncate config.Limit indices)),
+            $"""{words "validation" source.Validation validation}; {words "test" source.Test test}; train: the rest{limit}"""
+    }
+
+let private checkCorrupt (config: DataConfig) attempted (corrupt: CorruptImage list) =
+    let share = float corrupt.Length / float (max 1 attempted)
+
+    match corrupt with
+    | first :: _ when share > config.MaxCorrupt ->
+        Error(
+            Data
+                $"{config.Path}: expected at most {config.MaxCorrupt:P1} of unreadable images (data.max_corrupt), got {corrupt.Length} of {attempted}; the first: {first.Name}: {first.Problem}"
+        )
+    | _ -> Ok()
+
+let private pack (config: DataConfig) name folder (source: ImageSource) progress cancellation =
+    result {
+        let shape = shapeOf config source
+        let! splits, rule = plan config source
+        let total = splits |> List.sumBy (fun (_, _, indices) -> indices.Length)
+        let finished = ref 0
+
+        let step count =
+            finished.Value <- finished.Value + count
+            progress finished.Value total
+
+        let packed = [
+            for part, split, indices in splits -> Packing.write folder part shape split indices step cancellation
+        ]
+
+        let train, validation, test = packed[0], packed[1], packed[2]
+        let corrupt = packed |> List.collect _.Corrupt
+        do! checkCorrupt config total corrupt
+
+        if train.Split.Count = 0 then
+            return! Error(Data $"{config.Path}: expected training images, got none that can be read")
+
+        let means, deviations = Packing.meanAndStd train.Histogram
+
+        let record =
+            DatasetRecord(
+                Name = name,
+                Source = config.Source,
+                SourcePath = (match config.Path with null -> null | path -> Path.GetFullPath path),
+                Fingerprint = fingerprintOf config source,
+                Generator = Option.toObj source.Generator,
+                Channels = shape.Channels,
+                Height = shape.Height,
+                Width = shape.Width,
+                ClassNames = source.ClassNames,
+                Train = train.Split,
+                Validation = validation.Split,
+                Test = test.Split,
+                TrainMean = means,
+                TrainStd = deviations,
+                SplitRule = rule,
+                SplitSeed = config.Seed,
+                CorruptImages = corrupt,
+                ResizedImages = (packed |> List.sumBy _.Resized),
+                GrayImages = (packed |> List.sumBy _.Gray),
+                OtherFiles = source.OtherFiles
+            )
+
+        ArtifactJson.Write(Path.Combine(folder, DatasetRecord.FileName), record)
+        return record
+    }
+
+/// Held while a data set is written: a second process would write the same files. Gone with the process that holds it.
+let private lockOn folder =
+    let path = folder + ".lock"
+    let existed = File.Exists path
+
+    try
+        Ok(new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None, 1, FileOptions.DeleteOnClose))
+    with :? IOException when existed ->
+        Error(Busy $"{folder}: another process is packing this data set")
+
+let private replace (finished: string) (folder: string) =
+    let old = folder + ".old"
+
+    if Directory.Exists folder then
+        Directory.Move(folder, old)
+
+    Directory.Move(finished, folder)
+
+    if Directory.Exists old then
+        Directory.Delete(old, true)
+
+/// Packs the configured images in `folder`: `train.u8`, `validation.u8`, `test.u8`, labels where there are classes, and
+/// `dataset.json` last. It all happens in a sibling folder that takes the name at the end, so `folder` is whole whenever it
+/// exists; one that exists already is replaced. `progress` hears images done and in all. Cancelling throws
+/// `OperationCanceledException` and leaves nothing behind.
+let run
+    (config: DataConfig)
+    (name: string)
+    (folder: string)
+    (progress: int -> int -> unit)
+    (cancellation: CancellationToken)
+    : Result<DatasetRecord, StageError> =
+    let folder = Path.TrimEndingDirectorySeparator(Path.GetFullPath folder)
+    let partial = folder + ".partial"
+
+    let work source =
+        result {
+            Directory.CreateDirectory(Path.GetDirectoryName folder |> string) |> ignore
+            use! _lock = lockOn folder
+
+            for leftover in [ partial; folder + ".old" ] do
+                if Directory.Exists leftover then
+                    Directory.Delete(leftover, true) // of a process that was killed
+
+            Directory.CreateDirectory partial |> ignore
+
+            try
+                let! record = pack config name partial source progress cancellation
+                replace partial folder
+                return record
+            finally
+                if Directory.Exists partial then
+                    Directory.Delete(partial, true)
+        }
+
+    withSource config (fun source ->
+        try
+            work source
+        with
+        | :? IOException
+        | :? UnauthorizedAccessException as problem -> Error(Storage $"{folder}: the data set could not be written: {problem.Message}"))
