@@ -6,15 +6,31 @@ open DQ.Pipeline
 open DQ.Tests.Data.Samples
 
 let private problems config =
-    DataConfig.problems "small.json" config |> List.map (fun problem -> problem.Key, problem.Message)
+    DataConfig.problems "small.json" config
+    |> List.map (fun problem -> problem.Key, problem.Message)
 
 [<Tests>]
 let tests =
     testList "DataConfig" [
         test "what is right has no problems" {
             Expect.isEmpty (problems leaves) "dead leaves"
-            let folder = { leaves with Source = "folder"; Path = IO.Path.GetTempPath(); ImageSize = Nullable 64 }
-            Expect.isEmpty (problems { folder with Validation = 100.0; Test = 0.0; Limit = 10; MaxCorrupt = 1.0 }) "a folder"
+
+            let folder = {
+                leaves with
+                    Source = "folder"
+                    Path = IO.Path.GetTempPath()
+                    ImageSize = Nullable 64
+            }
+
+            Expect.isEmpty
+                (problems {
+                    folder with
+                        Validation = 100.0
+                        Test = 0.0
+                        Limit = 10
+                        MaxCorrupt = 1.0
+                })
+                "a folder"
         }
 
         test "all problems are listed, each with its key, expectation and value" {
@@ -48,17 +64,29 @@ let tests =
         test "sources that need a path say so, and where it is missing" {
             Expect.equal
                 (problems { leaves with Source = "idx" })
-                [ "data.path", "expected the folder or file that holds the images of source idx, got none" ]
+                [
+                    "data.path", "expected the folder or file that holds the images of source idx, got none"
+                ]
                 "none"
 
             Expect.equal
-                (problems { leaves with Source = "cifar10"; Path = "/no/such/folder" })
+                (problems {
+                    leaves with
+                        Source = "cifar10"
+                        Path = "/no/such/folder"
+                })
                 [ "data.path", "expected a folder or file that exists, got '/no/such/folder'" ]
                 "missing"
         }
 
         test "a folder's images need a size, dead leaves a count" {
-            let folder = { leaves with Source = "folder"; Path = IO.Path.GetTempPath(); ImageSize = Nullable() }
+            let folder = {
+                leaves with
+                    Source = "folder"
+                    Path = IO.Path.GetTempPath()
+                    ImageSize = Nullable()
+            }
+
             Expect.equal (problems folder |> List.map fst) [ "data.image_size" ] "size"
             Expect.equal (problems { leaves with Count = 0 } |> List.map fst) [ "data.count" ] "count"
         }

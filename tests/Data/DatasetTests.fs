@@ -10,7 +10,11 @@ open DQ.Tests.TemporaryFolder
 let private withPacked test =
     inFolder (fun folder ->
         let packed = Path.Combine(folder, "leaves")
-        Ingest.run leaves "leaves" packed (fun _ _ -> ()) CancellationToken.None |> ok |> ignore
+
+        Ingest.run leaves "leaves" packed (fun _ _ -> ()) CancellationToken.None
+        |> ok
+        |> ignore
+
         test packed)
 
 let private openError packed =

@@ -9,7 +9,9 @@ open DQ.Tests.TemporaryFolder
 
 let private content = png 3 2 2 50
 let private names split = [ for index in 0 .. split.Count - 1 -> split.Name index ]
-let private tree folder files = writeTree folder [ for name in files -> name, content ]
+
+let private tree folder files =
+    writeTree folder [ for name in files -> name, content ]
 
 [<Tests>]
 let tests =
@@ -36,7 +38,13 @@ let tests =
 
         test "train, val and test folders are splits, in a zip and inside one folder too" {
             inFolder (fun folder ->
-                tree (Path.Combine(folder, "in")) [ "set/Train/a/1.png"; "set/Train/b/2.png"; "set/val/b/3.png"; "set/test/4.png" ]
+                tree (Path.Combine(folder, "in")) [
+                    "set/Train/a/1.png"
+                    "set/Train/b/2.png"
+                    "set/val/b/3.png"
+                    "set/test/4.png"
+                ]
+
                 let zip = Path.Combine(folder, "set.zip")
                 ZipFile.CreateFromDirectory(Path.Combine(folder, "in"), zip)
 
@@ -48,6 +56,12 @@ let tests =
                     Expect.equal (names source.Test.Value) [ "set/test/4.png" ] "test"
                     Expect.isNone source.Test.Value.Labels "no classes there"
                     source.Close())
+        }
+
+        test "a lone train folder is no wrapping" {
+            inFolder (fun folder ->
+                tree folder [ "train/cat/1.png" ]
+                Expect.equal (ok (ImageFolder.open' folder)).ClassNames [ "cat" ] "its folders are classes")
         }
 
         test "an empty class folder is refused by name" {

@@ -22,8 +22,20 @@ let private images (part: DatasetPart) = [ for index in 0 .. part.Images.Count -
 
 let private expectNothingBeside (packed: string) =
     let parent = Path.GetDirectoryName packed |> string
-    let found = if Directory.Exists parent then Directory.GetFileSystemEntries parent |> List.ofArray else []
-    Expect.equal found [ if Directory.Exists packed then packed ] "nothing half-written"
+
+    let found =
+        if Directory.Exists parent then
+            Directory.GetFileSystemEntries parent |> List.ofArray
+        else
+            []
+
+    Expect.equal
+        found
+        [
+            if Directory.Exists packed then
+                packed
+        ]
+        "nothing half-written"
 
 [<Tests>]
 let tests =
@@ -36,7 +48,10 @@ let tests =
                 expectNothingBeside packed
                 use set = Dataset.open' packed |> ok
                 let numbers = Map.ofList [ for index in 0..42 -> cifarPixels index, index ]
-                let indices part = images part |> List.map (fun bytes -> numbers[bytes])
+
+                let indices part =
+                    images part |> List.map (fun bytes -> numbers[bytes])
+
                 Expect.equal (List.sort (indices set.Train @ indices set.Validation)) [ 0..39 ] "each training image once"
                 Expect.equal (indices set.Test) [ 40..42 ] "the source's own test images"
 
@@ -44,7 +59,12 @@ let tests =
                     Expect.equal (List.ofArray part.Labels.Value) [ for index in indices part -> index % 10 ] "labels follow their images"
                     Expect.equal (indices part) (List.sort (indices part)) "in the source's order"
 
-                let reds = images set.Train |> Seq.collect (fun bytes -> bytes[..1023]) |> Seq.map (fun value -> float value / 255.0) |> Array.ofSeq
+                let reds =
+                    images set.Train
+                    |> Seq.collect (fun bytes -> bytes[..1023])
+                    |> Seq.map (fun value -> float value / 255.0)
+                    |> Array.ofSeq
+
                 let mean = Array.average reds
                 Expect.floatClose Accuracy.high record.TrainMean[0] mean "mean"
                 let deviation = sqrt (reds |> Array.averageBy (fun value -> (value - mean) ** 2.0))
@@ -63,7 +83,16 @@ let tests =
 
         test "dead leaves: test is cut from train, channels as asked" {
             withPlaces (fun _ packed ->
-                let record = run { leaves with ImageChannels = Nullable 1; Validation = 5.0 } packed |> ok
+                let record =
+                    run
+                        {
+                            leaves with
+                                ImageChannels = Nullable 1
+                                Validation = 5.0
+                        }
+                        packed
+                    |> ok
+
                 Expect.equal (record.Train.Count, record.Validation.Count, record.Test.Count) (31, 5, 4) "counts"
                 Expect.equal (record.Channels, record.Height, record.Width) (1, 8, 8) "shape"
                 Expect.equal record.Generator $"dead_leaves/{DeadLeaves.Version}" "generator"
@@ -79,7 +108,12 @@ let tests =
                 use all = Dataset.open' packed |> ok
                 use limited = Dataset.open' (packed + "2") |> ok
 
-                for whole, part in [ all.Train, limited.Train; all.Validation, limited.Validation; all.Test, limited.Test ] do
+                for whole, part in
+                    [
+                        all.Train, limited.Train
+                        all.Validation, limited.Validation
+                        all.Test, limited.Test
+                    ] do
                     Expect.equal (images part) (List.truncate 2 (images whole)) "images"
                     Expect.equal part.Labels.Value whole.Labels.Value[..1] "labels")
         }
@@ -94,7 +128,17 @@ let tests =
                     "notes.txt", [||]
                 ]
 
-                let record = run { from "folder" source with ImageSize = Nullable 4; Validation = 0.0; Test = 0.0 } packed |> ok
+                let record =
+                    run
+                        {
+                            from "folder" source with
+                                ImageSize = Nullable 4
+                                Validation = 0.0
+                                Test = 0.0
+                        }
+                        packed
+                    |> ok
+
                 Expect.equal (record.ResizedImages, record.GrayImages, record.OtherFiles) (2, 2, 1) "counts"
                 use set = Dataset.open' packed |> ok
                 Expect.equal (images set.Train) [ for level in [ 10uy; 20uy; 30uy; 40uy ] -> Array.create 48 level ] "pixels"
@@ -107,7 +151,14 @@ let tests =
                     for index in 0..9 -> $"{index}.png", (if index = 3 then "no picture"B else png 1 4 4 index)
                 ]
 
-                let config = { from "folder" source with ImageSize = Nullable 4; Validation = 0.0; Test = 0.0; MaxCorrupt = 0.1 }
+                let config = {
+                    from "folder" source with
+                        ImageSize = Nullable 4
+                        Validation = 0.0
+                        Test = 0.0
+                        MaxCorrupt = 0.1
+                }
+
                 let record = run config packed |> ok
                 Expect.equal record.Train.Count 9 "the others"
 
@@ -119,17 +170,35 @@ let tests =
                 use set = Dataset.open' packed |> ok
                 Expect.equal [ for image in images set.Train -> int image[0] ] [ 0; 1; 2; 4; 5; 6; 7; 8; 9 ] "no gap"
                 let message = dataError (run { config with MaxCorrupt = 0.05 } (packed + "-strict"))
-                Expect.stringContains message "got 1 of 10; the first: 3.png: expected a PNG, JPEG or WebP image, got text" "over the share"
+
+                Expect.stringContains
+                    message
+                    "got 1 of 10; the first: 3.png: expected a PNG, JPEG or WebP image, got text"
+                    "over the share"
+
                 Expect.isFalse (Directory.Exists(packed + "-strict")) "nothing written")
         }
 
         test "a bad source leaves nothing behind" {
             withPlaces (fun source packed ->
                 writeTree source [ "a.png", "text"B ]
-                let config = { from "folder" source with ImageSize = Nullable 4; Validation = 0.0; Test = 0.0; MaxCorrupt = 1.0 }
+
+                let config = {
+                    from "folder" source with
+                        ImageSize = Nullable 4
+                        Validation = 0.0
+                        Test = 0.0
+                        MaxCorrupt = 1.0
+                }
+
                 Expect.stringContains (dataError (run config packed)) "expected training images" "nothing readable"
                 expectNothingBeside packed
-                Expect.stringStarts (dataError (run { config with Validation = 1.0 } packed)) "data.validation: expected more than" "all cut"
+
+                Expect.stringStarts
+                    (dataError (run { config with Validation = 1.0 } packed))
+                    "data.validation: expected more than"
+                    "all cut"
+
                 expectNothingBeside packed)
         }
 
@@ -148,7 +217,11 @@ let tests =
         test "progress rises to the number of images" {
             withPlaces (fun _ packed ->
                 let heard = Collections.Generic.List()
-                Ingest.run leaves "sample" packed (fun finished total -> heard.Add(finished, total)) CancellationToken.None |> ok |> ignore
+
+                Ingest.run leaves "sample" packed (fun finished total -> heard.Add(finished, total)) CancellationToken.None
+                |> ok
+                |> ignore
+
                 Expect.equal (List.ofSeq heard) [ 32, 40; 36, 40; 40, 40 ] "split by split")
         }
 
@@ -164,7 +237,9 @@ let tests =
         test "a second process is refused" {
             withPlaces (fun _ packed ->
                 Directory.CreateDirectory(Path.GetDirectoryName packed |> string) |> ignore
-                use _held = new FileStream(packed + ".lock", FileMode.Create, FileAccess.ReadWrite, FileShare.None)
+
+                use _held =
+                    new FileStream(packed + ".lock", FileMode.Create, FileAccess.ReadWrite, FileShare.None)
 
                 match run leaves packed with
                 | Error(Busy message) -> Expect.stringStarts message packed "message"
@@ -196,13 +271,17 @@ let tests =
                 Expect.equal (fingerprint (from "cifar10" copy)) first "a copy"
                 Expect.equal (fingerprint { config with Flip = true; Shift = 2 }) first "what training does later"
 
-                for other in [
-                    { config with Seed = 1L }
-                    { config with Limit = 1 }
-                    { config with Validation = 0.2 }
-                    { config with ImageSize = Nullable 16 }
-                    { config with ImageChannels = Nullable 1 }
-                ] do
+                for other in
+                    [
+                        { config with Seed = 1L }
+                        { config with Limit = 1 }
+                        { config with Validation = 0.2 }
+                        { config with ImageSize = Nullable 16 }
+                        {
+                            config with
+                                ImageChannels = Nullable 1
+                        }
+                    ] do
                     Expect.notEqual (fingerprint other) first "another setting"
 
                 let file = Path.Combine(copy, "data_batch_3.bin")

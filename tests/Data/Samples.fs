@@ -21,23 +21,38 @@ let leaves: DataConfig = {
     Shift = 0
 }
 
-let from source path = { leaves with Source = source; Path = path; ImageSize = Nullable() }
+let from source path = {
+    leaves with
+        Source = source
+        Path = path
+        ImageSize = Nullable()
+}
 
 /// The bytes after the label of record `index`.
-let cifarPixels index = Array.init 3072 (fun place -> byte (7 * index + place))
+let cifarPixels index =
+    Array.init 3072 (fun place -> byte (7 * index + place))
 
 /// Five training batches of `perBatch` records and a test batch of three, numbered through; record n has label n mod 10.
 let writeCifar folder perBatch =
     Directory.CreateDirectory folder |> ignore
-    let record index = Array.append [| byte (index % 10) |] (cifarPixels index)
-    let write name first count = File.WriteAllBytes(Path.Combine(folder, name), Array.collect record [| first .. first + count - 1 |])
+
+    let record index =
+        Array.append [| byte (index % 10) |] (cifarPixels index)
+
+    let write name first count =
+        File.WriteAllBytes(Path.Combine(folder, name), Array.collect record [| first .. first + count - 1 |])
 
     for batch in 0..4 do
         write $"data_batch_{batch + 1}.bin" (batch * perBatch) perBatch
 
     write "test_batch.bin" (5 * perBatch) 3
 
-let private bigEndian (number: int) = [| byte (number >>> 24); byte (number >>> 16); byte (number >>> 8); byte number |]
+let private bigEndian (number: int) = [|
+    byte (number >>> 24)
+    byte (number >>> 16)
+    byte (number >>> 8)
+    byte number
+|]
 
 let idxImages count height width = [|
     for number in [ 2051; count; height; width ] do

@@ -25,13 +25,14 @@ let tests =
                 && List.forall (fun part -> Array.sort part = part) [ cut.Train; cut.Validation; cut.Test ]
 
         test "the seed decides, and the first are not favoured" {
-            let cut seed = Splits.cut seed 1000 100 0 |> Result.map _.Validation
+            let cut seed =
+                Splits.cut seed 1000 100 0 |> Result.map _.Validation
+
             Expect.equal (cut 1L) (cut 1L) "again"
             Expect.notEqual (cut 1L) (cut 2L) "another seed"
 
             match cut 1L with
-            | Ok validation ->
-                Expect.isTrue (abs (Array.averageBy float validation - 500.0) < 100.0) "spread over all"
+            | Ok validation -> Expect.isTrue (abs (Array.averageBy float validation - 500.0) < 100.0) "spread over all"
             | Error problem -> failwith problem
         }
 

@@ -9,7 +9,9 @@ open DQ.Tests.Data.Samples
 open DQ.Tests.TemporaryFolder
 
 let private image = png 3 64 64 50
-let private text (lines: string list) = Encoding.UTF8.GetBytes(String.concat "\n" lines)
+
+let private text (lines: string list) =
+    Encoding.UTF8.GetBytes(String.concat "\n" lines)
 
 let private files = [
     for wnid in [ "n02"; "n01" ] do

@@ -38,7 +38,10 @@ let tests =
 
                 for channel in 0..1 do
                     let before = planes[channel * height * width .. (channel + 1) * height * width - 1]
-                    let after = result[channel * newHeight * newWidth .. (channel + 1) * newHeight * newWidth - 1]
+
+                    let after =
+                        result[channel * newHeight * newWidth .. (channel + 1) * newHeight * newWidth - 1]
+
                     Expect.floatClose near (float (Array.average after)) (float (Array.average before)) "mean")
             |> Check.QuickThrowOnFailure
 
@@ -81,7 +84,17 @@ let tests =
         }
 
         test "the crop is the centre" {
-            let wide = PixelImage([| for y in 0..1 do for x in 0..4 -> byte (10 * y + x) |], 1, 2, 5)
+            let wide =
+                PixelImage(
+                    [|
+                        for y in 0..1 do
+                            for x in 0..4 -> byte (10 * y + x)
+                    |],
+                    1,
+                    2,
+                    5
+                )
+
             Expect.equal (AreaResize.CropToSquare wide).Bytes [| 1uy; 2uy; 11uy; 12uy |] "of a wide image"
             let high = PixelImage([| 0uy .. 3uy |], 1, 4, 1)
             Expect.equal (AreaResize.CropToSquare high).Bytes [| 1uy |] "of a high one"

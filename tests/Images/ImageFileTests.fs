@@ -34,7 +34,26 @@ let private withOrientation (jpeg: byte[]) orientation = [|
     yield! jpeg[..1]
     yield! [ 0xFFuy; 0xE1uy; 0uy; 34uy ]
     yield! Encoding.ASCII.GetBytes "Exif\000\000MM\000*\000\000\000\008"
-    yield! [ 0uy; 1uy; 0x01uy; 0x12uy; 0uy; 3uy; 0uy; 0uy; 0uy; 1uy; 0uy; byte orientation; 0uy; 0uy; 0uy; 0uy; 0uy; 0uy ]
+    yield! [
+        0uy
+        1uy
+        0x01uy
+        0x12uy
+        0uy
+        3uy
+        0uy
+        0uy
+        0uy
+        1uy
+        0uy
+        byte orientation
+        0uy
+        0uy
+        0uy
+        0uy
+        0uy
+        0uy
+    ]
     yield! jpeg[2..]
 |]
 
@@ -49,7 +68,12 @@ let tests =
                 Expect.equal back.Bytes image.Bytes "bytes"
             }
 
-        for format in [ SKEncodedImageFormat.Png; SKEncodedImageFormat.Jpeg; SKEncodedImageFormat.Webp ] do
+        for format in
+            [
+                SKEncodedImageFormat.Png
+                SKEncodedImageFormat.Jpeg
+                SKEncodedImageFormat.Webp
+            ] do
             test $"{format} is read whatever the file is called" {
                 inFolder (fun folder ->
                     let file = Path.Combine(folder, "picture.dat")
@@ -71,7 +95,16 @@ let tests =
         }
 
         test "transparency shows white" {
-            let paint _ x = SKColor(200uy, 100uy, 0uy, (if x = 0 then 0uy elif x = 1 then 255uy else 51uy))
+            let paint _ x =
+                SKColor(
+                    200uy,
+                    100uy,
+                    0uy,
+                    (if x = 0 then 0uy
+                     elif x = 1 then 255uy
+                     else 51uy)
+                )
+
             let image = ImageFile.Decode(encode SKEncodedImageFormat.Png 100 paint 1 3)
             Expect.equal (image.Plane(0).ToArray()) [| 255uy; 200uy; 244uy |] "red: clear, opaque, a fifth"
             Expect.equal (image.Plane(2).ToArray()) [| 255uy; 0uy; 204uy |] "blue"
@@ -81,7 +114,10 @@ let tests =
             // quadrants of four grays, stored 32×64
             let height, width = 32, 64
             let level y x = 40 + 60 * (2 * (y / 16) + x / 32)
-            let gray y x = let value = byte (level y x) in SKColor(value, value, value)
+
+            let gray y x =
+                let value = byte (level y x) in SKColor(value, value, value)
+
             let jpeg = encode SKEncodedImageFormat.Jpeg 100 gray height width
             // where the stored first row and first column belong, by Exif 2.3 table of tag 274
             let upright orientation y x =
@@ -115,13 +151,22 @@ let tests =
             Expect.stringEnds (message (fun () -> ImageFile.Decode [||])) "got an empty file" "empty"
             Expect.stringEnds (message (fun () -> ImageFile.Decode [| 0uy .. 99uy |])) "got something else" "bytes"
 
-            let gif = Convert.FromBase64String "R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
+            let gif =
+                Convert.FromBase64String "R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
+
             Expect.stringEnds (message (fun () -> ImageFile.Decode gif)) "got Gif" "another format"
         }
 
         test "a truncated file is refused" {
-            for format in [ SKEncodedImageFormat.Png; SKEncodedImageFormat.Jpeg; SKEncodedImageFormat.Webp ] do
-                let whole = encode format 90 (fun y x -> SKColor(byte (x * 7), byte (y * 5), byte (x * y))) 64 64
+            for format in
+                [
+                    SKEncodedImageFormat.Png
+                    SKEncodedImageFormat.Jpeg
+                    SKEncodedImageFormat.Webp
+                ] do
+                let whole =
+                    encode format 90 (fun y x -> SKColor(byte (x * 7), byte (y * 5), byte (x * y))) 64 64
+
                 Expect.stringContains (message (fun () -> ImageFile.Decode whole[.. whole.Length / 2])) "got a damaged one" $"{format}"
         }
     ]

@@ -32,16 +32,18 @@ let tests =
         }
 
         test "gray beside colour becomes colour" {
-            let grid = ImageGrid.Tile([| gray 7uy 1 1; PixelImage([| 1uy; 2uy; 3uy |], 3, 1, 1) |], 2, 0)
+            let grid =
+                ImageGrid.Tile([| gray 7uy 1 1; PixelImage([| 1uy; 2uy; 3uy |], 3, 1, 1) |], 2, 0)
+
             Expect.equal grid.Bytes [| 7uy; 1uy; 7uy; 2uy; 7uy; 3uy |] "planes"
         }
 
         test "rows of batches keep images in columns" {
-            use originals = torch.tensor([| 10uy; 20uy |]).reshape (2L, 1L, 1L, 1L)
-            use reconstructions = torch.tensor([| 11uy; 21uy |]).reshape (2L, 1L, 1L, 1L)
+            use originals = torch.tensor([| 10uy; 20uy |]).reshape(2L, 1L, 1L, 1L)
+            use reconstructions = torch.tensor([| 11uy; 21uy |]).reshape(2L, 1L, 1L, 1L)
             let grid = ImageGrid.Rows([| originals; reconstructions |], 0)
             Expect.equal grid.Bytes [| 10uy; 20uy; 11uy; 21uy |] "pixels"
-            use one = torch.tensor([| 10uy |]).reshape (1L, 1L, 1L, 1L)
+            use one = torch.tensor([| 10uy |]).reshape(1L, 1L, 1L, 1L)
             Expect.throwsT<ArgumentException> (fun () -> ImageGrid.Rows([| originals; one |]) |> ignore) "rows of another length"
         }
     ]

@@ -13,15 +13,24 @@ let private image seed (shape: int64[]) =
 /// SSIM of one plane by its definition, window by window, in double precision.
 let private ssimByDefinition (x: float[,]) (y: float[,]) =
     let window size =
-        let raw = [| for place in 0 .. size - 1 -> exp (-((float place - float (size - 1) / 2.0) ** 2.0) / (2.0 * 1.5 * 1.5)) |]
+        let raw = [|
+            for place in 0 .. size - 1 -> exp (-((float place - float (size - 1) / 2.0) ** 2.0) / (2.0 * 1.5 * 1.5))
+        |]
+
         raw |> Array.map (fun weight -> weight / Array.sum raw)
 
-    let largest side = min 11 (if side % 2 = 1 then side else side - 1)
-    let down, across = window (largest (Array2D.length1 x)), window (largest (Array2D.length2 x))
+    let largest side =
+        min 11 (if side % 2 = 1 then side else side - 1)
+
+    let down, across =
+        window (largest (Array2D.length1 x)), window (largest (Array2D.length2 x))
 
     let at top left =
         let mean f =
-            Seq.sum [ for i in 0 .. down.Length - 1 do for j in 0 .. across.Length - 1 -> down[i] * across[j] * f (top + i) (left + j) ]
+            Seq.sum [
+                for i in 0 .. down.Length - 1 do
+                    for j in 0 .. across.Length - 1 -> down[i] * across[j] * f (top + i) (left + j)
+            ]
 
         let meanX, meanY = mean (fun i j -> x[i, j]), mean (fun i j -> y[i, j])
         let varianceX = mean (fun i j -> (x[i, j] - meanX) ** 2.0)
@@ -45,7 +54,10 @@ let tests =
     testList "Images.ImageQuality" [
         test "PSNR is of the squared error, image by image" {
             use originals = torch.zeros (2L, 3L, 4L, 4L)
-            use images = torch.tensor([| 5f; 255f |]).reshape(2L, 1L, 1L, 1L).expand (2L, 3L, 4L, 4L)
+
+            use images =
+                torch.tensor([| 5f; 255f |]).reshape(2L, 1L, 1L, 1L).expand(2L, 3L, 4L, 4L)
+
             let values = ImageQuality.Psnr(images, originals).data<float32>().ToArray()
             Expect.floatClose Accuracy.medium (float values[0]) (20.0 * log10 (255.0 / 5.0)) "an error of 5 everywhere"
             Expect.floatClose Accuracy.medium (float values[1]) 0.0 "the largest error there is"
@@ -60,7 +72,9 @@ let tests =
 
                 for batch in 0..1 do
                     let expected =
-                        Seq.average [ for channel in 0L .. 2L -> ssimByDefinition (plane images batch channel) (plane originals batch channel) ]
+                        Seq.average [
+                            for channel in 0L .. 2L -> ssimByDefinition (plane images batch channel) (plane originals batch channel)
+                        ]
 
                     Expect.floatClose { absolute = 1e-4; relative = 0.0 } (float values[batch]) expected $"image {batch}"
             }
@@ -69,7 +83,12 @@ let tests =
             use a = image 3L [| 1L; 1L; 20L; 20L |]
             use b = image 4L [| 1L; 1L; 20L; 20L |]
             Expect.floatClose Accuracy.medium (float (ImageQuality.Ssim(a, a).ToSingle())) 1.0 "equal"
-            Expect.floatClose Accuracy.medium (float (ImageQuality.Ssim(a, b).ToSingle())) (float (ImageQuality.Ssim(b, a).ToSingle())) "swapped"
+
+            Expect.floatClose
+                Accuracy.medium
+                (float (ImageQuality.Ssim(a, b).ToSingle()))
+                (float (ImageQuality.Ssim(b, a).ToSingle()))
+                "swapped"
         }
 
         test "other shapes and types are refused" {

@@ -9,7 +9,9 @@ open TorchSharp
 let tests =
     testList "Images.PixelImage" [
         test "luma weighs the channels as Rec. 601 does" {
-            let pixels = PixelImage([| 255uy; 0uy; 0uy; 10uy; 0uy; 255uy; 0uy; 20uy; 0uy; 0uy; 255uy; 30uy |], 3, 2, 2)
+            let pixels =
+                PixelImage([| 255uy; 0uy; 0uy; 10uy; 0uy; 255uy; 0uy; 20uy; 0uy; 0uy; 255uy; 30uy |], 3, 2, 2)
+
             Expect.equal (pixels.WithChannels 1).Bytes [| 76uy; 150uy; 29uy; 18uy |] "red, green, blue, a mixture (18.15)"
         }
 
@@ -26,7 +28,7 @@ let tests =
         }
 
         test "a batch comes apart in its images" {
-            use batch = torch.arange(24L).``to``(torch.ScalarType.Byte).reshape (2L, 1L, 3L, 4L)
+            use batch = torch.arange(24L).``to``(torch.ScalarType.Byte).reshape(2L, 1L, 3L, 4L)
             let images = PixelImage.FromTensor batch
             Expect.hasLength images 2 "images"
             Expect.equal images[1].Bytes [| 12uy .. 23uy |] "bytes"
