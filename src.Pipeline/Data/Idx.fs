@@ -14,9 +14,11 @@ let private labelMagic = 2049
 
 /// `train-images-idx3-ubyte` as published, or `train-images.idx3-ubyte` as some copies have it; with or without `.gz`.
 let private find folder (part: string) (kind: string) =
-    [ for stem in [ $"{part}-{kind}-ubyte"; $"{part}.{kind}-ubyte" ] do
-          stem
-          stem + ".gz" ]
+    [
+        for stem in [ $"{part}-{kind}-ubyte"; $"{part}.{kind}-ubyte" ] do
+            stem
+            stem + ".gz"
+    ]
     |> List.map (fun name -> Path.Combine(folder, name))
     |> List.tryFind File.Exists
 
@@ -32,7 +34,9 @@ let private content (path: string) =
 /// The sizes in the header, after checking it and the length.
 let private dimensions path magic axes (bytes: byte[]) =
     let headerBytes = 4 + 4 * axes
-    let number place = BinaryPrimitives.ReadInt32BigEndian(ReadOnlySpan(bytes, 4 * place, 4))
+
+    let number place =
+        BinaryPrimitives.ReadInt32BigEndian(ReadOnlySpan(bytes, 4 * place, 4))
 
     if bytes.Length < headerBytes then
         Error(Data $"{path}: expected an idx header of {headerBytes} bytes, got {bytes.Length} bytes in all")
@@ -40,7 +44,9 @@ let private dimensions path magic axes (bytes: byte[]) =
         Error(Data $"{path}: expected an idx file with magic number {magic}, got {number 0}")
     else
         let sizes = [ for axis in 1..axes -> number axis ]
-        let expected = List.fold (fun total size -> total * int64 size) 1L sizes + int64 headerBytes
+
+        let expected =
+            List.fold (fun total size -> total * int64 size) 1L sizes + int64 headerBytes
 
         if List.exists (fun size -> size < 1) sizes then
             Error(Data $"{path}: expected sizes above 0, got {sizes}")
