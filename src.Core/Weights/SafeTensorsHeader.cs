@@ -26,7 +26,7 @@ internal sealed record SafeTensorsHeader(IReadOnlyDictionary<string, string> Met
 
     public const string MetadataKey = "__metadata__";
 
-    private const int MaximumDimensions = 64;
+    public const int MaximumDimensions = 64;
     private const int JsonDepth = 4;
 
     /// <param name="json">The header's bytes, padding included.</param>
