@@ -2,19 +2,15 @@ module DQ.Tests.Fixtures
 
 open System
 open System.IO
+open DQ.Tests.TemporaryFolder
 
 /// A file of tests/Fixtures.
 let fixture (parts: string list) =
     Path.Combine [| __SOURCE_DIRECTORY__; "Fixtures"; yield! parts |]
 
-/// The path of a file to be, in a temporary folder of its own that is removed afterwards.
+/// Runs a test with the path of a file to be, in a folder that is gone afterwards.
 let withFile (act: string -> unit) =
-    let folder = Directory.CreateTempSubdirectory "dq-test-"
-
-    try
-        act (Path.Combine(folder.FullName, "file"))
-    finally
-        folder.Delete true
+    inFolder (fun folder -> act (Path.Combine(folder, "file")))
 
 /// Bytes changed, dropped, doubled or replaced by `likely` ones, at a few places drawn from `random` within `reach`.
 let mutate (random: Random) (reach: int) (likely: byte[]) (content: byte[]) =

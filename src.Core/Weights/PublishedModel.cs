@@ -1,0 +1,120 @@
+using System.Globalization;
+using DQ.Core.Autoencoders;
+using DQ.Core.Quantization;
+
+namespace DQ.Core.Weights;
+
+/// <summary>The published implementation's model settings, as texts by its own names, and what they mean here.</summary>
+/// <remarks>
+/// Defaults are those of its <c>ModelConfig</c>. Its codebooks start from N(0, 1) and revive by its own rule; it reads
+/// <c>decay</c> but always trains with 0.99.
+/// </remarks>
+internal static class PublishedModel
+{
+    /// <summary>The settings and their defaults.</summary>
+    public static IReadOnlyDictionary<string, string> Defaults { get; } =
+        new Dictionary<string, string>
+        {
+            ["in_channel"] = "3",
+            ["channel"] = "256",
+            ["n_res_block"] = "3",
+            ["n_res_channel"] = "256",
+            ["n_coder_blocks"] = "2",
+            ["embed_dim"] = "64",
+            ["n_codebooks"] = "5",
+            ["stride"] = "2",
+            ["decay"] = "0.99",
+            ["loss_name"] = "mse",
+            ["vq_type"] = "dq",
+            ["beta"] = "0.25",
+            ["n_hier"] = "[512]",
+            ["n_logistic_mix"] = "10",
+        };
+
+    /// <summary>A spec of the settings given, defaults for the rest. Names it does not know are the caller's to report.</summary>
+    /// <param name="given">Texts by name.</param>
+    /// <param name="where">For messages: a file and what in it.</param>
+    /// <exception cref="WeightsException">Values that cannot be read or make no model: all are named.</exception>
+    public static AutoencoderSpec Spec(IReadOnlyDictionary<string, string> given, string where)
+    {
+        // ε is a constant of the released code; parity files state it
+        var values = new PublishedValues(given, new Dictionary<string, string>(Defaults) { ["eps"] = "1e-5" });
+        var spec = new AutoencoderSpec
+        {
+            ImageChannels = values.Integer("in_channel"),
+            Channels = values.Integer("channel"),
+            ResidualBlocks = values.Integer("n_res_block"),
+            ResidualChannels = values.Integer("n_res_channel"),
+            CoderBlocks = values.Integer("n_coder_blocks"),
+            Stride = values.Integer("stride"),
+            Codes = values.Integers("n_hier"),
+            Codebooks = values.Integer("n_codebooks"),
+            CodeWidth = values.Integer("embed_dim"),
+            Quantizer = new()
+            {
+                Kind = values.Choice("vq_type", ("dq", DepthwiseQuantizer.Kind), ("vq", VectorQuantizer.Kind)),
+                Commitment = values.Number("beta"),
+                Decay = values.Number("decay"),
+                Epsilon = values.Number("eps"),
+                Initialization = "normal",
+                Revival = "published",
+            },
+            Likelihood = new()
+            {
+                Kind = values.Choice("loss_name", ("mse", "squared_error"), ("ce", "categorical"), ("mix", "logistic_mixture")),
+                Components = values.Integer("n_logistic_mix"),
+            },
+        };
+        string[] problems = [.. values.Problems, .. values.Problems.Count > 0 ? [] : spec.Problems().Select(problem => $"{problem.Key}: {problem.Message}")];
+        return problems.Length == 0 ? spec : throw new WeightsException($"{where}: {string.Join("; ", problems)}");
+    }
+}
+
+/// <summary>Reads texts as the published configuration's types do, collecting what is wrong.</summary>
+internal sealed class PublishedValues(IReadOnlyDictionary<string, string> given, IReadOnlyDictionary<string, string> defaults)
+{
+    private readonly List<string> problems = [];
+
+    public IReadOnlyList<string> Problems => problems;
+
+    public string Text(string name) => given.TryGetValue(name, out var value) ? value : defaults[name];
+
+    public int Integer(string name) =>
+        int.TryParse(Text(name), NumberStyles.Integer, CultureInfo.InvariantCulture, out var value) ? value : Wrong<int>(name, "an integer");
+
+    public double Number(string name) =>
+        double.TryParse(Text(name), NumberStyles.Float, CultureInfo.InvariantCulture, out var value) ? value : Wrong<double>(name, "a number");
+
+    public bool Boolean(string name) =>
+        Text(name).Trim() switch
+        {
+            "True" or "1" => true,
+            "False" or "0" => false,
+            _ => Wrong<bool>(name, "True or False"),
+        };
+
+    /// <summary>A list such as <c>[128, 256]</c>.</summary>
+    public int[] Integers(string name)
+    {
+        var text = Text(name).Trim();
+        if (text is not ['[' or '(', .. var inner, ']' or ')'])
+            return Wrong<int[]>(name, "a list of integers such as [128, 256]") ?? [];
+        var words = inner.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
+        var numbers = words.Select(word => int.TryParse(word, NumberStyles.Integer, CultureInfo.InvariantCulture, out var number) ? number : -1).ToArray();
+        return numbers.Contains(-1) ? Wrong<int[]>(name, "a list of integers such as [128, 256]") ?? [] : numbers;
+    }
+
+    public string Choice(string name, params (string Theirs, string Ours)[] choices)
+    {
+        var index = Array.FindIndex(choices, choice => choice.Theirs == Text(name));
+        return index >= 0
+            ? choices[index].Ours
+            : Wrong<string>(name, $"one of {string.Join(", ", choices.Select(choice => choice.Theirs))}") ?? choices[0].Ours;
+    }
+
+    private T? Wrong<T>(string name, string expected)
+    {
+        problems.Add($"{name}: expected {expected}, got {WeightsException.Quote(Text(name))}");
+        return default;
+    }
+}
