@@ -1,0 +1,190 @@
+module DQ.Tests.Pipeline.StoreTests
+
+open System
+open System.Diagnostics
+open System.IO
+open System.Text.Json.Nodes
+open Expecto
+open DQ.Core.Artifacts
+open DQ.Pipeline
+open DQ.Tests.TemporaryFolder
+
+let private opened folder =
+    match Store.openAt folder with
+    | Ok store -> store
+    | Error error -> failtestf "%A" error
+
+let private newRecord fingerprint id =
+    RunRecord(
+        Id = id,
+        Name = "test",
+        Status = RunStatus.Running,
+        Fingerprint = fingerprint,
+        Seed = 0L,
+        Config = JsonObject(),
+        Parents = [||],
+        Software = SoftwareRecord("", "", "", "", ""),
+        Device = "cpu",
+        Threads = 1,
+        StartedUtc = DateTime.UtcNow,
+        UpdatedUtc = DateTime.UtcNow,
+        Steps = 10L
+    )
+
+let private claim store fingerprint =
+    Store.claim store "a name/with a slash" fingerprint false (newRecord fingerprint)
+
+let private fresh store fingerprint =
+    match claim store fingerprint with
+    | Ok(Fresh(folder, record, held)) -> folder, record, held
+    | other -> failtestf "expected a new run, got %A" other
+
+let private dispose (held: RunLock) = (held :> IDisposable).Dispose()
+
+[<Tests>]
+let tests =
+    testList "Pipeline.Store" [
+        test "a run is found by its fingerprint, resumed while unfinished, reused when completed" {
+            inFolder (fun root ->
+                let store = opened root
+                let folder, record, held = fresh store "one"
+                dispose held
+
+                match claim store "one" with
+                | Ok(Resumed(again, _, held)) ->
+                    Expect.equal again folder "the same folder"
+                    dispose held
+                | other -> failtestf "expected to go on, got %A" other
+
+                Store.save folder (record.Ended(RunStatus.Completed, null, DateTime.UtcNow))
+
+                match claim store "one" with
+                | Ok(Finished(again, _)) -> Expect.equal again folder "the finished one"
+                | other -> failtestf "expected the finished run, got %A" other
+
+                let other, _, held = fresh store "two"
+                dispose held
+                Expect.notEqual other folder "another fingerprint, another run"
+
+                match Store.claim store "test" "one" true (newRecord "one") with
+                | Ok(Fresh(forced, _, held)) ->
+                    Expect.notEqual forced folder "--force begins beside the old one"
+                    dispose held
+                | other -> failtestf "expected a new run, got %A" other)
+        }
+
+        test "a run that someone works on is refused, and shows as running" {
+            inFolder (fun root ->
+                let store = opened root
+                let folder, record, held = fresh store "one"
+
+                match claim store "one" with
+                | Error(Busy message) -> Expect.stringContains message (string Environment.ProcessId) "who"
+                | other -> failtestf "expected to be refused, got %A" other
+
+                Expect.equal (Store.status folder record) RunStatus.Running "alive"
+                dispose held
+                Expect.equal (Store.status folder record) RunStatus.Interrupted "nobody works on it"
+                Expect.isFalse (File.Exists(Path.Combine(folder, RunLayout.Lock))) "the lock is gone")
+        }
+
+        test "a lock whose owner is gone is taken over" {
+            inFolder (fun root ->
+                let store = opened root
+                let folder, record, held = fresh store "one"
+                dispose held
+                let lockFile = Path.Combine(folder, RunLayout.Lock)
+                let now = DateTime.UtcNow
+                use self = Process.GetCurrentProcess()
+
+                let owners = [
+                    "a process id used again", LockRecord(1, self.Id, now.AddDays -1.0, Environment.MachineName, now)
+                    "a process that ended", LockRecord(1, Int32.MaxValue, now, Environment.MachineName, now)
+                    "no heartbeat from another host", LockRecord(1, 1, now, "elsewhere", now - LockRecord.StaleAfter * 2.0)
+                ]
+
+                for what, owner in owners do
+                    ArtifactJson.Write(lockFile, owner)
+                    Expect.equal (Store.status folder record) RunStatus.Interrupted what
+
+                    match claim store "one" with
+                    | Ok(Resumed(_, _, held)) -> dispose held
+                    | other -> failtestf "%s: expected to take over, got %A" what other
+
+                ArtifactJson.Write(lockFile, LockRecord(1, 1, now, "elsewhere", now))
+
+                match claim store "one" with
+                | Error(Busy message) -> Expect.stringContains message "elsewhere" "alive on another host"
+                | other -> failtestf "expected to be refused, got %A" other)
+        }
+
+        test "two that ask at once get one run" {
+            inFolder (fun root ->
+                let store = opened root
+                let claims = Array.Parallel.init 8 (fun _ -> claim store "one")
+                let fresh = claims |> Array.filter (function Ok(Fresh _) -> true | _ -> false)
+                let busy = claims |> Array.filter (function Error(Busy _) -> true | _ -> false)
+                Expect.equal (fresh.Length, busy.Length) (1, 7) "one makes it, the others are refused"
+
+                for claim in claims do
+                    match claim with
+                    | Ok(Fresh(_, _, held)) -> dispose held
+                    | _ -> ())
+        }
+
+        test "an artifacts folder whose parent is a file is one clear error" {
+            inFolder (fun root ->
+                let file = Path.Combine(root, "file")
+                File.WriteAllText(file, "")
+
+                match Store.openAt (Path.Combine(file, "artifacts")) with
+                | Error(Storage message as error) ->
+                    Expect.stringContains message file "names the folder"
+                    Expect.equal (StageError.exitCode error) 3 "exit code"
+                | other -> failtestf "expected a storage error, got %A" other)
+        }
+
+        test "a run of an unknown schema version is refused with the version named, the others still listed" {
+            inFolder (fun root ->
+                let store = opened root
+                let folder, record, held = fresh store "one"
+                dispose held
+                let _, _, held = fresh store "two"
+                dispose held
+                let file = Path.Combine(folder, RunLayout.Run)
+                File.WriteAllText(file, File.ReadAllText(file).Replace("\"schema\": 1", "\"schema\": 99"))
+
+                match Store.find store record.Id with
+                | Error(Data message) ->
+                    Expect.stringContains message "99" "the version"
+                    Expect.stringContains message file "the file"
+                | other -> failtestf "expected a refusal, got %A" other
+
+                Expect.equal (Store.list store |> List.filter _.Record.IsOk |> List.length) 1 "the other run")
+        }
+
+        test "a log is cut to the recorded length and goes on from there" {
+            inFolder (fun root ->
+                let file = Path.Combine(root, "log.jsonl")
+                let line step = EventRecord(Kind = "step_skipped", Step = step, Message = "é")
+
+                let length =
+                    use log = new AppendLog(file, 0L)
+                    log.Append(line 1L)
+                    let length = log.Length
+                    log.Append(line 2L)
+                    length
+
+                File.AppendAllText(file, "{\"torn\":")
+
+                let append () =
+                    use log = new AppendLog(file, length)
+                    log.Append(line 3L)
+
+                append ()
+                let steps = File.ReadAllLines file |> Array.map (fun text -> int (nonNull (nonNull (JsonNode.Parse text)).["step"]))
+                Expect.equal steps [| 1; 3 |] "no line lost, doubled or torn"
+
+                Expect.throwsT<ArtifactException> (fun () -> new AppendLog(file, 10_000L) |> ignore) "shorter than recorded")
+        }
+    ]
