@@ -2,7 +2,7 @@
 module DQ.Pipeline.Data.Splits
 
 open System
-open DQ.Core.Images
+open DQ.Core
 
 /// Indices into the source's train split for all three; the source's own validation or test split comes in place of an
 /// empty one.
