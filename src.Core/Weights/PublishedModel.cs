@@ -50,11 +50,13 @@ internal static class PublishedModel
             Codes = values.Integers("n_hier"),
             Codebooks = values.Integer("n_codebooks"),
             CodeWidth = values.Integer("embed_dim"),
+            Initialization = "library",
             Quantizer = new()
             {
                 Kind = values.Choice("vq_type", ("dq", DepthwiseQuantizer.Kind), ("vq", VectorQuantizer.Kind)),
                 Commitment = values.Number("beta"),
                 Decay = values.Number("decay"),
+                DecayWarmup = 1,
                 Epsilon = values.Number("eps"),
                 Initialization = "normal",
                 Revival = "published",
