@@ -74,8 +74,17 @@ module FileTree =
             Close = ignore
         }
 
+    /// An archive whose list of entries can be read.
+    let private openZip (zip: string) =
+        try
+            let archive = ZipFile.OpenRead zip
+            archive.Entries |> ignore
+            archive
+        with :? InvalidDataException as problem ->
+            raise (InvalidDataException($"{Path.GetFileName zip}: not a whole zip: {problem.Message}", problem))
+
     let private ofZips (root: string) (zips: string list) =
-        let archives = [ for zip in zips -> ZipFile.OpenRead zip ]
+        let archives = [ for zip in zips -> openZip zip ]
 
         let entries = [
             for archive in archives do

@@ -23,13 +23,14 @@ let private find folder (part: string) (kind: string) =
     |> List.tryFind File.Exists
 
 let private content (path: string) =
-    if path.EndsWith(".gz", StringComparison.OrdinalIgnoreCase) then
-        use stream = new GZipStream(File.OpenRead path, CompressionMode.Decompress)
-        use memory = new MemoryStream()
-        stream.CopyTo memory
-        memory.ToArray()
-    else
-        File.ReadAllBytes path
+    ImageSource.guard path (fun () ->
+        if path.EndsWith(".gz", StringComparison.OrdinalIgnoreCase) then
+            use stream = new GZipStream(File.OpenRead path, CompressionMode.Decompress)
+            use memory = new MemoryStream()
+            stream.CopyTo memory
+            Ok(memory.ToArray())
+        else
+            Ok(File.ReadAllBytes path))
 
 /// The sizes in the header, after checking it and the length.
 let private dimensions path magic axes (bytes: byte[]) =
@@ -62,7 +63,7 @@ let private split folder (part: string) =
         match find folder $"{part}-images" "idx3" with
         | None -> return None
         | Some imagePath ->
-            let bytes = content imagePath
+            let! bytes = content imagePath
             let! sizes = dimensions imagePath imageMagic 3 bytes
             let count, height, width = sizes[0], sizes[1], sizes[2]
 
@@ -71,7 +72,7 @@ let private split folder (part: string) =
                 | None -> Ok(None, None)
                 | Some path ->
                     result {
-                        let labels = content path
+                        let! labels = content path
                         let! sizes = dimensions path labelMagic 1 labels
 
                         if sizes[0] <> count then

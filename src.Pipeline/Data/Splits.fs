@@ -3,7 +3,6 @@ module DQ.Pipeline.Data.Splits
 
 open System
 open DQ.Core
-open DQ.Core.Images
 
 /// Indices into the source's train split for all three; the source's own validation or test split comes in place of an
 /// empty one.

@@ -61,6 +61,6 @@ let tests =
                 Expect.stringStarts (dataError (FileTree.open' missing)) $"{missing}: expected a folder or a .zip" "nothing"
                 let zip = Path.Combine(folder, "broken.zip")
                 File.WriteAllText(zip, "no zip")
-                Expect.stringStarts (dataError (FileTree.open' zip)) $"{zip}: " "a broken zip")
+                Expect.stringStarts (dataError (FileTree.open' zip)) $"{zip}: broken.zip: not a whole zip" "a broken zip")
         }
     ]

@@ -68,6 +68,6 @@ let tests =
                 Expect.stringEnds (dataError (Idx.open' folder)) "size (1, 3, 5), got (1, 3, 3)" "another size"
                 File.Delete file
                 writeTree folder [ train + ".gz", [| 1uy; 2uy; 3uy |] ]
-                Expect.stringStarts (dataError (Idx.open' folder)) folder "no gzip")
+                Expect.stringStarts (dataError (Idx.open' folder)) $"{file}.gz: " "no gzip")
         }
     ]

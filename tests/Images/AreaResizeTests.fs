@@ -4,6 +4,7 @@ open System
 open Expecto
 open FsCheck
 open FsCheck.FSharp
+open DQ.Core
 open DQ.Core.Images
 
 let private resize (planes: float32[]) channels height width newHeight newWidth =

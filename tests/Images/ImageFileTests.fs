@@ -5,6 +5,7 @@ open System.IO
 open System.Text
 open Expecto
 open SkiaSharp
+open DQ.Core
 open DQ.Core.Images
 open DQ.Tests.TemporaryFolder
 

@@ -2,6 +2,7 @@ module DQ.Tests.Images.ImageQualityTests
 
 open System
 open Expecto
+open DQ.Core
 open DQ.Core.Images
 open TorchSharp
 
