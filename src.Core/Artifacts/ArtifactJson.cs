@@ -62,27 +62,16 @@ public static class ArtifactJson
         }
     }
 
-    /// <summary>Writes an artifact to a temporary sibling, flushes it to the disk, and renames it over <paramref name="path"/>.</summary>
+    /// <summary>Writes an artifact; the file is there whole or not at all.</summary>
     /// <exception cref="IOException">It could not be written; what was there before is intact.</exception>
     public static void Write<T>(string path, T artifact)
-        where T : class, IArtifact
-    {
-        var temporary = $"{path}.{Guid.NewGuid():N}.tmp";
-        try
-        {
-            using (var stream = new FileStream(temporary, FileMode.CreateNew, FileAccess.Write))
+        where T : class, IArtifact =>
+        AtomicFile.Write(
+            path,
+            stream =>
             {
                 JsonSerializer.Serialize(stream, artifact, Options);
                 stream.Write("\n"u8);
-                stream.Flush(flushToDisk: true);
             }
-
-            File.Move(temporary, path, overwrite: true);
-        }
-        catch
-        {
-            File.Delete(temporary);
-            throw;
-        }
-    }
+        );
 }
