@@ -192,7 +192,7 @@ internal sealed unsafe class LogisticMixtureKernel(int imageChannels, int compon
             var lessE = one - E;
             var slopeInside = g * lessE * (one + E) * bin * overBoth;
             var h = inverse * new Vector<float>((float)LogisticMixture.HalfBin);
-            var widthInside = h * Vector.MultiplyAddEstimate(new Vector<float>(4) * E, g, E2 * g2) * overBoth;
+            var widthInside = h * g * Vector.MultiplyAddEstimate(new Vector<float>(4) * E, g, E2 * g2) * overBoth;
             var slope = Vector.ConditionalSelect(inside, slopeInside, lessE * overE);
             var byWidth = Vector.ConditionalSelect(inside, widthInside, one);
             var byMean = Vector.CopySign(slope, a) * inverse;
