@@ -114,15 +114,6 @@ let run (job: Job) : Result<LoopState, StageError> =
             let what = kind.Replace('_', ' ')
             job.Context.Note $"{job.Title}: step {state.Step}: {what} (level.codebook {where}; see {RunLayout.Events})"
 
-        job.Context.Progress {
-            Title = job.Title
-            Done = state.Step
-            Total = config.Training.Steps
-            Unit = "steps"
-            Loss = Option.ofNullable line.Loss
-            ImagesPerSecond = Option.ofNullable line.ImagesPerSecond
-        }
-
         {
             state with
                 Window = Window.empty codes.Length config.Model.Codebooks
@@ -172,6 +163,15 @@ let run (job: Job) : Result<LoopState, StageError> =
                     Message = $"loss {report.Loss}, gradient norm {report.GradientNorm}: nothing was learned in this step"
                 )
             )
+
+        job.Context.Progress {
+            Title = job.Title
+            Done = report.Step
+            Total = config.Training.Steps
+            Unit = "steps"
+            Loss = Some report.Loss
+            ImagesPerSecond = Some(float batch.shape[0] / seconds)
+        }
 
         {
             state with

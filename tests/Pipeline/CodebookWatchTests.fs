@@ -1,0 +1,61 @@
+module DQ.Tests.Pipeline.CodebookWatchTests
+
+open Expecto
+open DQ.Core.Quantization
+open DQ.Core.Training
+open DQ.Pipeline
+
+let private report perplexity revived =
+    StepReport(1L, 1.0, 1.0, 0.0, 1e-3, 1.0, false, [| LevelReport([| perplexity; 60.0 |], [| revived; 0L |]) |])
+
+/// What is said about a window of one step.
+let private look flags perplexity revived =
+    let window = Window.empty 1 2 |> Window.add 4L 0.1 (report perplexity revived)
+    let flags, events = CodebookWatch.look Settings.defaults.Loop (QuantizerSpec()) [ 64 ] [ 1024L ] 10L window flags
+    flags, [ for event in events -> event.Kind, event.Level.Value, event.Codebook.Value, event.Message ]
+
+[<Tests>]
+let tests =
+    testList "Pipeline.CodebookWatch" [
+        test "a collapse is said once, names level and codebook and what to try, and so is its end" {
+            let start = CodebookWatch.start 1 2
+            let collapsed, events = look start 2.0 0L
+
+            match events with
+            | [ "codebook_collapsed", 0, 0, message ] ->
+                Expect.stringContains message "level 0, codebook 0" "where"
+                Expect.stringContains message "try fewer codes" "what to try; k-means and revival are set already"
+                Expect.isFalse (message.Contains "kmeans") "not what is set already"
+            | other -> failtestf "expected one collapse, got %A" other
+
+            let still, events = look collapsed 2.0 0L
+            Expect.isEmpty events "said already"
+            let still, events = look still 4.0 0L
+            Expect.isEmpty events "not yet twice the threshold"
+            let _, events = look still 30.0 0L
+            Expect.equal [ for kind, _, codebook, _ in events -> kind, codebook ] [ "codebook_recovered", 0 ] "recovered"
+        }
+
+        test "many codes revived at once are a burst" {
+            let _, events = look (CodebookWatch.start 1 2) 30.0 32L
+            Expect.equal [ for kind, _, codebook, _ in events -> kind, codebook ] [ "revival_burst", 0 ] "half of the codes"
+        }
+
+        test "fewer vectors than codes are no collapse" {
+            let window = Window.empty 1 2 |> Window.add 4L 0.1 (report 8.0 0L)
+
+            let _, events =
+                CodebookWatch.look Settings.defaults.Loop (QuantizerSpec()) [ 1024 ] [ 16L ] 10L window (CodebookWatch.start 1 2)
+
+            Expect.isEmpty events "half of what 16 vectors can choose"
+        }
+
+        test "a window of skipped steps says nothing and has no means" {
+            let skipped = StepReport(1L, nan, nan, nan, 1e-3, nan, true, [| LevelReport([| 1.0; 1.0 |], [| 0L; 0L |]) |])
+            let window = Window.empty 1 2 |> Window.add 4L 0.1 skipped
+            Expect.isNone (Window.meanPerplexity window) "no perplexity"
+            let line = Window.line true 1L 4L 0.1 window
+            Expect.isFalse line.Loss.HasValue "null, not NaN"
+            Expect.equal line.SkippedSteps.Value 1 "but it is counted"
+        }
+    ]

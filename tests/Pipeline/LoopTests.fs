@@ -1,0 +1,237 @@
+module DQ.Tests.Pipeline.LoopTests
+
+open System
+open System.IO
+open System.Text.Json.Nodes
+open System.Threading
+open Expecto
+open DQ.Core.Artifacts
+open DQ.Core.Autoencoders
+open DQ.Core.Training
+open DQ.Pipeline
+open DQ.Pipeline.Data
+open DQ.Tests.TemporaryFolder
+
+/// A model that trains in milliseconds.
+let private tiny = [
+    "data.count=60"
+    "data.image_size=8"
+    "data.flip=true"
+    "model.channels=8"
+    "model.residual_channels=8"
+    "model.coder_blocks=1"
+    "model.codes=[8,8]"
+    "model.codebooks=2"
+    "model.code_width=4"
+    "training.steps=30"
+    "training.batch_size=4"
+    "training.learning_rate=1e-3"
+    "training.schedule=cosine"
+    "training.log_every=4"
+    "training.validate_every=6"
+    "training.checkpoint_every=7"
+    "training.sample_every=0"
+    "training.initialization_batches=2"
+]
+
+let private variant sets : Variant =
+    let parsed = tiny @ sets |> List.map ConfigTree.assignment |> List.choose Result.toOption
+
+    match Config.ofLayers "tiny.json" parsed with
+    | Ok [ variant ] -> variant
+    | other -> failtestf "%A" other
+
+/// A context whose progress may cancel it.
+let private contextIn root (cancelAtStep: int64 option) : StageContext =
+    let source = new CancellationTokenSource()
+
+    {
+        Store =
+            match Store.openAt root with
+            | Ok store -> store
+            | Error error -> failtestf "%A" error
+        Device = "cpu"
+        Software = SoftwareRecord("", "", "", "", "")
+        Force = false
+        Cancellation = source.Token
+        Stopped = fun () -> Interrupted 15
+        Progress =
+            fun report ->
+                if report.Unit = "steps" && cancelAtStep |> Option.exists (fun step -> report.Done >= step) then
+                    source.Cancel()
+        Note = ignore
+    }
+
+let private train root cancelAtStep (variant: Variant) =
+    let stages = Prepare.stage |> Stage.andThen (Train.stage variant)
+    (Stage.execute (contextIn root cancelAtStep) stages variant.Config.Data).GetAwaiter().GetResult()
+
+let private finished result : Train.TrainedRun =
+    match result with
+    | Ok run -> run
+    | Error error -> failtestf "%A" (StageError.lines error)
+
+let private withoutTimes (file: string) =
+    File.ReadAllLines file
+    |> Array.map (fun line ->
+        let tree = (nonNull (JsonNode.Parse line)).AsObject()
+
+        for key in [ "seconds"; "images_per_second" ] do
+            tree.Remove key |> ignore
+
+        tree.ToJsonString())
+
+let private weights (run: Train.TrainedRun) =
+    File.ReadAllBytes(Checkpoints.weights run.Folder run.Record.Steps)
+
+let private metrics folder = Path.Combine(folder, RunLayout.Metrics)
+
+[<Tests>]
+let tests =
+    testSequenced
+    <| testList "Pipeline.Loop" [
+        test "a run that was stopped goes on to the same weights and the same lines" {
+            inFolder (fun root ->
+                let undisturbed = train (Path.Combine(root, "a")) None (variant []) |> finished
+                let elsewhere = Path.Combine(root, "b")
+
+                // within a window of metrics, at a line, after a validation
+                for step in [ 5L; 16L; 18L ] do
+                    match train elsewhere (Some step) (variant []) with
+                    | Error(Interrupted 15) -> ()
+                    | other -> failtestf "expected to be interrupted, got %A" other
+
+                let resumed = train elsewhere None (variant []) |> finished
+                Expect.equal (weights resumed) (weights undisturbed) "the same bytes"
+
+                Expect.equal
+                    (withoutTimes (metrics resumed.Folder))
+                    (withoutTimes (metrics undisturbed.Folder))
+                    "the same lines, none lost or doubled"
+
+                Expect.equal
+                    (File.ReadAllBytes(Checkpoints.best resumed.Folder))
+                    (File.ReadAllBytes(Checkpoints.best undisturbed.Folder))
+                    "the same best"
+
+                Expect.equal resumed.Record.Status RunStatus.Completed "completed"
+                Expect.equal (Seq.toList resumed.Record.ResumedAtSteps) [ 5L; 16L; 18L ] "it says where it was taken up")
+        }
+
+        test "a run killed without warning goes on from its last checkpoint, whatever was written after it" {
+            inFolder (fun root ->
+                let undisturbed = train (Path.Combine(root, "a")) None (variant []) |> finished
+                let elsewhere = Path.Combine(root, "b")
+                train elsewhere (Some 16L) (variant []) |> ignore
+                let folder = Directory.GetDirectories(Path.Combine(elsewhere, "runs")) |> Array.exactlyOne
+
+                // what a kill may leave: a torn line, weights without their state, a temporary file, a run that says running
+                File.AppendAllText(metrics folder, "{\"split\":\"train\",\"step\":2")
+                File.WriteAllText(Checkpoints.weights folder 18L, "torn")
+                File.WriteAllText(Checkpoints.weights folder 18L + ".x.tmp", "torn")
+                let runFile = Path.Combine(folder, RunLayout.Run)
+                File.WriteAllText(runFile, File.ReadAllText(runFile).Replace("\"interrupted\"", "\"running\""))
+
+                let resumed = train elsewhere None (variant []) |> finished
+                Expect.equal (weights resumed) (weights undisturbed) "the same bytes"
+                Expect.equal (withoutTimes (metrics resumed.Folder)) (withoutTimes (metrics undisturbed.Folder)) "the same lines"
+                let left = Directory.GetFiles(Path.Combine(folder, RunLayout.Checkpoints))
+                Expect.isFalse (left |> Array.exists _.EndsWith(".tmp")) "nothing half-written is left")
+        }
+
+        test "the last checkpoints are kept, and the lines say what is asked of them" {
+            inFolder (fun root ->
+                let run = train root None (variant [ "training.keep=1" ]) |> finished
+                let names = Directory.GetFiles(Path.Combine(run.Folder, RunLayout.Checkpoints)) |> Array.map Path.GetFileName |> Array.sort
+                Expect.equal names [| "best.safetensors"; "step-00000030.json"; "step-00000030.safetensors" |] "one and the best"
+
+                let steps split =
+                    File.ReadAllLines(metrics run.Folder)
+                    |> Array.map (fun line -> nonNull (JsonNode.Parse line))
+                    |> Array.filter (fun line -> string line["split"] = split)
+                    |> Array.map (fun line -> int (nonNull line["step"]))
+
+                Expect.equal (steps "train") [| 4; 8; 12; 16; 20; 24; 28; 30 |] "every fourth step and the last"
+                Expect.equal (steps "validation") [| 6; 12; 18; 24; 30 |] "every sixth step")
+        }
+
+        test "steps that are not finite lead back to a checkpoint with a lower rate, and then to an error" {
+            inFolder (fun root ->
+                // a rate that no float32 weight survives
+                let sets = [ "training.learning_rate=1e38"; "training.schedule=constant"; "training.skip_limit=3"; "training.fallbacks=2" ]
+
+                match train root None (variant sets) with
+                | Error(Numerical message as error) ->
+                    Expect.equal (StageError.exitCode error) 4 "exit code"
+                    Expect.stringContains message "lower training.learning_rate" "what to try"
+                | other -> failtestf "expected a numerical failure, got %A" other
+
+                let folder = Directory.GetDirectories(Path.Combine(root, "runs")) |> Array.exactlyOne
+                let kinds = File.ReadAllLines(Path.Combine(folder, RunLayout.Events)) |> Array.map (fun line -> string (nonNull (JsonNode.Parse line)).["kind"])
+                Expect.equal (kinds |> Array.filter ((=) "fell_back") |> Array.length) 2 "went back twice"
+                Expect.isTrue (Array.contains "step_skipped" kinds) "each skipped step is an event"
+                let run = ArtifactJson.Read<RunRecord>(Path.Combine(folder, RunLayout.Run))
+                Expect.equal run.Status RunStatus.Failed "the run says so"
+                use checkpoint = Checkpoint.Open(Checkpoints.weights folder run.StepsDone)
+                Expect.equal checkpoint.Progress.RateFactor 0.25 "the rate was halved twice")
+        }
+
+        test "evaluation lands in the run, is reused, and its numbers add up" {
+            inFolder (fun root ->
+                let variant = variant []
+                let config = variant.Config.Evaluation
+                let run = train root None variant |> finished
+
+                let evaluate () =
+                    match (Stage.execute (contextIn root None) (Evaluate.stage "tiny" config) run).GetAwaiter().GetResult() with
+                    | Ok evaluated -> evaluated.Evaluation
+                    | Error error -> failtestf "%A" (StageError.lines error)
+
+                let first = evaluate ()
+                let file = Path.Combine(run.Folder, RunLayout.Evaluation)
+                let written = File.GetLastWriteTimeUtc file
+                Expect.equal (evaluate ()).Fingerprint first.Fingerprint "the same"
+                Expect.equal (File.GetLastWriteTimeUtc file) written "not written again"
+
+                for pair in first.Splits do
+                    let split = pair.Value
+                    let bits = split.ReconstructionNatsPerDim.Value / Math.Log 2.0
+                    Expect.floatClose Accuracy.high split.ReconstructionBitsPerDim.Value bits "bits = nats / ln 2"
+
+                    Expect.floatClose
+                        Accuracy.high
+                        split.TotalUniformBitsPerDim.Value
+                        (bits + split.CodeRateUniformBitsPerDim)
+                        "total = reconstruction + codes"
+
+                    // 2 levels of 2 codebooks of 8 codes on 4 × 4 and 2 × 2 grids, 3 × 8 × 8 dimensions
+                    Expect.floatClose Accuracy.high split.CodeRateUniformBitsPerDim (2.0 * 3.0 * 20.0 / 192.0) "the code rate"
+
+                let codebooks = ArtifactJson.Read<CodebooksRecord>(Path.Combine(run.Folder, RunLayout.Codebooks))
+                let bottom = codebooks.Histograms["test"].[0].[0]
+                Expect.equal (Seq.sum bottom) (first.Splits.["test"].Images * 16L) "one count per position of every image"
+
+                let samples = ArtifactJson.Read<SamplesRecord>(Path.Combine(run.Folder, RunLayout.Images, RunLayout.Samples))
+                Expect.equal samples.Rows.Count 4 "originals, all levels, each level alone"
+                Expect.isTrue (File.Exists(Path.Combine(run.Folder, RunLayout.Images, Samples.grid))) "the picture")
+        }
+
+        test "squared error has no nats: they are null, and its loss has its own name" {
+            inFolder (fun root ->
+                let variant = variant [ "model.likelihood.kind=squared_error" ]
+                let run = train root None variant |> finished
+                Expect.isFalse run.Record.ValidationReconstructionNatsPerDim.HasValue "no nats"
+                Expect.isTrue run.Record.ValidationSquaredError.HasValue "an error"
+                let first = File.ReadLines(metrics run.Folder) |> Seq.head
+                let line = nonNull (JsonNode.Parse first)
+                Expect.isNull line["reconstruction_nats_per_dim"] "nor in the lines"
+                Expect.isNotNull line["reconstruction_squared_error"] "but an error")
+        }
+
+        test "a batch larger than the data is a problem of its key" {
+            inFolder (fun root ->
+                match train root None (variant [ "training.batch_size=64" ]) with
+                | Error(Configuration [ problem ]) -> Expect.equal problem.Key "training.batch_size" "the key"
+                | other -> failtestf "expected a configuration problem, got %A" other)
+        }
+    ]
