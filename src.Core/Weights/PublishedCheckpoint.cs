@@ -31,7 +31,9 @@ public sealed class PublishedCheckpoint : IDisposable
         Spec = PublishedModel.Spec(given, $"{path}: model_config");
         Notes =
         [
-            .. given.Keys.Where(key => !PublishedModel.Defaults.ContainsKey(key)).Select(key => $"model_config.{key}: no setting of the published model, ignored"),
+            .. given
+                .Keys.Where(key => !PublishedModel.Defaults.ContainsKey(key))
+                .Select(key => $"model_config.{key}: no setting of the published model, ignored"),
             .. PublishedModel.Notes(given).Select(note => $"model_config.{note}"),
         ];
     }
@@ -43,7 +45,8 @@ public sealed class PublishedCheckpoint : IDisposable
     public IReadOnlyList<string> Notes { get; } = [];
 
     /// <summary>Training steps made; 0 when the file does not say.</summary>
-    public long Iterations => Find("stats", "iters") is PickledInteger { Value: var steps } && steps >= 0 && steps <= long.MaxValue ? (long)steps : 0;
+    public long Iterations =>
+        Find("stats", "iters") is PickledInteger { Value: var steps } && steps >= 0 && steps <= long.MaxValue ? (long)steps : 0;
 
     /// <summary>Mean total loss over the last training steps; null when the file does not say.</summary>
     public double? TrainingLoss => Find("stats", "train_loss") is PickledNumber { Value: var loss } ? loss : null;

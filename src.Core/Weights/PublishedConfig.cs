@@ -70,11 +70,15 @@ public sealed record PublishedConfig(AutoencoderSpec Model, PublishedTraining Tr
             throw new WeightsException($"{path}: expected a section [model], [train] or [test]");
         string[] notes =
         [
-            .. sections.Keys.Except(["model", "train", "test"]).Select(name => $"[{name}]: no section of the published implementation, ignored"),
+            .. sections
+                .Keys.Except(["model", "train", "test"])
+                .Select(name => $"[{name}]: no section of the published implementation, ignored"),
             .. Unknown("model", model, PublishedModel.Defaults),
             .. PublishedModel.Notes(model).Select(note => $"model.{note}"),
             .. Unknown("train", training, TrainingDefaults),
-            .. training.GetValueOrDefault("use_amp") is "True" or "1" ? ["train.use_amp: mixed precision there, float32 here"] : Array.Empty<string>(),
+            .. training.GetValueOrDefault("use_amp") is "True" or "1"
+                ? ["train.use_amp: mixed precision there, float32 here"]
+                : Array.Empty<string>(),
             .. Unknown("test", test ?? [], TestDefaults),
         ];
         return new(
@@ -91,13 +95,24 @@ public sealed record PublishedConfig(AutoencoderSpec Model, PublishedTraining Tr
     private static PublishedTest ReadTest(PublishedValues values) =>
         new(values.Text("model_path"), values.Text("dataset"), values.Count("image_size"), values.Count("batch_size"));
 
-    private static T Checked<T>(Dictionary<string, string> given, Dictionary<string, string> defaults, string where, Func<PublishedValues, T> read)
+    private static T Checked<T>(
+        Dictionary<string, string> given,
+        Dictionary<string, string> defaults,
+        string where,
+        Func<PublishedValues, T> read
+    )
     {
         var values = new PublishedValues(given, defaults);
         var result = read(values);
         return values.Problems.Count == 0 ? result : throw new WeightsException($"{where}: {string.Join("; ", values.Problems)}");
     }
 
-    private static IEnumerable<string> Unknown(string section, Dictionary<string, string> given, IReadOnlyDictionary<string, string> known) =>
-        given.Keys.Where(key => !known.ContainsKey(key)).Select(key => $"{section}.{key}: no setting of the published implementation, ignored");
+    private static IEnumerable<string> Unknown(
+        string section,
+        Dictionary<string, string> given,
+        IReadOnlyDictionary<string, string> known
+    ) =>
+        given
+            .Keys.Where(key => !known.ContainsKey(key))
+            .Select(key => $"{section}.{key}: no setting of the published implementation, ignored");
 }

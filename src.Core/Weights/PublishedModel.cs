@@ -64,7 +64,11 @@ internal static class PublishedModel
                 Components = values.Integer("n_logistic_mix"),
             },
         };
-        string[] problems = [.. values.Problems, .. values.Problems.Count > 0 ? [] : spec.Problems().Select(problem => $"{problem.Key}: {problem.Message}")];
+        string[] problems =
+        [
+            .. values.Problems,
+            .. values.Problems.Count > 0 ? [] : spec.Problems().Select(problem => $"{problem.Key}: {problem.Message}"),
+        ];
         return problems.Length == 0 ? spec : throw new WeightsException($"{where}: {string.Join("; ", problems)}");
     }
 

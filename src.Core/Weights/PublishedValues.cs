@@ -14,10 +14,13 @@ internal sealed class PublishedValues(IReadOnlyDictionary<string, string> given,
     public int Integer(string name) => TryInteger(Text(name), out var value) ? value : Wrong<int>(name, "an integer");
 
     public double Number(string name) =>
-        double.TryParse(Text(name), NumberStyles.Float, CultureInfo.InvariantCulture, out var value) ? value : Wrong<double>(name, "a number");
+        double.TryParse(Text(name), NumberStyles.Float, CultureInfo.InvariantCulture, out var value)
+            ? value
+            : Wrong<double>(name, "a number");
 
     /// <summary>An integer of at least 1.</summary>
-    public int Count(string name) => TryInteger(Text(name), out var value) && value >= 1 ? value : Wrong<int>(name, "an integer of at least 1");
+    public int Count(string name) =>
+        TryInteger(Text(name), out var value) && value >= 1 ? value : Wrong<int>(name, "an integer of at least 1");
 
     /// <summary>A list such as <c>[128, 256]</c>.</summary>
     public int[] Integers(string name)

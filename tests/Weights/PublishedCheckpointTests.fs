@@ -45,7 +45,7 @@ let private load (file: PublishedCheckpoint) =
     model, names
 
 let private distance (left: torch.Tensor) (right: torch.Tensor) =
-    ((left - right).norm () / right.norm ()).ToDouble()
+    ((left - right).norm() / right.norm ()).ToDouble()
 
 [<Tests>]
 let tests =
@@ -100,13 +100,14 @@ let tests =
             let path = fixture [ "pytorch"; "nested.pt" ]
             use file = PublishedCheckpoint.Open path
             Expect.isNull file.Spec "no spec"
-            use model = new HierarchicalAutoencoder(AutoencoderSpec(Channels = 4, ResidualChannels = 2, CodeWidth = 2))
+
+            use model =
+                new HierarchicalAutoencoder(AutoencoderSpec(Channels = 4, ResidualChannels = 2, CodeWidth = 2))
+
             Expect.isNull (file.ReadMoments(ReferenceNames model)) "no moments"
 
-            Expect.throwsC
-                (fun () -> file.ReadWeights(ReferenceNames model) |> ignore)
-                (fun error ->
-                    Expect.stringStarts error.Message path "names the file"
-                    Expect.stringContains error.Message "2 unknown: 'weight', 'bias'" "and what it found")
+            Expect.throwsC (fun () -> file.ReadWeights(ReferenceNames model) |> ignore) (fun error ->
+                Expect.stringStarts error.Message path "names the file"
+                Expect.stringContains error.Message "2 unknown: 'weight', 'bias'" "and what it found")
         }
     ]

@@ -67,26 +67,46 @@ let tests =
 
         test "unknown keys and what means something else here are noted" {
             read
-                [ "[model]"; "chanel = 3"; "decay = 0.9"; "[train]"; "use_amp = True"; "warmup = 1"; "[extra]"; "a = 1" ]
+                [
+                    "[model]"
+                    "chanel = 3"
+                    "decay = 0.9"
+                    "[train]"
+                    "use_amp = True"
+                    "warmup = 1"
+                    "[extra]"
+                    "a = 1"
+                ]
                 (fun config ->
                     let notes = String.concat "\n" config.Notes
 
-                    for expected in [ "model.chanel: no setting"; "model.decay: "; "train.use_amp: "; "train.warmup: no"; "[extra]: no section" ] do
+                    for expected in
+                        [
+                            "model.chanel: no setting"
+                            "model.decay: "
+                            "train.use_amp: "
+                            "train.warmup: no"
+                            "[extra]: no section"
+                        ] do
                         Expect.stringContains notes expected "noted"
 
                     Expect.hasLength config.Notes 5 "nothing else")
         }
 
         for name, lines, expected in
-            [ "values of other types", [ "[model]"; "channel = 2.5"; "n_hier = 12"; "vq_type = rq" ], "channel: expected an integer, got '2.5'; n_hier"
-              "a comment in a value", [ "[train]"; "lr = 2e-4 # peak" ], "lr: expected a number"
-              "no images a step", [ "[train]"; "batch_size = 0" ], "batch_size: expected an integer of at least 1"
-              "a model that cannot be", [ "[model]"; "stride = 3" ], "stride: expected 2 or 4"
-              "no section", [ "channel = 1" ], "line 1: expected [section]"
-              "no known section", [ "[a]" ], "expected a section [model]"
-              "a key alone", [ "[model]"; "channel" ], "line 2"
-              "a key twice", [ "[model]"; "channel = 1"; "Channel = 2" ], "'channel' again"
-              "a section twice", [ "[model]"; "[model]" ], "[model] again" ] do
+            [
+                "values of other types",
+                [ "[model]"; "channel = 2.5"; "n_hier = 12"; "vq_type = rq" ],
+                "channel: expected an integer, got '2.5'; n_hier"
+                "a comment in a value", [ "[train]"; "lr = 2e-4 # peak" ], "lr: expected a number"
+                "no images a step", [ "[train]"; "batch_size = 0" ], "batch_size: expected an integer of at least 1"
+                "a model that cannot be", [ "[model]"; "stride = 3" ], "stride: expected 2 or 4"
+                "no section", [ "channel = 1" ], "line 1: expected [section]"
+                "no known section", [ "[a]" ], "expected a section [model]"
+                "a key alone", [ "[model]"; "channel" ], "line 2"
+                "a key twice", [ "[model]"; "channel = 1"; "Channel = 2" ], "'channel' again"
+                "a section twice", [ "[model]"; "[model]" ], "[model] again"
+            ] do
             test $"refused: {name}" { Expect.stringContains (refusal lines) expected "says what was expected" }
 
         test "refused: no file" {
