@@ -37,13 +37,17 @@ public abstract class ParityFile : IDisposable
     private protected static Tensor Images(SafeTensorsFile file, string name, string path) =>
         file.Read(name) is var images && images.dim() == 4 && images.dtype == ScalarType.Byte
             ? images
-            : throw new WeightsException($"{path}: {name}: expected uint8 (B, C, H, W), found {images.dtype} ({string.Join(", ", images.shape)})");
+            : throw new WeightsException(
+                $"{path}: {name}: expected uint8 (B, C, H, W), found {images.dtype} ({string.Join(", ", images.shape)})"
+            );
 
     private protected static double Number(SafeTensorsFile file, string name, string path)
     {
         using var tensor = file.Read(name);
         using var wide = tensor.to_type(ScalarType.Float64);
-        return wide.numel() == 1 ? wide.item<double>() : throw new WeightsException($"{path}: {name}: expected one number, found {wide.numel()}");
+        return wide.numel() == 1
+            ? wide.item<double>()
+            : throw new WeightsException($"{path}: {name}: expected one number, found {wide.numel()}");
     }
 }
 

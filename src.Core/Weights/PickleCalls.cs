@@ -56,13 +56,15 @@ internal sealed class PickleCalls(Action<PickledTensor> admit, Action<int> charg
             ("torch._utils._rebuild_tensor", { Count: 4 }) => MakeTensor(arguments),
             ("torch._utils._rebuild_tensor_v2", { Count: 6 or 7 }) => MakeTensor(arguments),
             // the form of newer types: the storage is bytes, the type an argument of its own
-            ("torch._utils._rebuild_tensor_v3", [PickledStorage bytes, _, _, _, _, _, PickledText type, ..]) when TorchTypes.TryGetValue(type.Value, out var typed) =>
-                MakeTensor([bytes.As(typed), .. arguments.Skip(1)]),
+            ("torch._utils._rebuild_tensor_v3", [PickledStorage bytes, _, _, _, _, _, PickledText type, ..])
+                when TorchTypes.TryGetValue(type.Value, out var typed) => MakeTensor([bytes.As(typed), .. arguments.Skip(1)]),
             ("torch._utils._rebuild_tensor_v3", [_, _, _, _, _, _, PickledGlobal unknown, ..]) => throw Refused(unknown),
             ("torch._utils._rebuild_parameter", [PickledTensor data, ..]) => data,
             ("torch._utils._rebuild_parameter_with_state", [PickledTensor data, ..]) => data,
-            ("torch._tensor._rebuild_from_type_v2", [PickledGlobal { Name: "torch._utils._rebuild_tensor_v2" }, _, PickledSequence inner, ..]) =>
-                MakeTensor(inner.Values),
+            (
+                "torch._tensor._rebuild_from_type_v2",
+                [PickledGlobal { Name: "torch._utils._rebuild_tensor_v2" }, _, PickledSequence inner, ..]
+            ) => MakeTensor(inner.Values),
             ("torch.Size", [PickledSequence sizes]) => sizes,
             ("torch.device", [PickledText device, ..]) => device,
             ("collections.OrderedDict" or "builtins.dict", []) => new PickledDictionary(),
@@ -72,9 +74,14 @@ internal sealed class PickleCalls(Action<PickledTensor> admit, Action<int> charg
             ("_codecs.encode", [PickledText text, PickledText { Value: "latin1" }]) => Latin1(text.Value),
             ("builtins.bytes" or "builtins.bytearray", []) => new PickledBytes(default),
             ("builtins.bytearray", [PickledBytes bytes]) => bytes,
-            ("copyreg._reconstructor", [PickledGlobal type, PickledGlobal { Name: "builtins.object" }, PickledNone]) => new PickledObject(type.Name),
+            ("copyreg._reconstructor", [PickledGlobal type, PickledGlobal { Name: "builtins.object" }, PickledNone]) => new PickledObject(
+                type.Name
+            ),
             (NumpyType, [PickledText code, ..]) => NumpyDataType(code),
-            ("numpy.core.multiarray.scalar" or "numpy._core.multiarray.scalar", [PickledObject type, PickledBytes bytes]) => NumpyScalar(type, bytes.Value.Span),
+            ("numpy.core.multiarray.scalar" or "numpy._core.multiarray.scalar", [PickledObject type, PickledBytes bytes]) => NumpyScalar(
+                type,
+                bytes.Value.Span
+            ),
             _ => throw Refused(function),
         };
 
@@ -90,7 +97,10 @@ internal sealed class PickleCalls(Action<PickledTensor> admit, Action<int> charg
                 AddAttributes(bag, attributes);
                 break;
             // a class with __slots__
-            case (PickledObject bag, PickledSequence { Values: [PickledDictionary or PickledNone, PickledDictionary or PickledNone] parts }):
+            case (
+                PickledObject bag,
+                PickledSequence { Values: [PickledDictionary or PickledNone, PickledDictionary or PickledNone] parts }
+            ):
                 foreach (var attributes in parts.OfType<PickledDictionary>())
                     AddAttributes(bag, attributes);
                 break;
@@ -121,7 +131,12 @@ internal sealed class PickleCalls(Action<PickledTensor> admit, Action<int> charg
     {
         // longer ones are refused with the tensor; copying them would be work for nothing
         var most = values.Values.Take(SafeTensorsHeader.MaximumDimensions + 1);
-        return [.. most.Select(value => value is PickledInteger integer ? Int64(integer) : throw new WeightsException("expected integers as sizes and strides"))];
+        return
+        [
+            .. most.Select(value =>
+                value is PickledInteger integer ? Int64(integer) : throw new WeightsException("expected integers as sizes and strides")
+            ),
+        ];
     }
 
     private static long Int64(PickledInteger integer) =>

@@ -234,7 +234,9 @@ internal sealed class PickleMachine(ReadOnlyMemory<byte> pickle, Func<PickledVal
     private int Length(int bytes)
     {
         var length = bytes == 4 ? BinaryPrimitives.ReadUInt32LittleEndian(Take(4)) : BinaryPrimitives.ReadUInt64LittleEndian(Take(8));
-        return length <= (ulong)pickle.Length ? (int)length : throw new WeightsException($"expected a length within the pickle, found {length}");
+        return length <= (ulong)pickle.Length
+            ? (int)length
+            : throw new WeightsException($"expected a length within the pickle, found {length}");
     }
 
     private PickledInteger Long(int bytes) =>

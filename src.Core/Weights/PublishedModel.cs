@@ -1,4 +1,3 @@
-using System.Globalization;
 using DQ.Core.Autoencoders;
 using DQ.Core.Quantization;
 
@@ -67,56 +66,17 @@ internal static class PublishedModel
                 Components = values.Integer("n_logistic_mix"),
             },
         };
-        string[] problems = [.. values.Problems, .. values.Problems.Count > 0 ? [] : spec.Problems().Select(problem => $"{problem.Key}: {problem.Message}")];
+        string[] problems =
+        [
+            .. values.Problems,
+            .. values.Problems.Count > 0 ? [] : spec.Problems().Select(problem => $"{problem.Key}: {problem.Message}"),
+        ];
         return problems.Length == 0 ? spec : throw new WeightsException($"{where}: {string.Join("; ", problems)}");
     }
-}
 
-/// <summary>Reads texts as the published configuration's types do, collecting what is wrong.</summary>
-internal sealed class PublishedValues(IReadOnlyDictionary<string, string> given, IReadOnlyDictionary<string, string> defaults)
-{
-    private readonly List<string> problems = [];
-
-    public IReadOnlyList<string> Problems => problems;
-
-    public string Text(string name) => given.TryGetValue(name, out var value) ? value : defaults[name];
-
-    public int Integer(string name) =>
-        int.TryParse(Text(name), NumberStyles.Integer, CultureInfo.InvariantCulture, out var value) ? value : Wrong<int>(name, "an integer");
-
-    public double Number(string name) =>
-        double.TryParse(Text(name), NumberStyles.Float, CultureInfo.InvariantCulture, out var value) ? value : Wrong<double>(name, "a number");
-
-    public bool Boolean(string name) =>
-        Text(name).Trim() switch
-        {
-            "True" or "1" => true,
-            "False" or "0" => false,
-            _ => Wrong<bool>(name, "True or False"),
-        };
-
-    /// <summary>A list such as <c>[128, 256]</c>.</summary>
-    public int[] Integers(string name)
-    {
-        var text = Text(name).Trim();
-        if (text is not ['[' or '(', .. var inner, ']' or ')'])
-            return Wrong<int[]>(name, "a list of integers such as [128, 256]") ?? [];
-        var words = inner.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
-        var numbers = words.Select(word => int.TryParse(word, NumberStyles.Integer, CultureInfo.InvariantCulture, out var number) ? number : -1).ToArray();
-        return numbers.Contains(-1) ? Wrong<int[]>(name, "a list of integers such as [128, 256]") ?? [] : numbers;
-    }
-
-    public string Choice(string name, params (string Theirs, string Ours)[] choices)
-    {
-        var index = Array.FindIndex(choices, choice => choice.Theirs == Text(name));
-        return index >= 0
-            ? choices[index].Ours
-            : Wrong<string>(name, $"one of {string.Join(", ", choices.Select(choice => choice.Theirs))}") ?? choices[0].Ours;
-    }
-
-    private T? Wrong<T>(string name, string expected)
-    {
-        problems.Add($"{name}: expected {expected}, got {WeightsException.Quote(Text(name))}");
-        return default;
-    }
+    /// <summary>Settings that mean something else there, one line each.</summary>
+    public static IEnumerable<string> Notes(IReadOnlyDictionary<string, string> given) =>
+        given.TryGetValue("decay", out var decay) && decay != Defaults["decay"]
+            ? [$"decay: the published code ignores it and trains with {Defaults["decay"]}; here it is {decay}"]
+            : [];
 }

@@ -48,7 +48,14 @@ public sealed class PyTorchArchive : IDisposable
             stream = File.OpenRead(path);
             CheckForm(stream);
             var length = stream.Length;
-            mapped = MemoryMappedFile.CreateFromFile(stream, null, 0, MemoryMappedFileAccess.Read, HandleInheritability.None, leaveOpen: false);
+            mapped = MemoryMappedFile.CreateFromFile(
+                stream,
+                null,
+                0,
+                MemoryMappedFileAccess.Read,
+                HandleInheritability.None,
+                leaveOpen: false
+            );
             var archive = new PyTorchArchive(path, new ZipDirectory(mapped, length), length);
             (stream, mapped) = (null, null); // the archive's from here on
             return archive;
@@ -81,7 +88,8 @@ public sealed class PyTorchArchive : IDisposable
             throw new WeightsException(
                 $"{path}: expected a dictionary of tensors, found {Describe(Root)}; save model.state_dict() instead of the model"
             );
-        var found = root.Keys.Zip(root.Values)
+        var found = root
+            .Keys.Zip(root.Values)
             .Select(pair => (Key: (pair.First as PickledText)?.Value, Tensors: AsStateDictionary(pair.Second)))
             .Where(pair => pair.Tensors is not null && (key is null || pair.Key == key))
             .ToList();
@@ -106,7 +114,9 @@ public sealed class PyTorchArchive : IDisposable
     }
 
     private static string Describe(PickledValue value) =>
-        value is PickledObject thing ? $"an object of class {WeightsException.Quote(thing.ClassName)}" : value.GetType().Name["Pickled".Length..].ToLowerInvariant();
+        value is PickledObject thing
+            ? $"an object of class {WeightsException.Quote(thing.ClassName)}"
+            : value.GetType().Name["Pickled".Length..].ToLowerInvariant();
 
     private static void CheckForm(FileStream stream)
     {
@@ -136,7 +146,9 @@ public sealed class PyTorchArchive : IDisposable
     private void CheckByteOrder()
     {
         if (zip.Find($"{folder}byteorder") is { } entry && Encoding.ASCII.GetString(ReadAll(entry, 16)) is var order && order != "little")
-            throw new WeightsException($"expected little-endian storages, found {WeightsException.Quote(order)}; save it on a little-endian machine");
+            throw new WeightsException(
+                $"expected little-endian storages, found {WeightsException.Quote(order)}; save it on a little-endian machine"
+            );
     }
 
     private byte[] ReadPickle() => ReadAll(zip.Find($"{folder}data.pkl")!, LargestPickle);
@@ -156,7 +168,11 @@ public sealed class PyTorchArchive : IDisposable
     private PickledStorage Storage(PickledValue id)
     {
         if (
-            id is not PickledSequence { Items: [PickledText { Value: "storage" }, PickledGlobal type, PickledText key, _, PickledInteger count, ..] }
+            id
+            is not PickledSequence
+            {
+                Items: [PickledText { Value: "storage" }, PickledGlobal type, PickledText key, _, PickledInteger count, ..]
+            }
         )
             throw new WeightsException("expected storages in the pickle as torch.save names them");
         var element = ElementType(type);

@@ -65,7 +65,11 @@ public sealed class ReferenceNames
     /// <param name="trainedOnly">True for the latter.</param>
     /// <param name="source">Where they are from, for messages: a file.</param>
     /// <exception cref="WeightsException">Names are missing or unknown, or shapes are others: all of it is said at once.</exception>
-    public IReadOnlyDictionary<string, Tensor> FromReference(IReadOnlyDictionary<string, Tensor> reference, string source, bool trainedOnly = false)
+    public IReadOnlyDictionary<string, Tensor> FromReference(
+        IReadOnlyDictionary<string, Tensor> reference,
+        string source,
+        bool trainedOnly = false
+    )
     {
         var expected = Entries.Where(entry => entry.Trained || !trainedOnly).ToDictionary(entry => entry.Name, entry => entry.Shape);
         Check(expected, reference, source);
@@ -124,7 +128,13 @@ public sealed class ReferenceNames
         return new(name, shape, [new(theirs, shape, trained)], false, true);
 
         Mapping Parts(Func<int, string> rename, long[] part, bool transposed, bool joined) =>
-            new(name, shape, [.. Enumerable.Range(0, spec.Codebooks).Select(book => new ReferenceEntry(rename(book), part, trained))], transposed, joined);
+            new(
+                name,
+                shape,
+                [.. Enumerable.Range(0, spec.Codebooks).Select(book => new ReferenceEntry(rename(book), part, trained))],
+                transposed,
+                joined
+            );
     }
 
     /// Where a tensor's module stands there. The depthwise model replaces its projections last, which puts them at the end.
@@ -157,11 +167,15 @@ public sealed class ReferenceNames
         var unknown = found.Keys.Where(name => !expected.ContainsKey(name)).Select(WeightsException.Quote).ToList();
         var others = expected
             .Where(entry => found.TryGetValue(entry.Key, out var tensor) && !tensor.shape.SequenceEqual(entry.Value))
-            .Select(entry => $"{entry.Key} expected ({string.Join(", ", entry.Value)}), found ({string.Join(", ", found[entry.Key].shape)})")
+            .Select(entry =>
+                $"{entry.Key} expected ({string.Join(", ", entry.Value)}), found ({string.Join(", ", found[entry.Key].shape)})"
+            )
             .ToList();
         return [.. Problem("missing", missing), .. Problem("unknown", unknown), .. Problem("of another shape", others)];
     }
 
     private static IEnumerable<string> Problem(string what, List<string> names) =>
-        names.Count == 0 ? [] : [$"{names.Count} {what}: {string.Join(", ", names.Take(NamesShown))}{(names.Count > NamesShown ? ", …" : "")}"];
+        names.Count == 0
+            ? []
+            : [$"{names.Count} {what}: {string.Join(", ", names.Take(NamesShown))}{(names.Count > NamesShown ? ", …" : "")}"];
 }

@@ -94,8 +94,7 @@ public sealed class SafeTensorsFile : IDisposable
             throw new WeightsException($"{path}: expected a tensor {WeightsException.Quote(name)}, found none of that name");
         var (entry, begin, end) = place;
         // a mapped view of no bytes would be one of the whole file
-        using Stream bytes =
-            end > begin ? file.CreateViewStream(dataStart + begin, end - begin, MemoryMappedFileAccess.Read) : Stream.Null;
+        using Stream bytes = end > begin ? file.CreateViewStream(dataStart + begin, end - begin, MemoryMappedFileAccess.Read) : Stream.Null;
         return TensorBytes.Read(bytes, entry.Type, entry.Shape);
     }
 
@@ -125,7 +124,9 @@ public sealed class SafeTensorsFile : IDisposable
         foreach (var (name, tensor) in stored)
         {
             if (name == SafeTensorsHeader.MetadataKey || !begins.TryAdd(name, offset))
-                throw new ArgumentException($"expected tensor names used once and other than {SafeTensorsHeader.MetadataKey}, got '{name}'");
+                throw new ArgumentException(
+                    $"expected tensor names used once and other than {SafeTensorsHeader.MetadataKey}, got '{name}'"
+                );
             offset += tensor.NumberOfElements * SafeTensorsType.BytesOf(tensor.dtype);
         }
         var places = given.Select(tensor => Place(tensor.Key, tensor.Value, begins[tensor.Key])).ToList();

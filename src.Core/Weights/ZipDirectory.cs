@@ -71,7 +71,9 @@ internal sealed class ZipDirectory : IDisposable
         {
             var read = inflated.Read(skipped, 0, (int)Math.Min(rest, skipped.Length));
             if (read == 0)
-                throw new WeightsException($"{WeightsException.Quote(entry.Name)} in the archive: expected {entry.Bytes} bytes, found fewer");
+                throw new WeightsException(
+                    $"{WeightsException.Quote(entry.Name)} in the archive: expected {entry.Bytes} bytes, found fewer"
+                );
             rest -= read;
         }
         return inflated;
@@ -79,7 +81,8 @@ internal sealed class ZipDirectory : IDisposable
 
     private void Check(ZipFileEntry entry)
     {
-        var damage = $"{WeightsException.Quote(entry.Name)} in the archive is damaged: expected {entry.Bytes} bytes with checksum {entry.Checksum:x8}";
+        var damage =
+            $"{WeightsException.Quote(entry.Name)} in the archive is damaged: expected {entry.Bytes} bytes with checksum {entry.Checksum:x8}";
         try
         {
             using var bytes = Part(entry, 0, entry.Bytes);
@@ -97,10 +100,14 @@ internal sealed class ZipDirectory : IDisposable
     {
         var header = ReadBytes(entry.HeaderOffset, LocalBytes, $"the header of {WeightsException.Quote(entry.Name)}");
         if (U32(header, 0) != LocalHeader)
-            throw new WeightsException($"expected a file header for {WeightsException.Quote(entry.Name)} at offset {entry.HeaderOffset} of the archive");
+            throw new WeightsException(
+                $"expected a file header for {WeightsException.Quote(entry.Name)} at offset {entry.HeaderOffset} of the archive"
+            );
         var data = entry.HeaderOffset + LocalBytes + U16(header, 26) + U16(header, 28);
         if (entry.StoredBytes > length - data)
-            throw new WeightsException($"expected {entry.StoredBytes} bytes of {WeightsException.Quote(entry.Name)} in the archive, which ends before");
+            throw new WeightsException(
+                $"expected {entry.StoredBytes} bytes of {WeightsException.Quote(entry.Name)} in the archive, which ends before"
+            );
         return data;
     }
 
@@ -169,7 +176,9 @@ internal sealed class ZipDirectory : IDisposable
         if (offset == uint.MaxValue)
             offset = NextWide(ref wide, name);
         if (stored < 0 || bytes < 0 || offset < 0 || stored > length || (method == 0 && stored != bytes))
-            throw new WeightsException($"expected sizes that fit the archive of {length} bytes for {WeightsException.Quote(name)}, found {bytes} stored as {stored}");
+            throw new WeightsException(
+                $"expected sizes that fit the archive of {length} bytes for {WeightsException.Quote(name)}, found {bytes} stored as {stored}"
+            );
         return new(name, method == 8, U32(header, 16), stored, bytes, offset);
     }
 

@@ -7,14 +7,13 @@ open DQ.Core.Weights
 open DQ.Tests.Fixtures
 open TorchSharp
 
-let private models =
-    [
-        "dq-ce-1level"
-        "dq-mix-2level"
-        "dq-mix-train-step"
-        "dq-mse-clipped-train-step"
-        "vq-mse-1level"
-    ]
+let private models = [
+    "dq-ce-1level"
+    "dq-mix-2level"
+    "dq-mix-train-step"
+    "dq-mse-clipped-train-step"
+    "vq-mse-1level"
+]
 
 let private path name =
     fixture [ "parity"; $"{name}.safetensors" ]

@@ -55,7 +55,12 @@ let private refused (names: ReferenceNames) tensors =
 [<Tests>]
 let tests =
     testList "Weights.ReferenceNames" [
-        testPropertyWithConfig { FsCheckConfig.defaultConfig with maxTest = 25 } "there and back is the identity"
+        testPropertyWithConfig
+            {
+                FsCheckConfig.defaultConfig with
+                    maxTest = 25
+            }
+            "there and back is the identity"
         <| Prop.forAll (Arb.fromGen specs) (fun spec ->
             use _ = torch.NewDisposeScope()
             use model = new HierarchicalAutoencoder(spec)
@@ -76,12 +81,15 @@ let tests =
             use model = new HierarchicalAutoencoder(spec "depthwise" [ 5; 6 ] 2 1 0 2 3)
             let state = model.state_dict ()
             let reference = values (ReferenceNames(model).ToReference state)
-            let equal (left: torch.Tensor) (right: torch.Tensor) = Expect.isTrue (left.Equals(right)) "values"
-            equal reference["quantize_convs.1.1.weight"] (state["projections.1.weight"].slice (0L, 3L, 6L, 1L))
-            equal reference["quantize_convs.0.0.bias"] (state["projections.0.bias"].slice (0L, 0L, 3L, 1L))
-            equal reference["quantizers.1.0.embed"] (state["quantizers.1.codes"].select(0L, 0L).t ())
-            equal reference["quantizers.1.1.cluster_size"] (state["quantizers.1.counts"].select (0L, 1L))
-            equal reference["quantizers.0.1.embed_avg"] (state["quantizers.0.sums"].select(0L, 1L).t ())
+
+            let equal (left: torch.Tensor) (right: torch.Tensor) =
+                Expect.isTrue (left.Equals(right)) "values"
+
+            equal reference["quantize_convs.1.1.weight"] (state["projections.1.weight"].slice(0L, 3L, 6L, 1L))
+            equal reference["quantize_convs.0.0.bias"] (state["projections.0.bias"].slice(0L, 0L, 3L, 1L))
+            equal reference["quantizers.1.0.embed"] (state["quantizers.1.codes"].select(0L, 0L).t())
+            equal reference["quantizers.1.1.cluster_size"] (state["quantizers.1.counts"].select(0L, 1L))
+            equal reference["quantizers.0.1.embed_avg"] (state["quantizers.0.sums"].select(0L, 1L).t())
         }
 
         test "what is stored in another precision comes back as float32" {
@@ -90,7 +98,9 @@ let tests =
             let names = ReferenceNames model
 
             let halves =
-                names.ToReference(model.state_dict ()) |> values |> Map.map (fun _ tensor -> tensor.bfloat16 ())
+                names.ToReference(model.state_dict ())
+                |> values
+                |> Map.map (fun _ tensor -> tensor.bfloat16 ())
 
             for KeyValue(name, tensor) in names.FromReference(Dictionary halves, "there") do
                 Expect.equal tensor.dtype torch.float32 name
@@ -110,17 +120,13 @@ let tests =
             Expect.stringContains message "2 missing: decoder.2.bias, quantize_convs.0.1.weight" "missing"
             Expect.stringContains message "1 unknown: 'fc.weight'" "unknown"
 
-            Expect.stringContains
-                message
-                "1 of another shape: decoder.2.weight expected (3, 4, 3, 3), found (3, 1)"
-                "another shape"
+            Expect.stringContains message "1 of another shape: decoder.2.weight expected (3, 4, 3, 3), found (3, 1)" "another shape"
 
             let state = model.state_dict ()
             state.Remove "projections.0.bias" |> ignore
 
-            Expect.throwsC
-                (fun () -> names.ToReference state |> ignore)
-                (fun error -> Expect.stringContains error.Message "projections.0.bias" "the other way too")
+            Expect.throwsC (fun () -> names.ToReference state |> ignore) (fun error ->
+                Expect.stringContains error.Message "projections.0.bias" "the other way too")
         }
 
         test "many wrong names are counted, not all listed" {

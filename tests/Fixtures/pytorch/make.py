@@ -141,7 +141,7 @@ def rewrite(source, target, compress=zipfile.ZIP_STORED, extra=None):
 
 
 def checkpoint(folder):
-    """One step of the published implementation's smallest model, saved as its training script does."""
+    """One step of a tiny model of the published implementation, saved as its training script does, and what it computes."""
     sys.path.insert(0, str(folder))
     import utils
 
@@ -162,7 +162,10 @@ def checkpoint(folder):
     model = utils.create_dq(config)
     optimizer = torch.optim.Adam(model.parameters(), lr=2e-4)
     scaler = torch.cuda.amp.GradScaler(enabled=False)
-    _, _, (loss, _, _) = model(torch.randn(8, 3, 8, 8))
+    pixels = torch.randint(0, 256, (8, 3, 8, 8), dtype=torch.uint8)
+    mean, deviation = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+    images = (pixels / 255 - mean.view(3, 1, 1)) / deviation.view(3, 1, 1)
+    _, _, (loss, _, _) = model(images)
     loss.backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), 2)
     optimizer.step()
@@ -177,9 +180,18 @@ def checkpoint(folder):
         },
         HERE / "published-checkpoint.pt",
     )
+    gradients = {name: parameter.grad for name, parameter in model.named_parameters()}
+    model.eval()
+    with torch.no_grad():
+        output, _, (_, reconstruction, _) = model(images)
+    torch.save(
+        {"pixels": pixels, "output": output, "reconstruction": reconstruction, "gradients": gradients},
+        HERE / "published-results.pt",
+    )
 
 
 def main():
+    torch.manual_seed(1)
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--published", type=pathlib.Path)
     published = arguments.parse_args().published
