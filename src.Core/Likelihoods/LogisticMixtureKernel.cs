@@ -12,7 +12,7 @@ namespace DQ.Core.Likelihoods;
 /// Of channel c and component k, with a = (x − μ)/σ, h = 1/(255 σ), E = e^−|a|, g = e^−h, D = E (1 + g²) + g (1 + E²):
 /// <code>
 ///            log mass                       |∂/∂a|             h ∂/∂h
-/// inside     −|a| + log (1−g²)/D            g (1 − E²) / D     h (4 E g + (1 + E²)(1 + g²)) / ((1 − g²) D)
+/// inside     −|a| + log (1−g²)/D            g (1 − E²) / D     h g (4 E g + (1 + E²)(1 + g²)) / ((1 − g²) D)
 /// density    −|a| − s − log 127.5 (1 + E)²  (1 − E) / (1 + E)  1 (through s)
 /// edges      log σ(q), q = h ± a            σ(−q)              h σ(−q)
 /// </code>
@@ -72,7 +72,6 @@ internal sealed unsafe class LogisticMixtureKernel(int imageChannels, int compon
     private readonly struct Blocks(float* tile, float* scratch, int width, int components, int parts)
     {
         public readonly int Width = width;
-        public readonly int Components = components;
         public readonly int Length = width * components;
         public readonly float* Weights = tile;
 

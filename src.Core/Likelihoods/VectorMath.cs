@@ -48,7 +48,7 @@ internal static class VectorMath
         scale = (Vector.ShiftLeft(shifted.As<float, int>(), 23) + new Vector<int>(0x3f800000)).As<int, float>();
     }
 
-    /// <summary>log x for positive normal x, within 3 units in the last place (absolutely 1e-7 near 1).</summary>
+    /// <summary>log x for positive normal x, within 3 units in the last place; NaN stays NaN.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector<float> Log(Vector<float> x)
     {
@@ -62,6 +62,7 @@ internal static class VectorMath
         p = Vector.MultiplyAddEstimate(p, z, new Vector<float>(0.3997744917869568f));
         p = Vector.MultiplyAddEstimate(p, z, new Vector<float>(0.6666677594184875f));
         var log = Vector.MultiplyAddEstimate(p * z, s, s + s);
-        return Vector.MultiplyAddEstimate(n, new Vector<float>(0.6931471805599453f), log);
+        // x − x is 0, and NaN for NaN, whose bits say nothing above
+        return Vector.MultiplyAddEstimate(n, new Vector<float>(0.6931471805599453f), log) + (x - x);
     }
 }

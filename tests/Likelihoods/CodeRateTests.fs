@@ -4,6 +4,9 @@ open System
 open Expecto
 open DQ.Core.Likelihoods
 
+let private bits (evaluated: int64[]) (training: int64[]) =
+    CodeRate.EmpiricalBits(evaluated, training)
+
 let private close (actual: float) expected what =
     Expect.floatClose Accuracy.high actual expected what
 
@@ -32,24 +35,21 @@ let tests =
         }
 
         test "equal frequencies cost log2 K, whatever is coded" {
-            close (CodeRate.EmpiricalBits([| 5L; 0L; 1L; 2L |], [| 7L; 7L; 7L; 7L |])) 16.0 "8 codes of 2 bits"
+            close (bits [| 5L; 0L; 1L; 2L |] [| 7L; 7L; 7L; 7L |]) 16.0 "8 codes of 2 bits"
         }
 
-        test "an unseen code is dear but not impossible" {
-            close (CodeRate.EmpiricalBits([| 0L; 1L |], [| 1022L; 0L |])) 10.0 "one in 1024"
-        }
+        test "an unseen code is dear but not impossible" { close (bits [| 0L; 1L |] [| 1022L; 0L |]) 10.0 "one in 1024" }
 
         testProperty "no other frequencies beat the codes' own"
         <| fun (counts: byte[], others: byte[]) ->
             let size = min counts.Length others.Length
             // smoothing adds one, so the codes' own are one less
             let own = Array.init size (fun index -> int64 counts[index] + 1L)
-            let bits (training: int64[]) = CodeRate.EmpiricalBits(own, training)
 
-            bits (Array.map (fun count -> count - 1L) own)
-            <= bits (Array.init size (fun index -> int64 others[index])) + 1e-6
+            bits own (Array.map (fun count -> count - 1L) own)
+            <= bits own (Array.init size (fun index -> int64 others[index])) + 1e-6
 
         test "counts of another codebook are refused" {
-            Expect.throwsT<ArgumentException> (fun () -> CodeRate.EmpiricalBits([| 1L |], [| 1L; 2L |]) |> ignore) "lengths"
+            Expect.throwsT<ArgumentException> (fun () -> bits [| 1L |] [| 1L; 2L |] |> ignore) "lengths"
         }
     ]
