@@ -30,7 +30,7 @@ public struct SplitMix64
         var range = (ulong)bound;
         var high = Math.BigMul(Next(), range, out var low);
         if (low < range)
-            for (var threshold = (0UL - range) % range; low < threshold;)
+            for (var threshold = (0UL - range) % range; low < threshold; )
                 high = Math.BigMul(Next(), range, out low);
         return (int)high;
     }

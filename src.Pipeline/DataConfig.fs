@@ -41,8 +41,14 @@ module DataConfig =
         }
 
         let amount key value =
-            if not (value >= 0.0) || System.Double.IsInfinity value || (value >= 1.0 && value <> floor value) then
-                [ problem key $"expected a share below 1 or a whole number of images, got {value}" ]
+            if
+                not (value >= 0.0)
+                || System.Double.IsInfinity value
+                || (value >= 1.0 && value <> floor value)
+            then
+                [
+                    problem key $"expected a share below 1 or a whole number of images, got {value}"
+                ]
             else
                 []
 
@@ -60,8 +66,7 @@ module DataConfig =
                 match config.Path with
                 | null
                 | "" -> problem "path" $"expected the folder or file that holds the images of source {config.Source}, got none"
-                | path when not (System.IO.Path.Exists path) ->
-                    problem "path" $"expected a folder or file that exists, got '{path}'"
+                | path when not (System.IO.Path.Exists path) -> problem "path" $"expected a folder or file that exists, got '{path}'"
                 | _ -> ()
 
             if config.ImageSize.HasValue then
@@ -69,7 +74,11 @@ module DataConfig =
             elif config.Source = "folder" then
                 problem "image_size" "expected the side in pixels to bring a folder's images to, got null"
 
-            if config.ImageChannels.HasValue && config.ImageChannels.Value <> 1 && config.ImageChannels.Value <> 3 then
+            if
+                config.ImageChannels.HasValue
+                && config.ImageChannels.Value <> 1
+                && config.ImageChannels.Value <> 3
+            then
                 problem "image_channels" $"expected 1, 3 or null, got {config.ImageChannels.Value}"
 
             if config.Source = "dead_leaves" then

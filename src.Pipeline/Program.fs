@@ -14,6 +14,7 @@ type Arguments =
     | [<CliPrefix(CliPrefix.None)>] Plan of ParseResults<Plan.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Runs of ParseResults<Runs.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Reconstruct of ParseResults<Reconstruct.Arguments>
+    | [<CliPrefix(CliPrefix.None)>] Verify of ParseResults<Verify.Arguments>
     | [<CliPrefix(CliPrefix.None); SubCommand>] Doctor
     | [<CliPrefix(CliPrefix.None); SubCommand>] Schema
     | [<Inherit; Unique>] Artifacts of DIR: string
@@ -34,6 +35,7 @@ type Arguments =
             | Plan _ -> "what run would do and why, and what it would cost."
             | Runs _ -> "what is in the artifacts folder."
             | Reconstruct _ -> "pictures through a trained model, with their rates."
+            | Verify _ -> "this program against recorded outputs of the published implementation."
             | Doctor -> "what this machine has, and what to do where something is missing."
             | Schema -> "the JSON Schema of configurations, for editors."
             | Artifacts _ -> "where artifacts are kept (default: DQ_ARTIFACTS, else artifacts)."
@@ -52,6 +54,7 @@ let private examples = [
     "plan", Plan.example
     "runs", Runs.example
     "reconstruct", Reconstruct.example
+    "verify", Verify.example
     "doctor", Doctor.example
     "schema", Schema.example
 ]
@@ -74,6 +77,7 @@ let private dispatch (place: Workplace) (parsed: ParseResults<Arguments>) : Task
     | Plan arguments -> Plan.run place arguments
     | Runs arguments -> Runs.run place arguments
     | Reconstruct arguments -> Reconstruct.run place arguments
+    | Verify arguments -> Verify.run place arguments
     | Doctor -> Doctor.run place
     | Schema -> Schema.run ()
     | other -> Task.FromResult(Error(Usage $"{other} is no command"))

@@ -3,15 +3,14 @@ module DQ.Tests.AtomicFileTests
 open System.IO
 open Expecto
 open DQ.Core
+open DQ.Tests.Fixtures
 
 [<Tests>]
 let tests =
     testList "AtomicFile" [
         test "a write that fails midway leaves the old file and no temporary; one that succeeds replaces it" {
-            let folder = Directory.CreateTempSubdirectory "dq-atomic-"
-
-            try
-                let path = Path.Combine(folder.FullName, "file")
+            withFile (fun path ->
+                let folder = DirectoryInfo(Path.GetDirectoryName path |> nonNull)
                 File.WriteAllText(path, "old")
 
                 Expect.throwsT<InvalidDataException>
@@ -28,8 +27,6 @@ let tests =
                 Expect.hasLength (folder.GetFiles()) 1 "nothing beside it"
                 AtomicFile.Write(path, fun stream -> stream.Write "new"B)
                 Expect.equal (File.ReadAllText path) "new" "the new file"
-                Expect.hasLength (folder.GetFiles()) 1 "nothing beside it"
-            finally
-                folder.Delete true
+                Expect.hasLength (folder.GetFiles()) 1 "nothing beside it")
         }
     ]

@@ -18,16 +18,17 @@ public interface IArtifact
 public static class ArtifactJson
 {
     /// <summary>snake_case, indented, records; readable names in any script.</summary>
-    public static JsonSerializerOptions Options { get; } = new()
-    {
-        PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower,
-        WriteIndented = true,
-        NewLine = "\n",
-        Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
-        RespectNullableAnnotations = true,
-        RespectRequiredConstructorParameters = true,
-        Converters = { new JsonStringEnumConverter(JsonNamingPolicy.SnakeCaseLower) },
-    };
+    public static JsonSerializerOptions Options { get; } =
+        new()
+        {
+            PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower,
+            WriteIndented = true,
+            NewLine = "\n",
+            Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
+            RespectNullableAnnotations = true,
+            RespectRequiredConstructorParameters = true,
+            Converters = { new JsonStringEnumConverter(JsonNamingPolicy.SnakeCaseLower) },
+        };
 
     /// <summary>Reads an artifact.</summary>
     /// <exception cref="ArtifactException">Missing, damaged, or of a schema version this program does not know; names the file.</exception>
@@ -38,13 +39,17 @@ public static class ArtifactJson
         {
             using var document = JsonDocument.Parse(File.ReadAllBytes(path));
             var root = document.RootElement;
-            if (root.ValueKind != JsonValueKind.Object
+            if (
+                root.ValueKind != JsonValueKind.Object
                 || !root.TryGetProperty("schema", out var schema)
                 || schema.ValueKind != JsonValueKind.Number
-                || !schema.TryGetInt32(out var version))
+                || !schema.TryGetInt32(out var version)
+            )
                 throw new ArtifactException($"{path}: expected a JSON object with an integer 'schema'");
             if (version != T.CurrentSchema)
-                throw new ArtifactException($"{path}: schema version {version} is unknown; this program understands version {T.CurrentSchema}");
+                throw new ArtifactException(
+                    $"{path}: schema version {version} is unknown; this program understands version {T.CurrentSchema}"
+                );
             return root.Deserialize<T>(Options) ?? throw new ArtifactException($"{path}: expected a JSON object, got null");
         }
         catch (JsonException problem)
@@ -57,27 +62,16 @@ public static class ArtifactJson
         }
     }
 
-    /// <summary>Writes an artifact to a temporary sibling, flushes it to the disk, and renames it over <paramref name="path"/>.</summary>
+    /// <summary>Writes an artifact; the file is there whole or not at all.</summary>
     /// <exception cref="IOException">It could not be written; what was there before is intact.</exception>
     public static void Write<T>(string path, T artifact)
-        where T : class, IArtifact
-    {
-        var temporary = $"{path}.{Guid.NewGuid():N}.tmp";
-        try
-        {
-            using (var stream = new FileStream(temporary, FileMode.CreateNew, FileAccess.Write))
+        where T : class, IArtifact =>
+        AtomicFile.Write(
+            path,
+            stream =>
             {
                 JsonSerializer.Serialize(stream, artifact, Options);
                 stream.Write("\n"u8);
-                stream.Flush(flushToDisk: true);
             }
-
-            File.Move(temporary, path, overwrite: true);
-        }
-        catch
-        {
-            File.Delete(temporary);
-            throw;
-        }
-    }
+        );
 }

@@ -40,6 +40,9 @@ public sealed record AutoencoderSpec
     /// <summary><c>concatenation</c> (the released code) or <c>skip</c> (the appendix: adds the upsampled decoding of the level above).</summary>
     public string Wiring { get; init; } = "concatenation";
 
+    /// <summary>First weights: <c>he</c> (<see cref="WeightInitialization"/>) or <c>library</c>, PyTorch's default, as published.</summary>
+    public string Initialization { get; init; } = "he";
+
     public QuantizerSpec Quantizer { get; init; } = new();
 
     public LikelihoodSpec Likelihood { get; init; } = new();
@@ -87,6 +90,8 @@ public sealed record AutoencoderSpec
             yield return new("codebooks", $"expected an integer of at least 1, got {Codebooks}");
         if (CodeWidth < 1)
             yield return new("code_width", $"expected an integer of at least 1, got {CodeWidth}");
+        if (Initialization is not ("he" or "library"))
+            yield return new("initialization", $"expected he or library, got '{Initialization}'");
         if (Wiring is not ("concatenation" or "skip"))
             yield return new("wiring", $"expected concatenation or skip, got '{Wiring}'");
     }

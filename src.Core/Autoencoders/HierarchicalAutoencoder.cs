@@ -65,7 +65,8 @@ public sealed class HierarchicalAutoencoder : nn.Module
             nn.Conv2d(spec.Channels, Likelihood.OutputChannels, 3, padding: 1)
         );
         RegisterComponents();
-        if (Environment.GetEnvironmentVariable("HE") is not null) WeightInitialization.Apply(this);
+        if (spec.Initialization == "he")
+            WeightInitialization.Apply(this);
     }
 
     public AutoencoderSpec Spec { get; }

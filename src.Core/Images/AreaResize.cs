@@ -55,17 +55,17 @@ public static class AreaResize
 
         var result = new float[channels * newHeight * newWidth]; // (C, new H, new W)
         for (var channel = 0; channel < channels; channel++)
-            for (var y = 0; y < newHeight; y++)
+        for (var y = 0; y < newHeight; y++)
+        {
+            var target = result.AsSpan((channel * newHeight + y) * newWidth, newWidth);
+            var (first, weights) = down[y];
+            for (var tap = 0; tap < weights.Length; tap++)
             {
-                var target = result.AsSpan((channel * newHeight + y) * newWidth, newWidth);
-                var (first, weights) = down[y];
-                for (var tap = 0; tap < weights.Length; tap++)
-                {
-                    var source = narrowed.AsSpan((channel * height + first + tap) * newWidth, newWidth);
-                    for (var x = 0; x < newWidth; x++)
-                        target[x] += weights[tap] * source[x];
-                }
+                var source = narrowed.AsSpan((channel * height + first + tap) * newWidth, newWidth);
+                for (var x = 0; x < newWidth; x++)
+                    target[x] += weights[tap] * source[x];
             }
+        }
 
         return result;
     }
@@ -79,8 +79,8 @@ public static class AreaResize
         var (top, left) = ((image.Height - side) / 2, (image.Width - side) / 2);
         var result = new PixelImage(image.Channels, side, side);
         for (var channel = 0; channel < image.Channels; channel++)
-            for (var y = 0; y < side; y++)
-                image.Plane(channel).Slice((top + y) * image.Width + left, side).CopyTo(result.Plane(channel).Slice(y * side, side));
+        for (var y = 0; y < side; y++)
+            image.Plane(channel).Slice((top + y) * image.Width + left, side).CopyTo(result.Plane(channel).Slice(y * side, side));
         return result;
     }
 
@@ -101,8 +101,9 @@ public static class AreaResize
         var last = (int)((end - 1) / newSize);
         var weights = new float[last - first + 1];
         for (var pixel = first; pixel <= last; pixel++)
-            weights[pixel - first] =
-                (float)((Math.Min(end, (long)(pixel + 1) * newSize) - Math.Max(start, (long)pixel * newSize)) / (double)size);
+            weights[pixel - first] = (float)(
+                (Math.Min(end, (long)(pixel + 1) * newSize) - Math.Max(start, (long)pixel * newSize)) / (double)size
+            );
         return (first, weights);
     }
 

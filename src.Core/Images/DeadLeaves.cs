@@ -43,7 +43,9 @@ public static class DeadLeaves
     {
         // Opponent axes: natural colours vary most in luminance, less from blue to yellow, least from green to magenta
         // (Ruderman, Cronin & Chiao 1998). Rows are unit vectors over (R, G, B).
-        private const float A = 0.57735f, B = 0.70711f, C = 0.40825f;
+        private const float A = 0.57735f,
+            B = 0.70711f,
+            C = 0.40825f;
         private const int Hues = 4;
 
         private readonly float _mean;
@@ -77,10 +79,16 @@ public static class DeadLeaves
     /// <summary>One disk, in pixels; it crosses the picture.</summary>
     private readonly struct Leaf
     {
-        private readonly float _x, _y, _radius, _softness;
+        private readonly float _x,
+            _y,
+            _radius,
+            _softness;
         private readonly (float Red, float Green, float Blue) _color;
-        private readonly float _shadeX, _shadeY; // change of light per pixel
-        private readonly float _waveX, _waveY, _waveHeight; // a grating: radians per pixel, amplitude
+        private readonly float _shadeX,
+            _shadeY; // change of light per pixel
+        private readonly float _waveX,
+            _waveY,
+            _waveHeight; // a grating: radians per pixel, amplitude
 
         public Leaf(ref SplitMix64 random, int side, in Palette palette)
         {
@@ -109,32 +117,32 @@ public static class DeadLeaves
             var (left, right) = (Math.Max(0, (int)(_x - reach)), Math.Min(side - 1, (int)(_x + reach)));
             var closed = 0;
             for (var row = top; row <= bottom; row++)
-                for (var column = left; column <= right; column++)
+            for (var column = left; column <= right; column++)
+            {
+                var pixel = row * side + column;
+                if (open[pixel] == 0)
+                    continue;
+                var (dx, dy) = (column + 0.5f - _x, row + 0.5f - _y);
+                // the edge is a ramp `softness` pixels wide: anti-aliasing and focus in one
+                var cover = Math.Clamp((_radius - MathF.Sqrt(dx * dx + dy * dy)) / _softness + 0.5f, 0, 1);
+                if (cover == 0)
+                    continue;
+                var light = dx * _shadeX + dy * _shadeY;
+                if (_waveHeight > 0)
+                    light += _waveHeight * MathF.Cos(dx * _waveX + dy * _waveY);
+                var share = open[pixel] * cover;
+                open[pixel] -= share;
+                if (open[pixel] < Covered)
                 {
-                    var pixel = row * side + column;
-                    if (open[pixel] == 0)
-                        continue;
-                    var (dx, dy) = (column + 0.5f - _x, row + 0.5f - _y);
-                    // the edge is a ramp `softness` pixels wide: anti-aliasing and focus in one
-                    var cover = Math.Clamp((_radius - MathF.Sqrt(dx * dx + dy * dy)) / _softness + 0.5f, 0, 1);
-                    if (cover == 0)
-                        continue;
-                    var light = dx * _shadeX + dy * _shadeY;
-                    if (_waveHeight > 0)
-                        light += _waveHeight * MathF.Cos(dx * _waveX + dy * _waveY);
-                    var share = open[pixel] * cover;
-                    open[pixel] -= share;
-                    if (open[pixel] < Covered)
-                    {
-                        share += open[pixel];
-                        open[pixel] = 0;
-                        closed++;
-                    }
-
-                    color[pixel] += share * (_color.Red + light);
-                    color[pixel + side * side] += share * (_color.Green + light);
-                    color[pixel + 2 * side * side] += share * (_color.Blue + light);
+                    share += open[pixel];
+                    open[pixel] = 0;
+                    closed++;
                 }
+
+                color[pixel] += share * (_color.Red + light);
+                color[pixel + side * side] += share * (_color.Green + light);
+                color[pixel + 2 * side * side] += share * (_color.Blue + light);
+            }
 
             return closed;
         }

@@ -34,7 +34,10 @@ public sealed class ImageBatches : IDisposable
         ArgumentOutOfRangeException.ThrowIfNegative(firstStep);
         ArgumentOutOfRangeException.ThrowIfNegative(augmentation.Shift);
         if (batchSize > images.Count)
-            throw new ArgumentException($"expected a batch size of at most the {images.Count} images there are, got {batchSize}", nameof(batchSize));
+            throw new ArgumentException(
+                $"expected a batch size of at most the {images.Count} images there are, got {batchSize}",
+                nameof(batchSize)
+            );
         (_images, _batchSize, _seed, _augmentation) = (images, batchSize, seed, augmentation);
         _order = new int[images.Count];
         _augment = augmentation == Augmentation.None ? null : Augment;

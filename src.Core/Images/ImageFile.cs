@@ -35,8 +35,8 @@ public static class ImageFile
     public static PixelImage Decode(byte[] content)
     {
         using var stream = new MemoryStream(content, writable: false);
-        using var codec = SKCodec.Create(stream, out _)
-            ?? throw new InvalidDataException($"expected a PNG, JPEG or WebP image, got {Describe(content)}");
+        using var codec =
+            SKCodec.Create(stream, out _) ?? throw new InvalidDataException($"expected a PNG, JPEG or WebP image, got {Describe(content)}");
         if (codec.EncodedFormat is not (SKEncodedImageFormat.Png or SKEncodedImageFormat.Jpeg or SKEncodedImageFormat.Webp))
             throw new InvalidDataException($"expected a PNG, JPEG or WebP image, got {codec.EncodedFormat}");
         var gray = codec.Info.ColorType == SKColorType.Gray8;
@@ -82,12 +82,12 @@ public static class ImageFile
         var image = new PixelImage(channels, bitmap.Height, bitmap.Width);
         var pixels = bitmap.GetPixelSpan();
         for (var row = 0; row < image.Height; row++)
-            for (var column = 0; column < image.Width; column++)
-            {
-                var pixel = pixels.Slice(row * bitmap.RowBytes + 4 * column, 4);
-                for (var channel = 0; channel < channels; channel++)
-                    image.Bytes[(channel * image.Height + row) * image.Width + column] = OnWhite(pixel[channel], pixel[3]);
-            }
+        for (var column = 0; column < image.Width; column++)
+        {
+            var pixel = pixels.Slice(row * bitmap.RowBytes + 4 * column, 4);
+            for (var channel = 0; channel < channels; channel++)
+                image.Bytes[(channel * image.Height + row) * image.Width + column] = OnWhite(pixel[channel], pixel[3]);
+        }
 
         return image;
     }
@@ -101,24 +101,25 @@ public static class ImageFile
             return stored;
         var (height, width) = (stored.Height, stored.Width);
         // the four origins that name a side first are stored on their side
-        var turned = origin is SKEncodedOrigin.LeftTop or SKEncodedOrigin.RightTop or SKEncodedOrigin.RightBottom or SKEncodedOrigin.LeftBottom;
+        var turned =
+            origin is SKEncodedOrigin.LeftTop or SKEncodedOrigin.RightTop or SKEncodedOrigin.RightBottom or SKEncodedOrigin.LeftBottom;
         var upright = turned ? new PixelImage(stored.Channels, width, height) : new PixelImage(stored.Channels, height, width);
         for (var row = 0; row < upright.Height; row++)
-            for (var column = 0; column < upright.Width; column++)
+        for (var column = 0; column < upright.Width; column++)
+        {
+            var (y, x) = origin switch
             {
-                var (y, x) = origin switch
-                {
-                    SKEncodedOrigin.TopRight => (row, width - 1 - column),
-                    SKEncodedOrigin.BottomRight => (height - 1 - row, width - 1 - column),
-                    SKEncodedOrigin.BottomLeft => (height - 1 - row, column),
-                    SKEncodedOrigin.LeftTop => (column, row),
-                    SKEncodedOrigin.RightTop => (height - 1 - column, row),
-                    SKEncodedOrigin.RightBottom => (height - 1 - column, width - 1 - row),
-                    _ => (column, width - 1 - row), // LeftBottom
-                };
-                for (var channel = 0; channel < stored.Channels; channel++)
-                    upright.Plane(channel)[row * upright.Width + column] = stored.Plane(channel)[y * width + x];
-            }
+                SKEncodedOrigin.TopRight => (row, width - 1 - column),
+                SKEncodedOrigin.BottomRight => (height - 1 - row, width - 1 - column),
+                SKEncodedOrigin.BottomLeft => (height - 1 - row, column),
+                SKEncodedOrigin.LeftTop => (column, row),
+                SKEncodedOrigin.RightTop => (height - 1 - column, row),
+                SKEncodedOrigin.RightBottom => (height - 1 - column, width - 1 - row),
+                _ => (column, width - 1 - row), // LeftBottom
+            };
+            for (var channel = 0; channel < stored.Channels; channel++)
+                upright.Plane(channel)[row * upright.Width + column] = stored.Plane(channel)[y * width + x];
+        }
 
         return upright;
     }

@@ -20,7 +20,10 @@ public static class ImageGrid
         ArgumentOutOfRangeException.ThrowIfNegative(padding);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(zoom);
         var channels = images.Max(image => image.Channels);
-        var (cellHeight, cellWidth) = (images.Max(image => image.Height) * zoom + padding, images.Max(image => image.Width) * zoom + padding);
+        var (cellHeight, cellWidth) = (
+            images.Max(image => image.Height) * zoom + padding,
+            images.Max(image => image.Width) * zoom + padding
+        );
         var rows = (images.Count + columns - 1) / columns;
         var grid = new PixelImage(channels, rows * cellHeight + padding, Math.Min(columns, images.Count) * cellWidth + padding);
         Array.Fill(grid.Bytes, Background);
@@ -29,13 +32,13 @@ public static class ImageGrid
             var image = images[i].WithChannels(channels);
             var (top, left) = (i / columns * cellHeight + padding, i % columns * cellWidth + padding);
             for (var channel = 0; channel < channels; channel++)
-                for (var y = 0; y < image.Height * zoom; y++)
-                {
-                    var source = image.Plane(channel).Slice(y / zoom * image.Width, image.Width);
-                    var target = grid.Plane(channel).Slice((top + y) * grid.Width + left, image.Width * zoom);
-                    for (var x = 0; x < target.Length; x++)
-                        target[x] = source[x / zoom];
-                }
+            for (var y = 0; y < image.Height * zoom; y++)
+            {
+                var source = image.Plane(channel).Slice(y / zoom * image.Width, image.Width);
+                var target = grid.Plane(channel).Slice((top + y) * grid.Width + left, image.Width * zoom);
+                for (var x = 0; x < target.Length; x++)
+                    target[x] = source[x / zoom];
+            }
         }
 
         return grid;

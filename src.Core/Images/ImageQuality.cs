@@ -50,7 +50,8 @@ public static class ImageQuality
         var varianceX = Blur(x * x) - meanX * meanX;
         var varianceY = Blur(y * y) - meanY * meanY;
         var covariance = Blur(x * y) - meanX * meanY;
-        const double c1 = 0.01 * Peak * (0.01 * Peak), c2 = 0.03 * Peak * (0.03 * Peak);
+        const double c1 = 0.01 * Peak * (0.01 * Peak),
+            c2 = 0.03 * Peak * (0.03 * Peak);
         var similarity =
             (2 * meanX * meanY + c1) * (2 * covariance + c2) / ((meanX * meanX + meanY * meanY + c1) * (varianceX + varianceY + c2));
         return similarity.reshape(batch, -1).mean([1]).MoveToOuterDisposeScope(); // planes are of equal size: one mean is both
@@ -67,9 +68,14 @@ public static class ImageQuality
     private static void Check(Tensor images, Tensor originals)
     {
         if (images.dim() != 4 || images.dtype != ScalarType.Float32 || originals.dtype != ScalarType.Float32)
-            throw new ArgumentException($"expected float32 (B, C, H, W), got {images.dtype} with {images.dim()} axes and {originals.dtype}", nameof(images));
+            throw new ArgumentException(
+                $"expected float32 (B, C, H, W), got {images.dtype} with {images.dim()} axes and {originals.dtype}",
+                nameof(images)
+            );
         if (!images.shape.SequenceEqual(originals.shape))
             throw new ArgumentException(
-                $"expected images of the originals' shape ({string.Join(", ", originals.shape)}), got ({string.Join(", ", images.shape)})", nameof(images));
+                $"expected images of the originals' shape ({string.Join(", ", originals.shape)}), got ({string.Join(", ", images.shape)})",
+                nameof(images)
+            );
     }
 }

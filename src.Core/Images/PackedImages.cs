@@ -53,7 +53,8 @@ public sealed unsafe class PackedImages : IDisposable
         var expected = (long)count * channels * height * width;
         if (actual != expected)
             throw new InvalidDataException(
-                $"{file}: expected {expected} bytes for {count} images of {channels}×{height}×{width}, got {actual}");
+                $"{file}: expected {expected} bytes for {count} images of {channels}×{height}×{width}, got {actual}"
+            );
         return new PackedImages(file, count, channels, height, width);
     }
 

@@ -33,7 +33,9 @@ public sealed record PixelImage(byte[] Bytes, int Channels, int Height, int Widt
             return result;
         }
 
-        Span<byte> red = Plane(0), green = Plane(1), blue = Plane(2);
+        Span<byte> red = Plane(0),
+            green = Plane(1),
+            blue = Plane(2);
         for (var i = 0; i < red.Length; i++)
             result.Bytes[i] = (byte)((299 * red[i] + 587 * green[i] + 114 * blue[i] + 500) / 1000);
         return result;
@@ -44,7 +46,10 @@ public sealed record PixelImage(byte[] Bytes, int Channels, int Height, int Widt
     public static PixelImage[] FromTensor(Tensor pixels)
     {
         if (pixels.dtype != ScalarType.Byte || pixels.dim() != 4)
-            throw new ArgumentException($"expected uint8 (B, C, H, W), got {pixels.dtype} ({string.Join(", ", pixels.shape)})", nameof(pixels));
+            throw new ArgumentException(
+                $"expected uint8 (B, C, H, W), got {pixels.dtype} ({string.Join(", ", pixels.shape)})",
+                nameof(pixels)
+            );
         using var cpu = pixels.cpu();
         using var dense = cpu.contiguous();
         var (channels, height, width) = ((int)pixels.shape[1], (int)pixels.shape[2], (int)pixels.shape[3]);

@@ -12,7 +12,10 @@ public sealed class Categorical(int imageChannels) : Likelihood(imageChannels)
 
     public override bool IsDensity => true;
 
-    private protected override Tensor LossOf(Tensor output, Tensor pixels)
+    private protected override Tensor LossOf(Tensor output, Tensor pixels) =>
+        FusedLoss.Takes(output) ? FusedLoss.Loss(new CategoricalKernel(ImageChannels, Levels), output, pixels) : TensorLoss(output, pixels);
+
+    private Tensor TensorLoss(Tensor output, Tensor pixels)
     {
         using var scope = NewDisposeScope();
         var logits = ByChannel(output);

@@ -101,7 +101,10 @@ public abstract class Likelihood
     private protected void Expect(Tensor output)
     {
         if (output.dim() != 4 || output.size(1) != OutputChannels)
-            throw new ArgumentException($"expected an output of shape (B, {OutputChannels}, H, W), got ({Shape(output.shape)})", nameof(output));
+            throw new ArgumentException(
+                $"expected an output of shape (B, {OutputChannels}, H, W), got ({Shape(output.shape)})",
+                nameof(output)
+            );
     }
 
     private protected void ExpectChannel(int channel)

@@ -43,7 +43,12 @@ public sealed class LogisticMixture : Likelihood
 
     public override bool IsDensity => true;
 
-    private protected override Tensor LossOf(Tensor output, Tensor pixels)
+    private protected override Tensor LossOf(Tensor output, Tensor pixels) =>
+        FusedLoss.Takes(output)
+            ? FusedLoss.Loss(new LogisticMixtureKernel(ImageChannels, Components), output, pixels)
+            : TensorLoss(output, pixels);
+
+    private Tensor TensorLoss(Tensor output, Tensor pixels)
     {
         using var scope = NewDisposeScope();
         var values = Scaled(pixels, output.dtype);
@@ -71,7 +76,9 @@ public sealed class LogisticMixture : Likelihood
             var mean = ShiftedMean(precise, channel, expected);
             var scale = LogScale(precise, channel).exp();
             // E clip(X) = −1 + ∫ P(X > x) dx over [−1, 1]
-            expected.Add((nn.functional.softplus((mean + 1) / scale, 1, 30) - nn.functional.softplus((mean - 1) / scale, 1, 30)) * scale - 1);
+            expected.Add(
+                (nn.functional.softplus((mean + 1) / scale, 1, 30) - nn.functional.softplus((mean - 1) / scale, 1, 30)) * scale - 1
+            );
         }
         var channels = expected.Select(map => map.mul(weights).sum(1)).ToArray();
         return stack(channels, 1).add(1).mul(127.5).clamp(0, 255).to(ScalarType.Float32).MoveToOuterDisposeScope();
@@ -130,8 +137,7 @@ public sealed class LogisticMixture : Likelihood
 
     private Tensor Weights(Tensor output) => output.narrow(1, 0, Components);
 
-    private Tensor Part(Tensor output, int channel, int part) =>
-        output.narrow(1, Components * (1 + channel * Parts + part), Components);
+    private Tensor Part(Tensor output, int channel, int part) => output.narrow(1, Components * (1 + channel * Parts + part), Components);
 
     private Tensor LogScale(Tensor output, int channel) => Part(output, channel, 1).clamp(min: LeastLogScale);
 

@@ -32,14 +32,15 @@ public static class PixelNormalization
 
     private static (Tensor Mean, Tensor Deviation) Statistics(Tensor images, ScalarType type)
     {
-        var (mean, deviation) = images.dim() == 4
-            ? images.size(1) switch
-            {
-                3 => (ColourMean, ColourDeviation),
-                1 => ([0.5f], [0.5f]),
-                _ => throw Unexpected(images),
-            }
-            : throw Unexpected(images);
+        var (mean, deviation) =
+            images.dim() == 4
+                ? images.size(1) switch
+                {
+                    3 => (ColourMean, ColourDeviation),
+                    1 => ([0.5f], [0.5f]),
+                    _ => throw Unexpected(images),
+                }
+                : throw Unexpected(images);
         return (PerChannel(mean), PerChannel(deviation));
 
         Tensor PerChannel(float[] entries) => tensor(entries, type, images.device).view(1, -1, 1, 1); // (1, C, 1, 1)

@@ -9,7 +9,7 @@ namespace DQ.Core.Quantization;
 /// </summary>
 /// <remarks>
 /// van den Oord et al. 2017, <i>Neural Discrete Representation Learning</i>, appendix A.1, with Laplace-smoothed counts:
-/// N ← γN + (1−γ)n, A ← γA + (1−γ)s, code = A / Ñ. State-dict keys: <c>codes</c> (M, K, D), <c>counts</c> (M, K) = N,
+/// N ← γN + (1−γ)n, A ← γA + (1−γ)s, code = A / Ñ, with γ warmed up (<see cref="QuantizerSpec.DecayWarmup"/>). State-dict keys: <c>codes</c> (M, K, D), <c>counts</c> (M, K) = N,
 /// <c>sums</c> (M, K, D) = A; float32 whatever the network's precision.
 /// Axis legend: B batch, M codebooks, K codes, D code width, H W grid sides, N = B·H·W vectors of a batch.
 /// </remarks>
@@ -108,7 +108,7 @@ public abstract class MovingAverageQuantizer : Quantizer
         using var scope = NewDisposeScope();
         using var _ = no_grad();
         using var seen = usage.Take() ?? throw new InvalidOperationException("nothing was quantized in training mode since the last step");
-        var decay = Environment.GetEnvironmentVariable("DW") is {} dw ? Math.Min(spec.Decay, (1.0+step)/(double.Parse(dw)+step)) : spec.Decay;
+        var decay = Math.Min(spec.Decay, (1.0 + step) / (spec.DecayWarmup + step));
         counts.mul_(decay).add_(seen.Counts, alpha: 1 - decay);
         sums.mul_(decay).add_(seen.Sums, alpha: 1 - decay);
         var total = counts.sum(1, keepdim: true);

@@ -12,6 +12,12 @@ public sealed record QuantizerSpec
     /// <summary>Decay γ of the codes' exponential moving average, in [0, 1).</summary>
     public double Decay { get; init; } = 0.99;
 
+    /// <summary>
+    /// Warm-up w of the decay: at step t (from 0) it is min(γ, (1 + t)/(w + t)), so that early codes keep up with an encoder that
+    /// moves fast; 1 is none, as published.
+    /// </summary>
+    public double DecayWarmup { get; init; } = 10;
+
     /// <summary>Smoothing ε of the counts.</summary>
     public double Epsilon { get; init; } = 1e-5;
 
@@ -32,6 +38,8 @@ public sealed record QuantizerSpec
             yield return new("commitment", $"expected a number of at least 0, got {Commitment}");
         if (!(Decay is >= 0 and < 1))
             yield return new("decay", $"expected a number in [0, 1), got {Decay}");
+        if (!(DecayWarmup >= 1) || !double.IsFinite(DecayWarmup))
+            yield return new("decay_warmup", $"expected a number of at least 1, got {DecayWarmup}");
         if (!(Epsilon > 0))
             yield return new("epsilon", $"expected a number above 0, got {Epsilon}");
         if (Initialization is not ("kmeans" or "normal"))

@@ -15,11 +15,11 @@ internal sealed class StepSums(AutoencoderSpec spec)
     public double Latent { get; private set; }
 
     /// <summary>Adds a micro-batch's mean losses, weighted by its share of the step's images, and the codes it chose.</summary>
-    public void Add(double share, double loss, double reconstruction, double latent, IReadOnlyList<Quantized> levels)
+    public void Add(double share, ModelLosses losses, IReadOnlyList<Quantized> levels)
     {
-        Loss += share * loss;
-        Reconstruction += share * reconstruction;
-        Latent += share * latent;
+        Loss += share * losses.Total.item<float>();
+        Reconstruction += share * losses.Reconstruction.item<float>();
+        Latent += share * losses.Latent.item<float>();
         for (var level = 0; level < levels.Count; level++)
             histograms[level].Add(levels[level].Codes);
     }

@@ -57,7 +57,11 @@ public sealed class TrainingSession : IDisposable
 
     /// <summary>One optimizer step on (B, C, H, W) uint8 pixels, cut in micro-batches when the spec says so.</summary>
     /// <exception cref="InvalidOperationException">The codebooks are not initialized.</exception>
-    public StepReport Step(Tensor pixels)
+    public StepReport Step(Tensor pixels) => Step(pixels, pixels);
+
+    /// <summary>A step whose reconstruction loss is measured against <paramref name="targets"/>: the released code's are its own
+    /// pixels, some one level too low; only parity has a use for them.</summary>
+    internal StepReport Step(Tensor pixels, Tensor targets)
     {
         if (!CodebooksReady)
             throw new InvalidOperationException("initialize the codebooks before the first step");
@@ -65,8 +69,8 @@ public sealed class TrainingSession : IDisposable
         Model.train();
         optimizer.ClearGradients();
         var sums = new StepSums(Model.Spec);
-        foreach (var part in pixels.chunk(training.Accumulate))
-            Backward(part.to(device), (double)part.shape[0] / pixels.shape[0], sums);
+        foreach (var (part, target) in pixels.chunk(training.Accumulate).Zip(targets.chunk(training.Accumulate)))
+            Backward(part.to(device), target.to(device), (double)part.shape[0] / pixels.shape[0], sums);
         var rate = LearningRate.At(training, StepsDone) * RateFactor;
         var norm = optimizer.GradientNorm();
         var skipped = !double.IsFinite(norm) || !double.IsFinite(sums.Loss);
@@ -104,15 +108,13 @@ public sealed class TrainingSession : IDisposable
         Model.Dispose();
     }
 
-    private void Backward(Tensor pixels, double share, StepSums sums)
+    private void Backward(Tensor pixels, Tensor targets, double share, StepSums sums)
     {
         using var scope = NewDisposeScope();
         var pass = Model.Run(pixels);
-        var reconstruction = Model.Likelihood.Loss(pass.Output, pixels).mean();
-        var latent = pass.Levels.Select(level => level.LatentLoss).Aggregate((total, level) => total + level);
-        var loss = reconstruction + Model.Spec.Quantizer.Commitment * latent;
-        (share < 1 ? loss * share : loss).backward();
-        sums.Add(share, loss.item<float>(), reconstruction.item<float>(), latent.item<float>(), pass.Levels);
+        var losses = ModelLosses.Of(Model, pass, targets);
+        (share < 1 ? losses.Total * share : losses.Total).backward();
+        sums.Add(share, losses, pass.Levels);
     }
 
     private long[][] Learn(double rate, double norm)

@@ -11,7 +11,6 @@ namespace DQ.Core.Weights;
 public sealed class SafeTensorsFile : IDisposable
 {
     private const int LengthBytes = 8;
-    private const int CopyBytes = 1 << 20;
 
     private readonly MemoryMappedFile file;
     private readonly Dictionary<string, SafeTensorsPlace> places;
@@ -94,26 +93,9 @@ public sealed class SafeTensorsFile : IDisposable
         if (!places.TryGetValue(name, out var place))
             throw new WeightsException($"{path}: expected a tensor {WeightsException.Quote(name)}, found none of that name");
         var (entry, begin, end) = place;
-        // any nonzero byte counts as true; libtorch computes nonsense with a bool that is not 0 or 1
-        var stored = entry.Type == ScalarType.Bool ? ScalarType.Byte : entry.Type;
-        var tensor = empty(entry.Shape, dtype: stored, device: CPU);
-        try
-        {
-            if (end > begin)
-            {
-                using var bytes = file.CreateViewStream(dataStart + begin, end - begin, MemoryMappedFileAccess.Read);
-                tensor.ReadBytesFromStream(bytes, CopyBytes);
-            }
-            if (stored == entry.Type)
-                return tensor;
-        }
-        catch
-        {
-            tensor.Dispose();
-            throw;
-        }
-        using (tensor)
-            return tensor.to_type(entry.Type);
+        // a mapped view of no bytes would be one of the whole file
+        using Stream bytes = end > begin ? file.CreateViewStream(dataStart + begin, end - begin, MemoryMappedFileAccess.Read) : Stream.Null;
+        return TensorBytes.Read(bytes, entry.Type, entry.Shape);
     }
 
     /// <summary>
@@ -142,7 +124,9 @@ public sealed class SafeTensorsFile : IDisposable
         foreach (var (name, tensor) in stored)
         {
             if (name == SafeTensorsHeader.MetadataKey || !begins.TryAdd(name, offset))
-                throw new ArgumentException($"expected tensor names used once and other than {SafeTensorsHeader.MetadataKey}, got '{name}'");
+                throw new ArgumentException(
+                    $"expected tensor names used once and other than {SafeTensorsHeader.MetadataKey}, got '{name}'"
+                );
             offset += tensor.NumberOfElements * SafeTensorsType.BytesOf(tensor.dtype);
         }
         var places = given.Select(tensor => Place(tensor.Key, tensor.Value, begins[tensor.Key])).ToList();
@@ -167,7 +151,7 @@ public sealed class SafeTensorsFile : IDisposable
     private static void WriteBytes(Stream file, Tensor tensor)
     {
         using var scope = NewDisposeScope();
-        tensor.detach().cpu().contiguous().WriteBytesToStream(file, CopyBytes);
+        tensor.detach().cpu().contiguous().WriteBytesToStream(file, TensorBytes.CopyBytes);
     }
 
     public void Dispose() => file.Dispose();

@@ -26,7 +26,7 @@ internal sealed record SafeTensorsHeader(IReadOnlyDictionary<string, string> Met
 
     public const string MetadataKey = "__metadata__";
 
-    private const int MaximumDimensions = 64;
+    public const int MaximumDimensions = 64;
     private const int JsonDepth = 4;
 
     /// <param name="json">The header's bytes, padding included.</param>
@@ -139,7 +139,9 @@ internal sealed record SafeTensorsHeader(IReadOnlyDictionary<string, string> Met
             else if (key == "data_offsets" && offsets is null)
                 offsets = ReadSizes(ref reader, $"the data_offsets of {WeightsException.Quote(name)}", 2);
             else
-                throw new WeightsException($"tensor {WeightsException.Quote(name)}: expected dtype, shape and data_offsets once each, found {WeightsException.Quote(key)}");
+                throw new WeightsException(
+                    $"tensor {WeightsException.Quote(name)}: expected dtype, shape and data_offsets once each, found {WeightsException.Quote(key)}"
+                );
         }
         if (type is null || shape is null || offsets is not [var begin, var end])
             throw new WeightsException($"tensor {WeightsException.Quote(name)}: expected dtype, shape and two data_offsets");
@@ -157,7 +159,9 @@ internal sealed record SafeTensorsHeader(IReadOnlyDictionary<string, string> Met
         var text = reader.GetString()!;
         return SafeTensorsType.TryParse(text, out var type)
             ? type
-            : throw new WeightsException($"tensor {WeightsException.Quote(name)}: expected dtype {SafeTensorsType.Names}, found {WeightsException.Quote(text)}");
+            : throw new WeightsException(
+                $"tensor {WeightsException.Quote(name)}: expected dtype {SafeTensorsType.Names}, found {WeightsException.Quote(text)}"
+            );
     }
 
     private static long[] ReadSizes(ref Utf8JsonReader reader, string what, int most)
@@ -185,7 +189,10 @@ internal sealed record SafeTensorsHeader(IReadOnlyDictionary<string, string> Met
         }
         catch (OverflowException error)
         {
-            throw new WeightsException($"tensor {WeightsException.Quote(name)}: expected a size below 2^63 bytes, its shape is [{string.Join(", ", shape)}]", error);
+            throw new WeightsException(
+                $"tensor {WeightsException.Quote(name)}: expected a size below 2^63 bytes, its shape is [{string.Join(", ", shape)}]",
+                error
+            );
         }
     }
 
@@ -218,5 +225,10 @@ internal sealed record SafeTensorsHeader(IReadOnlyDictionary<string, string> Met
     }
 
     private static WeightsException Unexpected(string what, ref Utf8JsonReader reader) =>
-        new(string.Create(CultureInfo.InvariantCulture, $"expected {what} in the header, found {reader.TokenType} at byte {reader.TokenStartIndex}"));
+        new(
+            string.Create(
+                CultureInfo.InvariantCulture,
+                $"expected {what} in the header, found {reader.TokenType} at byte {reader.TokenStartIndex}"
+            )
+        );
 }

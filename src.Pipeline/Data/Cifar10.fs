@@ -36,7 +36,10 @@ let private classNames folder =
     let path = Path.Combine(folder, "batches.meta.txt")
 
     if File.Exists path then
-        File.ReadAllLines path |> Array.map _.Trim() |> Array.filter ((<>) "") |> List.ofArray
+        File.ReadAllLines path
+        |> Array.map _.Trim()
+        |> Array.filter ((<>) "")
+        |> List.ofArray
     else
         knownClasses
 
@@ -99,7 +102,11 @@ let private split classCount (paths: string list) =
                     image
         }
 
-        return split, (fun () -> for handle in handles do handle.Dispose())
+        return
+            split,
+            (fun () ->
+                for handle in handles do
+                    handle.Dispose())
     }
 
 /// Opens the folder of the binary version, or the one that contains it.

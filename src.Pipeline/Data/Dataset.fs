@@ -81,7 +81,10 @@ module Dataset =
             let part (split: DatasetSplit) = {
                 Images =
                     PackedImages.Open(Path.Combine(folder, split.Images.File), split.Count, record.Channels, record.Height, record.Width)
-                Labels = split.Labels |> Option.ofObj |> Option.map (fun labels -> readLabels (Path.Combine(folder, labels.File)))
+                Labels =
+                    split.Labels
+                    |> Option.ofObj
+                    |> Option.map (fun labels -> readLabels (Path.Combine(folder, labels.File)))
             }
 
             return!

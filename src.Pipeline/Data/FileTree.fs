@@ -26,7 +26,8 @@ module FileTree =
 
     /// What file systems and archivers leave behind.
     let private isHidden (name: string) =
-        name.Split '/' |> Array.exists (fun part -> part.StartsWith '.' || part = "__MACOSX")
+        name.Split '/'
+        |> Array.exists (fun part -> part.StartsWith '.' || part = "__MACOSX")
 
     let private parents (name: string) = [
         for place in 0 .. name.Length - 1 do
@@ -41,32 +42,49 @@ module FileTree =
 
     let private ofFolder (root: string) =
         let found = DirectoryInfo(root).GetFileSystemInfos("*", SearchOption.AllDirectories)
-        let name (info: FileSystemInfo) = Path.GetRelativePath(root, info.FullName).Replace('\\', '/')
+
+        let name (info: FileSystemInfo) =
+            Path.GetRelativePath(root, info.FullName).Replace('\\', '/')
 
         let files = [
             for info in found do
                 match info with
-                | :? FileInfo as file when not (isHidden (name file)) ->
-                    {
-                        Name = name file
-                        Path = file.FullName
-                        Bytes = file.Length
-                        ModifiedUtc = file.LastWriteTimeUtc
-                    }
+                | :? FileInfo as file when not (isHidden (name file)) -> {
+                    Name = name file
+                    Path = file.FullName
+                    Bytes = file.Length
+                    ModifiedUtc = file.LastWriteTimeUtc
+                  }
                 | _ -> ()
         ]
 
         {
             Root = root
             Files = files |> List.map _.Name |> ordinal
-            Folders = [ for info in found do if info :? DirectoryInfo then name info ] |> List.filter (not << isHidden) |> ordinal
+            Folders =
+                [
+                    for info in found do
+                        if info :? DirectoryInfo then
+                            name info
+                ]
+                |> List.filter (not << isHidden)
+                |> ordinal
             Origins = files |> List.sortWith (fun a b -> String.CompareOrdinal(a.Name, b.Name))
             Read = fun name -> File.ReadAllBytes(Path.Combine(root, name))
             Close = ignore
         }
 
+    /// An archive whose list of entries can be read.
+    let private openZip (zip: string) =
+        try
+            let archive = ZipFile.OpenRead zip
+            archive.Entries |> ignore
+            archive
+        with :? InvalidDataException as problem ->
+            raise (InvalidDataException($"{Path.GetFileName zip}: not a whole zip: {problem.Message}", problem))
+
     let private ofZips (root: string) (zips: string list) =
-        let archives = [ for zip in zips -> ZipFile.OpenRead zip ]
+        let archives = [ for zip in zips -> openZip zip ]
 
         let entries = [
             for archive in archives do
@@ -78,7 +96,11 @@ module FileTree =
         ]
 
         let files = entries |> List.filter (fun (name, _, _) -> not (name.EndsWith '/'))
-        let byName = dict [ for name, archive, entry in List.distinctBy (fun (name, _, _) -> name) files -> name, (archive, entry) ]
+
+        let byName =
+            dict [
+                for name, archive, entry in List.distinctBy (fun (name, _, _) -> name) files -> name, (archive, entry)
+            ]
 
         // an archive is one stream: unpacking takes turns, decoding what was unpacked does not
         let read name =
@@ -93,10 +115,20 @@ module FileTree =
         {
             Root = root
             Files = ordinal byName.Keys
-            Folders = [ for name, _, _ in entries do yield! parents name ] |> ordinal
-            Origins = [ for zip in zips -> ImageSource.file (Path.GetDirectoryName(Path.GetFullPath zip) |> string) zip ]
+            Folders =
+                [
+                    for name, _, _ in entries do
+                        yield! parents name
+                ]
+                |> ordinal
+            Origins = [
+                for zip in zips -> ImageSource.file (Path.GetDirectoryName(Path.GetFullPath zip) |> string) zip
+            ]
             Read = read
-            Close = fun () -> for archive in archives do archive.Dispose()
+            Close =
+                fun () ->
+                    for archive in archives do
+                        archive.Dispose()
         }
 
     /// Lists a folder or a zip.
@@ -123,7 +155,10 @@ module FileTree =
 
         [|
             for name in tree.Folders do
-                if name.StartsWith(prefix, StringComparison.Ordinal) && name.IndexOf('/', prefix.Length) < 0 then
+                if
+                    name.StartsWith(prefix, StringComparison.Ordinal)
+                    && name.IndexOf('/', prefix.Length) < 0
+                then
                     name[prefix.Length ..]
         |]
 

@@ -14,25 +14,30 @@ let private labelMagic = 2049
 
 /// `train-images-idx3-ubyte` as published, or `train-images.idx3-ubyte` as some copies have it; with or without `.gz`.
 let private find folder (part: string) (kind: string) =
-    [ for stem in [ $"{part}-{kind}-ubyte"; $"{part}.{kind}-ubyte" ] do
-          stem
-          stem + ".gz" ]
+    [
+        for stem in [ $"{part}-{kind}-ubyte"; $"{part}.{kind}-ubyte" ] do
+            stem
+            stem + ".gz"
+    ]
     |> List.map (fun name -> Path.Combine(folder, name))
     |> List.tryFind File.Exists
 
 let private content (path: string) =
-    if path.EndsWith(".gz", StringComparison.OrdinalIgnoreCase) then
-        use stream = new GZipStream(File.OpenRead path, CompressionMode.Decompress)
-        use memory = new MemoryStream()
-        stream.CopyTo memory
-        memory.ToArray()
-    else
-        File.ReadAllBytes path
+    ImageSource.guard path (fun () ->
+        if path.EndsWith(".gz", StringComparison.OrdinalIgnoreCase) then
+            use stream = new GZipStream(File.OpenRead path, CompressionMode.Decompress)
+            use memory = new MemoryStream()
+            stream.CopyTo memory
+            Ok(memory.ToArray())
+        else
+            Ok(File.ReadAllBytes path))
 
 /// The sizes in the header, after checking it and the length.
 let private dimensions path magic axes (bytes: byte[]) =
     let headerBytes = 4 + 4 * axes
-    let number place = BinaryPrimitives.ReadInt32BigEndian(ReadOnlySpan(bytes, 4 * place, 4))
+
+    let number place =
+        BinaryPrimitives.ReadInt32BigEndian(ReadOnlySpan(bytes, 4 * place, 4))
 
     if bytes.Length < headerBytes then
         Error(Data $"{path}: expected an idx header of {headerBytes} bytes, got {bytes.Length} bytes in all")
@@ -40,7 +45,9 @@ let private dimensions path magic axes (bytes: byte[]) =
         Error(Data $"{path}: expected an idx file with magic number {magic}, got {number 0}")
     else
         let sizes = [ for axis in 1..axes -> number axis ]
-        let expected = List.fold (fun total size -> total * int64 size) 1L sizes + int64 headerBytes
+
+        let expected =
+            List.fold (fun total size -> total * int64 size) 1L sizes + int64 headerBytes
 
         if List.exists (fun size -> size < 1) sizes then
             Error(Data $"{path}: expected sizes above 0, got {sizes}")
@@ -56,7 +63,7 @@ let private split folder (part: string) =
         match find folder $"{part}-images" "idx3" with
         | None -> return None
         | Some imagePath ->
-            let bytes = content imagePath
+            let! bytes = content imagePath
             let! sizes = dimensions imagePath imageMagic 3 bytes
             let count, height, width = sizes[0], sizes[1], sizes[2]
 
@@ -65,7 +72,7 @@ let private split folder (part: string) =
                 | None -> Ok(None, None)
                 | Some path ->
                     result {
-                        let labels = content path
+                        let! labels = content path
                         let! sizes = dimensions path labelMagic 1 labels
 
                         if sizes[0] <> count then

@@ -12,7 +12,8 @@ let private validationNames = [ "val"; "valid"; "validation" ]
 let private testNames = [ "test"; "testing" ]
 
 let isImage (name: string) =
-    ImageFile.Extensions |> Seq.exists (fun extension -> name.EndsWith(extension, StringComparison.OrdinalIgnoreCase))
+    ImageFile.Extensions
+    |> Seq.exists (fun extension -> name.EndsWith(extension, StringComparison.OrdinalIgnoreCase))
 
 /// A split of image files of the tree, in the given order.
 let split (tree: FileTree) (names: string[]) (labels: int[] option) = {
@@ -39,7 +40,10 @@ let private find (tree: FileTree) folder =
     elif isLoose then
         Ok(Flat images)
     else
-        let byFolder = images |> Array.groupBy (fun name -> name[depth .. name.IndexOf('/', depth) - 1]) |> dict
+        let byFolder =
+            images
+            |> Array.groupBy (fun name -> name[depth .. name.IndexOf('/', depth) - 1])
+            |> dict
 
         FileTree.foldersIn folder tree
         |> List.ofArray
@@ -64,8 +68,14 @@ let private toSplit tree (classNames: string list) found =
 
 /// A single folder around everything, as archives often have, is no class: the folder where the layout starts.
 let rec private start (tree: FileTree) folder =
-    let child name = if folder = "" then name else $"{folder}/{name}"
-    let isLoose = tree.Files |> Array.exists (fun name -> isImage name && (Path.GetDirectoryName name |> string).Replace('\\', '/') = folder)
+    let child name =
+        if folder = "" then name else $"{folder}/{name}"
+
+    let isLoose =
+        tree.Files
+        |> Array.exists (fun name ->
+            isImage name
+            && (Path.GetDirectoryName name |> string).Replace('\\', '/') = folder)
 
     match FileTree.foldersIn folder tree with
     | [| single |] when not isLoose && not (List.contains (single.ToLowerInvariant()) trainNames) -> start tree (child single)
@@ -76,8 +86,13 @@ let open' (path: string) : Result<ImageSource, StageError> =
     result {
         let! tree = FileTree.open' path
         let root, folders = start tree ""
-        let child name = if root = "" then name else $"{root}/{name}"
-        let named names = folders |> Array.tryFind (fun (folder: string) -> List.contains (folder.ToLowerInvariant()) names)
+
+        let child name =
+            if root = "" then name else $"{root}/{name}"
+
+        let named names =
+            folders
+            |> Array.tryFind (fun (folder: string) -> List.contains (folder.ToLowerInvariant()) names)
 
         let! train, validation, test =
             match named trainNames with
@@ -93,7 +108,9 @@ let open' (path: string) : Result<ImageSource, StageError> =
                     let! validation = optional validationNames
                     let! test = optional testNames
                     let known = trainNames @ validationNames @ testNames
-                    let isStray (folder: string) = not (List.contains (folder.ToLowerInvariant()) known)
+
+                    let isStray (folder: string) =
+                        not (List.contains (folder.ToLowerInvariant()) known)
 
                     do!
                         folders
@@ -101,7 +118,10 @@ let open' (path: string) : Result<ImageSource, StageError> =
                         |> function
                             | None -> Ok()
                             | Some folder ->
-                                Error(Data $"{tree.Root}/{child folder}: expected only train, val and test to hold images where there is a train folder")
+                                Error(
+                                    Data
+                                        $"{tree.Root}/{child folder}: expected only train, val and test to hold images where there is a train folder"
+                                )
 
                     return train, validation, test
                 }
@@ -120,7 +140,11 @@ let open' (path: string) : Result<ImageSource, StageError> =
             Train = toSplit tree classNames train
             Validation = Option.map (toSplit tree classNames) validation
             Test = Option.map (toSplit tree classNames) test
-            Files = tree.Origins |> List.filter (fun file -> isImage file.Name || file.Name.EndsWith(".zip", StringComparison.OrdinalIgnoreCase))
+            Files =
+                tree.Origins
+                |> List.filter (fun file ->
+                    isImage file.Name
+                    || file.Name.EndsWith(".zip", StringComparison.OrdinalIgnoreCase))
             OtherFiles = tree.Files |> Array.filter (not << isImage) |> Array.length
             Generator = None
             Close = tree.Close

@@ -66,8 +66,9 @@ module ImageSource =
 
     /// First the first of every group, then the second of every group that has one, and so on: classes stay balanced in
     /// whatever part of the order is taken.
-    let interleave (groups: 'item[][]) : 'item[] =
-        groups
-        |> Array.collect (Array.mapi (fun place item -> place, item))
-        |> Array.sortBy fst // stable: groups keep their order within a place
-        |> Array.map snd
+    let interleave (groups: 'item[][]) : 'item[] = [|
+        for place in 0 .. (groups |> Array.map _.Length |> Array.fold max 0) - 1 do
+            for group in groups do
+                if place < group.Length then
+                    group[place]
+    |]

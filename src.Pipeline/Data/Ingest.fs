@@ -18,7 +18,10 @@ let private version = 1
 let private hashedBytes = 1L <<< 30
 
 let private openSource (config: DataConfig) =
-    let path = match config.Path with null -> "" | path -> path
+    let path =
+        match config.Path with
+        | null -> ""
+        | path -> path
 
     match config.Source with
     | "dead_leaves" -> Ok(Leaves.source config.Seed config.Count (Option.ofNullable config.ImageSize))
@@ -60,7 +63,8 @@ let private fingerprintOf (config: DataConfig) (source: ImageSource) =
         else
             [| for file in files -> $"{file.Bytes} {file.ModifiedUtc.Ticks}" |]
 
-    let nullable (value: Nullable<int>) = if value.HasValue then string value.Value else "own"
+    let nullable (value: Nullable<int>) =
+        if value.HasValue then string value.Value else "own"
 
     let lines = [
         $"ingest {version}"
@@ -80,26 +84,43 @@ let private fingerprintOf (config: DataConfig) (source: ImageSource) =
 /// recognized; a larger source is named by its files' names, lengths and times of change, which a changed file does not
 /// keep, but a copy may not either: it is then packed again. The source's own path is not part of it.
 let fingerprintInputs (config: DataConfig) : Result<string, StageError> =
-    withSource config (fun source ->
-        ImageSource.guard (string config.Path) (fun () -> Ok(fingerprintOf config source)))
+    withSource config (fun source -> ImageSource.guard (string config.Path) (fun () -> Ok(fingerprintOf config source)))
 
 let private shapeOf (config: DataConfig) (source: ImageSource) : Packing.Shape =
     let channels, height, width = defaultArg source.Shape (3, 0, 0) // a folder's images are brought to image_size
 
     {
-        Channels = if config.ImageChannels.HasValue then config.ImageChannels.Value else channels
-        Height = if config.ImageSize.HasValue then config.ImageSize.Value else height
-        Width = if config.ImageSize.HasValue then config.ImageSize.Value else width
+        Channels =
+            if config.ImageChannels.HasValue then
+                config.ImageChannels.Value
+            else
+                channels
+        Height =
+            if config.ImageSize.HasValue then
+                config.ImageSize.Value
+            else
+                height
+        Width =
+            if config.ImageSize.HasValue then
+                config.ImageSize.Value
+            else
+                width
     }
 
 /// Each split's name, the source's split it reads, and which images of it, before the limit; and the rule in words.
 let private plan (config: DataConfig) (source: ImageSource) =
     result {
         let count = source.Train.Count
-        let cutFor own value = if Option.isSome own then 0 else Splits.amount value count
+
+        let cutFor own value =
+            if Option.isSome own then 0 else Splits.amount value count
+
         let validation = cutFor source.Validation config.Validation
         let test = cutFor source.Test config.Test
-        let! cut = Splits.cut config.Seed count validation test |> Result.mapError (fun problem -> Data $"data.validation: {problem}")
+
+        let! cut =
+            Splits.cut config.Seed count validation test
+            |> Result.mapError (fun problem -> Data $"data.validation: {problem}")
 
         let part (own: SourceSplit option) indices =
             match own with
@@ -111,7 +132,11 @@ let private plan (config: DataConfig) (source: ImageSource) =
             | Some _ -> $"{name}: the source's own"
             | None -> $"{name}: {size} of the source's {count} training images, by a permutation drawn from the seed with SplitMix64"
 
-        let limit = if config.Limit = 0 then "" else $"; of each split the first {config.Limit} in the source's order"
+        let limit =
+            if config.Limit = 0 then
+                ""
+            else
+                $"; of each split the first {config.Limit} in the source's order"
 
         return
             [
@@ -120,7 +145,12 @@ let private plan (config: DataConfig) (source: ImageSource) =
                 "test", part source.Test cut.Test
             ]
             |> List.map (fun (name, (split, indices)) ->
-                name, split, (if config.Limit = 0 then indices else Array.truncate config.Limit indices)),
+                name,
+                split,
+                (if config.Limit = 0 then
+                     indices
+                 else
+                     Array.truncate config.Limit indices)),
             $"""{words "validation" source.Validation validation}; {words "test" source.Test test}; train: the rest{limit}"""
     }
 
@@ -163,7 +193,10 @@ let private pack (config: DataConfig) name folder (source: ImageSource) progress
             DatasetRecord(
                 Name = name,
                 Source = config.Source,
-                SourcePath = (match config.Path with null -> null | path -> Path.GetFullPath path),
+                SourcePath =
+                    (match config.Path with
+                     | null -> null
+                     | path -> Path.GetFullPath path),
                 Fingerprint = fingerprintOf config source,
                 Generator = Option.toObj source.Generator,
                 Channels = shape.Channels,

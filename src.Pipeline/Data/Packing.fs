@@ -10,7 +10,11 @@ open System.Threading.Tasks
 open DQ.Core.Artifacts
 open DQ.Core.Images
 
-type Shape = { Channels: int; Height: int; Width: int }
+type Shape = {
+    Channels: int
+    Height: int
+    Width: int
+}
 
 /// What packing a split saw on the way.
 type Packed = {
@@ -44,7 +48,9 @@ let private fit shape (image: PixelImage) =
 
 /// A new file, hashed as it is written and flushed to the disk at the end.
 type private HashedFile(folder: string, name: string) =
-    let stream = new FileStream(Path.Combine(folder, name), FileMode.CreateNew, FileAccess.Write)
+    let stream =
+        new FileStream(Path.Combine(folder, name), FileMode.CreateNew, FileAccess.Write)
+
     let hash = IncrementalHash.CreateHash HashAlgorithmName.SHA256
 
     member _.Write(bytes: byte[], count: int) =
@@ -83,8 +89,19 @@ let meanAndStd (histogram: int64[][]) =
     Array.unzip [|
         for counts in histogram ->
             let total = float (Array.sum counts)
-            let mean = (counts |> Seq.indexed |> Seq.sumBy (fun (value, count) -> float value * float count)) / total
-            let square = (counts |> Seq.indexed |> Seq.sumBy (fun (value, count) -> (float value - mean) ** 2.0 * float count)) / total
+
+            let mean =
+                (counts
+                 |> Seq.indexed
+                 |> Seq.sumBy (fun (value, count) -> float value * float count))
+                / total
+
+            let square =
+                (counts
+                 |> Seq.indexed
+                 |> Seq.sumBy (fun (value, count) -> (float value - mean) ** 2.0 * float count))
+                / total
+
             mean / 255.0, sqrt square / 255.0
     |]
 
@@ -126,13 +143,21 @@ let write folder name shape (source: SourceSplit) (indices: int[]) (step: int ->
                 kept <- kept + 1
 
         file.Write(buffer, kept * size)
-        Parallel.For(0, shape.Channels, options, tally histogram buffer kept (size / shape.Channels)) |> ignore
+
+        Parallel.For(0, shape.Channels, options, tally histogram buffer kept (size / shape.Channels))
+        |> ignore
+
         step count
 
-    let kept = [ for index, problem in Seq.zip indices problems do if problem.IsNone then index ]
+    let kept = [
+        for index, problem in Seq.zip indices problems do
+            if problem.IsNone then
+                index
+    ]
 
     let labels =
-        source.Labels |> Option.map (fun labels -> writeLabels folder $"{name}.labels.i32" [ for index in kept -> labels[index] ])
+        source.Labels
+        |> Option.map (fun labels -> writeLabels folder $"{name}.labels.i32" [ for index in kept -> labels[index] ])
 
     {
         Split = DatasetSplit(kept.Length, file.Finish(), Option.toObj labels)

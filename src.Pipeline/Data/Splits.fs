@@ -17,7 +17,10 @@ let private stream = 0x73706C6974L
 
 /// Images that an amount means: a share below 1, rounded, or a number of images.
 let amount (value: float) count =
-    if value >= 1.0 then int value else int (Math.Round(value * float count))
+    if value >= 1.0 then
+        int value
+    else
+        int (Math.Round(value * float count))
 
 /// Cuts `count` images: a permutation drawn from the seed gives its first images to validation, the next to test, the rest to
 /// train; within a split the source's order stays.

@@ -36,7 +36,10 @@ let private trainSplit (tree: FileTree) prefix (wnids: string list) =
             wnids
             |> List.indexed
             |> List.traverseResultM (fun (label, wnid) ->
-                match FileTree.filesUnder $"{prefix}train/{wnid}" tree |> Array.filter ImageFolder.isImage with
+                match
+                    FileTree.filesUnder $"{prefix}train/{wnid}" tree
+                    |> Array.filter ImageFolder.isImage
+                with
                 | [||] -> Error(Data $"{tree.Root}/{prefix}train/{wnid}: expected images in this class folder, found none")
                 | files -> Ok [| for file in files -> file, label |])
 

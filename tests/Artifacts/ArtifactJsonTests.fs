@@ -73,7 +73,15 @@ let tests =
             inFolder (fun folder ->
                 let file = Path.Combine(folder, "dataset.json")
 
-                for text in [ ""; "[]"; "{}"; "{\"schema\": \"1\"}"; "{\"schema\": 1}"; "{\"schema\": 1, \"name\": 3}" ] do
+                for text in
+                    [
+                        ""
+                        "[]"
+                        "{}"
+                        "{\"schema\": \"1\"}"
+                        "{\"schema\": 1}"
+                        "{\"schema\": 1, \"name\": 3}"
+                    ] do
                     File.WriteAllText(file, text)
                     Expect.stringStarts (message (fun () -> ArtifactJson.Read<DatasetRecord> file)) $"{file}: " text
 

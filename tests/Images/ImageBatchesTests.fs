@@ -10,16 +10,26 @@ open DQ.Tests.TemporaryFolder
 let private withImages count (run: PackedImages -> unit) =
     inFolder (fun folder ->
         let file = Path.Combine(folder, "train.u8")
-        File.WriteAllBytes(file, [| for image in 0 .. count - 1 do for pixel in 0..15 -> if pixel = 5 then 255uy else byte image |])
+
+        File.WriteAllBytes(
+            file,
+            [|
+                for image in 0 .. count - 1 do
+                    for pixel in 0..15 -> if pixel = 5 then 255uy else byte image
+            |]
+        )
+
         use images = PackedImages.Open(file, count, 1, 4, 4)
         run images)
 
-let private take (batches: ImageBatches) count =
-    [ for _ in 1..count do
-          use batch = batches.Next()
-          batch.bytes.ToArray() ]
+let private take (batches: ImageBatches) count = [
+    for _ in 1..count do
+        use batch = batches.Next()
+        batch.bytes.ToArray()
+]
 
-let private indices batch = batch |> Array.chunkBySize 16 |> Array.map (fun image -> int image[15])
+let private indices batch =
+    batch |> Array.chunkBySize 16 |> Array.map (fun image -> int image[15])
 
 let private augmented = Augmentation(Flip = true, Shift = 2)
 
@@ -30,7 +40,12 @@ let tests =
             withImages 11 (fun images ->
                 use batches = new ImageBatches(images, 3, 4L, Augmentation.None, 0L)
                 Expect.equal batches.StepsPerEpoch 3L "steps"
-                let epochs = take batches 6 |> List.map indices |> List.chunkBySize 3 |> List.map Array.concat
+
+                let epochs =
+                    take batches 6
+                    |> List.map indices
+                    |> List.chunkBySize 3
+                    |> List.map Array.concat
 
                 for epoch in epochs do
                     Expect.hasLength (Array.distinct epoch) 9 "distinct images"
@@ -54,18 +69,22 @@ let tests =
         test "augmentation differs from step to step" {
             withImages 4 (fun images ->
                 use batches = new ImageBatches(images, 4, 0L, augmented, 0L)
-                let bySource = take batches 30 |> List.collect (fun batch -> Array.chunkBySize 16 batch |> List.ofArray)
-                let variants = bySource |> List.filter (fun image -> Array.contains 2uy image) |> List.distinct
+
+                let bySource =
+                    take batches 30
+                    |> List.collect (fun batch -> Array.chunkBySize 16 batch |> List.ofArray)
+
+                let variants =
+                    bySource |> List.filter (fun image -> Array.contains 2uy image) |> List.distinct
+
                 Expect.isGreaterThan variants.Length 10 "variants of image 2")
         }
 
         test "a batch larger than the data set is refused" {
             withImages 3 (fun images ->
-                Expect.throwsC
-                    (fun () -> (new ImageBatches(images, 4, 0L, Augmentation.None, 0L)).Dispose())
-                    (fun problem ->
-                        Expect.isTrue (problem :? ArgumentException) "type"
-                        Expect.stringContains problem.Message "at most the 3 images there are, got 4" "message"))
+                Expect.throwsC (fun () -> (new ImageBatches(images, 4, 0L, Augmentation.None, 0L)).Dispose()) (fun problem ->
+                    Expect.isTrue (problem :? ArgumentException) "type"
+                    Expect.stringContains problem.Message "at most the 3 images there are, got 4" "message"))
         }
 
         test "closing the images under it is an error, not a crash" {

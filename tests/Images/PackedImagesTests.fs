@@ -34,10 +34,11 @@ let tests =
             inFolder (fun folder ->
                 use images = PackedImages.Open(pack folder 5, 5, 3, 2, 2)
 
-                let read limit =
-                    [ for batch in images.Batches(2, limit) do
-                          use batch = batch
-                          batch.shape[0], batch.bytes.ToArray() ]
+                let read limit = [
+                    for batch in images.Batches(2, limit) do
+                        use batch = batch
+                        batch.shape[0], batch.bytes.ToArray()
+                ]
 
                 Expect.equal (read 0 |> List.map fst) [ 2L; 2L; 1L ] "all"
                 Expect.equal (read 0 |> List.map snd |> Array.concat) (Array.init 60 byte) "bytes in order"

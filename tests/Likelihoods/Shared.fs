@@ -1,9 +1,8 @@
 /// Inputs and measures the likelihood tests share.
 module DQ.Tests.Likelihoods.Shared
 
-open System
-open System.IO
-open System.Text.Json
+open DQ.Core.Weights
+open DQ.Tests.Fixtures
 open TorchSharp
 
 type Tensor = torch.Tensor
@@ -12,7 +11,7 @@ type Tensor = torch.Tensor
 let scalar (value: float) : Scalar = Scalar.op_Implicit value
 
 let ofFloats (values: float[]) (shape: int64 list) : Tensor =
-    torch.tensor(values).reshape (List.toArray shape)
+    torch.tensor(values).reshape(List.toArray shape)
 
 let spec kind components =
     DQ.Core.Likelihoods.LikelihoodSpec(Kind = kind, Components = components)
@@ -26,20 +25,26 @@ let normal (seed: int) (shape: int64 list) =
 let pixels (seed: int) (shape: int64 list) =
     use _ = torch.NewDisposeScope()
     use generator = new torch.Generator(uint64 (seed + 1000), torch.CPU)
-    let values = torch.randint (-18L, 274L, List.toArray shape, torch.int64, generator = generator)
+
+    let values =
+        torch.randint (-18L, 274L, List.toArray shape, torch.int64, generator = generator)
+
     values.clamp(scalar 0.0, scalar 255.0).``to``(torch.uint8).MoveToOuterDisposeScope()
 
 let floats (tensor: Tensor) =
-    use cpu = tensor.``to``(torch.float64).contiguous ()
+    use cpu = tensor.``to``(torch.float64).contiguous()
     cpu.data<float>().ToArray()
 
 /// ‖actual − expected‖ / ‖expected‖
 let distance (actual: float[]) (expected: float[]) =
-    let norm values = sqrt (Array.sumBy (fun x -> x * x) values)
+    let norm values =
+        sqrt (Array.sumBy (fun x -> x * x) values)
+
     norm (Array.map2 (-) actual expected) / max 1e-300 (norm expected)
 
 let worstRelative (actual: float[]) (expected: float[]) =
-    Array.map2 (fun a e -> abs (a - e) / max 1.0 (abs e)) actual expected |> Array.max
+    Array.map2 (fun a e -> abs (a - e) / max 1.0 (abs e)) actual expected
+    |> Array.max
 
 /// Loss per image and its gradient (of the sum of losses weighted by `weights`, ones when empty).
 let lossAndGradient (likelihood: DQ.Core.Likelihoods.Likelihood) (weights: float list) (output: Tensor) (pixels: Tensor) =
@@ -50,33 +55,36 @@ let lossAndGradient (likelihood: DQ.Core.Likelihoods.Likelihood) (weights: float
     let total =
         match weights with
         | [] -> loss.sum ()
-        | weights -> (loss * torch.tensor(List.toArray weights).``to`` (loss.dtype)).sum ()
+        | weights -> (loss * torch.tensor(List.toArray weights).``to``(loss.dtype)).sum()
 
     total.backward ()
     floats (loss.detach ()), floats (nonNull leaf.grad)
 
-/// The tensors of a parity file (safetensors: 8 bytes header length, JSON header, data).
+/// The tensors of a parity file.
 let parity (name: string) =
-    let bytes = File.ReadAllBytes(Path.Combine(__SOURCE_DIRECTORY__, "..", "Fixtures", "parity", name))
-    let header = int (BitConverter.ToInt64(bytes, 0))
-    use json = JsonDocument.Parse(ReadOnlyMemory(bytes, 8, header))
-
-    let read (entry: JsonElement) =
-        let span = entry.GetProperty("data_offsets").EnumerateArray() |> Seq.map _.GetInt32() |> Seq.toArray
-        let shape = entry.GetProperty("shape").EnumerateArray() |> Seq.map _.GetInt64() |> Seq.toArray
-        let data = bytes[8 + header + span[0] .. 8 + header + span[1] - 1]
-
-        let numbers (size: int) (convert: byte[] * int -> float) =
-            Array.init (data.Length / size) (fun index -> convert (data, index * size))
-
-        match entry.GetProperty("dtype").GetString() with
-        | "U8" -> (torch.tensor data: Tensor).reshape shape
-        | "F32" -> (torch.tensor (numbers 4 (BitConverter.ToSingle >> float)): Tensor).reshape(shape).``to`` torch.float32
-        | "F64" -> (torch.tensor (numbers 8 BitConverter.ToDouble): Tensor).reshape shape
-        | other -> failwith $"unexpected type {other}"
+    use file = SafeTensorsFile.Open(fixture [ "parity"; name ])
 
     Map [
-        for entry in json.RootElement.EnumerateObject() do
-            if entry.Name <> "__metadata__" then
-                entry.Name, read entry.Value
+        for entry in file.Entries do
+            entry.Name, file.Read entry.Name
     ]
+
+/// Outputs for a logistic mixture like a network's: means over the range, log-scales about −3; float64.
+let plausible seed channels n (sides: int64) =
+    use _ = torch.NewDisposeScope()
+
+    let output =
+        normal seed [
+            2L
+            DQ.Core.Likelihoods.LogisticMixture(channels, n).OutputChannels
+            sides
+            sides
+        ]
+
+    let parts = if channels = 1 then 2 else 3
+
+    for c in 0 .. channels - 1 do
+        output.narrow(1L, int64 (n + c * parts * n + n), int64 n).sub_(scalar 3.0)
+        |> ignore
+
+    output.MoveToOuterDisposeScope()

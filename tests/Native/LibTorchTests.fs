@@ -6,11 +6,11 @@ open TorchSharp
 
 [<Tests>]
 let tests =
-    testList
-        "Native.LibTorch"
-        [ test "a loaded libtorch computes" {
-              let report = LibTorch.Load()
-              use sum = torch.ones([| 2L; 3L |]).sum ()
-              Expect.equal (sum.ToDouble()) 6.0 "the sum of six ones"
-              Expect.isNotEmpty report.Folder "the folder it came from is reported"
-          } ]
+    testList "Native.LibTorch" [
+        test "a loaded libtorch computes" {
+            let report = LibTorch.Load()
+            use sum = torch.ones([| 2L; 3L |]).sum()
+            Expect.equal (sum.ToDouble()) 6.0 "the sum of six ones"
+            Expect.isNotEmpty report.Folder "the folder it came from is reported"
+        }
+    ]

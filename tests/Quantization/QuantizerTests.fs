@@ -5,7 +5,7 @@ open Expecto
 open TorchSharp
 open DQ.Core.Quantization
 
-let private spec = QuantizerSpec(Initialization = "normal", Revival = "none")
+let private spec = QuantizerSpec(Initialization = "normal", Revival = "none", DecayWarmup = 1.0)
 
 let private depthwise books codes width =
     new DepthwiseQuantizer(spec, books, codes, width)

@@ -7,18 +7,10 @@ open System.IO
 open System.Text
 open Expecto
 open DQ.Core.Weights
+open DQ.Tests.Fixtures
 open TorchSharp
 
 let private pair name (tensor: torch.Tensor) = KeyValuePair(name, tensor)
-
-/// A file in a temporary folder of its own, removed afterwards.
-let private withFile (act: string -> unit) =
-    let folder = Directory.CreateTempSubdirectory "dq-safetensors-"
-
-    try
-        act (Path.Combine(folder.FullName, "file.safetensors"))
-    finally
-        folder.Delete true
 
 let private bytesOf (header: string) (data: byte[]) =
     let json = Encoding.UTF8.GetBytes header
@@ -41,106 +33,72 @@ let private refused (content: byte[]) =
 
     message
 
-let private refusedHeader header dataBytes = refused (bytesOf header (Array.zeroCreate dataBytes))
+let private refusedHeader header dataBytes =
+    refused (bytesOf header (Array.zeroCreate dataBytes))
 
 let private sameTensor (left: torch.Tensor) (right: torch.Tensor) name =
     Expect.equal left.dtype right.dtype $"{name}: type"
     Expect.sequenceEqual left.shape right.shape $"{name}: shape"
     Expect.isTrue (left.Equals right || left.numel () = 0L) $"{name}: values"
 
-let private allTypes =
-    [
-        torch.ScalarType.Float64
-        torch.ScalarType.Float32
-        torch.ScalarType.Float16
-        torch.ScalarType.BFloat16
-        torch.ScalarType.Int64
-        torch.ScalarType.Int32
-        torch.ScalarType.Int16
-        torch.ScalarType.Int8
-        torch.ScalarType.Byte
-        torch.ScalarType.Bool
-    ]
+let private allTypes = [
+    torch.ScalarType.Float64
+    torch.ScalarType.Float32
+    torch.ScalarType.Float16
+    torch.ScalarType.BFloat16
+    torch.ScalarType.Int64
+    torch.ScalarType.Int32
+    torch.ScalarType.Int16
+    torch.ScalarType.Int8
+    torch.ScalarType.Byte
+    torch.ScalarType.Bool
+]
 
-let private hostile =
-    [
-        "not JSON", "not json at all", 0, "JSON"
-        "an array", "[]", 0, "an object"
-        "text after the object", "{} {}", 0, "JSON"
-        "deep nesting", """{"a":{"shape":[[[[[]]]]]}}""", 0, "integers from 0"
-        "a name twice",
-        """{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"a":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}}""",
-        2,
-        "once"
-        "a name twice, once escaped",
-        """{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"\u0061":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}}""",
-        2,
-        "once"
-        "metadata twice", """{"__metadata__":{},"__metadata__":{}}""", 0, "once"
-        "a metadata key twice", """{"__metadata__":{"a":"1","a":"2"}}""", 0, "once"
-        "metadata that is no string", """{"__metadata__":{"a":1}}""", 0, "string"
-        "metadata that is no object", """{"__metadata__":"a"}""", 0, "metadata"
-        "a lone surrogate", """{"\ud800":{"dtype":"U8","shape":[],"data_offsets":[0,1]}}""", 1, "UTF-8"
-        "overlap",
-        """{"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"b":{"dtype":"U8","shape":[2],"data_offsets":[1,3]}}""",
-        3,
-        "offset 2"
-        "a hole",
-        """{"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"b":{"dtype":"U8","shape":[2],"data_offsets":[3,5]}}""",
-        5,
-        "offset 2"
-        "a hole at the start", """{"a":{"dtype":"U8","shape":[2],"data_offsets":[1,3]}}""", 3, "offset 0"
-        "data beyond the file", """{"a":{"dtype":"U8","shape":[8],"data_offsets":[0,8]}}""", 7, "8 bytes"
-        "data left over", """{"a":{"dtype":"U8","shape":[8],"data_offsets":[0,8]}}""", 9, "8 bytes"
-        "a shape of another length", """{"a":{"dtype":"F32","shape":[3],"data_offsets":[0,8]}}""", 8, "12 bytes"
-        "offsets backwards", """{"a":{"dtype":"U8","shape":[1],"data_offsets":[1,0]}}""", 1, "1 bytes"
-        "a negative size", """{"a":{"dtype":"U8","shape":[-1],"data_offsets":[0,1]}}""", 1, "integers from 0"
-        "a negative offset", """{"a":{"dtype":"U8","shape":[1],"data_offsets":[-1,0]}}""", 1, "integers from 0"
-        "a fraction", """{"a":{"dtype":"U8","shape":[1.5],"data_offsets":[0,1]}}""", 1, "integers from 0"
-        "a size above 2^63",
-        """{"a":{"dtype":"U8","shape":[9223372036854775808],"data_offsets":[0,1]}}""",
-        1,
-        "integers from 0"
-        "an overflowing product",
-        """{"a":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,0]}}""",
-        0,
-        "2^63"
-        "an overflow behind a zero",
-        """{"a":{"dtype":"F32","shape":[0,4294967296,4294967296],"data_offsets":[0,0]}}""",
-        0,
-        "2^63"
-        "an unknown type", """{"a":{"dtype":"F8_E4M3","shape":[1],"data_offsets":[0,1]}}""", 1, "expected dtype F64"
-        "no type", """{"a":{"shape":[1],"data_offsets":[0,1]}}""", 1, "dtype, shape"
-        "one offset", """{"a":{"dtype":"U8","shape":[1],"data_offsets":[0]}}""", 1, "two data_offsets"
-        "three offsets", """{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1,1]}}""", 1, "at most 2"
-        "a shape twice", """{"a":{"dtype":"U8","shape":[1],"shape":[1],"data_offsets":[0,1]}}""", 1, "once each"
-        "an unknown key", """{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1],"x":1}}""", 1, "once each"
-        "too many dimensions",
-        sprintf
-            """{"a":{"dtype":"U8","shape":[%s],"data_offsets":[0,1]}}"""
-            (String.concat "," (Array.create 65 "1")),
-        1,
-        "at most 64"
-    ]
-
-/// Bytes changed, dropped, doubled or swapped at places drawn from `random`, mostly in the header.
-let private mutate (random: Random) (content: byte[]) =
-    let copy = ResizeArray content
-
-    for _ in 0 .. random.Next 4 do
-        let reach = if random.Next 4 = 0 then copy.Count else min copy.Count 400
-
-        if reach > 1 then
-            let at = random.Next reach
-
-            match random.Next 5 with
-            | 0 -> copy[at] <- byte (random.Next 256)
-            | 1 -> copy[at] <- copy[at] ^^^ (1uy <<< random.Next 8)
-            | 2 -> copy.RemoveRange(at, min (random.Next(1, 16)) (copy.Count - at))
-            | 3 -> copy.InsertRange(at, copy.GetRange(at, min (random.Next(1, 16)) (copy.Count - at)))
-            | _ -> copy[at] <- "0123456789{}[]\",:-e"B[random.Next 19]
-
-    copy.ToArray()
+let private hostile = [
+    "not JSON", "not json at all", 0, "JSON"
+    "an array", "[]", 0, "an object"
+    "text after the object", "{} {}", 0, "JSON"
+    "deep nesting", """{"a":{"shape":[[[[[]]]]]}}""", 0, "integers from 0"
+    "a name twice",
+    """{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"a":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}}""",
+    2,
+    "once"
+    "a name twice, once escaped",
+    """{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},"\u0061":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}}""",
+    2,
+    "once"
+    "metadata twice", """{"__metadata__":{},"__metadata__":{}}""", 0, "once"
+    "a metadata key twice", """{"__metadata__":{"a":"1","a":"2"}}""", 0, "once"
+    "metadata that is no string", """{"__metadata__":{"a":1}}""", 0, "string"
+    "metadata that is no object", """{"__metadata__":"a"}""", 0, "metadata"
+    "a lone surrogate", """{"\ud800":{"dtype":"U8","shape":[],"data_offsets":[0,1]}}""", 1, "UTF-8"
+    "overlap",
+    """{"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"b":{"dtype":"U8","shape":[2],"data_offsets":[1,3]}}""",
+    3,
+    "offset 2"
+    "a hole", """{"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"b":{"dtype":"U8","shape":[2],"data_offsets":[3,5]}}""", 5, "offset 2"
+    "a hole at the start", """{"a":{"dtype":"U8","shape":[2],"data_offsets":[1,3]}}""", 3, "offset 0"
+    "data beyond the file", """{"a":{"dtype":"U8","shape":[8],"data_offsets":[0,8]}}""", 7, "8 bytes"
+    "data left over", """{"a":{"dtype":"U8","shape":[8],"data_offsets":[0,8]}}""", 9, "8 bytes"
+    "a shape of another length", """{"a":{"dtype":"F32","shape":[3],"data_offsets":[0,8]}}""", 8, "12 bytes"
+    "offsets backwards", """{"a":{"dtype":"U8","shape":[1],"data_offsets":[1,0]}}""", 1, "1 bytes"
+    "a negative size", """{"a":{"dtype":"U8","shape":[-1],"data_offsets":[0,1]}}""", 1, "integers from 0"
+    "a negative offset", """{"a":{"dtype":"U8","shape":[1],"data_offsets":[-1,0]}}""", 1, "integers from 0"
+    "a fraction", """{"a":{"dtype":"U8","shape":[1.5],"data_offsets":[0,1]}}""", 1, "integers from 0"
+    "a size above 2^63", """{"a":{"dtype":"U8","shape":[9223372036854775808],"data_offsets":[0,1]}}""", 1, "integers from 0"
+    "an overflowing product", """{"a":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,0]}}""", 0, "2^63"
+    "an overflow behind a zero", """{"a":{"dtype":"F32","shape":[0,4294967296,4294967296],"data_offsets":[0,0]}}""", 0, "2^63"
+    "an unknown type", """{"a":{"dtype":"F8_E4M3","shape":[1],"data_offsets":[0,1]}}""", 1, "expected dtype F64"
+    "no type", """{"a":{"shape":[1],"data_offsets":[0,1]}}""", 1, "dtype, shape"
+    "one offset", """{"a":{"dtype":"U8","shape":[1],"data_offsets":[0]}}""", 1, "two data_offsets"
+    "three offsets", """{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1,1]}}""", 1, "at most 2"
+    "a shape twice", """{"a":{"dtype":"U8","shape":[1],"shape":[1],"data_offsets":[0,1]}}""", 1, "once each"
+    "an unknown key", """{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1],"x":1}}""", 1, "once each"
+    "too many dimensions",
+    sprintf """{"a":{"dtype":"U8","shape":[%s],"data_offsets":[0,1]}}""" (String.concat "," (Array.create 65 "1")),
+    1,
+    "at most 64"
+]
 
 [<Tests>]
 let tests =
@@ -153,21 +111,18 @@ let tests =
                     for kind in allTypes do
                         pair $"typed.{kind}" (torch.arange(12L).reshape(3L, 4L).sub(torch.tensor 3L).to_type kind)
                     pair "scalar" (torch.tensor 2.5)
-                    pair "empty" (torch.zeros([| 0L; 3L |], dtype = torch.int32))
+                    pair "empty" (torch.zeros ([| 0L; 3L |], dtype = torch.int32))
                     pair "transposed" (torch.arange(6L).reshape(2L, 3L).t())
                     pair "expanded" (torch.tensor([| 7.0f |]).expand(4L))
-                    pair "leaf" (torch.ones([| 2L |], requires_grad = true))
-                    pair "named \"ä\"\n" (torch.tensor([| 1uy |]))
+                    pair "leaf" (torch.ones ([| 2L |], requires_grad = true))
+                    pair "named \"ä\"\n" (torch.tensor ([| 1uy |]))
                 ]
 
                 let metadata = dict [ "z", "1"; "a", "two\nlines ü" ] |> Dictionary
                 SafeTensorsFile.Write(path, given, metadata)
                 use file = SafeTensorsFile.Open path
 
-                Expect.sequenceEqual
-                    (file.Entries |> Seq.map _.Name)
-                    (given |> Seq.map _.Key)
-                    "names in the order given"
+                Expect.sequenceEqual (file.Entries |> Seq.map _.Name) (given |> Seq.map _.Key) "names in the order given"
 
                 Expect.equal (file.Metadata |> Seq.map (|KeyValue|) |> set) (metadata |> Seq.map (|KeyValue|) |> set) "metadata"
 
@@ -180,7 +135,7 @@ let tests =
         test "the same tensors give the same bytes, aligned to their elements" {
             withFile (fun path ->
                 use _ = torch.NewDisposeScope()
-                let tensors = [ pair "b" (torch.tensor([| 1uy |])); pair "a" (torch.tensor([| 1.0 |])) ]
+                let tensors = [ pair "b" (torch.tensor ([| 1uy |])); pair "a" (torch.tensor ([| 1.0 |])) ]
                 SafeTensorsFile.Write(path, tensors)
                 let first = File.ReadAllBytes path
                 SafeTensorsFile.Write(path, tensors)
@@ -222,9 +177,7 @@ let tests =
                 let before = File.ReadAllBytes path
                 let ones = torch.ones 3L
 
-                Expect.throwsT<ArgumentException>
-                    (fun () -> SafeTensorsFile.Write(path, [ pair "a" ones; pair "a" ones ]))
-                    "a name twice"
+                Expect.throwsT<ArgumentException> (fun () -> SafeTensorsFile.Write(path, [ pair "a" ones; pair "a" ones ])) "a name twice"
 
                 Expect.throwsT<ArgumentException>
                     (fun () -> SafeTensorsFile.Write(path, [ pair "__metadata__" ones ]))
@@ -235,6 +188,7 @@ let tests =
                     "a type the format lacks"
 
                 Expect.equal (File.ReadAllBytes path) before "the old file"
+
                 Expect.throwsT<DirectoryNotFoundException>
                     (fun () -> SafeTensorsFile.Write(Path.Combine(path + "-none", "x"), []))
                     "a missing folder passes through as an IOException")
@@ -248,18 +202,18 @@ let tests =
         }
 
         for name, header, dataBytes, expected in hostile do
-            test $"refused: {name}" {
-                Expect.stringContains (refusedHeader header dataBytes) expected "says what was expected"
-            }
+            test $"refused: {name}" { Expect.stringContains (refusedHeader header dataBytes) expected "says what was expected" }
 
         test "refused: absurd header lengths, short files, no file" {
             for content in
-                [ [||]
-                  [| 1uy; 2uy |]
-                  Array.zeroCreate 16
-                  Array.append (Array.create 8 255uy) "{}"B
-                  Array.append [| 3uy; 0uy; 0uy; 0uy; 0uy; 0uy; 0uy; 0uy |] "{}"B
-                  Array.append [| 0uy; 0uy; 0uy; 0uy; 1uy; 0uy; 0uy; 0uy |] "{}"B ] do
+                [
+                    [||]
+                    [| 1uy; 2uy |]
+                    Array.zeroCreate 16
+                    Array.append (Array.create 8 255uy) "{}"B
+                    Array.append [| 3uy; 0uy; 0uy; 0uy; 0uy; 0uy; 0uy; 0uy |] "{}"B
+                    Array.append [| 0uy; 0uy; 0uy; 0uy; 1uy; 0uy; 0uy; 0uy |] "{}"B
+                ] do
                 Expect.stringContains (refused content) "expected" "says what was expected"
 
             Expect.throwsT<WeightsException> (fun () -> (SafeTensorsFile.Open "/nowhere/x").Dispose()) "no file"
@@ -271,7 +225,11 @@ let tests =
 
                 SafeTensorsFile.Write(
                     path,
-                    [ pair "a" (torch.ones(2L, 3L)); pair "b" (torch.arange 5L); pair "c" (torch.zeros(3L, 0L)) ],
+                    [
+                        pair "a" (torch.ones (2L, 3L))
+                        pair "b" (torch.arange 5L)
+                        pair "c" (torch.zeros (3L, 0L))
+                    ],
                     dict [ "k", "v" ] |> Dictionary
                 )
 
@@ -280,7 +238,10 @@ let tests =
                 let mutable read = 0
 
                 for _ in 1..2500 do
-                    File.WriteAllBytes(path, mutate random original)
+                    File.WriteAllBytes(
+                        path,
+                        mutate random (if random.Next 4 = 0 then original.Length else 400) "0123456789{}[]\",:-e"B original
+                    )
 
                     try
                         use file = SafeTensorsFile.Open path
@@ -290,7 +251,8 @@ let tests =
                             Expect.sequenceEqual tensor.shape entry.Shape "the shape announced"
 
                         read <- read + 1
-                    with :? WeightsException -> ()
+                    with :? WeightsException ->
+                        ()
 
                 Expect.isGreaterThan read 10 "some mutations leave a well-formed file")
         }

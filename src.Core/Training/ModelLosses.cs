@@ -1,0 +1,21 @@
+using DQ.Core.Autoencoders;
+using static TorchSharp.torch;
+
+namespace DQ.Core.Training;
+
+/// <summary>The losses of one pass, scalars: Total = Reconstruction + β · Latent.</summary>
+/// <param name="Total">What is minimized.</param>
+/// <param name="Reconstruction">Mean over the batch; nats per dimension, or squared error on normalized values.</param>
+/// <param name="Latent">Sum over levels and codebooks, unweighted.</param>
+public sealed record ModelLosses(Tensor Total, Tensor Reconstruction, Tensor Latent)
+{
+    /// <param name="model">Whose weights β and likelihood are used.</param>
+    /// <param name="pass">Its pass over a batch.</param>
+    /// <param name="targets">(B, C, H, W) uint8, the batch's pixels.</param>
+    public static ModelLosses Of(HierarchicalAutoencoder model, ForwardPass pass, Tensor targets)
+    {
+        var reconstruction = model.Likelihood.Loss(pass.Output, targets).mean();
+        var latent = pass.Levels.Select(level => level.LatentLoss).Aggregate((sum, level) => sum + level);
+        return new(reconstruction + model.Spec.Quantizer.Commitment * latent, reconstruction, latent);
+    }
+}

@@ -1,0 +1,164 @@
+using DQ.Core.Likelihoods;
+using DQ.Core.Training;
+using DQ.Core.Weights;
+using static TorchSharp.torch;
+
+namespace DQ.Core.Verification;
+
+/// <summary>One compared quantity of a parity file.</summary>
+/// <param name="Quantity">What was compared, and the tensor that is furthest off where there are several.</param>
+/// <param name="Error">The largest error, in the sense of <paramref name="Measure"/>.</param>
+/// <param name="Tolerance">The largest error that passes.</param>
+/// <param name="Measure">How the error is measured.</param>
+public sealed record ParityResult(string Quantity, double Error, double Tolerance, string Measure)
+{
+    /// <summary>Not so when the error is no number.</summary>
+    public bool Passed => Error <= Tolerance;
+}
+
+/// <summary>
+/// Compares this implementation with outputs of the published one: the file's model is built, given the file's weights, and run.
+/// </summary>
+/// <remarks>
+/// The released code's targets are truncated pixels (a fault: de-normalized floats cut to integers); the files carry them, and
+/// here alone losses are measured against them. Its squared error compares with the untruncated input.
+/// </remarks>
+public static class ParityCheck
+{
+    private const string Relative = "relative";
+    private const string NormRelative = "norm of difference / norm";
+
+    /// <exception cref="WeightsException">The file can't be used; the message names it and why.</exception>
+    public static IReadOnlyList<ParityResult> Run(string path)
+    {
+        using var scope = NewDisposeScope();
+        using var file = ParityFile.Open(path);
+        return file switch
+        {
+            LikelihoodParity likelihood => CheckLikelihood(likelihood),
+            ModelParity model => CheckModel(model, path),
+            _ => throw new WeightsException($"{path}: expected a likelihood or a model to compare with"),
+        };
+    }
+
+    private static ParityResult[] CheckLikelihood(LikelihoodParity file)
+    {
+        var likelihood = Likelihood.Create(file.Spec, (int)file.Pixels.shape[1]);
+        var results = new List<ParityResult>();
+        foreach (var (type, name, tolerance) in new[] { (ScalarType.Float64, "float64", 1e-5), (ScalarType.Float32, "float32", 1e-4) })
+        {
+            var logits = file.Logits.to_type(type).detach().requires_grad_();
+            var nats = likelihood.Loss(logits, file.Pixels);
+            nats.mean().backward();
+            var expected = file.NatsPerDimension64;
+            var error = ((nats.detach().to_type(ScalarType.Float64) - expected) / expected).abs().max().item<double>();
+            results.Add(new($"nll_nats_per_dim, {name}", error, tolerance, Relative));
+            results.Add(new($"gradient of the mean, {name}", NormError(logits.grad!, file.GradientOfMean64), tolerance, NormRelative));
+        }
+        return [.. results];
+    }
+
+    private static ParityResult[] CheckModel(ModelParity file, string path)
+    {
+        using var session = new TrainingSession(
+            file.Spec,
+            new() { LearningRate = ModelParity.LearningRate, ClipNorm = ModelParity.ClipNorm, BatchSize = (int)file.Pixels.shape[0] },
+            0,
+            CPU
+        );
+        var names = new ReferenceNames(session.Model);
+        var weights = names.FromReference(file.Weights, path);
+        session.Model.load_state_dict(weights.ToDictionary());
+        var targets = file.Spec.Likelihood.Kind == "squared_error" ? file.Pixels : file.TargetPixels;
+        var results = CheckEvaluation(file, session, names, targets, path);
+        return file.Step is { } step ? [.. results, .. CheckStep(file, step, session, names, weights, targets, path)] : [.. results];
+    }
+
+    private static List<ParityResult> CheckEvaluation(ModelParity file, TrainingSession session, ReferenceNames names, Tensor targets, string path)
+    {
+        session.Model.eval();
+        var pass = session.Model.Run(file.Pixels);
+        var losses = ModelLosses.Of(session.Model, pass, targets);
+        var results = new List<ParityResult>
+        {
+            new("input.normalized", MaxError(PixelNormalization.Normalize(file.Pixels), file.Normalized), 1e-5, "absolute"),
+            new("codes", pass.Levels.Select((level, index) => level.Codes.ne(file.Codes[index]).sum().item<long>()).Sum(), 0, "codes that differ"),
+            new("decoder_output", MaxError(pass.Output, file.Output), 1e-4, "absolute"),
+            new("loss", RelativeError(losses.Total, file.Loss), 1e-5, Relative),
+            new("reconstruction_loss", RelativeError(losses.Reconstruction, file.Reconstruction), 1e-5, Relative),
+            new("latent_loss", RelativeError(losses.Latent, file.Latent), 1e-5, Relative),
+        };
+        if (file.Gradients.Count > 0)
+        {
+            losses.Total.backward();
+            results.Add(CheckGradients(session, names.FromReference(file.Gradients, path, trainedOnly: true)));
+        }
+        return results;
+    }
+
+    /// PyTorch clips gradients in place: a file recorded around a clipped step holds what clipping left of them, its norm the bound's.
+    private static ParityResult CheckGradients(TrainingSession session, IReadOnlyDictionary<string, Tensor> expected)
+    {
+        var norm = TotalNorm(session.Model.named_parameters().Select(entry => entry.parameter.grad!));
+        var clipped = norm > ModelParity.ClipNorm && Math.Abs(TotalNorm(expected.Values) - ModelParity.ClipNorm) < 1e-3;
+        var scale = clipped ? ModelParity.ClipNorm / (norm + 1e-6) : 1;
+        var errors = session.Model.named_parameters().Select(entry => (entry.name, NormError(entry.parameter.grad! * scale, expected[entry.name])));
+        return Worst(clipped ? "gradient (recorded clipped)" : "gradient", errors, 1e-3, NormRelative);
+    }
+
+    private static IEnumerable<ParityResult> CheckStep(
+        ModelParity file,
+        ParityStep step,
+        TrainingSession session,
+        ReferenceNames names,
+        IReadOnlyDictionary<string, Tensor> before,
+        Tensor targets,
+        string path
+    )
+    {
+        var report = session.Step(file.Pixels, targets);
+        yield return new("train.loss", Math.Abs(report.Loss - step.Loss) / Math.Abs(step.Loss), 1e-5, Relative);
+        yield return new("train.grad_norm", Math.Abs(report.GradientNorm - step.GradientNorm) / step.GradientNorm, 1e-4, Relative);
+        var after = session.Model.state_dict();
+        var expected = names.FromReference(step.StateAfter, path);
+        var gradients = session.Model.named_parameters().ToDictionary(entry => entry.name, entry => entry.parameter.grad!);
+        var changes = gradients.Keys.Select(name => (name, ChangeError(before[name], after[name], expected[name], gradients[name])));
+        yield return Worst("change over the step", changes, 1e-3, "norm of difference / norm of change");
+        var codebooks = after.Keys.Where(name => !gradients.ContainsKey(name));
+        yield return Worst("codebook", codebooks.Select(name => (name, ScaledError(after[name], expected[name]))), 1e-5, "absolute, relative above 1");
+    }
+
+    /// Adam's first step divides a gradient by its own size, which amplifies rounding where it is near zero: elements under 1e-6 of
+    /// their tensor's largest gradient are left out.
+    private static double ChangeError(Tensor before, Tensor after, Tensor expected, Tensor gradient)
+    {
+        var size = gradient.abs();
+        var kept = size.ge(size.max() * 1e-6).to_type(ScalarType.Float64);
+        return NormError((after - before).detach().to_type(ScalarType.Float64) * kept, (expected - before).to_type(ScalarType.Float64) * kept);
+    }
+
+    private static ParityResult Worst(string quantity, IEnumerable<(string Name, double Error)> errors, double tolerance, string measure)
+    {
+        // NaN sorts first in .NET; here it is the worst
+        var (name, error) = errors.MaxBy(entry => double.IsNaN(entry.Error) ? double.PositiveInfinity : entry.Error);
+        return new($"{quantity}, worst: {name}", error, tolerance, measure);
+    }
+
+    private static double MaxError(Tensor actual, Tensor expected) =>
+        actual.shape.SequenceEqual(expected.shape) ? (actual.detach() - expected).abs().max().to_type(ScalarType.Float64).item<double>() : double.NaN;
+
+    private static double ScaledError(Tensor actual, Tensor expected) =>
+        ((actual.detach() - expected) / expected.abs().clamp_min(1)).abs().max().to_type(ScalarType.Float64).item<double>();
+
+    private static double RelativeError(Tensor actual, double expected) => Math.Abs(actual.item<float>() - expected) / Math.Abs(expected);
+
+    private static double TotalNorm(IEnumerable<Tensor> tensors) => Math.Sqrt(tensors.Sum(tensor => tensor.square().sum(ScalarType.Float64).item<double>()));
+
+    private static double NormError(Tensor actual, Tensor expected)
+    {
+        var wide = expected.to_type(ScalarType.Float64);
+        var difference = (actual.detach().to_type(ScalarType.Float64) - wide).norm().item<double>();
+        var norm = wide.norm().item<double>();
+        return norm == 0 ? difference : difference / norm;
+    }
+}

@@ -1,0 +1,69 @@
+/// `dq verify`: this implementation against recorded outputs of the published one.
+module DQ.Pipeline.Commands.Verify
+
+open System
+open System.Globalization
+open System.Threading.Tasks
+open Argu
+open DQ.Core.Verification
+open DQ.Core.Weights
+open DQ.Pipeline
+open FsToolkit.ErrorHandling
+
+type Arguments =
+    | [<MainCommand; ExactlyOnce>] Files of FILE: string list
+
+    interface IArgParserTemplate with
+        member this.Usage =
+            match this with
+            | Files _ -> "parity files: safetensors with weights, inputs and outputs of the published implementation."
+
+let example = "dq verify tests/Fixtures/parity/*.safetensors"
+
+let private check (file: string) =
+    try
+        Ok(file, List.ofSeq (ParityCheck.Run file))
+    with :? WeightsException as error ->
+        Error(Data error.Message)
+
+let private table (file: string, results: ParityResult list) =
+    let small (value: float) = value.ToString("0.0e+00", CultureInfo.InvariantCulture)
+
+    $"{file}\n"
+    + Table.render Table.Left [
+        [ "  quantity"; "largest error"; "tolerance"; ""; "measured as" ]
+        for result in results do
+            [
+                $"  {result.Quantity}"
+                small result.Error
+                small result.Tolerance
+                (if result.Passed then "pass" else "FAIL")
+                result.Measure
+            ]
+    ]
+
+let run (place: Workplace) (arguments: ParseResults<Arguments>) : Task<Result<unit, StageError>> =
+    result {
+        let! _ = Workplace.loadTorch place
+        let! checks = arguments.GetResult Files |> List.traverseResultM check
+
+        place.Output.Result(
+            String.Join("\n", checks |> List.map table),
+            {|
+                Files = [|
+                    for file, results in checks do
+                        {|
+                            File = file
+                            Passed = results |> List.forall _.Passed
+                            Results = results
+                        |}
+                |]
+            |}
+        )
+
+        let failed = [ for file, results in checks do if results |> List.exists (fun result -> not result.Passed) then file ]
+
+        if not failed.IsEmpty then
+            return! Error(CheckFailed($"""out of tolerance: {String.Join(", ", failed)}"""))
+    }
+    |> Task.FromResult

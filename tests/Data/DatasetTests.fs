@@ -1,0 +1,63 @@
+module DQ.Tests.Data.DatasetTests
+
+open System.IO
+open System.Threading
+open Expecto
+open DQ.Pipeline.Data
+open DQ.Tests.Data.Samples
+open DQ.Tests.TemporaryFolder
+
+let private withPacked test =
+    inFolder (fun folder ->
+        let packed = Path.Combine(folder, "leaves")
+
+        Ingest.run leaves "leaves" packed (fun _ _ -> ()) CancellationToken.None
+        |> ok
+        |> ignore
+
+        test packed)
+
+let private openError packed =
+    match Dataset.open' packed with
+    | Ok set ->
+        (set :> System.IDisposable).Dispose()
+        failwith "expected an error"
+    | error -> dataError error
+
+[<Tests>]
+let tests =
+    testList "Data.Dataset" [
+        test "opens what was packed" {
+            withPacked (fun packed ->
+                use set = Dataset.open' packed |> ok
+                Expect.equal (set.Train.Images.Count, set.Validation.Images.Count, set.Test.Images.Count) (32, 4, 4) "counts"
+                Expect.equal (Dataset.readRecord packed |> ok).Fingerprint set.Record.Fingerprint "the record alone")
+        }
+
+        test "a changed byte is found by checksum" {
+            withPacked (fun packed ->
+                let file = Path.Combine(packed, "validation.u8")
+                let time = File.GetLastWriteTimeUtc file
+                let bytes = File.ReadAllBytes file
+                bytes[17] <- bytes[17] ^^^ 1uy
+                File.WriteAllBytes(file, bytes)
+                File.SetLastWriteTimeUtc(file, time) // nothing but the content tells
+                Expect.stringStarts (openError packed) $"{file}: its content changed since it was packed: expected SHA-256" "message")
+        }
+
+        test "a shorter or missing file is named" {
+            withPacked (fun packed ->
+                let file = Path.Combine(packed, "train.u8")
+                File.WriteAllBytes(file, (File.ReadAllBytes file)[..99])
+                Expect.equal (openError packed) $"{file}: expected the 6144 bytes that dataset.json lists, got 100" "shorter"
+                File.Delete file
+                Expect.stringEnds (openError packed) "found no file" "missing")
+        }
+
+        test "an unknown schema version is refused" {
+            withPacked (fun packed ->
+                let file = Path.Combine(packed, "dataset.json")
+                File.WriteAllText(file, (File.ReadAllText file).Replace("\"schema\": 1", "\"schema\": 2"))
+                Expect.equal (openError packed) $"{file}: schema version 2 is unknown; this program understands version 1" "message")
+        }
+    ]
