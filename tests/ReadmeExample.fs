@@ -12,17 +12,16 @@ open TorchSharp
 
 let example () =
     LibTorch.Load() |> ignore // before any tensor
-    let leaves = Array.concat [ for index in 0L .. 31L -> DeadLeaves.Generate(0L, index, 32) ]
-    use pixels = torch.tensor(leaves, torch.uint8).reshape(32L, 3L, 32L, 32L) // images, channels, rows, columns
-    let spec = AutoencoderSpec(Channels = 32, ResidualChannels = 32, Codes = [| 64; 64 |], CodeWidth = 32)
-    use session = new TrainingSession(spec, TrainingSpec(LearningRate = 1e-3), 0L, torch.CPU)
+    let images = Array.collect (fun n -> DeadLeaves.Generate(0L, n, 32)) [| 0L .. 31L |]
+    use pixels = torch.tensor(images, torch.uint8).reshape(32L, 3L, 32L, 32L) // image, channel, row, column
+    let model = AutoencoderSpec(Channels = 32, Codes = [| 64; 64 |])
+    use session = new TrainingSession(model, TrainingSpec(), 0L, torch.CPU)
     session.InitializeCodebooks [| pixels |]
     let nats = [ for _ in 1..20 -> session.Step(pixels).Reconstruction ] // per dimension
     session.Model.eval ()
-    let codes = session.Model.Encode pixels // a map of code numbers per level: (32, 5, 8, 8) and (32, 5, 4, 4)
-    use decoded = session.Model.Decode(codes, 32L, 32L) // what the likelihood is made of
-    use pictures = session.Model.Likelihood.Mean decoded // (32, 3, 32, 32), 0 to 255
-    nats, codes, pictures.cpu ()
+    let codes = session.Model.Encode pixels // per level, finest first: (32, 5, 8, 8) and (32, 5, 4, 4)
+    use decoded = session.Model.Decode(codes, 32L, 32L)
+    nats, codes, session.Model.Likelihood.Mean decoded // pictures (32, 3, 32, 32), from 0 to 255
 // </readme>
 
 let private root = Path.Combine(__SOURCE_DIRECTORY__, "..")
@@ -40,7 +39,10 @@ let tests =
     testList "Readme" [
         test "the library's example is the code here" {
             let shown = between "```fsharp" "```" (Path.Combine(root, "README.md"))
-            let run = between "// <readme>" "// </readme>" (Path.Combine(__SOURCE_DIRECTORY__, __SOURCE_FILE__))
+
+            let run =
+                between "// <readme>" "// </readme>" (Path.Combine(__SOURCE_DIRECTORY__, __SOURCE_FILE__))
+
             Expect.equal shown run "README.md shows what is compiled"
         }
         testSequenced (
