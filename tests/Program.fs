@@ -1,5 +1,6 @@
 module DQ.Tests.Program
 
+open System
 open Expecto
 open Expecto.Impl
 
@@ -21,13 +22,16 @@ let main arguments =
     TorchSharp.torch.set_num_threads 1
     let summary: TestRunSummary option ref = ref None
 
-    let exitCode =
-        runTestsInAssemblyWithCLIArgs
-            [
-                Fail_On_Focused_Tests
-                Append_Summary_Handler(SummaryHandler(fun result -> summary.Value <- Some result))
-            ]
-            arguments
+    let settings = [
+        Fail_On_Focused_Tests
+        Append_Summary_Handler(SummaryHandler(fun result -> summary.Value <- Some result))
+        // a file or a pipe gets plain lines
+        if Console.IsOutputRedirected then
+            No_Spinner
+            Colours 0
+    ]
+
+    let exitCode = runTestsInAssemblyWithCLIArgs settings arguments
 
     // none where tests were only listed, or refused because one is focused
     summary.Value |> Option.iter (tally >> printfn "%s")

@@ -17,7 +17,7 @@ let example () =
     let model = AutoencoderSpec(Channels = 32, Codes = [| 64; 64 |])
     use session = new TrainingSession(model, TrainingSpec(), 0L, torch.CPU)
     session.InitializeCodebooks [| pixels |]
-    let nats = [ for _ in 1..20 -> session.Step(pixels).Reconstruction ] // per dimension
+    let nats = [ for _ in 1..10 -> session.Step(pixels).Reconstruction ] // per dimension
     session.Model.eval ()
     let codes = session.Model.Encode pixels // per level, finest first: (32, 5, 8, 8) and (32, 5, 4, 4)
     use decoded = session.Model.Decode(codes, 32L, 32L)
