@@ -27,7 +27,9 @@ public sealed record SplitEvaluation
     /// <summary>Squared error of the mean image, pixels scaled to [0, 1], mean over dimensions and images.</summary>
     public required double MeanSquaredError { get; init; }
 
-    /// <summary>Squared error on normalized values, as trained on by <c>squared_error</c>.</summary>
+    /// <summary>
+    /// Squared error on normalized values: for <c>squared_error</c> the loss it trains on, otherwise that of the mean image.
+    /// </summary>
     public required double NormalizedSquaredError { get; init; }
 
     /// <summary>Of the mean image, averaged over images, in decibel.</summary>

@@ -74,6 +74,12 @@ let knownSide (c: DataConfig) =
     | "tiny_imagenet" -> Some 64
     | _ -> None
 
+/// The channels the data will have.
+let knownChannels (c: DataConfig) =
+    match Option.ofNullable c.ImageChannels with
+    | Some channels -> channels
+    | None -> if c.Source = "idx" then 1 else 3
+
 /// Everything wrong with a configuration.
 let problems (c: RunConfig) : (string * string) list =
     let under prefix problems =
@@ -96,3 +102,7 @@ let problems (c: RunConfig) : (string * string) list =
       yield! under "training" (specs (c.Training.Problems()))
       yield! under "training" (loop c.Loop)
       yield! under "evaluation" (evaluation c.Evaluation) ]
+
+/// The same without what concerns the data.
+let problemsBesideData (c: RunConfig) =
+    problems c |> List.filter (fun (key, _) -> not (key.StartsWith "data."))
