@@ -22,9 +22,12 @@ public static class AtomicFile
             }
             File.Move(temporary, path, overwrite: true);
         }
-        catch
+        catch (Exception error)
         {
             File.Delete(temporary);
+            // what .NET makes of EFBIG, a limit on the size of files
+            if (error is ArgumentOutOfRangeException { ParamName: "value" })
+                throw new IOException($"{path}: {error.Message}", error);
             throw;
         }
     }
