@@ -66,7 +66,7 @@ public sealed class HierarchicalAutoencoder : nn.Module
         );
         RegisterComponents();
         if (spec.Initialization == "he")
-            WeightInitialization.Apply(this);
+            WeightInitialization.Apply(this, Likelihood);
     }
 
     public AutoencoderSpec Spec { get; }

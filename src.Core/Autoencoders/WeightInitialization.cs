@@ -1,3 +1,4 @@
+using DQ.Core.Likelihoods;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
@@ -9,18 +10,20 @@ namespace DQ.Core.Autoencoders;
 /// The library's default (and so the released code's) has a sixth of that variance: after a dozen layers what reaches the
 /// quantizers barely depends on the image, and the first hundreds of steps go by before it does.
 /// The last convolution of a residual branch starts at zero (Goyal et al. 2017: blocks start as the identity), what is linear
-/// (projections to the quantizers) has variance 1 / fan-in, and the output layer keeps the library's default.
+/// (projections to the quantizers) has variance 1 / fan-in; the output layer keeps the library's default weights, and its biases
+/// are the likelihood's choice.
 /// </remarks>
 internal static class WeightInitialization
 {
-    public static void Apply(nn.Module model)
+    public static void Apply(nn.Module model, Likelihood likelihood)
     {
         using var scope = NewDisposeScope();
         using var _ = no_grad();
         foreach (var (name, module) in model.named_modules())
             switch (module)
             {
-                case Conv2d when name == "decoder.2":
+                case Conv2d output when name == "decoder.2":
+                    likelihood.InitializeBias(output.bias!);
                     break;
                 case Conv2d convolution when name.EndsWith("conv.3", StringComparison.Ordinal):
                     convolution.weight!.zero_();

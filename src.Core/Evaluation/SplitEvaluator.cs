@@ -70,20 +70,23 @@ public sealed class SplitEvaluator
             throw new InvalidOperationException("no images were evaluated");
         var dimensions = imageShape.Aggregate(1L, (product, side) => product * side);
         var levels = histograms.Select((histogram, level) => Level(level, histogram, dimensions)).ToArray();
-        var uniform = levels.Sum(level => level.CodeRateUniformBitsPerDim);
-        var empirical = levels.Sum(level => level.CodeRateEmpiricalBitsPerDim);
-        double? nats = model.Likelihood.IsDensity ? loss / images : null;
-        var bits = nats / Math.Log(2);
+        double Bits(Func<LevelEvaluation, double> perDimension) => levels.Sum(perDimension) * dimensions;
+        var rates = new RateAccounting(
+            dimensions,
+            model.Likelihood.IsDensity ? loss / images : null,
+            Bits(level => level.CodeRateUniformBitsPerDim),
+            Bits(level => level.CodeRateEmpiricalBitsPerDim)
+        );
         return new()
         {
             Images = images,
             DimensionsPerImage = dimensions,
-            ReconstructionNatsPerDim = nats,
-            ReconstructionBitsPerDim = bits,
-            CodeRateUniformBitsPerDim = uniform,
-            CodeRateEmpiricalBitsPerDim = empirical,
-            TotalUniformBitsPerDim = bits + uniform,
-            TotalEmpiricalBitsPerDim = bits + empirical,
+            ReconstructionNatsPerDim = rates.ReconstructionNatsPerDim,
+            ReconstructionBitsPerDim = rates.ReconstructionBitsPerDim,
+            CodeRateUniformBitsPerDim = rates.CodeRateUniformBitsPerDim,
+            CodeRateEmpiricalBitsPerDim = rates.CodeRateEmpiricalBitsPerDim,
+            TotalUniformBitsPerDim = rates.TotalUniformBitsPerDim,
+            TotalEmpiricalBitsPerDim = rates.TotalEmpiricalBitsPerDim,
             MeanSquaredError = squaredError / images,
             NormalizedSquaredError = normalizedError / images,
             PsnrDb = psnr / images,

@@ -57,6 +57,9 @@ public abstract class Likelihood
 
     private protected abstract Tensor LossOf(Tensor output, Tensor pixels);
 
+    /// <summary>Sets the biases (OutputChannels) of the layer that makes the output, so that training starts from a sensible density.</summary>
+    public virtual void InitializeBias(Tensor bias) => bias.zero_();
+
     /// <summary>The expected pixel: (B, C, H, W) float32 in [0, 255].</summary>
     public abstract Tensor Mean(Tensor output);
 

@@ -22,6 +22,10 @@ public sealed class LogisticMixture : Likelihood
     /// <summary>Mass at and below which a bin is approximated by its density.</summary>
     internal const double LeastMass = 1e-5;
 
+    /// What the outermost first means stay inside of, on the [−1, 1] scale, and the first log-scales: what trained fastest of the few tried.
+    private const double FirstMeans = 0.9;
+    private const double FirstLogScale = -2;
+
     /// <summary>Half a bin on the [−1, 1] scale.</summary>
     internal const double HalfBin = 1 / 255.0;
 
@@ -42,6 +46,24 @@ public sealed class LogisticMixture : Likelihood
     public override int OutputChannels => Components * (1 + ImageChannels * Parts);
 
     public override bool IsDensity => true;
+
+    /// <summary>
+    /// Means evenly over the range of pixels, one component each, and scales that let neighbours overlap: equal components get equal
+    /// gradients and take long to part. Weights stay equal, coefficients zero.
+    /// </summary>
+    public override void InitializeBias(Tensor bias)
+    {
+        using var scope = NewDisposeScope();
+        using var _ = no_grad();
+        bias.zero_();
+        var means = (arange(Components, dtype: ScalarType.Float32) + 0.5).mul(2.0 / Components).sub(1).mul(FirstMeans);
+        for (var channel = 0; channel < ImageChannels; channel++)
+        {
+            var first = Components * (1 + channel * Parts);
+            bias.narrow(0, first, Components).copy_(means);
+            bias.narrow(0, first + Components, Components).fill_(FirstLogScale);
+        }
+    }
 
     private protected override Tensor LossOf(Tensor output, Tensor pixels) =>
         FusedLoss.Takes(output)

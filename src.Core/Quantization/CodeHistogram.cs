@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using DQ.Core.Likelihoods;
 using static TorchSharp.torch;
 
 namespace DQ.Core.Quantization;
@@ -52,13 +53,6 @@ public sealed class CodeHistogram(int codebooks, int codeCount)
     {
         if (other.Codebooks != codebooks || other.CodeCount != codeCount)
             throw new ArgumentException($"expected {codebooks} codebooks of {codeCount} codes, got {other.Codebooks} of {other.CodeCount}", nameof(other));
-        var bits = 0.0;
-        for (var book = 0; book < codebooks; book++)
-        {
-            double total = Total(book) + codeCount;
-            for (var code = 0; code < codeCount; code++)
-                bits -= other.counts[book][code] * Math.Log2((counts[book][code] + 1) / total);
-        }
-        return bits;
+        return Enumerable.Range(0, codebooks).Sum(book => CodeRate.EmpiricalBits(other.counts[book], counts[book]));
     }
 }

@@ -7,6 +7,9 @@ open System.Threading
 /// Turns Ctrl-C, SIGTERM and `--max-minutes` into a cancellation with a reason; stages save and stop when they see it.
 /// A second signal ends the process at once.
 type Interruption(maxMinutes: float option) =
+    /// SIGXFSZ has this number on Linux and macOS alike, and no name here.
+    static let sigxfsz = enum<PosixSignal> 25
+
     let source = new CancellationTokenSource()
     let mutable reason: StageError option = None
 
@@ -22,6 +25,9 @@ type Interruption(maxMinutes: float option) =
     let registrations: IDisposable list = [
         PosixSignalRegistration.Create(PosixSignal.SIGINT, signal 2)
         PosixSignalRegistration.Create(PosixSignal.SIGTERM, signal 15)
+        // a write beyond a file size limit then fails like one on a full disk, instead of ending the process
+        if not (OperatingSystem.IsWindows()) then
+            PosixSignalRegistration.Create(sigxfsz, fun context -> context.Cancel <- true)
     ]
 
     let timer =

