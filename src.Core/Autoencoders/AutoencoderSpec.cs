@@ -62,7 +62,8 @@ public sealed record AutoencoderSpec
     public int GridSide(int imageSide, int level) => imageSide / (Stride << (CoderBlocks - 1 + level));
 
     /// <summary>Everything wrong with this spec; empty when it can be built.</summary>
-    public IReadOnlyList<SpecProblem> Problems() => [.. OwnProblems(), .. Under("quantizer", Quantizer.Problems()), .. Under("likelihood", Likelihood.Problems())];
+    public IReadOnlyList<SpecProblem> Problems() =>
+        [.. OwnProblems(), .. Under("quantizer", Quantizer.Problems()), .. Under("likelihood", Likelihood.Problems())];
 
     private static IEnumerable<SpecProblem> Under(string key, IEnumerable<SpecProblem> problems) =>
         problems.Select(problem => problem with { Key = $"{key}.{problem.Key}" });

@@ -128,7 +128,12 @@ public abstract class MovingAverageQuantizer : Quantizer
 
     /// (B, S·D, H, W) to (S, N, D), contiguous float32: the vectors each slice's codebooks choose codes for.
     private Tensor Vectors(Tensor map) =>
-        map.detach().to_type(ScalarType.Float32).view(map.shape[0], Slices, width, -1).permute(1, 0, 3, 2).reshape(Slices, -1, width).contiguous();
+        map.detach()
+            .to_type(ScalarType.Float32)
+            .view(map.shape[0], Slices, width, -1)
+            .permute(1, 0, 3, 2)
+            .reshape(Slices, -1, width)
+            .contiguous();
 
     /// (M, N) codes to the code vectors in map order (B, M, D, H, W).
     private Tensor EmbedRows(Tensor rows, long batch, long height, long side)

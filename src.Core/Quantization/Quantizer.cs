@@ -12,7 +12,12 @@ public sealed record Quantized(Tensor Map, Tensor Codes, Tensor LatentLoss, Tens
 {
     /// <summary>Hands all four tensors to the enclosing dispose scope.</summary>
     public Quantized MoveToOuterDisposeScope() =>
-        new(Map.MoveToOuterDisposeScope(), Codes.MoveToOuterDisposeScope(), LatentLoss.MoveToOuterDisposeScope(), Errors.MoveToOuterDisposeScope());
+        new(
+            Map.MoveToOuterDisposeScope(),
+            Codes.MoveToOuterDisposeScope(),
+            LatentLoss.MoveToOuterDisposeScope(),
+            Errors.MoveToOuterDisposeScope()
+        );
 }
 
 /// <summary>What every quantizer offers an autoencoder: a map in, a quantized map and its codes out.</summary>

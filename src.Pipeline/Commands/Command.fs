@@ -5,7 +5,11 @@ open System.Threading.Tasks
 open DQ.Pipeline
 
 /// Opens the context stages work with, and shows their progress.
-let inContext (place: Workplace) force (work: StageContext -> Task<Result<'a, StageError>>) : Task<Result<'a, StageError>> =
+let inContext
+    (place: Workplace)
+    force
+    (work: StageContext -> Task<Result<'a, StageError>>)
+    : Task<Result<'a, StageError>> =
     task {
         match Workplace.context place force with
         | Ok context -> return! place.Output.Watch(fun () -> work context)

@@ -39,7 +39,17 @@ let private prepare (store: Store) (arguments: ParseResults<Arguments>) id =
         do!
             match Checks.problems { config with Evaluation = evaluation } with
             | [] -> Ok()
-            | problems -> Error(Configuration [ for key, message in problems -> { File = id; Key = key; Message = message } ])
+            | problems ->
+                Error(
+                    Configuration [
+                        for key, message in problems ->
+                            {
+                                File = id
+                                Key = key
+                                Message = message
+                            }
+                    ]
+                )
 
         let parent = record.Parents |> Seq.find (fun parent -> parent.Kind = "dataset")
         let! dataset = Dataset.open' (Path.Combine(store.Root, "datasets", parent.Id))
@@ -60,7 +70,6 @@ let run (place: Workplace) (arguments: ParseResults<Arguments>) =
             task {
                 match prepare context.Store arguments id with
                 | Error error -> return Error error
-                | Ok(run, evaluation) ->
-                    return! Stage.execute context (Evaluate.stage run.Record.Id evaluation) run
+                | Ok(run, evaluation) -> return! Stage.execute context (Evaluate.stage run.Record.Id evaluation) run
             }))
     |> Command.finish (fun runs -> place.Output.Result(Summary.table runs, Summary.data runs))

@@ -45,18 +45,33 @@ let private target folder (image: string) =
     Path.Combine(folder, $"{Path.GetFileNameWithoutExtension image}.reconstruction.png")
 
 let private describe (image: string) (file: string) (picture: Picture) =
-    let number (format: string) (value: float) = value.ToString(format, CultureInfo.InvariantCulture)
-    let optional (value: Nullable<float>) = if value.HasValue then number "F4" value.Value else "–"
+    let number (format: string) (value: float) =
+        value.ToString(format, CultureInfo.InvariantCulture)
+
+    let optional (value: Nullable<float>) =
+        if value.HasValue then number "F4" value.Value else "–"
 
     Table.render Table.Left [
         [ image; $"→ {file}" ]
-        [ "  size"; $"{picture.Reconstruction.Width} × {picture.Reconstruction.Height}" ]
+        [
+            "  size"
+            $"{picture.Reconstruction.Width} × {picture.Reconstruction.Height}"
+        ]
         [ "  reconstruction, nats/dim"; optional picture.ReconstructionNatsPerDim ]
         [ "  reconstruction, bits/dim"; optional picture.ReconstructionBitsPerDim ]
-        [ "  code rate uniform, bits/dim"; number "F4" picture.CodeRateUniformBitsPerDim ]
+        [
+            "  code rate uniform, bits/dim"
+            number "F4" picture.CodeRateUniformBitsPerDim
+        ]
         [ "  total uniform, bits/dim"; optional picture.TotalUniformBitsPerDim ]
         [ "  codes, bytes"; string picture.CodeBytes ]
-        [ "  lossless, bytes"; (if picture.LosslessBytes.HasValue then string picture.LosslessBytes.Value else "–") ]
+        [
+            "  lossless, bytes"
+            (if picture.LosslessBytes.HasValue then
+                 string picture.LosslessBytes.Value
+             else
+                 "–")
+        ]
         [ "  PSNR, dB"; number "F2" picture.PsnrDb ]
     ]
 
@@ -85,7 +100,7 @@ let private reconstruct (place: Workplace) (arguments: ParseResults<Arguments>) 
         let! device = Train.device place.Settings.Device
         use checkpoint = DQ.Core.Training.Checkpoint.Open file
         use model = checkpoint.Model()
-        TorchSharp.ModuleExtensionMethods.``to``(model, device) |> ignore
+        TorchSharp.ModuleExtensionMethods.``to`` (model, device) |> ignore
         Directory.CreateDirectory folder |> ignore
 
         let results = [
@@ -97,8 +112,17 @@ let private reconstruct (place: Workplace) (arguments: ParseResults<Arguments>) 
                 image, file, picture
         ]
 
-        let text = results |> List.map (fun (image, file, picture) -> describe image file picture) |> String.concat "\n"
-        place.Output.Result(text, {| Images = [ for image, file, picture in results -> data image file picture ] |})
+        let text =
+            results
+            |> List.map (fun (image, file, picture) -> describe image file picture)
+            |> String.concat "\n"
+
+        place.Output.Result(
+            text,
+            {|
+                Images = [ for image, file, picture in results -> data image file picture ]
+            |}
+        )
     }
 
 let run (place: Workplace) (arguments: ParseResults<Arguments>) =

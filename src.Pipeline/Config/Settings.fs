@@ -127,12 +127,14 @@ module Settings =
             yield Shape.field config (nameof config.Pad)
         ]
 
-        [ Shape.field config (nameof config.Name)
-          Shape.field config (nameof config.Seed)
-          Shape.field config (nameof config.Data)
-          section (nameof config.Model) model
-          section (nameof config.Training) (Shape.fields config.Training @ Shape.fields config.Loop)
-          Shape.field config (nameof config.Evaluation) ]
+        [
+            Shape.field config (nameof config.Name)
+            Shape.field config (nameof config.Seed)
+            Shape.field config (nameof config.Data)
+            section (nameof config.Model) model
+            section (nameof config.Training) (Shape.fields config.Training @ Shape.fields config.Loop)
+            Shape.field config (nameof config.Evaluation)
+        ]
 
     /// The whole configuration as a tree, every key said.
     let toTree (config: RunConfig) = Shape.tree (fields config)

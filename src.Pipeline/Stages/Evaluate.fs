@@ -26,7 +26,15 @@ let private version = 1
 /// Of an evaluation with these settings of this run, as far as it was trained.
 let fingerprint (config: EvaluationConfig) (run: RunRecord) =
     let settings = ConfigTree.canonical (Shape.tree (Shape.fields config))
-    Fingerprint.ofParts [ "evaluate"; string version; settings; run.Id; run.Fingerprint; string run.StepsDone ]
+
+    Fingerprint.ofParts [
+        "evaluate"
+        string version
+        settings
+        run.Id
+        run.Fingerprint
+        string run.StepsDone
+    ]
 
 /// The evaluation in a run's folder, if it is the one of this fingerprint.
 let find fingerprint (folder: string) : EvaluationRecord option =
@@ -37,7 +45,10 @@ let find fingerprint (folder: string) : EvaluationRecord option =
     else
         let record = ArtifactJson.Read<EvaluationRecord> file
 
-        if record.Fingerprint = fingerprint then Some record else None
+        if record.Fingerprint = fingerprint then
+            Some record
+        else
+            None
 
 let private imagesOf (dataset: Dataset) split =
     match split with
@@ -68,7 +79,14 @@ let private batches (context: StageContext) title (images: PackedImages) size li
     }
 
 /// Each split that has images, evaluated, and the images per second over all of them.
-let private evaluateSplits context title (config: EvaluationConfig) (dataset: Dataset) (model: HierarchicalAutoencoder) frequencies =
+let private evaluateSplits
+    context
+    title
+    (config: EvaluationConfig)
+    (dataset: Dataset)
+    (model: HierarchicalAutoencoder)
+    frequencies
+    =
     let watch = Stopwatch.StartNew()
     let splits = Dictionary<string, SplitEvaluation>()
 
@@ -93,12 +111,17 @@ let private evaluate (context: StageContext) title (config: EvaluationConfig) fi
         let! file = Checkpoints.choose run.Folder config.Checkpoint
         use checkpoint = Checkpoint.Open file
         use model = checkpoint.Model()
-        TorchSharp.ModuleExtensionMethods.``to``(model, device) |> ignore
+        TorchSharp.ModuleExtensionMethods.``to`` (model, device) |> ignore
 
         let frequencies =
             CodeFrequencies.Count(
                 model,
-                batches context $"count the codes of {title}" run.Dataset.Train.Images config.BatchSize config.FrequencyImages
+                batches
+                    context
+                    $"count the codes of {title}"
+                    run.Dataset.Train.Images
+                    config.BatchSize
+                    config.FrequencyImages
             )
 
         let splits, rate = evaluateSplits context title config run.Dataset model frequencies
