@@ -7,7 +7,7 @@ public static class AtomicFile
     /// Writes a temporary sibling, flushes it to disk and renames it to <paramref name="path"/>, replacing what is there.
     /// When <paramref name="content"/> or the disk fails, <paramref name="path"/> stays as it was and the temporary is removed.
     /// </summary>
-    /// <exception cref="IOException">The folder is missing or not writable, or the disk is full.</exception>
+    /// <exception cref="IOException">The folder is missing or not writable, the disk is full, or a file size limit is reached.</exception>
     /// <exception cref="UnauthorizedAccessException">No permission to write there.</exception>
     public static void Write(string path, Action<Stream> content)
     {
