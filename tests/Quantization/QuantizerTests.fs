@@ -268,7 +268,7 @@ let kMeans =
               let centres = torch.tensor(array2D [ [ 0.0f; 0.0f ]; [ 10.0f; 0.0f ]; [ 0.0f; 10.0f ] ])
               let rows = torch.tensor [| for row in 0..299 -> int64 (row % 3) |]
               let vectors = (centres.index_select (0L, rows) + torch.randn (300L, 2L) * 0.1).unsqueeze 0L
-              let struct (found, members) = KMeans.Fit(vectors, 1, 3, 0L)
+              let struct (found, members) = KMeans.Fit(vectors, 1, 3, 0L, EuclideanMetric())
               let sorted = found[0].square().sum(1L).sqrt () |> floats |> Array.sort
               Expect.isLessThan (abs (sorted[0])) 0.2f "the one at the origin"
               Expect.isLessThan (abs (sorted[2] - 10.0f)) 0.2f "one at distance ten"
