@@ -211,7 +211,7 @@ let specification =
                 [ for problem in spec.Problems() -> problem.Key, problem.Message ]
 
             Expect.equal (codes "lookup_free" 100 [||]) [ "codes[0]", "expected a power of two for lookup_free, got 100" ] "bits"
-            let expected = "expected a product of levels from 3 to 8, such as 250 or 252, got 251"
+            let expected = "expected a product of levels from 3 to 8, such as 245 or 252, got 251"
             Expect.equal (codes "finite_scalar" 251 [||]) [ "codes[0]", expected ] "prime"
             let expected = "expected the product of quantizer.levels, 8·6·5 = 240, got 256"
             Expect.equal (codes "finite_scalar" 256 [| 8; 6; 5 |]) [ "codes[0]", expected ] "given"
