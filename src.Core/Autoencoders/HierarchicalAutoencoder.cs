@@ -89,10 +89,11 @@ public sealed class HierarchicalAutoencoder : nn.Module
 
     /// <summary>One pass with gradients where enabled; in training mode the quantizers collect what their codes will learn from.</summary>
     /// <param name="pixels">(B, image channels, H, W) uint8.</param>
-    public ForwardPass Run(Tensor pixels)
+    /// <param name="moment">Where training is; evaluation does not depend on it.</param>
+    public ForwardPass Run(Tensor pixels, TrainingMoment moment = default)
     {
         using var scope = NewDisposeScope();
-        var levels = Quantize(EncodeLevels(Normalized(pixels)));
+        var levels = Quantize(EncodeLevels(Normalized(pixels)), moment);
         var output = DecodeMaps([.. levels.Select(level => level.Map)], pixels.shape[2], pixels.shape[3]);
         return new(output.MoveToOuterDisposeScope(), [.. levels.Select(level => level.MoveToOuterDisposeScope())]);
     }
@@ -102,7 +103,7 @@ public sealed class HierarchicalAutoencoder : nn.Module
     {
         using var scope = NewDisposeScope();
         using var _ = no_grad();
-        return [.. Quantize(EncodeLevels(Normalized(pixels))).Select(level => level.Codes.MoveToOuterDisposeScope())];
+        return [.. Quantize(EncodeLevels(Normalized(pixels)), default).Select(level => level.Codes.MoveToOuterDisposeScope())];
     }
 
     /// <summary>Decoder output (B, likelihood's channels, H, W) from codes per level, bottom first.</summary>
@@ -152,13 +153,13 @@ public sealed class HierarchicalAutoencoder : nn.Module
         return encodings;
     }
 
-    private Quantized[] Quantize(IReadOnlyList<Tensor> encodings)
+    private Quantized[] Quantize(IReadOnlyList<Tensor> encodings, TrainingMoment moment)
     {
         var result = new Quantized[Spec.Levels];
         Tensor? decoded = null;
         for (var level = Spec.Levels - 1; level >= 0; level--)
         {
-            result[level] = quantizers[level].Quantize(ProjectedMap(level, encodings[level], decoded));
+            result[level] = quantizers[level].Quantize(ProjectedMap(level, encodings[level], decoded), moment with { Seed = moment.Seed + level });
             if (level > 0)
                 decoded = Condition(level, result[level].Map, decoded);
         }

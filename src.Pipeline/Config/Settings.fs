@@ -146,6 +146,8 @@ module Settings =
         "model.quantizer.kind", List.ofSeq DQ.Core.Quantization.Quantizers.Names
         "model.quantizer.initialization", [ "kmeans"; "normal" ]
         "model.quantizer.revival", [ "usage"; "published"; "none" ]
+        "model.quantizer.metric", List.ofSeq DQ.Core.Quantization.CodeMetric.Names
+        "model.quantizer.gradient", List.ofSeq DQ.Core.Quantization.GradientEstimator.Names
         "model.likelihood.kind", List.ofSeq DQ.Core.Likelihoods.LikelihoodSpec.Names
         "training.schedule", [ "constant"; "cosine" ]
         "training.precision", [ "float32" ]
