@@ -159,7 +159,8 @@ public sealed class HierarchicalAutoencoder : nn.Module
         Tensor? decoded = null;
         for (var level = Spec.Levels - 1; level >= 0; level--)
         {
-            result[level] = quantizers[level].Quantize(ProjectedMap(level, encodings[level], decoded), moment with { Seed = moment.Seed + level });
+            result[level] = quantizers[level]
+                .Quantize(ProjectedMap(level, encodings[level], decoded), moment with { Seed = moment.Seed + level });
             if (level > 0)
                 decoded = Condition(level, result[level].Map, decoded);
         }

@@ -30,7 +30,8 @@ internal static class WeightInitialization
                     convolution.bias!.zero_();
                     break;
                 case Conv2d convolution:
-                    var linear = name.StartsWith("projections", StringComparison.Ordinal) || name.StartsWith("quantizers", StringComparison.Ordinal);
+                    var linear =
+                        name.StartsWith("projections", StringComparison.Ordinal) || name.StartsWith("quantizers", StringComparison.Ordinal);
                     var gain = linear ? 1.0 : 2.0;
                     Normal(convolution.weight!, gain / (convolution.weight!.numel() / convolution.weight.shape[0]));
                     convolution.bias!.zero_();

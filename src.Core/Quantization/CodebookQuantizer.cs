@@ -95,7 +95,9 @@ public abstract class CodebookQuantizer : Quantizer
     protected override Tensor EmbedCodes(Tensor codes)
     {
         var (batch, height, side) = (codes.shape[0], codes.shape[2], codes.shape[3]);
-        return CodeMaps.Vectors(CodeMaps.Look(PlacedCodes(), CodeMaps.Rows(codes)), batch, height, side).reshape(batch, OutputChannels, height, side);
+        return CodeMaps
+            .Vectors(CodeMaps.Look(PlacedCodes(), CodeMaps.Rows(codes)), batch, height, side)
+            .reshape(batch, OutputChannels, height, side);
     }
 
     /// <summary>Brings dead codes back, after a step's learning.</summary>
@@ -107,7 +109,8 @@ public abstract class CodebookQuantizer : Quantizer
     }
 
     /// <summary>What was quantized since the last optimizer step, now the caller's.</summary>
-    protected CodeUses TakeUses() => Usage.Take() ?? throw new InvalidOperationException("nothing was quantized in training mode since the last step");
+    protected CodeUses TakeUses() =>
+        Usage.Take() ?? throw new InvalidOperationException("nothing was quantized in training mode since the last step");
 
     /// <summary>Decay of the moving averages at a step (from 0), warmed up.</summary>
     protected double Decay(long step) => Math.Min(spec.Decay, (1.0 + step) / (spec.DecayWarmup + step));

@@ -40,7 +40,9 @@ public sealed class FiniteScalarQuantizer : Quantizer
         if (spec.Levels is { Count: > 0 } given)
         {
             var product = given.Aggregate(1L, (product, level) => product * level);
-            return product == codes ? null : $"expected the product of quantizer.levels, {string.Join("·", given)} = {product}, got {codes}";
+            return product == codes
+                ? null
+                : $"expected the product of quantizer.levels, {string.Join("·", given)} = {product}, got {codes}";
         }
         if (FiniteScalarLevels.For(codes) is not null)
             return null;
@@ -50,7 +52,9 @@ public sealed class FiniteScalarQuantizer : Quantizer
 
     /// <summary>The levels a specification gives for K codes.</summary>
     internal static IReadOnlyList<int> LevelsFor(QuantizerSpec spec, int codes) =>
-        spec.Levels is { Count: > 0 } given ? given : FiniteScalarLevels.For(codes) ?? throw new ArgumentException(CodesProblem(spec, codes), nameof(codes));
+        spec.Levels is { Count: > 0 } given
+            ? given
+            : FiniteScalarLevels.For(codes) ?? throw new ArgumentException(CodesProblem(spec, codes), nameof(codes));
 
     public override int Codebooks { get; }
 
@@ -63,7 +67,8 @@ public sealed class FiniteScalarQuantizer : Quantizer
     protected override Quantized QuantizeMap(Tensor map, TrainingMoment moment)
     {
         var input = map.to_type(ScalarType.Float32).view(map.shape[0], Codebooks, levels.Count, map.shape[2], map.shape[3]);
-        var bounded = (input + PerDimension(level => Math.Atanh(Offset(level) / Half(level)), map.device)).tanh() * PerDimension(Half, map.device)
+        var bounded =
+            (input + PerDimension(level => Math.Atanh(Offset(level) / Half(level)), map.device)).tanh() * PerDimension(Half, map.device)
             - PerDimension(Offset, map.device);
         var steps = PerDimension(level => level / 2, map.device); // from the lowest value to 0
         var rounded = bounded.detach().round();
@@ -103,5 +108,6 @@ public sealed class FiniteScalarQuantizer : Quantizer
     private Tensor PerDimension(Func<int, double> value, Device device) => PerDimension([.. levels.Select(value)], device);
 
     /// (d, 1, 1) float32.
-    private static Tensor PerDimension(double[] values, Device device) => tensor([.. values.Select(value => (float)value)], device: device).view(-1, 1, 1);
+    private static Tensor PerDimension(double[] values, Device device) =>
+        tensor([.. values.Select(value => (float)value)], device: device).view(-1, 1, 1);
 }

@@ -61,7 +61,10 @@ public sealed class GumbelQuantizer : Quantizer
     {
         var (batch, height, side) = (map.shape[0], map.shape[2], map.shape[3]);
         // (B, M·K, H, W) to (M, N, K)
-        var logits = map.to_type(ScalarType.Float32).view(batch, Codebooks, CodeCount, -1).permute(1, 0, 3, 2).reshape(Codebooks, -1, CodeCount);
+        var logits = map.to_type(ScalarType.Float32)
+            .view(batch, Codebooks, CodeCount, -1)
+            .permute(1, 0, 3, 2)
+            .reshape(Codebooks, -1, CodeCount);
         var logs = nn.functional.log_softmax(logits, 2);
         var probabilities = logs.exp();
         var (chosen, vectors) = training ? Sample(logits, moment) : Likeliest(logits); // (M, N), (M, N, D)
@@ -78,7 +81,9 @@ public sealed class GumbelQuantizer : Quantizer
     protected override Tensor EmbedCodes(Tensor codes)
     {
         var (batch, height, side) = (codes.shape[0], codes.shape[2], codes.shape[3]);
-        return CodeMaps.Vectors(CodeMaps.Look(this.codes, CodeMaps.Rows(codes)), batch, height, side).reshape(batch, OutputChannels, height, side);
+        return CodeMaps
+            .Vectors(CodeMaps.Look(this.codes, CodeMaps.Rows(codes)), batch, height, side)
+            .reshape(batch, OutputChannels, height, side);
     }
 
     private (Tensor Chosen, Tensor Vectors) Likeliest(Tensor logits)

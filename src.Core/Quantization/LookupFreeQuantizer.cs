@@ -36,7 +36,8 @@ public sealed class LookupFreeQuantizer : Quantizer
     }
 
     /// <summary>What keeps a level's K from being made, or null.</summary>
-    internal static string? CodesProblem(int codes) => codes >= 2 && BitOperations.IsPow2(codes) ? null : $"expected a power of two for {Kind}, got {codes}";
+    internal static string? CodesProblem(int codes) =>
+        codes >= 2 && BitOperations.IsPow2(codes) ? null : $"expected a power of two for {Kind}, got {codes}";
 
     public override int Codebooks { get; }
 

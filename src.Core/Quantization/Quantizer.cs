@@ -35,7 +35,10 @@ public abstract class Quantizer : nn.Module
     public static Quantizer Create(AutoencoderSpec spec, int level) =>
         Quantizers.Find(spec.Quantizer.Kind) is { } kind
             ? kind.Create(spec, level)
-            : throw new ArgumentException($"expected one of {string.Join(", ", Quantizers.Names)}, got '{spec.Quantizer.Kind}'", nameof(spec));
+            : throw new ArgumentException(
+                $"expected one of {string.Join(", ", Quantizers.Names)}, got '{spec.Quantizer.Kind}'",
+                nameof(spec)
+            );
 
     /// <summary>Codebooks M.</summary>
     public abstract int Codebooks { get; }

@@ -17,15 +17,45 @@ public sealed record QuantizerKind(
 /// <summary>The quantizers by name.</summary>
 public static class Quantizers
 {
-    private static readonly string[] CodebookKeys = ["commitment", "initialization", "revival", "revival_threshold", "decay", "decay_warmup", "gradient", "code_projection"];
+    private static readonly string[] CodebookKeys =
+    [
+        "commitment",
+        "initialization",
+        "revival",
+        "revival_threshold",
+        "decay",
+        "decay_warmup",
+        "gradient",
+        "code_projection",
+    ];
 
     public static IReadOnlyList<QuantizerKind> All { get; } =
     [
-        new(DepthwiseQuantizer.Kind, [.. CodebookKeys, "epsilon", "metric"], AnyCodes, Codebooks((spec, books, codes, width) => new DepthwiseQuantizer(spec, books, codes, width))),
-        new(VectorQuantizer.Kind, [.. CodebookKeys, "epsilon", "metric"], AnyCodes, Codebooks((spec, books, codes, width) => new VectorQuantizer(spec, books, codes, width))),
-        new(VectorGradientQuantizer.Kind, [.. CodebookKeys, "metric"], AnyCodes, Codebooks((spec, books, codes, width) => new VectorGradientQuantizer(spec, books, codes, width))),
+        new(
+            DepthwiseQuantizer.Kind,
+            [.. CodebookKeys, "epsilon", "metric"],
+            AnyCodes,
+            Codebooks((spec, books, codes, width) => new DepthwiseQuantizer(spec, books, codes, width))
+        ),
+        new(
+            VectorQuantizer.Kind,
+            [.. CodebookKeys, "epsilon", "metric"],
+            AnyCodes,
+            Codebooks((spec, books, codes, width) => new VectorQuantizer(spec, books, codes, width))
+        ),
+        new(
+            VectorGradientQuantizer.Kind,
+            [.. CodebookKeys, "metric"],
+            AnyCodes,
+            Codebooks((spec, books, codes, width) => new VectorGradientQuantizer(spec, books, codes, width))
+        ),
         // what a stage leaves over has a length, which codes on a sphere can't follow: no metric
-        new(ResidualQuantizer.Kind, [.. CodebookKeys, "epsilon"], AnyCodes, Codebooks((spec, books, codes, width) => new ResidualQuantizer(spec, books, codes, width))),
+        new(
+            ResidualQuantizer.Kind,
+            [.. CodebookKeys, "epsilon"],
+            AnyCodes,
+            Codebooks((spec, books, codes, width) => new ResidualQuantizer(spec, books, codes, width))
+        ),
         new(
             GumbelQuantizer.Kind,
             ["temperature_steps", "uniform_weight"],

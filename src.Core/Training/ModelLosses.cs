@@ -17,6 +17,10 @@ public sealed record ModelLosses(Tensor Total, Tensor Reconstruction, Tensor Lat
         var reconstruction = model.Likelihood.Loss(pass.Output, targets).mean();
         var latent = pass.Levels.Select(level => level.LatentLoss).Aggregate((sum, level) => sum + level);
         var total = reconstruction + model.Spec.Quantizer.Commitment * latent;
-        return new(pass.Levels.Select(level => level.CodeLoss).OfType<Tensor>().Aggregate(total, (sum, level) => sum + level), reconstruction, latent);
+        return new(
+            pass.Levels.Select(level => level.CodeLoss).OfType<Tensor>().Aggregate(total, (sum, level) => sum + level),
+            reconstruction,
+            latent
+        );
     }
 }

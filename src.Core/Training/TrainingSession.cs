@@ -72,7 +72,13 @@ public sealed class TrainingSession : IDisposable
         var sums = new StepSums(Model.Spec);
         var parts = pixels.chunk(training.Accumulate).Zip(targets.chunk(training.Accumulate));
         foreach (var (micro, (part, target)) in parts.Index())
-            Backward(part.to(device), target.to(device), (double)part.shape[0] / pixels.shape[0], new(Seed, StepsDone, training.Steps, micro), sums);
+            Backward(
+                part.to(device),
+                target.to(device),
+                (double)part.shape[0] / pixels.shape[0],
+                new(Seed, StepsDone, training.Steps, micro),
+                sums
+            );
         var rate = LearningRate.At(training, StepsDone) * RateFactor;
         var norm = optimizer.GradientNorm();
         var skipped = !double.IsFinite(norm) || !double.IsFinite(sums.Loss);

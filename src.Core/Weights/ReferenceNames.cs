@@ -48,7 +48,10 @@ public sealed class ReferenceNames
                 nameof(model)
             );
         if (spec.Quantizer.Metric != EuclideanMetric.Name || spec.Quantizer.CodeProjection is not null)
-            throw new ArgumentException("the published implementation compares codes by Euclidean distance, at their full width", nameof(model));
+            throw new ArgumentException(
+                "the published implementation compares codes by Euclidean distance, at their full width",
+                nameof(model)
+            );
         var trained = model.named_parameters().Select(parameter => parameter.name).ToHashSet(StringComparer.Ordinal);
         mappings = [.. model.state_dict().Select(entry => Map(entry.Key, entry.Value.shape, spec, trained.Contains(entry.Key)))];
         var depthwise = spec.Quantizer.Kind == DepthwiseQuantizer.Kind;

@@ -5,7 +5,9 @@ open TorchSharp
 open DQ.Core.Quantization
 
 let private spec = QuantizerSpec(Metric = "cosine", DecayWarmup = 1.0)
-let private longs (tensor: torch.Tensor) = tensor.cpu().contiguous().data<int64>().ToArray()
+
+let private longs (tensor: torch.Tensor) =
+    tensor.cpu().contiguous().data<int64>().ToArray()
 
 let private onSphere (codes: torch.Tensor) name =
     Expect.isLessThan ((codes.norm 2 - 1.0).abs().max().ToSingle()) 1e-5f name
@@ -19,9 +21,9 @@ let tests =
             let result = quantizer.Quantize map
             let longer = quantizer.Quantize(map * (torch.rand (2L, 1L, 4L, 4L) + 0.1))
             Expect.sequenceEqual (longs longer.Codes) (longs result.Codes) "lengths"
-            let vectors = map.view(2L, 2L, 3L, 16L).permute(1L, 0L, 3L, 2L).reshape (2L, 32L, 3L)
+            let vectors = map.view(2L, 2L, 3L, 16L).permute(1L, 0L, 3L, 2L).reshape(2L, 32L, 3L)
             let similarity = torch.bmm (vectors, quantizer.Codes.transpose (1L, 2L))
-            let nearest = similarity.argmax(2L).view(2L, 2L, 16L).permute (1L, 0L, 2L)
+            let nearest = similarity.argmax(2L).view(2L, 2L, 16L).permute(1L, 0L, 2L)
             Expect.sequenceEqual (longs result.Codes) (longs nearest) "codes"
             // |u − c|² = 2 − 2 cos, a mean over D = 3 numbers
             let cosines = (similarity / vectors.norm (2, true)).amax [| 2L |]

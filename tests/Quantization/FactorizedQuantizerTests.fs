@@ -21,7 +21,9 @@ let tests =
         }
 
         test "one way up for a residual sum" {
-            use quantizer = new FactorizedQuantizer(new ResidualQuantizer(QuantizerSpec(Kind = "residual"), 4, 8, 3), 10)
+            use quantizer =
+                new FactorizedQuantizer(new ResidualQuantizer(QuantizerSpec(Kind = "residual"), 4, 8, 3), 10)
+
             Expect.equal (quantizer.InputChannels, quantizer.OutputChannels) (3, 10) "channels"
         }
     ]

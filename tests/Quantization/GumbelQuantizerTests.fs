@@ -9,7 +9,9 @@ let private quantizer (spec: QuantizerSpec) = new GumbelQuantizer(spec, 2, 8, 3)
 let private spec = QuantizerSpec(Kind = "gumbel")
 let private moment step micro = TrainingMoment(1L, step, 101L, micro)
 let private codes (result: Quantized) = result.Codes.data<int64>().ToArray()
-let private added (result: Quantized) = (result.CodeLoss |> Option.ofObj |> Option.get).ToDouble()
+
+let private added (result: Quantized) =
+    (result.CodeLoss |> Option.ofObj |> Option.get).ToDouble()
 
 [<Tests>]
 let tests =
@@ -22,7 +24,10 @@ let tests =
             Expect.floatClose Accuracy.high (at 100L) (1.0 / 16.0) "last"
             Expect.floatClose Accuracy.high (at 500L) (1.0 / 16.0) "after it"
             Expect.isTrue (Seq.forall (fun step -> at (step + 1L) < at step) (seq { 0L .. 99L })) "falls"
-            use given = quantizer (QuantizerSpec(Kind = "gumbel", TemperatureSteps = Nullable 11L))
+
+            use given =
+                quantizer (QuantizerSpec(Kind = "gumbel", TemperatureSteps = Nullable 11L))
+
             Expect.floatClose Accuracy.high (given.Temperature(moment 10L 0)) (1.0 / 16.0) "given steps"
         }
 
@@ -31,11 +36,13 @@ let tests =
             let logits = torch.randn (2L, 16L, 4L, 4L)
 
             let gradient steps =
-                use quantizer = quantizer (QuantizerSpec(Kind = "gumbel", TemperatureSteps = Nullable steps))
+                use quantizer =
+                    quantizer (QuantizerSpec(Kind = "gumbel", TemperatureSteps = Nullable steps))
+
                 quantizer.load_state_dict (first.state_dict ()) |> ignore
-                let map = logits.detach().clone().requires_grad_ ()
+                let map = logits.detach().clone().requires_grad_()
                 let result = quantizer.Quantize(map, moment 10L 0)
-                result.Map.square().sum().backward ()
+                result.Map.square().sum().backward()
                 codes result, (map.grad |> Option.ofObj |> Option.get).norm().ToDouble()
 
             let warmCodes, warm = gradient 100000L
@@ -61,7 +68,7 @@ let tests =
         test "samples follow the softmax of the logits" {
             use quantizer = new GumbelQuantizer(spec, 1, 3, 2)
             let logits = torch.log (torch.tensor [| 0.2f; 0.3f; 0.5f |])
-            let map = logits.view(1L, 3L, 1L, 1L).expand(1L, 3L, 100L, 100L).contiguous ()
+            let map = logits.view(1L, 3L, 1L, 1L).expand(1L, 3L, 100L, 100L).contiguous()
             let drawn = codes (quantizer.Quantize(map, moment 0L 0))
 
             for code, share in [ 0L, 0.2; 1L, 0.3; 2L, 0.5 ] do
@@ -71,7 +78,13 @@ let tests =
 
         test "the divergence from uniform choice is 0 for equal logits and ln K for certain ones" {
             use quantizer = quantizer spec
-            Expect.floatClose { absolute = 1e-9; relative = 0.0 } (added (quantizer.Quantize(torch.zeros (1L, 16L, 2L, 2L)))) 0.0 "uniform"
+
+            Expect.floatClose
+                { absolute = 1e-9; relative = 0.0 }
+                (added (quantizer.Quantize(torch.zeros (1L, 16L, 2L, 2L))))
+                0.0
+                "uniform"
+
             let certain = torch.zeros [| 1L; 2L; 8L; 2L; 2L |]
             certain.select(2L, 3L).fill_ 100.0 |> ignore
             let loss = added (quantizer.Quantize(certain.view (1L, 16L, 2L, 2L)))

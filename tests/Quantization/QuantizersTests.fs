@@ -25,7 +25,9 @@ let private choices = [
 /// One of each, for what takes longer.
 let private few =
     let further = [ "depthwise, cosine"; "depthwise, rotation"; "depthwise, projected" ]
-    choices |> List.filter (fun (name, _) -> Seq.contains name Quantizers.Names || List.contains name further)
+
+    choices
+    |> List.filter (fun (name, _) -> Seq.contains name Quantizers.Names || List.contains name further)
 
 let private small quantizer =
     AutoencoderSpec(
@@ -43,8 +45,11 @@ let private made quantizer = Quantizer.Create(small quantizer, 0)
 let private mapFor (quantizer: Quantizer) =
     torch.randn (2L, int64 quantizer.InputChannels, 4L, 5L)
 
-let private floats (tensor: torch.Tensor) = tensor.detach().cpu().contiguous().data<float32>().ToArray()
-let private longs (tensor: torch.Tensor) = tensor.cpu().contiguous().data<int64>().ToArray()
+let private floats (tensor: torch.Tensor) =
+    tensor.detach().cpu().contiguous().data<float32>().ToArray()
+
+let private longs (tensor: torch.Tensor) =
+    tensor.cpu().contiguous().data<int64>().ToArray()
 
 let private bits (tensors: torch.Tensor seq) = [|
     for tensor in tensors do
@@ -78,11 +83,11 @@ let contract =
 
             test $"{name}: training and gradients leave the quantized values as they are" {
                 use quantizer = made spec
-                let map = mapFor(quantizer).requires_grad_ ()
+                let map = mapFor(quantizer).requires_grad_()
                 let result = quantizer.Quantize(map, TrainingMoment(1L, 2L, 10L, 0))
                 let embedded = quantizer.Embed result.Codes
                 Expect.isLessThan ((embedded - result.Map).abs().max().ToSingle()) 1e-5f "values"
-                (result.Map * torch.randn_like result.Map).sum().backward ()
+                (result.Map * torch.randn_like result.Map).sum().backward()
                 let gradient = map.grad |> Option.ofObj |> Option.get
                 Expect.isTrue (gradient.isfinite().all().ToBoolean()) "finite"
                 Expect.isGreaterThan (gradient.abs().sum().ToSingle()) 0.0f "reaches the encoder"
@@ -100,7 +105,9 @@ let contract =
                 use quantizer = made spec
 
                 Expect.throwsC (fun () -> quantizer.Quantize(torch.zeros (1L, 7L, 2L, 2L)) |> ignore) (fun error ->
-                    let expected = $"expected a map (B, {quantizer.InputChannels}, H, W), got (1, 7, 2, 2)"
+                    let expected =
+                        $"expected a map (B, {quantizer.InputChannels}, H, W), got (1, 7, 2, 2)"
+
                     Expect.stringContains error.Message expected "message")
             }
 
@@ -116,7 +123,8 @@ let contract =
             }
     ]
 
-let private training = TrainingSpec(Steps = 6L, BatchSize = 4, Accumulate = 2, LearningRate = 1e-3)
+let private training =
+    TrainingSpec(Steps = 6L, BatchSize = 4, Accumulate = 2, LearningRate = 1e-3)
 
 let private batch step =
     let generator = new torch.Generator(uint64 (step + 1))
@@ -140,7 +148,7 @@ let sessions =
                     Expect.isFalse (session.Step(batch 1)).Skipped "learned"
 
                     let bias = session.Model.state_dict().["decoder.2.bias"]
-                    let kept = bias.detach().clone ()
+                    let kept = bias.detach().clone()
 
                     let set (value: torch.Tensor) =
                         use _ = torch.no_grad ()
@@ -154,9 +162,15 @@ let sessions =
 
                     let path = Path.Combine(folder, "checkpoint.safetensors")
                     session.Save path
-                    for step in 3..4 do session.Step(batch step) |> ignore
+
+                    for step in 3..4 do
+                        session.Step(batch step) |> ignore
+
                     use resumed = TrainingSession.Load(path, training, torch.CPU)
-                    for step in 3..4 do resumed.Step(batch step) |> ignore
+
+                    for step in 3..4 do
+                        resumed.Step(batch step) |> ignore
+
                     Expect.isTrue (weights resumed = weights session) "bit for bit")
             }
     ]
@@ -167,8 +181,12 @@ let specification =
 
     testList "Quantization.QuantizerSpec" [
         test "a key the kind does not read is refused by name" {
-            let spec = QuantizerSpec(Kind = "gumbel", Metric = "cosine", Decay = 0.5, UniformWeight = 1e-3)
-            let expected = "gumbel has no use for it: expected the default \"euclidean\", got \"cosine\""
+            let spec =
+                QuantizerSpec(Kind = "gumbel", Metric = "cosine", Decay = 0.5, UniformWeight = 1e-3)
+
+            let expected =
+                "gumbel has no use for it: expected the default \"euclidean\", got \"cosine\""
+
             Expect.equal (List.map fst (problems spec)) [ "quantizer.decay"; "quantizer.metric" ] "keys"
             Expect.contains (problems spec) ("quantizer.metric", expected) "message"
         }
@@ -210,8 +228,14 @@ let specification =
 
                 [ for problem in spec.Problems() -> problem.Key, problem.Message ]
 
-            Expect.equal (codes "lookup_free" 100 [||]) [ "codes[0]", "expected a power of two for lookup_free, got 100" ] "bits"
-            let expected = "expected a product of levels from 3 to 8, such as 245 or 252, got 251"
+            Expect.equal
+                (codes "lookup_free" 100 [||])
+                [ "codes[0]", "expected a power of two for lookup_free, got 100" ]
+                "bits"
+
+            let expected =
+                "expected a product of levels from 3 to 8, such as 245 or 252, got 251"
+
             Expect.equal (codes "finite_scalar" 251 [||]) [ "codes[0]", expected ] "prime"
             let expected = "expected the product of quantizer.levels, 8·6·5 = 240, got 256"
             Expect.equal (codes "finite_scalar" 256 [| 8; 6; 5 |]) [ "codes[0]", expected ] "given"

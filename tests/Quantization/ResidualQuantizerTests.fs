@@ -5,7 +5,9 @@ open TorchSharp
 open DQ.Core.Quantization
 
 let private spec = QuantizerSpec(Kind = "residual", DecayWarmup = 1.0)
-let private longs (tensor: torch.Tensor) = tensor.cpu().contiguous().data<int64>().ToArray()
+
+let private longs (tensor: torch.Tensor) =
+    tensor.cpu().contiguous().data<int64>().ToArray()
 
 [<Tests>]
 let tests =
@@ -28,16 +30,21 @@ let tests =
             use quantizer = new ResidualQuantizer(spec, 3, 8, 4)
             let map = torch.randn (1L, 4L, 2L, 3L)
             let result = quantizer.Quantize map
-            let mutable rest = map.permute(0L, 2L, 3L, 1L).reshape (6L, 4L)
+            let mutable rest = map.permute(0L, 2L, 3L, 1L).reshape(6L, 4L)
 
             for stage in 0..2 do
                 let codes = quantizer.Codes[stage]
                 let nearest = torch.cdist(rest, codes).argmin 1L
                 Expect.sequenceEqual (longs result.Codes[0, stage]) (longs nearest) $"stage {stage}"
                 rest <- rest - codes.index_select (0L, nearest)
-                Expect.floatClose Accuracy.medium (result.Errors[stage].ToDouble()) (rest.square().mean().ToDouble()) "error"
 
-            let left = (map - result.Map).permute(0L, 2L, 3L, 1L).reshape (6L, 4L)
+                Expect.floatClose
+                    Accuracy.medium
+                    (result.Errors[stage].ToDouble())
+                    (rest.square().mean().ToDouble())
+                    "error"
+
+            let left = (map - result.Map).permute(0L, 2L, 3L, 1L).reshape(6L, 4L)
             Expect.isLessThan ((left - rest).abs().max().ToSingle()) 1e-5f "what is left at the end"
         }
 
@@ -46,6 +53,10 @@ let tests =
             let maps = [| for _ in 0..3 -> torch.randn (4L, 4L, 8L, 8L) |]
             quantizer.Initialize(maps, 0L)
             let errors = quantizer.Quantize(maps[0]).Errors.data<float32>().ToArray()
-            Expect.isTrue (Array.pairwise errors |> Array.forall (fun (former, latter) -> latter < 0.9f * former)) $"{errors}"
+
+            Expect.isTrue
+                (Array.pairwise errors
+                 |> Array.forall (fun (former, latter) -> latter < 0.9f * former))
+                $"{errors}"
         }
     ]

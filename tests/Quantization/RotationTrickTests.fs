@@ -6,13 +6,12 @@ open DQ.Core.Quantization
 
 let private estimator = RotationTrick()
 
-let private cosine (a: torch.Tensor) (b: torch.Tensor) =
-    (a * b).sum(2L) / (a.norm 2 * b.norm 2)
+let private cosine (a: torch.Tensor) (b: torch.Tensor) = (a * b).sum(2L) / (a.norm 2 * b.norm 2)
 
 let private gradientOf (input: torch.Tensor) quantized (slope: torch.Tensor) =
-    let leaf = input.detach().requires_grad_ ()
+    let leaf = input.detach().requires_grad_()
     let result = estimator.Apply(leaf, quantized)
-    (result * slope).sum().backward ()
+    (result * slope).sum().backward()
     result.detach (), leaf.grad |> Option.ofObj |> Option.get
 
 [<Tests>]

@@ -7,24 +7,35 @@ open DQ.Core.Likelihoods
 open DQ.Core.Quantization
 open DQ.Core.Training
 
-let private gradient (tensor: torch.Tensor) = tensor.grad |> Option.ofObj |> Option.get
+let private gradient (tensor: torch.Tensor) =
+    tensor.grad |> Option.ofObj |> Option.get
 
 [<Tests>]
 let tests =
     testList "Quantization.VectorGradientQuantizer" [
-        test "codes are pulled to their vectors by the codebook loss alone, vectors to their codes by the latent loss alone" {
-            use quantizer = new VectorGradientQuantizer(QuantizerSpec(Kind = "vector_gradient"), 1, 4, 3)
-            let map = torch.randn(1L, 3L, 5L, 5L).requires_grad_ ()
-            let result = quantizer.Quantize map
-            (result.CodeLoss |> Option.ofObj |> Option.get).backward ()
-            Expect.isNone (Option.ofObj map.grad) "none for the vectors"
-            let vectors = map.detach().permute(0L, 2L, 3L, 1L).reshape (-1L, 3L)
-            let nearest = quantizer.Codes.detach().select(0L, 0L).index_select (0L, result.Codes.view (-1L))
-            // a mean over N·D = 25·3 numbers
-            let expected = torch.zeros(4L, 3L).index_add_ (0L, result.Codes.view (-1L), (nearest - vectors) * (2.0 / 75.0), 1.0)
-            Expect.isLessThan ((gradient quantizer.Codes - expected).abs().max().ToSingle()) 1e-6f "gradient of the codes"
+        test
+            "codes are pulled to their vectors by the codebook loss alone, vectors to their codes by the latent loss alone" {
+            use quantizer =
+                new VectorGradientQuantizer(QuantizerSpec(Kind = "vector_gradient"), 1, 4, 3)
 
-            (gradient quantizer.Codes).zero_ () |> ignore
+            let map = torch.randn(1L, 3L, 5L, 5L).requires_grad_()
+            let result = quantizer.Quantize map
+            (result.CodeLoss |> Option.ofObj |> Option.get).backward()
+            Expect.isNone (Option.ofObj map.grad) "none for the vectors"
+            let vectors = map.detach().permute(0L, 2L, 3L, 1L).reshape(-1L, 3L)
+
+            let nearest =
+                quantizer.Codes.detach().select(0L, 0L).index_select(0L, result.Codes.view (-1L))
+            // a mean over N·D = 25·3 numbers
+            let expected =
+                torch.zeros(4L, 3L).index_add_(0L, result.Codes.view (-1L), (nearest - vectors) * (2.0 / 75.0), 1.0)
+
+            Expect.isLessThan
+                ((gradient quantizer.Codes - expected).abs().max().ToSingle())
+                1e-6f
+                "gradient of the codes"
+
+            (gradient quantizer.Codes).zero_() |> ignore
             result.LatentLoss.backward ()
             Expect.equal ((gradient quantizer.Codes).abs().max().ToSingle()) 0.0f "none for the codes"
             Expect.isGreaterThan ((gradient map).abs().max().ToSingle()) 0.0f "the vectors'"
@@ -45,15 +56,24 @@ let tests =
                 )
 
             use first = model 0.25
-            let pixels = torch.randint (256L, [| 1L; 3L; 16L; 16L |], dtype = torch.ScalarType.Byte)
+
+            let pixels =
+                torch.randint (256L, [| 1L; 3L; 16L; 16L |], dtype = torch.ScalarType.Byte)
 
             let codes commitment =
                 use model = model commitment
                 model.load_state_dict (first.state_dict ()) |> ignore
                 let losses = ModelLosses.Of(model, model.Run pixels, pixels)
                 losses.Total.backward ()
-                let _, codes = model.Quantizers[0].named_parameters () |> Seq.map (fun struct (name, p) -> name, p) |> Seq.exactlyOne
-                (gradient codes).data<float32>().ToArray(), losses.Total.ToSingle() - losses.Reconstruction.ToSingle(), losses.Latent.ToSingle()
+
+                let _, codes =
+                    model.Quantizers[0].named_parameters()
+                    |> Seq.map (fun struct (name, p) -> name, p)
+                    |> Seq.exactlyOne
+
+                (gradient codes).data<float32>().ToArray(),
+                losses.Total.ToSingle() - losses.Reconstruction.ToSingle(),
+                losses.Latent.ToSingle()
 
             let free, added, latent = codes 0.0
             let held, more, _ = codes 2.0
@@ -65,9 +85,11 @@ let tests =
         }
 
         test "unused codes come back as vectors of the batch, with a count to match" {
-            use quantizer = new VectorGradientQuantizer(QuantizerSpec(Kind = "vector_gradient", Decay = 0.0), 1, 4, 2)
+            use quantizer =
+                new VectorGradientQuantizer(QuantizerSpec(Kind = "vector_gradient", Decay = 0.0), 1, 4, 2)
 
-            torch.no_grad () |> fun guard ->
+            torch.no_grad ()
+            |> fun guard ->
                 use _ = guard
                 quantizer.Codes.fill_ 100.0 |> ignore
                 quantizer.Codes[0, 0] <- torch.zeros 2L
@@ -76,6 +98,11 @@ let tests =
             quantizer.Quantize map |> ignore
             Expect.sequenceEqual (quantizer.Learn(1L, 0L)) [ 3L ] "revived"
             Expect.isLessThan (quantizer.Codes.detach().abs().max().ToSingle()) 10.0f "all near the batch"
-            Expect.floatClose Accuracy.medium (float (quantizer.state_dict().["counts"].[0, 2].ToSingle())) (0.02 * 16.0 / 4.0) "count"
+
+            Expect.floatClose
+                Accuracy.medium
+                (float (quantizer.state_dict().["counts"].[0, 2].ToSingle()))
+                (0.02 * 16.0 / 4.0)
+                "count"
         }
     ]
