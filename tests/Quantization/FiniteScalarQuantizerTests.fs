@@ -47,6 +47,17 @@ let tests =
                 Expect.equal (result.Map[0, 0, 0, 1000].ToSingle()) 0.0f "0"
             }
 
+        for count in [ 3; 4; 8 ] do
+            test $"far out, the bound of {count} values ends at the outermost ones" {
+                use quantizer = new FiniteScalarQuantizer(1, [| count |])
+
+                for sign in [ -1.0; 1.0 ] do
+                    let result = quantizer.Quantize(torch.ones (1L, 1L, 1L, 1L) * (30.0 * sign))
+                    // half of the margin of 1e-3 times L − 1, in steps of which L / 2 make 1
+                    let left = float (count - 1) * 0.5e-3 / float (count / 2)
+                    Expect.floatClose Accuracy.low (result.Errors.ToDouble() * 1e6) (left * left * 1e6) "distance"
+            }
+
         test "codes and combinations of values are one to one" {
             use quantizer = new FiniteScalarQuantizer(2, [| 5; 4; 3 |])
 
