@@ -136,7 +136,7 @@ public sealed class HierarchicalAutoencoder : nn.Module
         for (var level = Spec.Levels - 1; level >= 0; level--)
         {
             var maps = batches.Select((_, batch) => ProjectedMap(level, encodings[batch][level], decoded[batch])).ToArray();
-            quantizers[level].Initialize(maps, seed + level);
+            quantizers[level].Initialize(maps, SplitMix64.Derive(seed, level));
             if (level == 0)
                 return;
             for (var batch = 0; batch < maps.Length; batch++)
@@ -160,7 +160,7 @@ public sealed class HierarchicalAutoencoder : nn.Module
         for (var level = Spec.Levels - 1; level >= 0; level--)
         {
             result[level] = quantizers[level]
-                .Quantize(ProjectedMap(level, encodings[level], decoded), moment with { Seed = moment.Seed + level });
+                .Quantize(ProjectedMap(level, encodings[level], decoded), moment with { Seed = SplitMix64.Derive(moment.Seed, level) });
             if (level > 0)
                 decoded = Condition(level, result[level].Map, decoded);
         }

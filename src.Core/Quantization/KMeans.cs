@@ -13,7 +13,7 @@ public static class KMeans
     /// <param name="codeCount">Centres K.</param>
     /// <param name="seed">Of the random choices.</param>
     /// <param name="metric">Where centres must lie; the vectors lie there already.</param>
-    /// <returns>Centres (M, K, D) and members (M, K).</returns>
+    /// <returns>Centres (M, K, D) and members (M, K), at least one each: a centre that was just moved has no other count yet.</returns>
     public static (Tensor Centres, Tensor Members) Fit(Tensor vectors, int books, int codeCount, long seed, CodeMetric metric)
     {
         using var scope = NewDisposeScope();
@@ -31,6 +31,6 @@ public static class KMeans
             var means = uses.Sums / uses.Counts.clamp_min(1).unsqueeze(2);
             centres.copy_(metric.Place(where(empty, CodeRevival.Draw(vectors, books, codeCount, seed, iteration), means), 2));
         }
-        return (centres.MoveToOuterDisposeScope(), members.MoveToOuterDisposeScope());
+        return (centres.MoveToOuterDisposeScope(), members.clamp_min_(1).MoveToOuterDisposeScope());
     }
 }

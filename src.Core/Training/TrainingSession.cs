@@ -129,7 +129,7 @@ public sealed class TrainingSession : IDisposable
     {
         var scale = training.ClipNorm > 0 ? Math.Min(1, training.ClipNorm / (norm + 1e-6)) : 1;
         optimizer.Update(rate, training.WeightDecay, scale);
-        return [.. Model.Quantizers.Select((quantizer, level) => quantizer.Learn(Seed + level, StepsDone))];
+        return [.. Model.Quantizers.Select((quantizer, level) => quantizer.Learn(SplitMix64.Derive(Seed, level), StepsDone))];
     }
 
     private long[][] Forget()
