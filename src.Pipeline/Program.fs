@@ -13,7 +13,11 @@ type Arguments =
     | [<CliPrefix(CliPrefix.None)>] Evaluate of ParseResults<Evaluate.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Plan of ParseResults<Plan.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Runs of ParseResults<Runs.Arguments>
+    | [<CliPrefix(CliPrefix.None)>] Import of ParseResults<Import.Arguments>
+    | [<CliPrefix(CliPrefix.None)>] Export of ParseResults<Export.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Reconstruct of ParseResults<Reconstruct.Arguments>
+    | [<CliPrefix(CliPrefix.None)>] Encode of ParseResults<Encode.Arguments>
+    | [<CliPrefix(CliPrefix.None)>] Decode of ParseResults<Decode.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Verify of ParseResults<Verify.Arguments>
     | [<CliPrefix(CliPrefix.None); SubCommand>] Doctor
     | [<CliPrefix(CliPrefix.None); SubCommand>] Schema
@@ -34,7 +38,11 @@ type Arguments =
             | Evaluate _ -> "trained runs on whole splits."
             | Plan _ -> "what run would do and why, and what it would cost."
             | Runs _ -> "what is in the artifacts folder."
+            | Import _ -> "weights of the published implementation, or bare ones, as a run."
+            | Export _ -> "a run's weights as safetensors, for PyTorch."
             | Reconstruct _ -> "pictures through a trained model, with their rates."
+            | Encode _ -> "images to codes, for another model or another program."
+            | Decode _ -> "codes to pictures."
             | Verify _ -> "this program against recorded outputs of the published implementation."
             | Doctor -> "what this machine has, and what to do where something is missing."
             | Schema -> "the JSON Schema of configurations, for editors."
@@ -53,7 +61,11 @@ let private examples = [
     "evaluate", Evaluate.example
     "plan", Plan.example
     "runs", Runs.example
+    "import", Import.example
+    "export", Export.example
     "reconstruct", Reconstruct.example
+    "encode", Encode.example
+    "decode", Decode.example
     "verify", Verify.example
     "doctor", Doctor.example
     "schema", Schema.example
@@ -76,7 +88,11 @@ let private dispatch (place: Workplace) (parsed: ParseResults<Arguments>) : Task
     | Evaluate arguments -> Evaluate.run place arguments
     | Plan arguments -> Plan.run place arguments
     | Runs arguments -> Runs.run place arguments
+    | Import arguments -> Import.run place arguments
+    | Export arguments -> Export.run place arguments
     | Reconstruct arguments -> Reconstruct.run place arguments
+    | Encode arguments -> Encode.run place arguments
+    | Decode arguments -> Decode.run place arguments
     | Verify arguments -> Verify.run place arguments
     | Doctor -> Doctor.run place
     | Schema -> Schema.run ()

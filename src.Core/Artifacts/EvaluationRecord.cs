@@ -9,8 +9,11 @@ public sealed record EvaluationRecord : IArtifact
 
     public int Schema { get; init; } = CurrentSchema;
 
-    /// <summary>Of the run, the checkpoint's step and the evaluation's settings.</summary>
+    /// <summary>Of the run, the checkpoint's step, the data set and the evaluation's settings.</summary>
     public required string Fingerprint { get; init; }
+
+    /// <summary>Folder name of the data set under <c>datasets/</c>; null in records of before it was kept.</summary>
+    public string? Dataset { get; init; }
 
     /// <summary>File name of the checkpoint evaluated.</summary>
     public required string Checkpoint { get; init; }

@@ -11,16 +11,16 @@ public static class RunStatus
     public const string Interrupted = "interrupted";
 }
 
-/// <summary>What a run was made from: a data set or another run, by its fingerprint.</summary>
-/// <param name="Kind"><c>dataset</c> or <c>run</c>.</param>
-/// <param name="Id">Folder name under <c>datasets/</c> or <c>runs/</c>.</param>
-/// <param name="Fingerprint">Of its content.</param>
+/// <summary>What a run was made from, by its fingerprint.</summary>
+/// <param name="Kind"><c>dataset</c>, <c>run</c>, or <c>file</c> for imported weights.</param>
+/// <param name="Id">Folder name under <c>datasets/</c> or <c>runs/</c>; the file's name.</param>
+/// <param name="Fingerprint">Of its content; of a file, its SHA-256.</param>
 public sealed record Parent(string Kind, string Id, string Fingerprint);
 
 /// <summary>Versions a run was made with.</summary>
 public sealed record SoftwareRecord(string Dq, string TorchSharp, string LibTorch, string Runtime, string System);
 
-/// <summary><c>run.json</c>: one training run and where it stands.</summary>
+/// <summary><c>run.json</c>: one training run and where it stands, or a model that was imported.</summary>
 public sealed record RunRecord : IArtifact
 {
     public static int CurrentSchema => 1;
@@ -31,6 +31,8 @@ public sealed record RunRecord : IArtifact
 
     /// <summary>Name of the variant in its configuration; empty where there are none.</summary>
     public string Variant { get; init; } = "";
+
+    /// <summary><c>train</c> or <c>import</c>.</summary>
     public string Stage { get; init; } = "train";
 
     /// <summary>One of <see cref="RunStatus"/>. A <c>running</c> run whose lock has no living owner was interrupted.</summary>
@@ -46,6 +48,9 @@ public sealed record RunRecord : IArtifact
     /// <summary>The resolved configuration, every key said.</summary>
     public required JsonObject Config { get; init; }
     public required IReadOnlyList<Parent> Parents { get; init; }
+
+    /// <summary>What an import left out or reads otherwise, one line each.</summary>
+    public IReadOnlyList<string> Notes { get; init; } = [];
     public required SoftwareRecord Software { get; init; }
     public required string Device { get; init; }
     public required int Threads { get; init; }

@@ -31,17 +31,21 @@ public static class Reconstructions
         model.eval();
         var there = pixels.to(model.parameters().First().device);
         var codes = model.Encode(there);
-        var rows = new List<Tensor> { pixels, Mean(model, codes, pixels, null) };
+        var (height, width) = (pixels.shape[2], pixels.shape[3]);
+        var rows = new List<Tensor> { pixels, Mean(model, codes, height, width) };
         if (model.Spec.Levels > 1)
             for (var level = model.Spec.Levels - 1; level >= 0; level--)
-                rows.Add(Mean(model, codes, pixels, new HashSet<int> { level }));
+                rows.Add(Mean(model, codes, height, width, new HashSet<int> { level }));
         return ImageGrid.Rows(rows, zoom: zoom);
     }
 
-    private static Tensor Mean(HierarchicalAutoencoder model, IReadOnlyList<Tensor> codes, Tensor pixels, HashSet<int>? levels)
+    /// <summary>The expected pixels, uint8 (B, C, H, W), that codes stand for; arguments as of the model's Decode.</summary>
+    public static Tensor Mean(HierarchicalAutoencoder model, IReadOnlyList<Tensor> codes, long height, long width, IReadOnlySet<int>? levels = null)
     {
-        var output = model.Decode(codes, pixels.shape[2], pixels.shape[3], levels);
-        return model.Likelihood.Mean(output).round().clamp(0, 255).to_type(ScalarType.Byte);
+        using var scope = NewDisposeScope();
+        using var _ = no_grad();
+        var output = model.Decode(codes, height, width, levels);
+        return model.Likelihood.Mean(output).round().clamp(0, 255).to_type(ScalarType.Byte).MoveToOuterDisposeScope();
     }
 
     private static string Place(int level, int levels) =>

@@ -48,12 +48,16 @@ public sealed class SplitEvaluator
         var batch = pixels.shape[0];
         var there = pixels.to(device);
         var pass = model.Run(there);
-        loss += Sum(model.Likelihood.Loss(pass.Output, there));
+        var batchLoss = Sum(model.Likelihood.Loss(pass.Output, there));
+        loss += batchLoss;
         var mean = model.Likelihood.Mean(pass.Output);
         var original = there.to_type(ScalarType.Float32);
         var squared = (mean - original).square().mean([1, 2, 3]) / (255.0 * 255.0); // (B)
         squaredError += Sum(squared);
-        normalizedError += Sum((PixelNormalization.Normalize(mean) - PixelNormalization.Normalize(there)).square().mean([1, 2, 3]));
+        // a squared error's own loss is over outputs as they are, not moved into the pixels' range
+        normalizedError += !model.Likelihood.IsDensity
+            ? batchLoss
+            : Sum((PixelNormalization.Normalize(mean) - PixelNormalization.Normalize(there)).square().mean([1, 2, 3]));
         psnr += Sum(ImageQuality.Psnr(mean, original));
         ssim += Sum(ImageQuality.Ssim(mean, original));
         for (var level = 0; level < histograms.Length; level++)

@@ -54,10 +54,7 @@ public sealed class Checkpoint : IDisposable
             var schema = Required(file, path, "schema");
             if (schema != Schema.ToString(CultureInfo.InvariantCulture))
                 throw new WeightsException($"{path}: schema version {schema}; this program reads checkpoints of version {Schema}");
-            var spec = Parse<AutoencoderSpec>(file, path, "spec");
-            if (spec.Problems() is [var problem, ..])
-                throw new WeightsException($"{path}: spec: {problem.Key}: {problem.Message}");
-            return new(file, path, spec, Parse<TrainingProgress>(file, path, "progress"));
+            return new(file, path, SpecJson.Read(Required(file, path, "spec"), $"{path}: spec"), ReadProgress(file, path));
         }
         catch
         {
@@ -78,7 +75,7 @@ public sealed class Checkpoint : IDisposable
             new Dictionary<string, string>
             {
                 ["schema"] = Schema.ToString(CultureInfo.InvariantCulture),
-                ["spec"] = JsonSerializer.Serialize(model.Spec, Json),
+                ["spec"] = SpecJson.Write(model.Spec),
                 ["progress"] = JsonSerializer.Serialize(progress, Json),
             }
         );
@@ -128,15 +125,16 @@ public sealed class Checkpoint : IDisposable
             ? value
             : throw new WeightsException($"{path}: expected metadata '{key}': not a checkpoint of this program");
 
-    private static T Parse<T>(SafeTensorsFile file, string path, string key)
+    private static TrainingProgress ReadProgress(SafeTensorsFile file, string path)
     {
         try
         {
-            return JsonSerializer.Deserialize<T>(Required(file, path, key), Json) ?? throw new WeightsException($"{path}: {key} is null");
+            return JsonSerializer.Deserialize<TrainingProgress>(Required(file, path, "progress"), Json)
+                ?? throw new WeightsException($"{path}: progress: expected an object, got null");
         }
         catch (JsonException error)
         {
-            throw new WeightsException($"{path}: {key}: {error.Message}", error);
+            throw new WeightsException($"{path}: progress: {error.Message}", error);
         }
     }
 }

@@ -66,12 +66,15 @@ public sealed class PublishedCheckpoint : IDisposable
         }
     }
 
+    /// <summary>The state dict as it is stored; the tensors are the caller's.</summary>
+    public IReadOnlyDictionary<string, Tensor> ReadStored() => model.ToDictionary(entry => entry.Key, entry => entry.Value.Read());
+
     /// <summary>The model's state dict under our names, float32; the tensors are the caller's.</summary>
     /// <exception cref="WeightsException">It is that of another model; all differences are named.</exception>
     public IReadOnlyDictionary<string, Tensor> ReadWeights(ReferenceNames names)
     {
         using var scope = NewDisposeScope();
-        var read = names.FromReference(model.ToDictionary(entry => entry.Key, entry => entry.Value.Read()), path);
+        var read = names.FromReference(ReadStored(), path);
         foreach (var tensor in read.Values)
             tensor.MoveToOuterDisposeScope();
         return read;

@@ -13,10 +13,12 @@ public sealed record PublishedTraining(string Dataset, int Epochs, int ImageSize
 {
     /// <summary>The same training here: plain Adam, gradients clipped at norm 2, float32.</summary>
     /// <param name="images">Training images, of which a step takes <see cref="BatchSize"/>.</param>
-    public TrainingSpec Spec(long images) =>
+    public TrainingSpec Spec(long images) => Spec() with { Steps = Epochs * ((images + BatchSize - 1) / BatchSize) };
+
+    /// <summary>The same but for the number of steps, where the number of images is not known.</summary>
+    public TrainingSpec Spec() =>
         new()
         {
-            Steps = Epochs * ((images + BatchSize - 1) / BatchSize),
             BatchSize = BatchSize,
             LearningRate = LearningRate,
             ClipNorm = 2,

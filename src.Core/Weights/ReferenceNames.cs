@@ -38,10 +38,11 @@ public sealed class ReferenceNames
     private readonly IReadOnlyList<Mapping> mappings;
 
     /// <param name="model">Gives names and shapes; its values do not matter.</param>
-    /// <exception cref="ArgumentException">The published implementation has no such quantizer.</exception>
+    /// <exception cref="ArgumentException">The published implementation has no such model, see <see cref="WhyUnpublished"/>.</exception>
     public ReferenceNames(HierarchicalAutoencoder model)
     {
         var spec = model.Spec;
+<<<<<<< HEAD
         if (spec.Quantizer.Kind is not (DepthwiseQuantizer.Kind or VectorQuantizer.Kind))
             throw new ArgumentException(
                 $"the published implementation has depthwise and vector quantizers only, this model has '{spec.Quantizer.Kind}'",
@@ -52,11 +53,23 @@ public sealed class ReferenceNames
                 "the published implementation compares codes by Euclidean distance, at their full width",
                 nameof(model)
             );
+=======
+        if (WhyUnpublished(spec) is { } reason)
+            throw new ArgumentException(reason, nameof(model));
+>>>>>>> transfer
         var trained = model.named_parameters().Select(parameter => parameter.name).ToHashSet(StringComparer.Ordinal);
         mappings = [.. model.state_dict().Select(entry => Map(entry.Key, entry.Value.shape, spec, trained.Contains(entry.Key)))];
         var depthwise = spec.Quantizer.Kind == DepthwiseQuantizer.Kind;
         Entries = [.. mappings.SelectMany(mapping => mapping.Parts).OrderBy(part => ModulePosition(part.Name, depthwise))];
     }
+
+    /// <summary>What of a model the published implementation does not have, so that it has no names for it; null when it has all.</summary>
+    public static string? WhyUnpublished(AutoencoderSpec spec) =>
+        spec.Quantizer.Kind is not (DepthwiseQuantizer.Kind or VectorQuantizer.Kind)
+            ? $"the published implementation has depthwise and vector quantizers only, this model has '{spec.Quantizer.Kind}'"
+        : spec.Wiring != "concatenation"
+            ? $"the published implementation has the wiring 'concatenation' only, this model has '{spec.Wiring}'"
+        : null;
 
     /// <summary>
     /// The published state dict, in the order of its modules; the trained ones of it are what its optimizer numbers from 0.
@@ -160,7 +173,9 @@ public sealed class ReferenceNames
         static int Number(string word) => int.Parse(word, CultureInfo.InvariantCulture);
     }
 
-    private static void Check(IReadOnlyDictionary<string, long[]> expected, IReadOnlyDictionary<string, Tensor> found, string source)
+    /// <summary>Names and shapes are those expected, and no others.</summary>
+    /// <exception cref="WeightsException">They are not; all of it is said at once.</exception>
+    internal static void Check(IReadOnlyDictionary<string, long[]> expected, IReadOnlyDictionary<string, Tensor> found, string source)
     {
         if (Problems(expected, found) is { Count: > 0 } problems)
             throw new WeightsException($"{source}: not the weights of this model: {string.Join("; ", problems)}");

@@ -2,7 +2,9 @@
 module DQ.Pipeline.Commands.Command
 
 open System.Threading.Tasks
+open DQ.Core.Training
 open DQ.Pipeline
+open FsToolkit.ErrorHandling
 
 /// Opens the context stages work with, and shows their progress.
 let inContext
@@ -29,16 +31,45 @@ let rec inTurn (work: 'a -> Task<Result<'b, StageError>>) (items: 'a list) : Tas
                 return others |> Result.map (fun others -> first :: others)
     }
 
-/// The variants of a configuration file, or the one asked for.
-let variants file assignments (only: string option) : Result<Variant list, StageError> =
-    match Config.load file assignments, only with
-    | Ok variants, Some name ->
+/// All of a configuration's variants, or the one asked for.
+let only file (name: string option) (variants: Variant list) : Result<Variant list, StageError> =
+    match name with
+    | None -> Ok variants
+    | Some name ->
         match variants |> List.filter (fun variant -> variant.Variant = name) with
         | [] ->
             let known = variants |> List.map _.Variant |> String.concat ", "
             Error(Usage $"--variant {name}: {file} has {known}")
         | chosen -> Ok chosen
-    | result, _ -> result
+
+/// The variants of a configuration file, or the one asked for.
+let variants file assignments (name: string option) : Result<Variant list, StageError> =
+    Config.load file assignments |> Result.bind (only file name)
+
+/// The checkpoint that `--run` or `--checkpoint` names, and the id of the run in the first case.
+let checkpoint (place: Workplace) (run: string option) (file: string option) : Result<string * string option, StageError> =
+    match run, file with
+    | Some _, Some _
+    | None, None -> Error(Usage "expected either --run RUN or --checkpoint FILE")
+    | None, Some file -> Ok(file, None)
+    | Some id, None ->
+        result {
+            let! store = Workplace.openStore place
+            let! folder, record = Store.find store id
+            let! file = Checkpoints.choose folder "last"
+            return file, Some record.Id
+        }
+
+/// The model of a checkpoint, in evaluation mode, on the device asked for.
+let model (place: Workplace) (file: string) =
+    result {
+        let! _ = Workplace.loadTorch place
+        let! device = Train.device place.Settings.Device
+        use checkpoint = Checkpoint.Open file
+        let model = checkpoint.Model()
+        TorchSharp.ModuleExtensionMethods.``to``(model, device) |> ignore
+        return model
+    }
 
 /// An action on the outcome, when there is one.
 let finish (act: 'a -> unit) (work: Task<Result<'a, StageError>>) : Task<Result<unit, StageError>> =

@@ -2,6 +2,7 @@
 module DQ.Pipeline.Commands.Evaluate
 
 open System.IO
+open System.Threading.Tasks
 open Argu
 open DQ.Core.Artifacts
 open DQ.Pipeline
@@ -12,6 +13,7 @@ type Arguments =
     | [<MainCommand; ExactlyOnce>] Runs of RUN: string list
     | [<Unique>] Limit of IMAGES: int
     | [<Unique>] Checkpoint of CHECKPOINT: string
+    | Set of ASSIGNMENT: string
     | Force
 
     interface IArgParserTemplate with
@@ -20,22 +22,52 @@ type Arguments =
             | Runs _ -> "ids of runs, or parts of them that fit only one (dq runs list)."
             | Limit _ -> "at most this many images per split, the first ones."
             | Checkpoint _ -> "last or best."
+            | Set _ -> "KEY=VALUE over the run's data or evaluation, such as data.path=DIR for other images; may be given several times."
             | Force -> "evaluate again."
 
-let example = "dq evaluate quickstart-dq"
+let example =
+    "dq evaluate quickstart-dq\n"
+    + "  dq evaluate imported --set data.source=cifar10 --set data.path=cifar-10-batches-bin --limit 1000"
 
-/// The run, its data and the evaluation its configuration asks for, under what the command line says.
-let private prepare (store: Store) (arguments: ParseResults<Arguments>) id =
+/// What the command line says of data and evaluation.
+let private assignments (arguments: ParseResults<Arguments>) =
+    let texts = [
+        for limit in Option.toList (arguments.TryGetResult Limit) -> $"evaluation.limit={limit}"
+        for checkpoint in Option.toList (arguments.TryGetResult Checkpoint) -> $"evaluation.checkpoint={checkpoint}"
+        yield! arguments.GetResults Set
+    ]
+
+    match texts |> List.tryFind (fun text -> not (text.StartsWith "data." || text.StartsWith "evaluation.")) with
+    | Some text -> Error(Usage $"--set {text}: expected a key of data or evaluation: the rest is what was trained")
+    | None -> Config.assignments texts |> Result.mapError Configuration
+
+/// Its own data set, unless the command line names other data or it was imported and has none.
+let private ownDataset (record: RunRecord) (sets: ConfigTree.Layer list) =
+    if sets |> List.exists (fun set -> set.Tree.ContainsKey "data") then
+        None
+    else
+        record.Parents |> Seq.tryFind (fun parent -> parent.Kind = "dataset")
+
+/// What is to be evaluated on what.
+type private Plan = {
+    Folder: string
+    Record: RunRecord
+    /// None where the images are those of `Data`.
+    Own: Parent option
+    Data: DataConfig
+    Evaluation: EvaluationConfig
+}
+
+let private plan (store: Store) (arguments: ParseResults<Arguments>) id =
     result {
         let! folder, record = Store.find store id
-        let config = Config.ofTree record.Config
+        let! sets = assignments arguments
+        let own = ownDataset record sets
 
-        let evaluation = {
-            config.Evaluation with
-                Limit = arguments.GetResult(Limit, config.Evaluation.Limit)
-                Checkpoint = arguments.GetResult(Checkpoint, config.Evaluation.Checkpoint)
-        }
+        if own.IsNone && sets.IsEmpty && (Config.ofTree record.Config).Data.Path = null then
+            return! Error(Usage $"{id}: imported, it has no images of its own: --set data.source=cifar10 --set data.path=DIR")
 
+<<<<<<< HEAD
         do!
             match Checks.problems { config with Evaluation = evaluation } with
             | [] -> Ok()
@@ -50,21 +82,47 @@ let private prepare (store: Store) (arguments: ParseResults<Arguments>) id =
                             }
                     ]
                 )
+=======
+        let recorded: ConfigTree.Layer = { File = id; Prefix = ""; Tree = record.Config }
+        let check = if own.IsSome then Checks.problemsBesideData else Checks.problems
+        let! variants = Config.ofLayersChecked check id (recorded :: sets)
+        let config = (List.exactlyOne variants).Config
+>>>>>>> transfer
 
-        let parent = record.Parents |> Seq.find (fun parent -> parent.Kind = "dataset")
-        let! dataset = Dataset.open' (Path.Combine(store.Root, "datasets", parent.Id))
-
-        let run: Train.TrainedRun = {
+        return {
             Folder = folder
             Record = record
-            Dataset = dataset
+            Own = own
+            Data = config.Data
+            Evaluation = config.Evaluation
         }
+    }
 
-        return run, evaluation
+let private dataset (context: StageContext) (plan: Plan) =
+    match plan.Own with
+    | Some parent -> Task.FromResult(Dataset.open' (Path.Combine(context.Store.Root, "datasets", parent.Id)))
+    | None -> Stage.execute { context with Force = false } Prepare.stage plan.Data
+
+let private evaluate (context: StageContext) (arguments: ParseResults<Arguments>) id =
+    task {
+        match plan context.Store arguments id with
+        | Error error -> return Error error
+        | Ok plan ->
+            match! dataset context plan with
+            | Error error -> return Error error
+            | Ok dataset ->
+                let run: Train.TrainedRun = {
+                    Folder = plan.Folder
+                    Record = plan.Record
+                    Dataset = dataset
+                }
+
+                return! Stage.execute context (Evaluate.stage plan.Record.Id plan.Evaluation) run
     }
 
 let run (place: Workplace) (arguments: ParseResults<Arguments>) =
     Command.inContext place (arguments.Contains Force) (fun context ->
+<<<<<<< HEAD
         arguments.GetResult Runs
         |> Command.inTurn (fun id ->
             task {
@@ -72,4 +130,7 @@ let run (place: Workplace) (arguments: ParseResults<Arguments>) =
                 | Error error -> return Error error
                 | Ok(run, evaluation) -> return! Stage.execute context (Evaluate.stage run.Record.Id evaluation) run
             }))
+=======
+        arguments.GetResult Runs |> Command.inTurn (evaluate context arguments))
+>>>>>>> transfer
     |> Command.finish (fun runs -> place.Output.Result(Summary.table runs, Summary.data runs))

@@ -82,12 +82,12 @@ let private trainStep store (variant: Variant) fingerprint =
       }
     | [] -> anew stage (whyNew store variant)
 
-let private evaluateStep store (variant: Variant) fingerprint =
+let private evaluateStep store (variant: Variant) fingerprint data =
     let stage = $"evaluate {Train.title variant}"
 
     match Store.ofFingerprint store fingerprint with
     | (run, record) :: _ when record.Status = RunStatus.Completed ->
-        match Evaluate.find (Evaluate.fingerprint variant.Config.Evaluation record) run.Folder with
+        match Evaluate.find (Evaluate.fingerprint variant.Config.Evaluation record data) run.Folder with
         | Some _ -> reused stage $"{record.Id}/{RunLayout.Evaluation}"
         | None -> anew stage "not evaluated with these settings"
     | _ -> anew stage "after training"
@@ -97,12 +97,7 @@ let private shapeOf (config: RunConfig) (dataset: DatasetRecord option) =
     match dataset, Checks.knownSide config.Data with
     | Some record, _ -> Some(record.Channels, record.Height, record.Width)
     | None, Some side ->
-        let channels =
-            match Option.ofNullable config.Data.ImageChannels with
-            | Some channels -> channels
-            | None -> if config.Data.Source = "idx" then 1 else 3
-
-        Some(channels, side, side)
+        Some(Checks.knownChannels config.Data, side, side)
     | None, None -> None
 
 type private Cost = {
@@ -159,7 +154,7 @@ let private planOf (store: Store) (variant: Variant) =
             else
                 anew "ingest" $"no data set {name}"
             trainStep store variant fingerprint
-            evaluateStep store variant fingerprint
+            evaluateStep store variant fingerprint data
         ]
 
         return steps, shapeOf config record |> Option.map (cost config)

@@ -9,7 +9,6 @@ open Argu
 open DQ.Core
 open DQ.Core.Evaluation
 open DQ.Core.Images
-open DQ.Core.Training
 open DQ.Pipeline
 open FsToolkit.ErrorHandling
 
@@ -29,19 +28,8 @@ type Arguments =
 
 let example = "dq reconstruct photo.jpg --run quickstart-dq -o out"
 
-let private checkpointOf (place: Workplace) (arguments: ParseResults<Arguments>) =
-    match arguments.TryGetResult Run, arguments.TryGetResult Checkpoint with
-    | Some _, Some _
-    | None, None -> Error(Usage "expected either --run RUN or --checkpoint FILE")
-    | None, Some file -> Ok file
-    | Some id, None ->
-        result {
-            let! store = Workplace.openStore place
-            let! folder, _ = Store.find store id
-            return! Checkpoints.choose folder "last"
-        }
-
-let private target folder (image: string) =
+/// Where the reconstruction of an image of this name goes: never over the image itself.
+let target folder (image: string) =
     Path.Combine(folder, $"{Path.GetFileNameWithoutExtension image}.reconstruction.png")
 
 let private describe (image: string) (file: string) (picture: Picture) =
@@ -93,14 +81,18 @@ let private reconstruct (place: Workplace) (arguments: ParseResults<Arguments>) 
     result {
         let images = arguments.GetResult Images
         let folder = arguments.GetResult(Output, "reconstructions")
-        let! file = checkpointOf place arguments
+        let! file, _ = Command.checkpoint place (arguments.TryGetResult Run) (arguments.TryGetResult Checkpoint)
         // all of them before the first is written: a wrong name among many costs nothing then
         let pictures = [ for image in images -> image, ImageFile.Read image ]
+<<<<<<< HEAD
         let! _ = Workplace.loadTorch place
         let! device = Train.device place.Settings.Device
         use checkpoint = DQ.Core.Training.Checkpoint.Open file
         use model = checkpoint.Model()
         TorchSharp.ModuleExtensionMethods.``to`` (model, device) |> ignore
+=======
+        use! model = Command.model place file
+>>>>>>> transfer
         Directory.CreateDirectory folder |> ignore
 
         let results = [

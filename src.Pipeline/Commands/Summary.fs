@@ -26,6 +26,7 @@ let private rows (splitName: string) : (string * (SplitEvaluation -> string)) li
     $"on {splitName}, images", (fun split -> string split.Images)
     "reconstruction, nats/dim", (fun split -> optional "F4" split.ReconstructionNatsPerDim)
     "reconstruction, bits/dim", (fun split -> optional "F4" split.ReconstructionBitsPerDim)
+    "squared error, normalized", (fun split -> number "F5" split.NormalizedSquaredError)
     "code rate uniform, bits/dim", (fun split -> number "F4" split.CodeRateUniformBitsPerDim)
     "code rate empirical, bits/dim", (fun split -> number "F4" split.CodeRateEmpiricalBitsPerDim)
     "total uniform, bits/dim", (fun split -> optional "F4" split.TotalUniformBitsPerDim)

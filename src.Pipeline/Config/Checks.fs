@@ -74,6 +74,12 @@ let knownSide (c: DataConfig) =
     | "tiny_imagenet" -> Some 64
     | _ -> None
 
+/// The channels the data will have.
+let knownChannels (c: DataConfig) =
+    match Option.ofNullable c.ImageChannels with
+    | Some channels -> channels
+    | None -> if c.Source = "idx" then 1 else 3
+
 /// Everything wrong with a configuration.
 let problems (c: RunConfig) : (string * string) list =
     let under prefix problems =
@@ -83,6 +89,7 @@ let problems (c: RunConfig) : (string * string) list =
 
     let model = specs (c.Model.Problems())
 
+<<<<<<< HEAD
     [
         for problem in DataConfig.problems "" c.Data do
             problem.Key, problem.Message
@@ -97,3 +104,21 @@ let problems (c: RunConfig) : (string * string) list =
         yield! under "training" (loop c.Loop)
         yield! under "evaluation" (evaluation c.Evaluation)
     ]
+=======
+    [ for problem in DataConfig.problems "" c.Data do
+          problem.Key, problem.Message
+      yield! under "model" model
+      match knownSide c.Data with
+      | Some side when model.IsEmpty ->
+          match paddedSide c.Model c.Pad side with
+          | Error message -> "data.image_size", message
+          | Ok _ -> ()
+      | _ -> ()
+      yield! under "training" (specs (c.Training.Problems()))
+      yield! under "training" (loop c.Loop)
+      yield! under "evaluation" (evaluation c.Evaluation) ]
+
+/// The same without what concerns the data.
+let problemsBesideData (c: RunConfig) =
+    problems c |> List.filter (fun (key, _) -> not (key.StartsWith "data."))
+>>>>>>> transfer

@@ -74,14 +74,14 @@ module Config =
                 | None -> ()
         ]
 
-    let private resolve file (layers: ConfigTree.Layer list) : Result<RunConfig, ConfigProblem list> =
+    let private resolve check file (layers: ConfigTree.Layer list) : Result<RunConfig, ConfigProblem list> =
         let tree =
             layers
             |> List.fold (fun tree layer -> ConfigTree.mergeObjects tree layer.Tree) (Settings.toTree Settings.defaults)
 
         let config = ofTree tree
 
-        match Checks.problems config with
+        match check config with
         | [] -> Ok config
         | problems ->
             Error [
@@ -90,8 +90,13 @@ module Config =
                     problem file (key, message)
             ]
 
-    /// The variants, in the order in which the layers name them; all problems at once.
-    let ofLayers (file: string) (layers: ConfigTree.Layer list) : Result<Variant list, StageError> =
+    /// The variants, in the order in which the layers name them; all problems at once. `check` says what is wrong with the
+    /// values of one, by key.
+    let ofLayersChecked
+        (check: RunConfig -> (string * string) list)
+        (file: string)
+        (layers: ConfigTree.Layer list)
+        : Result<Variant list, StageError> =
         match layers |> List.collect shapeProblems with
         | _ :: _ as problems -> Error(Configuration problems)
         | [] ->
@@ -134,8 +139,8 @@ module Config =
 
             let resolved =
                 match names with
-                | [] -> [ "", resolve file shared ]
-                | names -> [ for name in names -> name, resolve file (shared @ layersOf name) ]
+                | [] -> [ "", resolve check file shared ]
+                | names -> [ for name in names -> name, resolve check file (shared @ layersOf name) ]
 
             match
                 resolved
@@ -153,6 +158,7 @@ module Config =
                 ]
             | problems -> Error(Configuration(List.distinct problems))
 
+<<<<<<< HEAD
     /// A configuration file with its `--set` assignments over it.
     let load (file: string) (assignments: string list) : Result<Variant list, StageError> =
         let sets = assignments |> List.map ConfigTree.assignment
@@ -162,8 +168,27 @@ module Config =
             |> List.choose (function
                 | Error problem -> Some problem
                 | Ok _ -> None)
+=======
+    /// The same with all checks.
+    let ofLayers file layers = ofLayersChecked Checks.problems file layers
+>>>>>>> transfer
 
-        match ConfigTree.layers file, wrong with
-        | Ok layers, [] -> ofLayers file (layers @ List.choose Result.toOption sets)
-        | Ok _, wrong -> Error(Configuration wrong)
-        | Error problem, wrong -> Error(Configuration(problem :: wrong))
+    /// `--set` texts as layers; all problems at once.
+    let assignments (texts: string list) : Result<ConfigTree.Layer list, ConfigProblem list> =
+        let sets = texts |> List.map ConfigTree.assignment
+
+        match sets |> List.choose (function Error problem -> Some problem | Ok _ -> None) with
+        | [] -> Ok(List.choose Result.toOption sets)
+        | wrong -> Error wrong
+
+    /// The layers of a configuration file with its `--set` assignments over them.
+    let layers (file: string) (texts: string list) : Result<ConfigTree.Layer list, StageError> =
+        match ConfigTree.layers file, assignments texts with
+        | Ok layers, Ok sets -> Ok(layers @ sets)
+        | Ok _, Error wrong -> Error(Configuration wrong)
+        | Error problem, Ok _ -> Error(Configuration [ problem ])
+        | Error problem, Error wrong -> Error(Configuration(problem :: wrong))
+
+    /// A configuration file with its `--set` assignments over it.
+    let load (file: string) (texts: string list) : Result<Variant list, StageError> =
+        layers file texts |> Result.bind (ofLayers file)

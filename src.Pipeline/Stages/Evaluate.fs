@@ -21,11 +21,12 @@ type EvaluatedRun = {
 }
 
 /// Raised when the same input gives another output than before.
-let private version = 1
+let private version = 2
 
-/// Of an evaluation with these settings of this run, as far as it was trained.
-let fingerprint (config: EvaluationConfig) (run: RunRecord) =
+/// Of an evaluation with these settings of this run, as far as it was trained, on the data set of this fingerprint.
+let fingerprint (config: EvaluationConfig) (run: RunRecord) (dataset: string) =
     let settings = ConfigTree.canonical (Shape.tree (Shape.fields config))
+<<<<<<< HEAD
 
     Fingerprint.ofParts [
         "evaluate"
@@ -35,6 +36,9 @@ let fingerprint (config: EvaluationConfig) (run: RunRecord) =
         run.Fingerprint
         string run.StepsDone
     ]
+=======
+    Fingerprint.ofParts [ "evaluate"; string version; settings; run.Id; run.Fingerprint; string run.StepsDone; dataset ]
+>>>>>>> transfer
 
 /// The evaluation in a run's folder, if it is the one of this fingerprint.
 let find fingerprint (folder: string) : EvaluationRecord option =
@@ -50,14 +54,15 @@ let find fingerprint (folder: string) : EvaluationRecord option =
         else
             None
 
-let private imagesOf (dataset: Dataset) split =
+/// The images of a split by its name.
+let imagesOf (dataset: Dataset) split =
     match split with
     | "train" -> dataset.Train.Images
     | "validation" -> dataset.Validation.Images
     | _ -> dataset.Test.Images
 
 /// The first images of a split in batches, reporting on the way.
-let private batches (context: StageContext) title (images: PackedImages) size limit =
+let batches (context: StageContext) title (images: PackedImages) size limit =
     let total = if limit = 0 then images.Count else min limit images.Count
 
     seq {
@@ -110,6 +115,15 @@ let private evaluate (context: StageContext) title (config: EvaluationConfig) fi
         let! device = Train.device context.Device
         let! file = Checkpoints.choose run.Folder config.Checkpoint
         use checkpoint = Checkpoint.Open file
+        let channels = checkpoint.Spec.ImageChannels
+
+        if run.Dataset.Record.Channels <> channels then
+            return!
+                Error(
+                    Data
+                        $"{run.Dataset.Folder}: expected images of {channels} channels for this model, found {run.Dataset.Record.Channels}; see data.image_channels"
+                )
+
         use model = checkpoint.Model()
         TorchSharp.ModuleExtensionMethods.``to`` (model, device) |> ignore
 
@@ -147,6 +161,7 @@ let private evaluate (context: StageContext) title (config: EvaluationConfig) fi
         let record =
             EvaluationRecord(
                 Fingerprint = fingerprint,
+                Dataset = Path.GetFileName run.Dataset.Folder,
                 Checkpoint = nonNull (Path.GetFileName file),
                 Step = step,
                 Parameters = model.ParameterCount,
@@ -162,7 +177,7 @@ let private evaluate (context: StageContext) title (config: EvaluationConfig) fi
 
 let stage title (config: EvaluationConfig) : Stage<TrainedRun, EvaluatedRun> = {
     Name = $"evaluate {title}"
-    Fingerprint = fun run -> Ok(fingerprint config run.Record)
+    Fingerprint = fun run -> Ok(fingerprint config run.Record run.Dataset.Record.Fingerprint)
     Find =
         fun _ fingerprint run ->
             find fingerprint run.Folder

@@ -27,11 +27,15 @@ let private states run : string[] =
 let latest run : LoopState option =
     states run |> Array.tryHead |> Option.map ArtifactJson.Read<LoopState>
 
+/// Writes a checkpoint, its tensors by `write` to the path given, and then its state.
+let add run (write: string -> unit) (state: LoopState) =
+    Directory.CreateDirectory(folder run) |> ignore
+    write (weights run state.Step)
+    ArtifactJson.Write(file run state.Step ".json", state)
+
 /// Writes a checkpoint, then removes the ones beyond the last `keep` and what writes cut short left behind.
 let save run keep (session: TrainingSession) (state: LoopState) =
-    Directory.CreateDirectory(folder run) |> ignore
-    session.Save(weights run state.Step)
-    ArtifactJson.Write(file run state.Step ".json", state)
+    add run session.Save state
 
     for old in states run |> Array.skip (min keep (states run).Length) do
         File.Delete old

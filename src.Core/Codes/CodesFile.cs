@@ -1,0 +1,138 @@
+using System.Buffers.Binary;
+
+namespace DQ.Core.Codes;
+
+/// <summary>
+/// A codes file, open for reading: <c>DQCODES1</c>, the header's length (uint64, little-endian), the header as JSON, then the
+/// images' codes, packed. docs/codes-format.md has the details.
+/// </summary>
+public sealed class CodesFile : IDisposable
+{
+    private const int PreambleBytes = 16;
+    private const int LargestHeader = 1 << 28;
+
+    private readonly FileStream file;
+    private readonly string path;
+    private readonly Func<int, long> begin;
+
+    private CodesFile(FileStream file, string path, CodesHeader header, Func<int, long> begin)
+    {
+        (this.file, this.path, Header, this.begin) = (file, path, header, begin);
+    }
+
+    private static ReadOnlySpan<byte> Magic => "DQCODES1"u8;
+
+    public CodesHeader Header { get; }
+
+    /// <summary>Reads the header and checks the file's length against it.</summary>
+    /// <exception cref="InvalidDataException">No codes file, a damaged one, or one cut short; names it.</exception>
+    /// <exception cref="IOException">It can't be read.</exception>
+    public static CodesFile Open(string path)
+    {
+        var file = File.OpenRead(path);
+        try
+        {
+            var header = ReadHeader(file, out var dataStart);
+            return new(file, path, header, Begins(header, dataStart, file.Length));
+        }
+        catch (Exception error) when (error is InvalidDataException or OverflowException)
+        {
+            file.Dispose();
+            throw new InvalidDataException($"{path}: {(error is OverflowException ? "header: more codes than can be counted" : error.Message)}", error);
+        }
+        catch
+        {
+            file.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>An image's codes per level, bottom first, each (M, H, W) flat.</summary>
+    /// <exception cref="InvalidDataException">An index beyond its codebook's codes; names file and place.</exception>
+    public int[][] Read(int image)
+    {
+        file.Position = begin(image);
+        var levels = new int[Header.Levels.Count][];
+        for (var level = 0; level < levels.Length; level++)
+        {
+            var (codes, _, bits, _) = Header.Levels[level];
+            var count = Header.IndexCount(image, level);
+            var packed = new byte[PackedIndices.Bytes(count, bits)];
+            file.ReadExactly(packed);
+            levels[level] = PackedIndices.Unpack(packed, count, bits);
+            if (levels[level].Any(index => index >= codes))
+                throw new InvalidDataException($"{path}: image {image}, level {level}: expected indices below {codes}, got {levels[level].Max()}");
+        }
+        return levels;
+    }
+
+    /// <summary>Writes header and codes; the file is there whole or not at all.</summary>
+    /// <param name="path">Replaced when it is there.</param>
+    /// <param name="header">Of as many images as follow.</param>
+    /// <param name="images">Per image what <see cref="Read"/> gives; asked for one at a time.</param>
+    /// <exception cref="IOException">It can't be written; what was there before is intact.</exception>
+    public static void Write(string path, CodesHeader header, IEnumerable<int[][]> images) =>
+        AtomicFile.Write(
+            path,
+            stream =>
+            {
+                var json = header.ToJson();
+                Span<byte> length = stackalloc byte[8];
+                BinaryPrimitives.WriteInt64LittleEndian(length, json.Length);
+                stream.Write(Magic);
+                stream.Write(length);
+                stream.Write(json);
+                var image = 0;
+                foreach (var levels in images)
+                {
+                    for (var level = 0; level < levels.Length; level++)
+                    {
+                        if (levels[level].Length != header.IndexCount(image, level))
+                            throw new ArgumentException(
+                                $"image {image}, level {level}: expected {header.IndexCount(image, level)} indices, got {levels[level].Length}",
+                                nameof(images)
+                            );
+                        stream.Write(PackedIndices.Pack(levels[level], header.Levels[level].Bits));
+                    }
+                    image++;
+                }
+                if (image != header.Count)
+                    throw new ArgumentException($"expected {header.Count} images, got {image}", nameof(images));
+            }
+        );
+
+    public void Dispose() => file.Dispose();
+
+    private static CodesHeader ReadHeader(FileStream file, out long dataStart)
+    {
+        Span<byte> preamble = stackalloc byte[PreambleBytes];
+        var read = file.ReadAtLeast(preamble, PreambleBytes, throwOnEndOfStream: false);
+        if (read < PreambleBytes || !preamble.StartsWith(Magic))
+            throw new InvalidDataException("expected a codes file, which begins with DQCODES1");
+        var length = BinaryPrimitives.ReadInt64LittleEndian(preamble[8..]);
+        if (length < 2 || length > Math.Min(LargestHeader, file.Length - PreambleBytes))
+            throw new InvalidDataException($"cut short or damaged: its header should have {length} bytes");
+        var json = new byte[length];
+        file.ReadExactly(json);
+        dataStart = PreambleBytes + length;
+        return CodesHeader.Parse(json);
+    }
+
+    /// Where an image's codes begin.
+    private static Func<int, long> Begins(CodesHeader header, long dataStart, long length)
+    {
+        var begins = new long[header.Sizes.Count];
+        var end = dataStart;
+        for (var image = 0; image < begins.Length; image++)
+        {
+            begins[image] = end;
+            end = checked(end + header.Bytes(image));
+        }
+        var each = end - dataStart; // where all images are of one size
+        if (header.Sizes.Count == 1)
+            end = checked(dataStart + header.Count * each);
+        if (end != length)
+            throw new InvalidDataException($"cut short or damaged: expected {end} bytes, found {length}");
+        return header.Sizes.Count == 1 ? image => dataStart + image * each : image => begins[image];
+    }
+}

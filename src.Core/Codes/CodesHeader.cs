@@ -1,0 +1,136 @@
+using System.Text.Json;
+using DQ.Core.Artifacts;
+
+namespace DQ.Core.Codes;
+
+/// <summary>The codes of one level.</summary>
+/// <param name="Codes">K, codes per codebook.</param>
+/// <param name="Codebooks">M.</param>
+/// <param name="Bits">⌈log2 K⌉, of one index.</param>
+/// <param name="Cell">Side in pixels of the square of the image that one position of the grid stands for.</param>
+public sealed record CodesLevel(int Codes, int Codebooks, int Bits, int Cell);
+
+/// <summary>An image's own size; its grids are those of the size padded up to a multiple of the top level's cell.</summary>
+public sealed record ImageSize(int Height, int Width);
+
+/// <summary>What a codes file says of its codes. Levels are listed bottom (finest) first.</summary>
+public sealed record CodesHeader
+{
+    /// <summary>The schema version this program writes and reads.</summary>
+    public const int CurrentSchema = 1;
+
+    private const int LargestSide = 1 << 16;
+    private const int MostCodebooks = 1 << 16;
+    private const long MostIndices = 1 << 28;
+
+    private static readonly JsonSerializerOptions Json = new(ArtifactJson.Options) { WriteIndented = false };
+
+    public int Schema { get; init; } = CurrentSchema;
+
+    /// <summary>Which model the codes are of: <see cref="ModelFingerprint"/>.</summary>
+    public required string Model { get; init; }
+
+    /// <summary>The run it stands in; null for a checkpoint outside of one.</summary>
+    public string? Run { get; init; }
+
+    /// <summary>Channels of the images: 3 or 1.</summary>
+    public required int Channels { get; init; }
+
+    public required IReadOnlyList<CodesLevel> Levels { get; init; }
+
+    /// <summary>Images.</summary>
+    public required int Count { get; init; }
+
+    /// <summary>One for all images, or one per image.</summary>
+    public required IReadOnlyList<ImageSize> Sizes { get; init; }
+
+    /// <summary>File names of the images without folders, or none: then they are called by their numbers.</summary>
+    public IReadOnlyList<string> Names { get; init; } = [];
+
+    public ImageSize Size(int image) => Sizes[Sizes.Count == 1 ? 0 : image];
+
+    /// <summary>The image's file name, or its number where they have none.</summary>
+    public string Name(int image) => Names.Count == 0 ? $"{image:D6}" : Names[image];
+
+    /// <summary>Rows and columns of a level's grid for an image.</summary>
+    public (int Height, int Width) Grid(int image, int level)
+    {
+        var (top, cell) = (Levels[^1].Cell, Levels[level].Cell);
+        return (Padded(Size(image).Height), Padded(Size(image).Width));
+
+        int Padded(int side) => (side + top - 1) / top * (top / cell);
+    }
+
+    /// <summary>Indices of a level for an image, M·H·W.</summary>
+    /// <exception cref="OverflowException">More than one image has use for.</exception>
+    public int IndexCount(int image, int level)
+    {
+        var (height, width) = Grid(image, level);
+        var count = (long)Levels[level].Codebooks * height * width;
+        return count <= MostIndices ? (int)count : throw new OverflowException($"{count} indices of one image");
+    }
+
+    /// <summary>Bytes of an image's codes: those of its levels, each ending in a whole byte.</summary>
+    public long Bytes(int image)
+    {
+        var bytes = 0L;
+        for (var level = 0; level < Levels.Count; level++)
+            bytes = checked(bytes + PackedIndices.Bytes(IndexCount(image, level), Levels[level].Bits));
+        return bytes;
+    }
+
+    public byte[] ToJson() => JsonSerializer.SerializeToUtf8Bytes(this, Json);
+
+    /// <exception cref="InvalidDataException">Not such a header, or one whose numbers don't fit together; without a file's name.</exception>
+    public static CodesHeader Parse(byte[] json)
+    {
+        try
+        {
+            using var document = JsonDocument.Parse(json);
+            var root = document.RootElement;
+            if (root.ValueKind != JsonValueKind.Object || !root.TryGetProperty("schema", out var schema) || !schema.TryGetInt32(out var version))
+                throw new InvalidDataException("header: expected an object with an integer 'schema'");
+            if (version != CurrentSchema)
+                throw new InvalidDataException($"schema version {version}; this program reads codes files of version {CurrentSchema}");
+            var header = root.Deserialize<CodesHeader>(Json) ?? throw new InvalidDataException("header: expected an object, got null");
+            return header.Problem() is { } problem ? throw new InvalidDataException($"header: {problem}") : header;
+        }
+        catch (Exception error) when (error is JsonException or InvalidOperationException)
+        {
+            throw new InvalidDataException($"header: not the JSON expected: {error.Message}", error);
+        }
+    }
+
+    private string? Problem()
+    {
+        if (Model.Length != 64 || !Model.All(char.IsAsciiHexDigitLower))
+            return "model: expected 64 hexadecimal digits";
+        if (Channels is not (1 or 3))
+            return $"channels: expected 1 or 3, got {Channels}";
+        if (Levels.Count is < 1 or > 8 || Levels.Any(level => level is null))
+            return "levels: expected 1 to 8";
+        for (var level = 0; level < Levels.Count; level++)
+        {
+            var (codes, codebooks, bits, cell) = Levels[level];
+            if (codes is < 1 or > 1 << 20 || bits != PackedIndices.Bits(codes))
+                return $"levels[{level}]: expected 1 to {1 << 20} codes and the bits they need, got {codes} and {bits}";
+            if (codebooks is < 1 or > MostCodebooks)
+                return $"levels[{level}].codebooks: expected 1 to {MostCodebooks}, got {codebooks}";
+            if (cell is < 1 or > LargestSide || Levels[^1].Cell % cell != 0)
+                return $"levels[{level}].cell: expected a divisor of the top level's, got {cell}";
+        }
+        if (Count < 0 || Sizes.Count != 1 && Sizes.Count != Count)
+            return $"sizes: expected one or {Count}, got {Sizes.Count}";
+        if (Sizes.Any(size => size is not { Height: >= 1 and <= LargestSide, Width: >= 1 and <= LargestSide }))
+            return $"sizes: expected heights and widths from 1 to {LargestSide}";
+        if (Names.Count != 0 && Names.Count != Count)
+            return $"names: expected none or {Count}, got {Names.Count}";
+        return Names.All(IsPlain) && Names.Select(Path.GetFileNameWithoutExtension).Distinct(StringComparer.Ordinal).Count() == Names.Count
+            ? null
+            : "names: expected file names without folders, each once";
+    }
+
+    /// Decoding makes files of these names: none may lead out of its folder.
+    private static bool IsPlain(string? name) =>
+        name is { Length: > 0 and <= 255 } && !name.Any(letter => letter is '/' or '\\' or ':' || char.IsControl(letter)) && Path.GetFileNameWithoutExtension(name).Trim('.').Length > 0;
+}

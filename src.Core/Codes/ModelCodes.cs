@@ -1,0 +1,89 @@
+using DQ.Core.Autoencoders;
+using DQ.Core.Evaluation;
+using DQ.Core.Images;
+using static TorchSharp.torch;
+
+namespace DQ.Core.Codes;
+
+/// <summary>Between images, a model, and its codes as numbers. Axis legend: B batch, M codebooks, H W sides of a level's grid.</summary>
+public static class ModelCodes
+{
+    /// <summary>The header of a model's codes of images.</summary>
+    /// <param name="model">Whose codes they are.</param>
+    /// <param name="run">The run the model stands in, if any.</param>
+    /// <param name="count">Images.</param>
+    /// <param name="sizes">One, or one per image.</param>
+    /// <param name="names">One per image, or none.</param>
+    public static CodesHeader Header(HierarchicalAutoencoder model, string? run, int count, IReadOnlyList<ImageSize> sizes, IReadOnlyList<string> names) =>
+        new()
+        {
+            Model = ModelFingerprint.Of(model),
+            Run = run,
+            Channels = model.Spec.ImageChannels,
+            Levels = Levels(model),
+            Count = count,
+            Sizes = sizes,
+            Names = names,
+        };
+
+    /// <summary>The codes of each image of a batch: per level, bottom first, (M, H, W) flat.</summary>
+    /// <param name="model">In evaluation mode.</param>
+    /// <param name="pixels">uint8 (B, C, H, W).</param>
+    public static int[][][] Encode(HierarchicalAutoencoder model, Tensor pixels)
+    {
+        using var scope = NewDisposeScope();
+        var levels = model.Encode(pixels.to(model.parameters().First().device)).Select(Numbers).ToArray();
+        return [.. Enumerable.Range(0, (int)pixels.shape[0]).Select(image => levels.Select(level => level[image]).ToArray())];
+    }
+
+    /// <summary>The codes of one image with the model's channels.</summary>
+    public static int[][] Encode(HierarchicalAutoencoder model, PixelImage image)
+    {
+        using var pixels = tensor(image.Bytes, [1, image.Channels, image.Height, image.Width], ScalarType.Byte);
+        return Encode(model, pixels)[0];
+    }
+
+    /// <summary>The picture an image's codes stand for: the expected pixels, of the image's own size.</summary>
+    /// <param name="model">In evaluation mode.</param>
+    /// <param name="header">Of codes of this model, see <see cref="Mismatch"/>.</param>
+    /// <param name="image">Its number.</param>
+    /// <param name="levels">Its codes, as from <see cref="CodesFile.Read"/>.</param>
+    public static PixelImage Decode(HierarchicalAutoencoder model, CodesHeader header, int image, int[][] levels)
+    {
+        using var scope = NewDisposeScope();
+        var device = model.parameters().First().device;
+        var codes = levels.Select((indices, level) =>
+        {
+            var (height, width) = header.Grid(image, level);
+            return tensor(indices, ScalarType.Int64, device).view(1, header.Levels[level].Codebooks, height, width);
+        });
+        var size = header.Size(image);
+        return PixelImage.FromTensor(Reconstructions.Mean(model, [.. codes], size.Height, size.Width))[0];
+    }
+
+    /// <summary>Why codes are not of this model; null when they are.</summary>
+    public static string? Mismatch(HierarchicalAutoencoder model, CodesHeader header)
+    {
+        if (!header.Levels.SequenceEqual(Levels(model)) || header.Channels != model.Spec.ImageChannels)
+            return $"expected {Describe(Levels(model), model.Spec.ImageChannels)}, found {Describe(header.Levels, header.Channels)}";
+        var fingerprint = ModelFingerprint.Of(model);
+        return fingerprint == header.Model ? null : $"its codes are those of model {header.Model[..12]}…, not of {fingerprint[..12]}…";
+    }
+
+    private static CodesLevel[] Levels(HierarchicalAutoencoder model) =>
+        [
+            .. model.Quantizers.Select((quantizer, level) =>
+                new CodesLevel(quantizer.CodeCount, quantizer.Codebooks, PackedIndices.Bits(quantizer.CodeCount), model.Spec.SideDivisor >> (model.Spec.Levels - 1 - level))
+            ),
+        ];
+
+    private static string Describe(IReadOnlyList<CodesLevel> levels, int channels) =>
+        $"codes of {channels}-channel images at {levels.Count} levels ({string.Join(", ", levels.Select(level => $"{level.Codebooks} × {level.Codes} per {level.Cell} pixels"))})";
+
+    /// (B, M, H, W) int64 to B arrays.
+    private static int[][] Numbers(Tensor codes)
+    {
+        using var numbers = codes.to_type(ScalarType.Int32).cpu().contiguous();
+        return [.. numbers.data<int>().ToArray().Chunk((int)(numbers.numel() / numbers.shape[0]))];
+    }
+}

@@ -1,0 +1,78 @@
+/// `dq decode`: a codes file to the pictures its codes stand for.
+module DQ.Pipeline.Commands.Decode
+
+open System.IO
+open System.Threading.Tasks
+open Argu
+open DQ.Core
+open DQ.Core.Codes
+open DQ.Core.Images
+open DQ.Pipeline
+open FsToolkit.ErrorHandling
+
+type Arguments =
+    | [<MainCommand; ExactlyOnce>] Codes of FILE: string
+    | [<Unique>] Run of RUN: string
+    | [<Unique>] Checkpoint of FILE: string
+    | [<Unique; AltCommandLine("-o")>] Output of DIR: string
+
+    interface IArgParserTemplate with
+        member this.Usage =
+            match this with
+            | Codes _ -> "a codes file of dq encode."
+            | Run _ -> "id of the run that encoded them (default: the one the file names)."
+            | Checkpoint _ -> "a checkpoint file instead of a run."
+            | Output _ -> "folder for the pictures (default: reconstructions)."
+
+let example = "dq decode photo.dqc -o out"
+
+let private decode (place: Workplace) (context: StageContext) (arguments: ParseResults<Arguments>) =
+    result {
+        let file = arguments.GetResult Codes
+        let folder = arguments.GetResult(Output, "reconstructions")
+        use codes = CodesFile.Open file
+        let header = codes.Header
+
+        let! checkpoint, _ =
+            match arguments.TryGetResult Run, arguments.TryGetResult Checkpoint, header.Run with
+            | None, None, NonNull run -> Command.checkpoint place (Some run) None
+            | None, None, Null -> Error(Usage $"{file}: does not say which run encoded it: give --run RUN or --checkpoint FILE")
+            | run, checkpoint, _ -> Command.checkpoint place run checkpoint
+
+        use! model = Command.model place checkpoint
+
+        match ModelCodes.Mismatch(model, header) with
+        | NonNull reason -> return! Error(Data $"{file}: not codes of {checkpoint}: {reason}")
+        | Null -> ()
+
+        Directory.CreateDirectory folder |> ignore
+
+        return [
+            for image in 0 .. header.Count - 1 do
+                context.Cancellation.ThrowIfCancellationRequested()
+                let png = ImageFile.EncodePng(ModelCodes.Decode(model, header, image, codes.Read image))
+                let target = Reconstruct.target folder (header.Name image)
+                AtomicFile.Write(target, fun stream -> stream.Write(png, 0, png.Length))
+
+                context.Progress {
+                    Title = "decode"
+                    Done = int64 image + 1L
+                    Total = int64 header.Count
+                    Unit = "images"
+                    Loss = None
+                    ImagesPerSecond = None
+                }
+
+                target
+        ]
+    }
+
+let private describe files =
+    match files with
+    | [] -> "no images\n"
+    | [ file ] -> $"{file}\n"
+    | first :: rest -> $"{files.Length} pictures, {first} to {List.last rest}\n"
+
+let run (place: Workplace) (arguments: ParseResults<Arguments>) =
+    Command.inContext place false (fun context -> Task.Run(fun () -> decode place context arguments))
+    |> Command.finish (fun files -> place.Output.Result(describe files, {| Pictures = files |}))

@@ -1,0 +1,130 @@
+/// `dq import`: weights of the published implementation, or bare ones, as a run; its configuration as one of ours.
+module DQ.Pipeline.Commands.Import
+
+open System.IO
+open System.Text.Json
+open System.Text.Json.Nodes
+open System.Threading.Tasks
+open Argu
+open DQ.Core.Artifacts
+open DQ.Core.Weights
+open DQ.Pipeline
+open FsToolkit.ErrorHandling
+
+type Arguments =
+    | [<MainCommand; Unique>] File of FILE: string
+    | [<Unique>] Config of INI: string
+    | [<Unique>] Spec of CONFIG: string
+    | [<Unique>] Variant of NAME: string
+    | [<Unique>] Name of NAME: string
+    | Set of ASSIGNMENT: string
+    | Force
+
+    interface IArgParserTemplate with
+        member this.Usage =
+            match this with
+            | File _ -> "a checkpoint of the published implementation, or weights: .pt, .pth or safetensors."
+            | Config _ -> "the published implementation's INI configuration; without FILE it is printed as one of ours."
+            | Spec _ -> "a configuration of ours whose model the weights are of, where FILE does not say."
+            | Variant _ -> "this variant of --spec."
+            | Name _ -> "name of the run (default: that of the file)."
+            | Set _ -> "KEY=VALUE over the configuration, such as data.path=DIR; may be given several times."
+            | Force -> "import again what was imported before."
+
+let example =
+    "dq import best_model.pt --name published --set data.source=cifar10 --set data.path=cifar-10-batches-bin\n"
+    + "  dq import --config dq.config > ours.json"
+
+/// Weights need no images, so those are looked at only where they are said.
+let private check (config: RunConfig) =
+    match config.Data.Path with
+    | null -> Checks.problemsBesideData config
+    | _ -> Checks.problems config
+
+/// The layers the model comes from, and what is to be said about it.
+let private basis (arguments: ParseResults<Arguments>) (source: WeightsSource option) =
+    let generated file tree : ConfigTree.Layer list = [ { File = file; Prefix = ""; Tree = tree } ]
+    let fromFile = source |> Option.bind (fun source -> Option.ofObj source.Spec)
+
+    match arguments.TryGetResult Spec, arguments.TryGetResult Config, fromFile with
+    | Some _, Some _, _ -> Error(Usage "expected either --spec or --config, got both")
+    | Some file, None, _ -> Config.layers file [] |> Result.map (fun layers -> layers, [])
+    | None, Some file, _ ->
+        let tree, notes = Published.ofConfig (PublishedConfig.Read file)
+        Ok(generated file tree, notes)
+    | None, None, Some spec -> Ok(generated (arguments.GetResult File) (Published.ofModel spec), [])
+    | None, None, None ->
+        Error(Usage $"{arguments.GetResult File}: does not say which model it is: give --config INI or --spec CONFIG")
+
+/// The configuration of the run to be.
+let private settle (arguments: ParseResults<Arguments>) (source: WeightsSource option) =
+    result {
+        let! layers, notes = basis arguments source
+
+        let! sets =
+            Config.assignments (arguments.GetResults Set)
+            |> Result.mapError Configuration
+
+        let named: ConfigTree.Layer list = [
+            for name in Option.toList (arguments.TryGetResult Name) do
+                let tree = JsonObject()
+                tree["name"] <- JsonValue.Create name
+                { File = "--name"; Prefix = ""; Tree = tree }
+        ]
+
+        let file =
+            arguments.TryGetResult File
+            |> Option.orElse (arguments.TryGetResult Config)
+            |> Option.defaultValue ""
+
+        let! variants =
+            Config.ofLayersChecked check file (layers @ named @ sets)
+            |> Result.bind (Command.only file (arguments.TryGetResult Variant))
+
+        match variants with
+        | [ variant ] -> return variant, notes
+        | several ->
+            let names = several |> List.map _.Variant |> String.concat ", "
+            return! Error(Usage $"weights are those of one model: choose with --variant from {names}")
+    }
+
+/// An INI configuration as one of ours.
+let private print (place: Workplace) (arguments: ParseResults<Arguments>) =
+    result {
+        let! variant, notes = settle arguments None
+
+        for note in notes do
+            place.Output.Note $"note: {note}"
+
+        let config = Settings.toTree variant.Config
+
+        place.Output.Result(
+            config.ToJsonString(ArtifactJson.Options) + "\n",
+            {| Config = config; Notes = notes |}
+        )
+    }
+
+let private describe (folder: string) (record: RunRecord) =
+    Table.render Table.Left [
+        [ "run"; record.Id ]
+        [ "folder"; folder ]
+        [ "parameters"; string record.Parameters ]
+        [ "steps"; string record.StepsDone ]
+        for note in record.Notes do
+            [ "note"; note ]
+    ]
+
+let run (place: Workplace) (arguments: ParseResults<Arguments>) =
+    match arguments.TryGetResult File, arguments.TryGetResult Config with
+    | None, Some _ -> Task.FromResult(print place arguments)
+    | None, None -> Task.FromResult(Error(Usage "expected a file of weights, or --config INI to print"))
+    | Some file, _ ->
+        Command.inContext place (arguments.Contains Force) (fun context ->
+            Task.Run(fun () ->
+                result {
+                    use source = WeightsSource.Open file
+                    let! variant, notes = settle arguments (Some source)
+                    return! Import.run context variant file source (notes @ List.ofSeq source.Notes)
+                }))
+        |> Command.finish (fun (folder, record) ->
+            place.Output.Result(describe folder record, {| Folder = folder; Run = record |}))

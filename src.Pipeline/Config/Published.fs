@@ -1,0 +1,84 @@
+/// Models and configurations of the published implementation as configurations of ours.
+module DQ.Pipeline.Published
+
+open System
+open System.Text.Json.Nodes
+open DQ.Core.Autoencoders
+open DQ.Core.Weights
+
+/// Training images of the data sets it knows by name.
+let private trainingImages = Map [ "cifar10", 50_000L; "imageNet32", 1_281_167L ]
+
+/// No images: an imported model is evaluated on those it is given then.
+let private noData: DataConfig = {
+    Settings.defaults.Data with
+        Source = "folder"
+        // all of its training images train there, and it validates on those of the test
+        Validation = 0.0
+}
+
+let private data (model: AutoencoderSpec) (training: PublishedTraining) : DataConfig =
+    let size = Nullable training.ImageSize
+    let ofModel = { noData with ImageChannels = Nullable model.ImageChannels }
+
+    match training.Dataset with
+    | "cifar10" ->
+        { ofModel with
+            Source = "cifar10"
+            ImageSize = (if training.ImageSize = 32 then Nullable() else size) }
+    | "imageNet32" -> { ofModel with ImageSize = size }
+    | folder -> { ofModel with Path = folder; ImageSize = size }
+
+/// The tree of a configuration, without a name.
+let private tree (config: RunConfig) : JsonObject =
+    let tree = Settings.toTree config
+    tree.Remove "name" |> ignore
+    tree
+
+/// A model whose training is not known.
+let ofModel (spec: AutoencoderSpec) =
+    tree {
+        Settings.defaults with
+            Data = {
+                noData with
+                    ImageChannels = Nullable spec.ImageChannels
+            }
+            Model = spec
+            Evaluation = {
+                Settings.defaults.Evaluation with
+                    Splits = [| "test" |]
+            }
+    }
+
+/// An INI configuration, and what of it means nothing or something else here, one line each.
+let ofConfig (published: PublishedConfig) : JsonObject * string list =
+    let training = published.Training
+    let defaults = Settings.defaults
+
+    let steps, note =
+        match trainingImages.TryFind training.Dataset with
+        | Some images -> training.Spec(images), []
+        | None ->
+            training.Spec(),
+            [ $"train.epochs: {training.Epochs} times through all images, whose number it does not say; training.steps is {defaults.Training.Steps} here" ]
+
+    let config = {
+        defaults with
+            Data = data published.Model training
+            Model = published.Model
+            Training = steps
+            Evaluation = {
+                defaults.Evaluation with
+                    Splits = [| "test" |]
+                    BatchSize = training.BatchSize
+            }
+    }
+
+    tree config,
+    [
+        yield! published.Notes
+        yield! note
+        if config.Data.Path = null then
+            $"train.dataset: {training.Dataset}; data.path has to say where its images are"
+        "augmentation: crops, flips and colours are changed at random there, not here; see data.flip and data.shift"
+    ]
