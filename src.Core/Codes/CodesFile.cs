@@ -25,11 +25,10 @@ public sealed class CodesFile : IDisposable
     public CodesHeader Header { get; }
 
     /// <summary>Reads the header and checks the file's length against it.</summary>
-    /// <exception cref="InvalidDataException">No codes file, a damaged one, or one cut short; names it.</exception>
-    /// <exception cref="IOException">It can't be read.</exception>
+    /// <exception cref="InvalidDataException">No readable codes file, a damaged one, or one cut short; names it.</exception>
     public static CodesFile Open(string path)
     {
-        var file = File.OpenRead(path);
+        var file = OpenStream(path);
         try
         {
             var header = ReadHeader(file, out var dataStart);
@@ -102,6 +101,18 @@ public sealed class CodesFile : IDisposable
         );
 
     public void Dispose() => file.Dispose();
+
+    private static FileStream OpenStream(string path)
+    {
+        try
+        {
+            return File.OpenRead(path);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            throw new InvalidDataException($"{path}: expected a readable codes file: {error.Message}", error);
+        }
+    }
 
     private static CodesHeader ReadHeader(FileStream file, out long dataStart)
     {

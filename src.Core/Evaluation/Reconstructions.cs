@@ -40,7 +40,13 @@ public static class Reconstructions
     }
 
     /// <summary>The expected pixels, uint8 (B, C, H, W), that codes stand for; arguments as of the model's Decode.</summary>
-    public static Tensor Mean(HierarchicalAutoencoder model, IReadOnlyList<Tensor> codes, long height, long width, IReadOnlySet<int>? levels = null)
+    public static Tensor Mean(
+        HierarchicalAutoencoder model,
+        IReadOnlyList<Tensor> codes,
+        long height,
+        long width,
+        IReadOnlySet<int>? levels = null
+    )
     {
         using var scope = NewDisposeScope();
         using var _ = no_grad();

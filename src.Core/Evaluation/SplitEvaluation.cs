@@ -27,13 +27,9 @@ public sealed record SplitEvaluation
     /// <summary>Squared error of the mean image, pixels scaled to [0, 1], mean over dimensions and images.</summary>
     public required double MeanSquaredError { get; init; }
 
-<<<<<<< HEAD
-    /// <summary>Squared error of the mean image on the network's normalized values (the loss of <c>squared_error</c> is of its output, not clipped).</summary>
-=======
     /// <summary>
     /// Squared error on normalized values: for <c>squared_error</c> the loss it trains on, otherwise that of the mean image.
     /// </summary>
->>>>>>> transfer
     public required double NormalizedSquaredError { get; init; }
 
     /// <summary>Of the mean image, averaged over images, in decibel.</summary>

@@ -42,21 +42,8 @@ public sealed class ReferenceNames
     public ReferenceNames(HierarchicalAutoencoder model)
     {
         var spec = model.Spec;
-<<<<<<< HEAD
-        if (spec.Quantizer.Kind is not (DepthwiseQuantizer.Kind or VectorQuantizer.Kind))
-            throw new ArgumentException(
-                $"the published implementation has depthwise and vector quantizers only, this model has '{spec.Quantizer.Kind}'",
-                nameof(model)
-            );
-        if (spec.Quantizer.Metric != EuclideanMetric.Name || spec.Quantizer.CodeProjection is not null)
-            throw new ArgumentException(
-                "the published implementation compares codes by Euclidean distance, at their full width",
-                nameof(model)
-            );
-=======
         if (WhyUnpublished(spec) is { } reason)
             throw new ArgumentException(reason, nameof(model));
->>>>>>> transfer
         var trained = model.named_parameters().Select(parameter => parameter.name).ToHashSet(StringComparer.Ordinal);
         mappings = [.. model.state_dict().Select(entry => Map(entry.Key, entry.Value.shape, spec, trained.Contains(entry.Key)))];
         var depthwise = spec.Quantizer.Kind == DepthwiseQuantizer.Kind;
@@ -67,6 +54,8 @@ public sealed class ReferenceNames
     public static string? WhyUnpublished(AutoencoderSpec spec) =>
         spec.Quantizer.Kind is not (DepthwiseQuantizer.Kind or VectorQuantizer.Kind)
             ? $"the published implementation has depthwise and vector quantizers only, this model has '{spec.Quantizer.Kind}'"
+        : spec.Quantizer.Metric != EuclideanMetric.Name || spec.Quantizer.CodeProjection is not null
+            ? "the published implementation compares codes by Euclidean distance, at their full width"
         : spec.Wiring != "concatenation"
             ? $"the published implementation has the wiring 'concatenation' only, this model has '{spec.Wiring}'"
         : null;

@@ -22,7 +22,8 @@ type Arguments =
             | Runs _ -> "ids of runs, or parts of them that fit only one (dq runs list)."
             | Limit _ -> "at most this many images per split, the first ones."
             | Checkpoint _ -> "last or best."
-            | Set _ -> "KEY=VALUE over the run's data or evaluation, such as data.path=DIR for other images; may be given several times."
+            | Set _ ->
+                "KEY=VALUE over the run's data or evaluation, such as data.path=DIR for other images; may be given several times."
             | Force -> "evaluate again."
 
 let example =
@@ -37,7 +38,10 @@ let private assignments (arguments: ParseResults<Arguments>) =
         yield! arguments.GetResults Set
     ]
 
-    match texts |> List.tryFind (fun text -> not (text.StartsWith "data." || text.StartsWith "evaluation.")) with
+    match
+        texts
+        |> List.tryFind (fun text -> not (text.StartsWith "data." || text.StartsWith "evaluation."))
+    with
     | Some text -> Error(Usage $"--set {text}: expected a key of data or evaluation: the rest is what was trained")
     | None -> Config.assignments texts |> Result.mapError Configuration
 
@@ -65,29 +69,25 @@ let private plan (store: Store) (arguments: ParseResults<Arguments>) id =
         let own = ownDataset record sets
 
         if own.IsNone && sets.IsEmpty && (Config.ofTree record.Config).Data.Path = null then
-            return! Error(Usage $"{id}: imported, it has no images of its own: --set data.source=cifar10 --set data.path=DIR")
-
-<<<<<<< HEAD
-        do!
-            match Checks.problems { config with Evaluation = evaluation } with
-            | [] -> Ok()
-            | problems ->
+            return!
                 Error(
-                    Configuration [
-                        for key, message in problems ->
-                            {
-                                File = id
-                                Key = key
-                                Message = message
-                            }
-                    ]
+                    Usage $"{id}: imported, it has no images of its own: --set data.source=cifar10 --set data.path=DIR"
                 )
-=======
-        let recorded: ConfigTree.Layer = { File = id; Prefix = ""; Tree = record.Config }
-        let check = if own.IsSome then Checks.problemsBesideData else Checks.problems
+
+        let recorded: ConfigTree.Layer = {
+            File = id
+            Prefix = ""
+            Tree = record.Config
+        }
+
+        let check =
+            if own.IsSome then
+                Checks.problemsBesideData
+            else
+                Checks.problems
+
         let! variants = Config.ofLayersChecked check id (recorded :: sets)
         let config = (List.exactlyOne variants).Config
->>>>>>> transfer
 
         return {
             Folder = folder
@@ -122,15 +122,5 @@ let private evaluate (context: StageContext) (arguments: ParseResults<Arguments>
 
 let run (place: Workplace) (arguments: ParseResults<Arguments>) =
     Command.inContext place (arguments.Contains Force) (fun context ->
-<<<<<<< HEAD
-        arguments.GetResult Runs
-        |> Command.inTurn (fun id ->
-            task {
-                match prepare context.Store arguments id with
-                | Error error -> return Error error
-                | Ok(run, evaluation) -> return! Stage.execute context (Evaluate.stage run.Record.Id evaluation) run
-            }))
-=======
         arguments.GetResult Runs |> Command.inTurn (evaluate context arguments))
->>>>>>> transfer
     |> Command.finish (fun runs -> place.Output.Result(Summary.table runs, Summary.data runs))

@@ -96,8 +96,7 @@ let private evaluateStep store (variant: Variant) fingerprint data =
 let private shapeOf (config: RunConfig) (dataset: DatasetRecord option) =
     match dataset, Checks.knownSide config.Data with
     | Some record, _ -> Some(record.Channels, record.Height, record.Width)
-    | None, Some side ->
-        Some(Checks.knownChannels config.Data, side, side)
+    | None, Some side -> Some(Checks.knownChannels config.Data, side, side)
     | None, None -> None
 
 type private Cost = {

@@ -81,18 +81,12 @@ let private reconstruct (place: Workplace) (arguments: ParseResults<Arguments>) 
     result {
         let images = arguments.GetResult Images
         let folder = arguments.GetResult(Output, "reconstructions")
-        let! file, _ = Command.checkpoint place (arguments.TryGetResult Run) (arguments.TryGetResult Checkpoint)
+
+        let! file, _ =
+            Command.checkpoint place (arguments.TryGetResult Run) (arguments.TryGetResult Checkpoint)
         // all of them before the first is written: a wrong name among many costs nothing then
         let pictures = [ for image in images -> image, ImageFile.Read image ]
-<<<<<<< HEAD
-        let! _ = Workplace.loadTorch place
-        let! device = Train.device place.Settings.Device
-        use checkpoint = DQ.Core.Training.Checkpoint.Open file
-        use model = checkpoint.Model()
-        TorchSharp.ModuleExtensionMethods.``to`` (model, device) |> ignore
-=======
         use! model = Command.model place file
->>>>>>> transfer
         Directory.CreateDirectory folder |> ignore
 
         let results = [

@@ -89,7 +89,6 @@ let problems (c: RunConfig) : (string * string) list =
 
     let model = specs (c.Model.Problems())
 
-<<<<<<< HEAD
     [
         for problem in DataConfig.problems "" c.Data do
             problem.Key, problem.Message
@@ -104,21 +103,7 @@ let problems (c: RunConfig) : (string * string) list =
         yield! under "training" (loop c.Loop)
         yield! under "evaluation" (evaluation c.Evaluation)
     ]
-=======
-    [ for problem in DataConfig.problems "" c.Data do
-          problem.Key, problem.Message
-      yield! under "model" model
-      match knownSide c.Data with
-      | Some side when model.IsEmpty ->
-          match paddedSide c.Model c.Pad side with
-          | Error message -> "data.image_size", message
-          | Ok _ -> ()
-      | _ -> ()
-      yield! under "training" (specs (c.Training.Problems()))
-      yield! under "training" (loop c.Loop)
-      yield! under "evaluation" (evaluation c.Evaluation) ]
 
 /// The same without what concerns the data.
 let problemsBesideData (c: RunConfig) =
     problems c |> List.filter (fun (key, _) -> not (key.StartsWith "data."))
->>>>>>> transfer

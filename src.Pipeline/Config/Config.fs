@@ -158,26 +158,20 @@ module Config =
                 ]
             | problems -> Error(Configuration(List.distinct problems))
 
-<<<<<<< HEAD
-    /// A configuration file with its `--set` assignments over it.
-    let load (file: string) (assignments: string list) : Result<Variant list, StageError> =
-        let sets = assignments |> List.map ConfigTree.assignment
-
-        let wrong =
-            sets
-            |> List.choose (function
-                | Error problem -> Some problem
-                | Ok _ -> None)
-=======
     /// The same with all checks.
-    let ofLayers file layers = ofLayersChecked Checks.problems file layers
->>>>>>> transfer
+    let ofLayers file layers =
+        ofLayersChecked Checks.problems file layers
 
     /// `--set` texts as layers; all problems at once.
     let assignments (texts: string list) : Result<ConfigTree.Layer list, ConfigProblem list> =
         let sets = texts |> List.map ConfigTree.assignment
 
-        match sets |> List.choose (function Error problem -> Some problem | Ok _ -> None) with
+        match
+            sets
+            |> List.choose (function
+                | Error problem -> Some problem
+                | Ok _ -> None)
+        with
         | [] -> Ok(List.choose Result.toOption sets)
         | wrong -> Error wrong
 

@@ -26,7 +26,6 @@ let private version = 2
 /// Of an evaluation with these settings of this run, as far as it was trained, on the data set of this fingerprint.
 let fingerprint (config: EvaluationConfig) (run: RunRecord) (dataset: string) =
     let settings = ConfigTree.canonical (Shape.tree (Shape.fields config))
-<<<<<<< HEAD
 
     Fingerprint.ofParts [
         "evaluate"
@@ -35,10 +34,8 @@ let fingerprint (config: EvaluationConfig) (run: RunRecord) (dataset: string) =
         run.Id
         run.Fingerprint
         string run.StepsDone
+        dataset
     ]
-=======
-    Fingerprint.ofParts [ "evaluate"; string version; settings; run.Id; run.Fingerprint; string run.StepsDone; dataset ]
->>>>>>> transfer
 
 /// The evaluation in a run's folder, if it is the one of this fingerprint.
 let find fingerprint (folder: string) : EvaluationRecord option =

@@ -94,7 +94,7 @@ let tests =
         testCase "indices are packed lowest bit first"
         <| fun () ->
             // 5 = 101, 1 = 001, 6 = 110: …1 10|00 1|101
-            Expect.equal (PackedIndices.Pack([| 5; 1; 6 |], 3)) [| 0b10001101uy; 0b1uy |] "three bits each"
+            Expect.equal (PackedIndices.Pack(ReadOnlySpan [| 5; 1; 6 |], 3)) [| 0b10001101uy; 0b1uy |] "three bits each"
 
         testProperty "what was written is read, in any order"
         <| Prop.forAll (Arb.fromGen sample) (fun sample ->
@@ -152,7 +152,7 @@ let tests =
                     let whole = File.ReadAllBytes path
 
                     for _ in 1..100 do
-                        File.WriteAllBytes(path, mutate random whole.Length "0123456789{}[],:\"-\000\255"B whole)
+                        File.WriteAllBytes(path, mutate random whole.Length (Encoding.Latin1.GetBytes "0123456789{}[],:\"-\000\255") whole)
                         refusal path |> ignore)
 
         testCase "images to codes to the same pictures as reconstructing at once"

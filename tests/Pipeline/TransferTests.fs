@@ -84,7 +84,7 @@ let tests =
                 let printed = run [ "import"; "--config"; ini; "--set"; "model.channels=64" ] |> succeeded
                 Expect.stringContains printed.Errors "train.nosuch" "unknown keys"
                 let tree = json printed
-                let key (path: string) = path.Split '.' |> Array.fold (fun node key -> nonNull (nonNull node).[key]) tree
+                let key (path: string) = path.Split '.' |> Array.fold (fun (node: JsonNode) key -> nonNull node[key]) tree
                 Expect.equal ((key "model.codes").ToJsonString()) "[128,64]" "said"
                 Expect.equal (string (key "model.quantizer.revival")) "published" "their rules"
                 Expect.equal (int (key "model.channels")) 64 "--set"
