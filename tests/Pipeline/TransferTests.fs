@@ -29,7 +29,8 @@ let private refused exitCode expected (finished: Finished) =
     Expect.hasLength lines 1 finished.Errors
     Expect.stringContains lines[0] expected "why"
 
-let private json (finished: Finished) = nonNull (JsonNode.Parse finished.Output)
+let private json (finished: Finished) =
+    nonNull (JsonNode.Parse finished.Output)
 
 [<Tests>]
 let tests =
@@ -37,10 +38,20 @@ let tests =
     <| testList "Pipeline.Transfer" [
         test "a published checkpoint is imported, evaluated on images it is given, exported and imported again" {
             inFolder (fun folder ->
-                let dq arguments = run (arguments @ [ "--artifacts"; Path.Combine(folder, "artifacts") ])
-                let imported = dq [ "import"; published; "--name"; "theirs"; "--json" ] |> succeeded |> json
-                let record = ArtifactJson.Read<RunRecord>(Path.Combine(string (nonNull imported["folder"]), RunLayout.Run))
-                Expect.equal (record.Stage, record.Status, record.StepsDone) ("import", RunStatus.Completed, 2L) "run.json says so"
+                let dq arguments =
+                    run (arguments @ [ "--artifacts"; Path.Combine(folder, "artifacts") ])
+
+                let imported =
+                    dq [ "import"; published; "--name"; "theirs"; "--json" ] |> succeeded |> json
+
+                let record =
+                    ArtifactJson.Read<RunRecord>(Path.Combine(string (nonNull imported["folder"]), RunLayout.Run))
+
+                Expect.equal
+                    (record.Stage, record.Status, record.StepsDone)
+                    ("import", RunStatus.Completed, 2L)
+                    "run.json says so"
+
                 let parent = Seq.exactlyOne record.Parents
                 Expect.equal (parent.Kind, parent.Id) ("file", "published-checkpoint.pt") "its source"
                 Expect.hasLength parent.Fingerprint 64 "SHA-256"
@@ -49,8 +60,15 @@ let tests =
 
                 let evaluated =
                     dq [
-                        "evaluate"; "theirs"; "--set"; "data.source=dead_leaves"; "--set"; "data.count=40"
-                        "--set"; "data.image_size=8"; "--json"
+                        "evaluate"
+                        "theirs"
+                        "--set"
+                        "data.source=dead_leaves"
+                        "--set"
+                        "data.count=40"
+                        "--set"
+                        "data.image_size=8"
+                        "--json"
                     ]
                     |> succeeded
                     |> json
@@ -60,16 +78,27 @@ let tests =
                 Expect.isGreaterThan (float (nonNull test["normalized_squared_error"])) 0.0 "its loss"
 
                 let exported = Path.Combine(folder, "theirs.safetensors")
-                dq [ "export"; "theirs"; "-o"; exported; "--names"; "reference" ] |> succeeded |> ignore
+
+                dq [ "export"; "theirs"; "-o"; exported; "--names"; "reference" ]
+                |> succeeded
+                |> ignore
+
                 let again = dq [ "import"; exported; "--json" ] |> succeeded |> json
 
                 let tensors (run: JsonNode) =
-                    use checkpoint = Checkpoint.Open(Checkpoints.weights (string (nonNull run["folder"])) 2L)
+                    use checkpoint =
+                        Checkpoint.Open(Checkpoints.weights (string (nonNull run["folder"])) 2L)
+
                     use model = checkpoint.Model()
-                    Map [ for KeyValue(name, tensor) in model.state_dict () -> name, tensor.bytes.ToArray() ]
+
+                    Map [
+                        for KeyValue(name, tensor) in model.state_dict () -> name, tensor.bytes.ToArray()
+                    ]
 
                 Expect.equal (tensors again) (tensors imported) "the same tensors"
-                dq [ "import"; fixture [ "pytorch"; "nested.pt" ] ] |> refused 2 "--config INI or --spec CONFIG")
+
+                dq [ "import"; fixture [ "pytorch"; "nested.pt" ] ]
+                |> refused 2 "--config INI or --spec CONFIG")
         }
 
         test "an INI configuration is printed as one of ours, and what it says for nothing is noted" {
@@ -78,13 +107,27 @@ let tests =
 
                 File.WriteAllLines(
                     ini,
-                    [ "[train]"; "dataset = cifar10"; "epochs = 2"; "batch_size = 100"; "nosuch = 1"; "[model]"; "n_hier = [128,64]" ]
+                    [
+                        "[train]"
+                        "dataset = cifar10"
+                        "epochs = 2"
+                        "batch_size = 100"
+                        "nosuch = 1"
+                        "[model]"
+                        "n_hier = [128,64]"
+                    ]
                 )
 
-                let printed = run [ "import"; "--config"; ini; "--set"; "model.channels=64" ] |> succeeded
+                let printed =
+                    run [ "import"; "--config"; ini; "--set"; "model.channels=64" ] |> succeeded
+
                 Expect.stringContains printed.Errors "train.nosuch" "unknown keys"
                 let tree = json printed
-                let key (path: string) = path.Split '.' |> Array.fold (fun (node: JsonNode) key -> nonNull node[key]) tree
+
+                let key (path: string) =
+                    path.Split '.'
+                    |> Array.fold (fun (node: JsonNode) key -> nonNull node[key]) tree
+
                 Expect.equal ((key "model.codes").ToJsonString()) "[128,64]" "said"
                 Expect.equal (string (key "model.quantizer.revival")) "published" "their rules"
                 Expect.equal (int (key "model.channels")) 64 "--set"
@@ -101,26 +144,48 @@ let tests =
 
         test "pictures to codes and back are what reconstruct makes; other models' codes are refused" {
             inFolder (fun folder ->
-                let dq arguments = run (arguments @ [ "--artifacts"; Path.Combine(folder, "artifacts") ])
+                let dq arguments =
+                    run (arguments @ [ "--artifacts"; Path.Combine(folder, "artifacts") ])
+
                 dq [ "import"; published; "--name"; "theirs" ] |> succeeded |> ignore
 
                 let picture (name: string) height width =
                     let file = Path.Combine(folder, name)
-                    let pixels = PixelImage(Array.init (3 * height * width) (fun place -> byte (place * 7 % 251)), 3, height, width)
+
+                    let pixels =
+                        PixelImage(
+                            Array.init (3 * height * width) (fun place -> byte (place * 7 % 251)),
+                            3,
+                            height,
+                            width
+                        )
+
                     File.WriteAllBytes(file, ImageFile.EncodePng pixels)
                     file
 
                 let pictures = [ picture "a.b.png" 13 21; picture "c.png" 8 8 ]
                 let codes = Path.Combine(folder, "codes.dqc")
-                let encoded = dq ([ "encode" ] @ pictures @ [ "--run"; "theirs"; "-o"; codes; "--json" ]) |> succeeded |> json
+
+                let encoded =
+                    dq ([ "encode" ] @ pictures @ [ "--run"; "theirs"; "-o"; codes; "--json" ])
+                    |> succeeded
+                    |> json
                 // one level of 2 codebooks of 2 bits: grids of 7 × 11 and 4 × 4
                 Expect.equal (int (nonNull encoded["code_bytes"])) ((2 * 2 * 77 + 7) / 8 + 2 * 2 * 16 / 8) "packed"
-                let decoded, reconstructed = Path.Combine(folder, "decoded"), Path.Combine(folder, "reconstructed")
+
+                let decoded, reconstructed =
+                    Path.Combine(folder, "decoded"), Path.Combine(folder, "reconstructed")
+
                 dq [ "decode"; codes; "-o"; decoded ] |> succeeded |> ignore
-                dq ([ "reconstruct" ] @ pictures @ [ "--run"; "theirs"; "-o"; reconstructed ]) |> succeeded |> ignore
+
+                dq ([ "reconstruct" ] @ pictures @ [ "--run"; "theirs"; "-o"; reconstructed ])
+                |> succeeded
+                |> ignore
 
                 for name in [ "a.b.reconstruction.png"; "c.reconstruction.png" ] do
-                    let bytes place = File.ReadAllBytes(Path.Combine(place, name))
+                    let bytes place =
+                        File.ReadAllBytes(Path.Combine(place, name))
+
                     Expect.equal (bytes decoded) (bytes reconstructed) name
 
                 let ours = Path.Combine(folder, "ours.json")
@@ -139,7 +204,10 @@ let tests =
 
                 let checkpoint = Path.Combine(folder, "other.safetensors")
                 Checkpoint.Write(checkpoint, other, null, TrainingProgress(0L, 0L, 0L, true, 1.0, 0L))
-                dq [ "decode"; codes; "--checkpoint"; checkpoint; "-o"; decoded ] |> refused 3 "its codes are those of model"
+
+                dq [ "decode"; codes; "--checkpoint"; checkpoint; "-o"; decoded ]
+                |> refused 3 "its codes are those of model"
+
                 let whole = File.ReadAllBytes codes
                 File.WriteAllBytes(codes, whole[.. whole.Length - 2])
                 dq [ "decode"; codes; "-o"; decoded ] |> refused 3 "cut short")
