@@ -7,7 +7,7 @@ public static class AtomicFile
     /// Writes a temporary sibling, flushes it to disk and renames it to <paramref name="path"/>, replacing what is there.
     /// When <paramref name="content"/> or the disk fails, <paramref name="path"/> stays as it was and the temporary is removed.
     /// </summary>
-    /// <exception cref="IOException">The folder is missing or not writable, or the disk is full.</exception>
+    /// <exception cref="IOException">The folder is missing or not writable, the disk is full, or a file size limit is reached.</exception>
     /// <exception cref="UnauthorizedAccessException">No permission to write there.</exception>
     public static void Write(string path, Action<Stream> content)
     {
@@ -22,9 +22,12 @@ public static class AtomicFile
             }
             File.Move(temporary, path, overwrite: true);
         }
-        catch
+        catch (Exception error)
         {
             File.Delete(temporary);
+            // what .NET makes of EFBIG, a limit on the size of files
+            if (error is ArgumentOutOfRangeException { ParamName: "value" })
+                throw new IOException($"{path}: {error.Message}", error);
             throw;
         }
     }

@@ -16,6 +16,9 @@ public struct SplitMix64
         // each coordinate goes through the mixer before the next is added: neighbouring names give unrelated streams
         _state = Mix(Mix(Mix((ulong)seed + GoldenGamma) + (ulong)first * GoldenGamma) + (ulong)second * GoldenGamma);
 
+    /// <summary>The seed of a part of something seeded: unrelated to that of its neighbours and of other seeds.</summary>
+    public static long Derive(long seed, int part) => (long)new SplitMix64(seed, -1, part).Next();
+
     /// <summary>64 random bits.</summary>
     public ulong Next()
     {

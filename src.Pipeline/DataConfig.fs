@@ -65,8 +65,12 @@ module DataConfig =
             elif config.Source <> "dead_leaves" then
                 match config.Path with
                 | null
-                | "" -> problem "path" $"expected the folder or file that holds the images of source {config.Source}, got none"
-                | path when not (System.IO.Path.Exists path) -> problem "path" $"expected a folder or file that exists, got '{path}'"
+                | "" ->
+                    problem
+                        "path"
+                        $"expected the folder or file that holds the images of source {config.Source}, got none"
+                | path when not (System.IO.Path.Exists path) ->
+                    problem "path" $"expected a folder or file that exists, got '{path}'"
                 | _ -> ()
 
             if config.ImageSize.HasValue then

@@ -59,10 +59,16 @@ module StageError =
         | CheckFailed message -> [ message ]
         | Configuration problems -> [
             for problem in problems ->
-                [ problem.File; problem.Key; problem.Message ] |> List.filter ((<>) "") |> String.concat ": "
+                [ problem.File; problem.Key; problem.Message ]
+                |> List.filter ((<>) "")
+                |> String.concat ": "
           ]
-        | OutOfMemory(message, Some batch) -> [ $"{message}; a batch of {batch} would fit: --set training.batch_size={batch}" ]
+        | OutOfMemory(message, Some batch) -> [
+            $"{message}; a batch of {batch} would fit: --set training.batch_size={batch}"
+          ]
         | OutOfMemory(message, None) -> [ message ]
-        | TimeUp minutes -> [ $"stopped after {minutes} minutes; saved, the same command goes on from here" ]
+        | TimeUp minutes -> [
+            $"stopped after {minutes} minutes; saved, the same command goes on from here"
+          ]
         | Interrupted 2 -> [ "interrupted; saved, the same command goes on from here" ]
         | Interrupted signal -> [ $"stopped by signal {signal}; saved, the same command goes on from here" ]

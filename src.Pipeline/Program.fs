@@ -178,4 +178,13 @@ let main argv =
             0
         else
             let problem = usageError error
-            Output({ Json = Array.contains "--json" argv; Quiet = false; Verbose = false }).Failure problem
+
+            Output(
+                {
+                    Json = Array.contains "--json" argv
+                    Quiet = false
+                    Verbose = false
+                }
+            )
+                .Failure
+                problem

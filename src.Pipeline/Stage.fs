@@ -59,7 +59,8 @@ module Stage =
         | :? InvalidDataException -> Some(Data error.Message)
         | :? LibTorchException -> Some(CheckFailed error.Message)
         | :? IOException
-        | :? UnauthorizedAccessException -> Some(Storage $"{error.Message.TrimEnd '.'}; what was there before is intact")
+        | :? UnauthorizedAccessException ->
+            Some(Storage $"{error.Message.TrimEnd '.'}; what was there before is intact")
         | :? OutOfMemoryException -> Some(OutOfMemory(error.Message, None))
         | error when
             error.Message.Contains("not enough memory", StringComparison.Ordinal)
@@ -77,7 +78,13 @@ module Stage =
                 let sought =
                     result {
                         let! fingerprint = stage.Fingerprint input
-                        let! found = if context.Force then Ok None else stage.Find context fingerprint input
+
+                        let! found =
+                            if context.Force then
+                                Ok None
+                            else
+                                stage.Find context fingerprint input
+
                         return fingerprint, found
                     }
 

@@ -1,6 +1,7 @@
 module DQ.Tests.Program
 
 open System
+open System.IO
 open Expecto
 open Expecto.Impl
 
@@ -33,6 +34,12 @@ let main arguments =
 
     let exitCode = runTestsInAssemblyWithCLIArgs settings arguments
 
-    // none where tests were only listed, or refused because one is focused
-    summary.Value |> Option.iter (tally >> printfn "%s")
+    // Expecto leaves escape sequences and padding on the console's last line: a line of its own, past Expecto's writer.
+    // There is no summary where tests were only listed, or refused because one is focused.
+    match summary.Value with
+    | Some summary ->
+        use output = new StreamWriter(Console.OpenStandardOutput())
+        output.Write $"\n{tally summary}\n"
+    | None -> ()
+
     exitCode

@@ -37,7 +37,15 @@ public sealed record EvaluationRecord : IArtifact
     public static SplitEvaluation WithoutHistograms(SplitEvaluation split) =>
         split with
         {
-            Levels = [.. split.Levels.Select(level => level with { Codebooks = [.. level.Codebooks.Select(book => book with { Histogram = [] })] })],
+            Levels =
+            [
+                .. split.Levels.Select(level =>
+                    level with
+                    {
+                        Codebooks = [.. level.Codebooks.Select(book => book with { Histogram = [] })],
+                    }
+                ),
+            ],
         };
 }
 
@@ -61,7 +69,11 @@ public sealed record CodebooksRecord : IArtifact
             Histograms = splits.ToDictionary(
                 split => split.Key,
                 IReadOnlyList<IReadOnlyList<IReadOnlyList<long>>> (split) =>
-                    [.. split.Value.Levels.Select(IReadOnlyList<IReadOnlyList<long>> (level) => [.. level.Codebooks.Select(book => book.Histogram)])]
+                    [
+                        .. split.Value.Levels.Select(
+                            IReadOnlyList<IReadOnlyList<long>> (level) => [.. level.Codebooks.Select(book => book.Histogram)]
+                        ),
+                    ]
             ),
         };
 }

@@ -94,7 +94,15 @@ public sealed record RunRecord : IArtifact
         };
 
     /// <summary>A checkpoint was written.</summary>
-    public RunRecord At(long stepsDone, long imagesSeen, double trainingSeconds, double? validationNatsPerDim, double? validationSquaredError, long? bestStep, DateTime nowUtc) =>
+    public RunRecord At(
+        long stepsDone,
+        long imagesSeen,
+        double trainingSeconds,
+        double? validationNatsPerDim,
+        double? validationSquaredError,
+        long? bestStep,
+        DateTime nowUtc
+    ) =>
         this with
         {
             StepsDone = stepsDone,
@@ -108,5 +116,11 @@ public sealed record RunRecord : IArtifact
         };
 
     /// <summary>Work ended: a <see cref="RunStatus"/> and, but for completed, one line why.</summary>
-    public RunRecord Ended(string status, string? reason, DateTime nowUtc) => this with { Status = status, Reason = reason, UpdatedUtc = nowUtc };
+    public RunRecord Ended(string status, string? reason, DateTime nowUtc) =>
+        this with
+        {
+            Status = status,
+            Reason = reason,
+            UpdatedUtc = nowUtc,
+        };
 }

@@ -62,7 +62,8 @@ public sealed record AutoencoderSpec
     public int GridSide(int imageSide, int level) => imageSide / (Stride << (CoderBlocks - 1 + level));
 
     /// <summary>Everything wrong with this spec; empty when it can be built.</summary>
-    public IReadOnlyList<SpecProblem> Problems() => [.. OwnProblems(), .. Under("quantizer", Quantizer.Problems()), .. Under("likelihood", Likelihood.Problems())];
+    public IReadOnlyList<SpecProblem> Problems() =>
+        [.. OwnProblems(), .. Under("quantizer", Quantizer.Problems()), .. Under("likelihood", Likelihood.Problems())];
 
     private static IEnumerable<SpecProblem> Under(string key, IEnumerable<SpecProblem> problems) =>
         problems.Select(problem => problem with { Key = $"{key}.{problem.Key}" });
@@ -86,10 +87,14 @@ public sealed record AutoencoderSpec
         for (var level = 0; level < Codes.Count; level++)
             if (Codes[level] is < 1 or > 1 << 20)
                 yield return new($"codes[{level}]", $"expected a number of codes from 1 to {1 << 20}, got {Codes[level]}");
+            else if (Quantizer.CodesProblem(Codes[level]) is { } problem)
+                yield return new($"codes[{level}]", problem);
         if (Codebooks < 1)
             yield return new("codebooks", $"expected an integer of at least 1, got {Codebooks}");
         if (CodeWidth < 1)
             yield return new("code_width", $"expected an integer of at least 1, got {CodeWidth}");
+        if (Quantizer.CodeProjection > CodeWidth)
+            yield return new("quantizer.code_projection", $"expected at most code_width {CodeWidth}, got {Quantizer.CodeProjection}");
         if (Initialization is not ("he" or "library"))
             yield return new("initialization", $"expected he or library, got '{Initialization}'");
         if (Wiring is not ("concatenation" or "skip"))

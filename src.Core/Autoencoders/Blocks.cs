@@ -1,5 +1,5 @@
-using TorchSharp.Utils;
 using TorchSharp.Modules;
+using TorchSharp.Utils;
 using static TorchSharp.torch;
 
 namespace DQ.Core.Autoencoders;
@@ -69,9 +69,11 @@ public sealed class DecoderBlock : nn.Module<Tensor, Tensor>
             parts.Add(new ResidualBlock(channels, residualChannels));
         parts.Add(new RectifyInPlace());
         if (stride == 4)
-            parts.AddRange(
-                [nn.ConvTranspose2d(channels, channels / 2, 4, stride: 2, padding: 1), new RectifyInPlace(), nn.ConvTranspose2d(channels / 2, output, 4, stride: 2, padding: 1)]
-            );
+            parts.AddRange([
+                nn.ConvTranspose2d(channels, channels / 2, 4, stride: 2, padding: 1),
+                new RectifyInPlace(),
+                nn.ConvTranspose2d(channels / 2, output, 4, stride: 2, padding: 1),
+            ]);
         else if (stride == 2)
             parts.Add(nn.ConvTranspose2d(channels, output, 4, stride: 2, padding: 1));
         layers = nn.Sequential(parts);

@@ -1,7 +1,7 @@
 using DQ.Core.Likelihoods;
 using DQ.Core.Quantization;
-using TorchSharp.Utils;
 using TorchSharp.Modules;
+using TorchSharp.Utils;
 using static TorchSharp.torch;
 
 namespace DQ.Core.Autoencoders;
@@ -55,10 +55,18 @@ public sealed class HierarchicalAutoencoder : nn.Module
         var levels = Enumerable.Range(0, spec.Levels).ToArray();
         quantizers = new([.. levels.Select(level => Quantizer.Create(spec, level))]);
         encoders = new([.. levels.Select(LevelEncoder)]);
-        projections = new([.. levels.Select(level => nn.Conv2d(level == spec.Levels - 1 ? spec.Channels : 2 * spec.Channels, quantizers[level].InputChannels, 1))]);
+        projections = new([
+            .. levels.Select(level =>
+                nn.Conv2d(level == spec.Levels - 1 ? spec.Channels : 2 * spec.Channels, quantizers[level].InputChannels, 1)
+            ),
+        ]);
         upsamplers = new([.. levels.Select(LevelUpsampler)]);
         // level 0 has nothing below to condition
-        conditioners = new([.. levels.Select(level => level == 0 ? nn.Sequential() : nn.Sequential(Decoder(quantizers[level].OutputChannels, spec.Channels, 2)))]);
+        conditioners = new([
+            .. levels.Select(level =>
+                level == 0 ? nn.Sequential() : nn.Sequential(Decoder(quantizers[level].OutputChannels, spec.Channels, 2))
+            ),
+        ]);
         decoder = nn.Sequential(
             Decoder(spec.Levels * spec.Channels, spec.Channels, spec.Stride),
             Decoder(spec.Channels, spec.Channels, 1),
@@ -81,10 +89,11 @@ public sealed class HierarchicalAutoencoder : nn.Module
 
     /// <summary>One pass with gradients where enabled; in training mode the quantizers collect what their codes will learn from.</summary>
     /// <param name="pixels">(B, image channels, H, W) uint8.</param>
-    public ForwardPass Run(Tensor pixels)
+    /// <param name="moment">Where training is; evaluation does not depend on it.</param>
+    public ForwardPass Run(Tensor pixels, TrainingMoment moment = default)
     {
         using var scope = NewDisposeScope();
-        var levels = Quantize(EncodeLevels(Normalized(pixels)));
+        var levels = Quantize(EncodeLevels(Normalized(pixels)), moment);
         var output = DecodeMaps([.. levels.Select(level => level.Map)], pixels.shape[2], pixels.shape[3]);
         return new(output.MoveToOuterDisposeScope(), [.. levels.Select(level => level.MoveToOuterDisposeScope())]);
     }
@@ -94,7 +103,7 @@ public sealed class HierarchicalAutoencoder : nn.Module
     {
         using var scope = NewDisposeScope();
         using var _ = no_grad();
-        return [.. Quantize(EncodeLevels(Normalized(pixels))).Select(level => level.Codes.MoveToOuterDisposeScope())];
+        return [.. Quantize(EncodeLevels(Normalized(pixels)), default).Select(level => level.Codes.MoveToOuterDisposeScope())];
     }
 
     /// <summary>Decoder output (B, likelihood's channels, H, W) from codes per level, bottom first.</summary>
@@ -127,7 +136,7 @@ public sealed class HierarchicalAutoencoder : nn.Module
         for (var level = Spec.Levels - 1; level >= 0; level--)
         {
             var maps = batches.Select((_, batch) => ProjectedMap(level, encodings[batch][level], decoded[batch])).ToArray();
-            quantizers[level].Initialize(maps, seed + level);
+            quantizers[level].Initialize(maps, SplitMix64.Derive(seed, level));
             if (level == 0)
                 return;
             for (var batch = 0; batch < maps.Length; batch++)
@@ -144,13 +153,14 @@ public sealed class HierarchicalAutoencoder : nn.Module
         return encodings;
     }
 
-    private Quantized[] Quantize(IReadOnlyList<Tensor> encodings)
+    private Quantized[] Quantize(IReadOnlyList<Tensor> encodings, TrainingMoment moment)
     {
         var result = new Quantized[Spec.Levels];
         Tensor? decoded = null;
         for (var level = Spec.Levels - 1; level >= 0; level--)
         {
-            result[level] = quantizers[level].Quantize(ProjectedMap(level, encodings[level], decoded));
+            result[level] = quantizers[level]
+                .Quantize(ProjectedMap(level, encodings[level], decoded), moment with { Seed = SplitMix64.Derive(moment.Seed, level) });
             if (level > 0)
                 decoded = Condition(level, result[level].Map, decoded);
         }
@@ -184,7 +194,13 @@ public sealed class HierarchicalAutoencoder : nn.Module
                 continue;
             }
             var side = 1L << (Spec.CoderBlocks - 1 + level);
-            upsampled[level] = zeros(maps[level].shape[0], Spec.Channels, maps[level].shape[2] * side, maps[level].shape[3] * side, device: maps[level].device);
+            upsampled[level] = zeros(
+                maps[level].shape[0],
+                Spec.Channels,
+                maps[level].shape[2] * side,
+                maps[level].shape[3] * side,
+                device: maps[level].device
+            );
         }
         var joined = Spec.Levels == 1 ? upsampled[0] : cat([.. upsampled.Reverse()], 1); // top first: (B, L·C, H/s, W/s)
         var output = decoder.forward(joined);
@@ -194,7 +210,10 @@ public sealed class HierarchicalAutoencoder : nn.Module
     private Tensor Normalized(Tensor pixels)
     {
         if (pixels.dim() != 4 || pixels.shape[1] != Spec.ImageChannels)
-            throw new ArgumentException($"expected pixels (B, {Spec.ImageChannels}, H, W), got ({string.Join(", ", pixels.shape)})", nameof(pixels));
+            throw new ArgumentException(
+                $"expected pixels (B, {Spec.ImageChannels}, H, W), got ({string.Join(", ", pixels.shape)})",
+                nameof(pixels)
+            );
         var normalized = PixelNormalization.Normalize(pixels);
         var (bottom, right) = (Padding(pixels.shape[2]), Padding(pixels.shape[3]));
         return (bottom, right) == (0, 0) ? normalized : nn.functional.pad(normalized, [0, right, 0, bottom]);
@@ -215,9 +234,10 @@ public sealed class HierarchicalAutoencoder : nn.Module
     private Sequential LevelUpsampler(int level)
     {
         var width = quantizers[level].OutputChannels;
-        List<nn.Module<Tensor, Tensor>> blocks = level == 0
-            ? [Decoder(width, Spec.Channels, Spec.CoderBlocks > 1 ? 2 : 1)]
-            : [new NearestUpsample(1 << (level - 1)), Decoder(width, Spec.Channels, 2)];
+        List<nn.Module<Tensor, Tensor>> blocks =
+            level == 0
+                ? [Decoder(width, Spec.Channels, Spec.CoderBlocks > 1 ? 2 : 1)]
+                : [new NearestUpsample(1 << (level - 1)), Decoder(width, Spec.Channels, 2)];
         for (var block = level == 0 ? 2 : 1; block < Spec.CoderBlocks; block++)
             blocks.Add(Decoder(Spec.Channels, Spec.Channels, 2));
         return nn.Sequential(blocks);
@@ -225,5 +245,6 @@ public sealed class HierarchicalAutoencoder : nn.Module
 
     private EncoderBlock Encoder(int input, int stride) => new(input, Spec.Channels, Spec.ResidualBlocks, Spec.ResidualChannels, stride);
 
-    private DecoderBlock Decoder(int input, int output, int stride) => new(input, output, Spec.Channels, Spec.ResidualBlocks, Spec.ResidualChannels, stride);
+    private DecoderBlock Decoder(int input, int output, int stride) =>
+        new(input, output, Spec.Channels, Spec.ResidualBlocks, Spec.ResidualChannels, stride);
 }

@@ -17,7 +17,9 @@ public static class SpecJson
     {
         try
         {
-            var spec = JsonSerializer.Deserialize<AutoencoderSpec>(json, Options) ?? throw new WeightsException($"{where}: expected an object, got null");
+            var spec =
+                JsonSerializer.Deserialize<AutoencoderSpec>(json, Options)
+                ?? throw new WeightsException($"{where}: expected an object, got null");
             return spec.Problems() is [var problem, ..] ? throw new WeightsException($"{where}: {problem.Key}: {problem.Message}") : spec;
         }
         catch (JsonException error)

@@ -10,8 +10,8 @@ namespace DQ.Core.Autoencoders;
 /// The library's default (and so the released code's) has a sixth of that variance: after a dozen layers what reaches the
 /// quantizers barely depends on the image, and the first hundreds of steps go by before it does.
 /// The last convolution of a residual branch starts at zero (Goyal et al. 2017: blocks start as the identity), what is linear
-/// (projections to the quantizers) has variance 1 / fan-in; the output layer keeps the library's default weights, and its biases
-/// are the likelihood's choice.
+/// (projections to the quantizers, and from codes of few dimensions) has variance 1 / fan-in; the output layer keeps the library's
+/// default weights, and its biases are the likelihood's choice.
 /// </remarks>
 internal static class WeightInitialization
 {
@@ -30,7 +30,9 @@ internal static class WeightInitialization
                     convolution.bias!.zero_();
                     break;
                 case Conv2d convolution:
-                    var gain = name.StartsWith("projections", StringComparison.Ordinal) ? 1.0 : 2.0;
+                    var linear =
+                        name.StartsWith("projections", StringComparison.Ordinal) || name.StartsWith("quantizers", StringComparison.Ordinal);
+                    var gain = linear ? 1.0 : 2.0;
                     Normal(convolution.weight!, gain / (convolution.weight!.numel() / convolution.weight.shape[0]));
                     convolution.bias!.zero_();
                     break;

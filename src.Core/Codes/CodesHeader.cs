@@ -88,7 +88,11 @@ public sealed record CodesHeader
         {
             using var document = JsonDocument.Parse(json);
             var root = document.RootElement;
-            if (root.ValueKind != JsonValueKind.Object || !root.TryGetProperty("schema", out var schema) || !schema.TryGetInt32(out var version))
+            if (
+                root.ValueKind != JsonValueKind.Object
+                || !root.TryGetProperty("schema", out var schema)
+                || !schema.TryGetInt32(out var version)
+            )
                 throw new InvalidDataException("header: expected an object with an integer 'schema'");
             if (version != CurrentSchema)
                 throw new InvalidDataException($"schema version {version}; this program reads codes files of version {CurrentSchema}");
@@ -132,5 +136,7 @@ public sealed record CodesHeader
 
     /// Decoding makes files of these names: none may lead out of its folder.
     private static bool IsPlain(string? name) =>
-        name is { Length: > 0 and <= 255 } && !name.Any(letter => letter is '/' or '\\' or ':' || char.IsControl(letter)) && Path.GetFileNameWithoutExtension(name).Trim('.').Length > 0;
+        name is { Length: > 0 and <= 255 }
+        && !name.Any(letter => letter is '/' or '\\' or ':' || char.IsControl(letter))
+        && Path.GetFileNameWithoutExtension(name).Trim('.').Length > 0;
 }

@@ -14,7 +14,13 @@ public static class ModelCodes
     /// <param name="count">Images.</param>
     /// <param name="sizes">One, or one per image.</param>
     /// <param name="names">One per image, or none.</param>
-    public static CodesHeader Header(HierarchicalAutoencoder model, string? run, int count, IReadOnlyList<ImageSize> sizes, IReadOnlyList<string> names) =>
+    public static CodesHeader Header(
+        HierarchicalAutoencoder model,
+        string? run,
+        int count,
+        IReadOnlyList<ImageSize> sizes,
+        IReadOnlyList<string> names
+    ) =>
         new()
         {
             Model = ModelFingerprint.Of(model),
@@ -52,11 +58,13 @@ public static class ModelCodes
     {
         using var scope = NewDisposeScope();
         var device = model.parameters().First().device;
-        var codes = levels.Select((indices, level) =>
-        {
-            var (height, width) = header.Grid(image, level);
-            return tensor(indices, ScalarType.Int64, device).view(1, header.Levels[level].Codebooks, height, width);
-        });
+        var codes = levels.Select(
+            (indices, level) =>
+            {
+                var (height, width) = header.Grid(image, level);
+                return tensor(indices, ScalarType.Int64, device).view(1, header.Levels[level].Codebooks, height, width);
+            }
+        );
         var size = header.Size(image);
         return PixelImage.FromTensor(Reconstructions.Mean(model, [.. codes], size.Height, size.Width))[0];
     }
@@ -72,8 +80,14 @@ public static class ModelCodes
 
     private static CodesLevel[] Levels(HierarchicalAutoencoder model) =>
         [
-            .. model.Quantizers.Select((quantizer, level) =>
-                new CodesLevel(quantizer.CodeCount, quantizer.Codebooks, PackedIndices.Bits(quantizer.CodeCount), model.Spec.SideDivisor >> (model.Spec.Levels - 1 - level))
+            .. model.Quantizers.Select(
+                (quantizer, level) =>
+                    new CodesLevel(
+                        quantizer.CodeCount,
+                        quantizer.Codebooks,
+                        PackedIndices.Bits(quantizer.CodeCount),
+                        model.Spec.SideDivisor >> (model.Spec.Levels - 1 - level)
+                    )
             ),
         ];
 

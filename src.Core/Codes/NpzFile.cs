@@ -21,7 +21,9 @@ public static class NpzFile
     {
         var header = codes.Header;
         if (header.Sizes.Distinct().Count() > 1)
-            throw new InvalidDataException($"{path}: arrays need images of one size, got {header.Sizes.Distinct().Count()} sizes; the format dqc has no such need");
+            throw new InvalidDataException(
+                $"{path}: arrays need images of one size, got {header.Sizes.Distinct().Count()} sizes; the format dqc has no such need"
+            );
         AtomicFile.Write(
             path,
             stream =>

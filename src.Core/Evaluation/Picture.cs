@@ -31,7 +31,12 @@ public sealed record Picture(
         using var scope = NewDisposeScope();
         using var _ = no_grad();
         model.eval();
-        var pixels = tensor(image.Bytes, [1, image.Channels, image.Height, image.Width], ScalarType.Byte, model.parameters().First().device);
+        var pixels = tensor(
+            image.Bytes,
+            [1, image.Channels, image.Height, image.Width],
+            ScalarType.Byte,
+            model.parameters().First().device
+        );
         var codes = model.Encode(pixels);
         var output = model.Decode(codes, image.Height, image.Width);
         var mean = model.Likelihood.Mean(output);

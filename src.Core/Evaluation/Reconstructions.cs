@@ -12,7 +12,12 @@ public static class Reconstructions
     {
         if (spec.Levels == 1)
             return ["original", "full"];
-        return ["original", "full", .. Enumerable.Range(0, spec.Levels).Reverse().Select(level => $"level {level} alone{Place(level, spec.Levels)}")];
+        return
+        [
+            "original",
+            "full",
+            .. Enumerable.Range(0, spec.Levels).Reverse().Select(level => $"level {level} alone{Place(level, spec.Levels)}"),
+        ];
     }
 
     /// <summary>A picture with one column per image and the rows of <see cref="Rows"/>; reconstructions are the expected pixels.</summary>
@@ -35,7 +40,13 @@ public static class Reconstructions
     }
 
     /// <summary>The expected pixels, uint8 (B, C, H, W), that codes stand for; arguments as of the model's Decode.</summary>
-    public static Tensor Mean(HierarchicalAutoencoder model, IReadOnlyList<Tensor> codes, long height, long width, IReadOnlySet<int>? levels = null)
+    public static Tensor Mean(
+        HierarchicalAutoencoder model,
+        IReadOnlyList<Tensor> codes,
+        long height,
+        long width,
+        IReadOnlySet<int>? levels = null
+    )
     {
         using var scope = NewDisposeScope();
         using var _ = no_grad();
@@ -43,5 +54,8 @@ public static class Reconstructions
         return model.Likelihood.Mean(output).round().clamp(0, 255).to_type(ScalarType.Byte).MoveToOuterDisposeScope();
     }
 
-    private static string Place(int level, int levels) => level == 0 ? " (bottom)" : level == levels - 1 ? " (top)" : "";
+    private static string Place(int level, int levels) =>
+        level == 0 ? " (bottom)"
+        : level == levels - 1 ? " (top)"
+        : "";
 }

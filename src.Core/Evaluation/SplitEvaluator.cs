@@ -40,7 +40,10 @@ public sealed class SplitEvaluator
         using var _ = no_grad();
         var shape = pixels.shape[1..];
         if (imageShape.Length > 0 && !shape.SequenceEqual(imageShape))
-            throw new ArgumentException($"expected images ({string.Join(", ", imageShape)}), got ({string.Join(", ", shape)})", nameof(pixels));
+            throw new ArgumentException(
+                $"expected images ({string.Join(", ", imageShape)}), got ({string.Join(", ", shape)})",
+                nameof(pixels)
+            );
         imageShape = shape;
         var batch = pixels.shape[0];
         var there = pixels.to(device);
@@ -102,7 +105,9 @@ public sealed class SplitEvaluator
     private LevelEvaluation Level(int level, CodeHistogram histogram, long dimensions)
     {
         var positions = histogram.Total(0) / images; // H·W of the level's grid, padding included: those codes are stored too
-        var padded = imageShape[1..].Select(side => (side + model.Spec.SideDivisor - 1) / model.Spec.SideDivisor * model.Spec.SideDivisor).ToArray();
+        var padded = imageShape[1..]
+            .Select(side => (side + model.Spec.SideDivisor - 1) / model.Spec.SideDivisor * model.Spec.SideDivisor)
+            .ToArray();
         return new()
         {
             Level = level,

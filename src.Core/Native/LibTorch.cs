@@ -70,7 +70,8 @@ public static class LibTorch
             : ("package", null);
         var notes = new List<string>();
         var folder = given is null ? PackageFolder() : GivenFolder(source, given);
-        var bridge = FindBeside(BridgeFile)
+        var bridge =
+            FindBeside(BridgeFile)
             ?? throw new LibTorchException(
                 $"{BridgeFile} is not beside the program ({AppContext.BaseDirectory}); restore and build again: it comes with the TorchSharp package"
             );
@@ -130,8 +131,11 @@ public static class LibTorch
     }
 
     private static string PortableIdentifier =>
-        (OperatingSystem.IsWindows() ? "win-" : OperatingSystem.IsMacOS() ? "osx-" : "linux-")
-        + RuntimeInformation.ProcessArchitecture.ToString().ToLowerInvariant();
+        (
+            OperatingSystem.IsWindows() ? "win-"
+            : OperatingSystem.IsMacOS() ? "osx-"
+            : "linux-"
+        ) + RuntimeInformation.ProcessArchitecture.ToString().ToLowerInvariant();
 
     private static IntPtr LoadFile(string file, string what)
     {
@@ -162,7 +166,8 @@ public static class LibTorch
         {
             return (NativeLibrary.Load(bridge), bridge, false);
         }
-        catch (DllNotFoundException error) when (OperatingSystem.IsLinux() && error.Message.Contains(MissingVersion, StringComparison.Ordinal))
+        catch (DllNotFoundException error)
+            when (OperatingSystem.IsLinux() && error.Message.Contains(MissingVersion, StringComparison.Ordinal))
         {
             var copy = RelaxedCopy(bridge);
             notes.Add(
@@ -203,7 +208,9 @@ public static class LibTorch
                 // the next folder may be writable
             }
         }
-        throw new LibTorchException("no folder to keep the relaxed copy of TorchSharp's bridge in: set XDG_CACHE_HOME to a writable folder");
+        throw new LibTorchException(
+            "no folder to keep the relaxed copy of TorchSharp's bridge in: set XDG_CACHE_HOME to a writable folder"
+        );
     }
 
     private static IEnumerable<string> CacheFolders()
@@ -243,7 +250,8 @@ public static class LibTorch
         return File.Exists(build) ? File.ReadLines(build).FirstOrDefault() : null;
     }
 
-    private static bool SameMinor(string left, string right) => left.Split('.', '+') is [var a, var b, ..] && right.Split('.') is [var c, var d, ..] && a == c && b == d;
+    private static bool SameMinor(string left, string right) =>
+        left.Split('.', '+') is [var a, var b, ..] && right.Split('.') is [var c, var d, ..] && a == c && b == d;
 
     private static string FirstLine(Exception error) => error.Message.Split('\n')[0].Trim();
 }

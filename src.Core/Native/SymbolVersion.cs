@@ -40,9 +40,7 @@ public static class SymbolVersion
             var strings = (int)BinaryPrimitives.ReadInt64LittleEndian(library[(sectionTable + linked * sectionSize + 0x18)..]);
             marked += MarkChain(copy, offset, strings, version);
         }
-        return marked == 1
-            ? copy
-            : throw new InvalidDataException($"expected one requirement of {version}, found {marked}");
+        return marked == 1 ? copy : throw new InvalidDataException($"expected one requirement of {version}, found {marked}");
     }
 
     private static int MarkChain(byte[] library, int need, int strings, string version)

@@ -52,7 +52,10 @@ public sealed class CodeHistogram(int codebooks, int codeCount)
     public double CrossEntropyBits(CodeHistogram other)
     {
         if (other.Codebooks != codebooks || other.CodeCount != codeCount)
-            throw new ArgumentException($"expected {codebooks} codebooks of {codeCount} codes, got {other.Codebooks} of {other.CodeCount}", nameof(other));
+            throw new ArgumentException(
+                $"expected {codebooks} codebooks of {codeCount} codes, got {other.Codebooks} of {other.CodeCount}",
+                nameof(other)
+            );
         return Enumerable.Range(0, codebooks).Sum(book => CodeRate.EmpiricalBits(other.counts[book], counts[book]));
     }
 }

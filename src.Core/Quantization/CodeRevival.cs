@@ -2,8 +2,12 @@ using static TorchSharp.torch;
 
 namespace DQ.Core.Quantization;
 
-/// <summary>Codebooks as revival sees and changes them: codes (M, K, D), counts N (M, K), sums A (M, K, D), smoothed counts Ñ (M, K).</summary>
-public sealed record CodebookState(Tensor Codes, Tensor Counts, Tensor Sums, Tensor Smoothed);
+/// <summary>Codebooks as revival sees and changes them.</summary>
+/// <param name="Codes">(M, K, D).</param>
+/// <param name="Counts">N (M, K).</param>
+/// <param name="Sums">A (M, K, D); null where codes are no averages.</param>
+/// <param name="Smoothed">Ñ (M, K); null likewise.</param>
+public sealed record CodebookState(Tensor Codes, Tensor Counts, Tensor? Sums = null, Tensor? Smoothed = null);
 
 /// <summary>What happens to codes that hardly any vector chooses.</summary>
 public abstract class CodeRevival
@@ -82,7 +86,7 @@ public sealed class UsageRevival(double threshold) : CodeRevival
         var wide = dead.unsqueeze(2);
         state.Codes.copy_(where(wide, drawn, state.Codes));
         state.Counts.copy_(where(dead, full_like(state.Counts, least), state.Counts));
-        state.Sums.copy_(where(wide, drawn * least, state.Sums));
+        state.Sums?.copy_(where(wide, drawn * least, state.Sums));
         return revived;
     }
 }
@@ -96,7 +100,8 @@ public sealed class PublishedRevival : CodeRevival
     public override long[] Apply(CodebookState state, CodeUses seen, long seed, long step)
     {
         using var scope = NewDisposeScope();
-        var dead = state.Smoothed < 1;
+        var smoothed = state.Smoothed ?? throw new ArgumentException("expected codes that are moving averages", nameof(state));
+        var dead = smoothed < 1;
         var revived = PerCodebook(dead);
         if (revived.Sum() == 0)
             return revived;

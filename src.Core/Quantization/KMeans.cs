@@ -12,8 +12,9 @@ public static class KMeans
     /// <param name="books">Codebooks M; each has random choices of its own.</param>
     /// <param name="codeCount">Centres K.</param>
     /// <param name="seed">Of the random choices.</param>
-    /// <returns>Centres (M, K, D) and members (M, K).</returns>
-    public static (Tensor Centres, Tensor Members) Fit(Tensor vectors, int books, int codeCount, long seed)
+    /// <param name="metric">Where centres must lie; the vectors lie there already.</param>
+    /// <returns>Centres (M, K, D) and members (M, K), at least one each: a centre that was just moved has no other count yet.</returns>
+    public static (Tensor Centres, Tensor Members) Fit(Tensor vectors, int books, int codeCount, long seed, CodeMetric metric)
     {
         using var scope = NewDisposeScope();
         using var _ = no_grad();
@@ -28,8 +29,8 @@ public static class KMeans
             members.copy_(uses.Counts);
             var empty = (uses.Counts < 0.5).unsqueeze(2);
             var means = uses.Sums / uses.Counts.clamp_min(1).unsqueeze(2);
-            centres.copy_(where(empty, CodeRevival.Draw(vectors, books, codeCount, seed, iteration), means));
+            centres.copy_(metric.Place(where(empty, CodeRevival.Draw(vectors, books, codeCount, seed, iteration), means), 2));
         }
-        return (centres.MoveToOuterDisposeScope(), members.MoveToOuterDisposeScope());
+        return (centres.MoveToOuterDisposeScope(), members.clamp_min_(1).MoveToOuterDisposeScope());
     }
 }

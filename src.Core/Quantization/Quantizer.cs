@@ -4,15 +4,24 @@ using static TorchSharp.torch;
 namespace DQ.Core.Quantization;
 
 /// <summary>One level's quantization of one batch.</summary>
-/// <param name="Map">The quantized map (B, output channels, H, W); gradients pass straight through to the input map.</param>
+/// <param name="Map">The quantized map (B, output channels, H, W), differentiable in the input map.</param>
 /// <param name="Codes">Chosen codes (B, M, H, W), int64.</param>
-/// <param name="LatentLoss">Scalar, unweighted: sum over codebooks of the mean squared distance to the (fixed) codes.</param>
-/// <param name="Errors">That distance per codebook (M), detached.</param>
-public sealed record Quantized(Tensor Map, Tensor Codes, Tensor LatentLoss, Tensor Errors)
+/// <param name="LatentLoss">Scalar that pulls the input towards the (fixed) codes, unweighted: sum over codebooks of the mean squared
+/// distance; 0 where nothing commits. A model's loss has it times β.</param>
+/// <param name="Errors">Mean squared distance per codebook (M), detached.</param>
+/// <param name="CodeLoss">Scalar that a quantizer adds to the model's loss for its codes' sake, weighted already: what codes learn by,
+/// or what keeps them in use. Null where there is none.</param>
+public sealed record Quantized(Tensor Map, Tensor Codes, Tensor LatentLoss, Tensor Errors, Tensor? CodeLoss = null)
 {
-    /// <summary>Hands all four tensors to the enclosing dispose scope.</summary>
+    /// <summary>Hands all tensors to the enclosing dispose scope.</summary>
     public Quantized MoveToOuterDisposeScope() =>
-        new(Map.MoveToOuterDisposeScope(), Codes.MoveToOuterDisposeScope(), LatentLoss.MoveToOuterDisposeScope(), Errors.MoveToOuterDisposeScope());
+        new(
+            Map.MoveToOuterDisposeScope(),
+            Codes.MoveToOuterDisposeScope(),
+            LatentLoss.MoveToOuterDisposeScope(),
+            Errors.MoveToOuterDisposeScope(),
+            CodeLoss?.MoveToOuterDisposeScope()
+        );
 }
 
 /// <summary>What every quantizer offers an autoencoder: a map in, a quantized map and its codes out.</summary>
@@ -24,12 +33,12 @@ public abstract class Quantizer : nn.Module
 
     /// <summary>The quantizer of <paramref name="level"/> (0 = bottom) of an autoencoder.</summary>
     public static Quantizer Create(AutoencoderSpec spec, int level) =>
-        spec.Quantizer.Kind switch
-        {
-            DepthwiseQuantizer.Kind => new DepthwiseQuantizer(spec.Quantizer, spec.Codebooks, spec.Codes[level], spec.CodeWidth),
-            VectorQuantizer.Kind => new VectorQuantizer(spec.Quantizer, spec.Codebooks, spec.Codes[level], spec.CodeWidth),
-            var kind => throw new ArgumentException($"expected one of {string.Join(", ", Quantizers.Names)}, got '{kind}'", nameof(spec)),
-        };
+        Quantizers.Find(spec.Quantizer.Kind) is { } kind
+            ? kind.Create(spec, level)
+            : throw new ArgumentException(
+                $"expected one of {string.Join(", ", Quantizers.Names)}, got '{spec.Quantizer.Kind}'",
+                nameof(spec)
+            );
 
     /// <summary>Codebooks M.</summary>
     public abstract int Codebooks { get; }
@@ -43,24 +52,43 @@ public abstract class Quantizer : nn.Module
     /// <summary>Channels of the quantized map.</summary>
     public abstract int OutputChannels { get; }
 
+    /// <summary>True when <see cref="Initialize"/> chooses its first codes.</summary>
+    public virtual bool NeedsInitialization => false;
+
     /// <summary>Quantizes (B, input channels, H, W); in training mode remembers what its codes will learn from.</summary>
-    public abstract Quantized Quantize(Tensor map);
+    /// <param name="map">Float.</param>
+    /// <param name="moment">Where training is; evaluation does not depend on it.</param>
+    /// <exception cref="ArgumentException">A map of other channels.</exception>
+    public Quantized Quantize(Tensor map, TrainingMoment moment = default)
+    {
+        if (map.dim() != 4 || map.shape[1] != InputChannels)
+            throw new ArgumentException($"expected a map (B, {InputChannels}, H, W), got ({string.Join(", ", map.shape)})", nameof(map));
+        using var scope = NewDisposeScope();
+        return QuantizeMap(map, moment).MoveToOuterDisposeScope();
+    }
 
-    /// <summary>The quantized map (B, output channels, H, W) that codes (B, M, H, W) stand for.</summary>
+    /// <summary>The quantized map (B, output channels, H, W) that codes (B, M, H, W) stand for: in evaluation what
+    /// <see cref="Quantize"/> gives along with them.</summary>
     /// <exception cref="ArgumentException">Codes of another shape.</exception>
-    public abstract Tensor Embed(Tensor codes);
+    public Tensor Embed(Tensor codes)
+    {
+        if (codes.dim() != 4 || codes.shape[1] != Codebooks)
+            throw new ArgumentException($"expected codes (B, {Codebooks}, H, W), got ({string.Join(", ", codes.shape)})", nameof(codes));
+        using var scope = NewDisposeScope();
+        return EmbedCodes(codes).MoveToOuterDisposeScope();
+    }
 
-    /// <summary>Chooses the first codes from maps (B, input channels, H, W) of the first batches.</summary>
-    public abstract void Initialize(IReadOnlyList<Tensor> maps, long seed);
+    /// <summary>Chooses the first codes from maps (B, input channels, H, W) of the first batches, where there are any to choose.</summary>
+    public virtual void Initialize(IReadOnlyList<Tensor> maps, long seed) { }
 
-    /// <summary>Ends an optimizer step: the codes learn from what was quantized since the last call.</summary>
+    /// <summary>Ends an optimizer step: codes that learn otherwise than by gradient learn from what was quantized since the last call.</summary>
     /// <param name="seed">Of the run.</param>
     /// <param name="step">The step that ends; with the seed it determines every random choice.</param>
     /// <returns>Revived codes per codebook.</returns>
-    public abstract long[] Learn(long seed, long step);
+    public virtual long[] Learn(long seed, long step) => new long[Codebooks];
 
     /// <summary>Ends an optimizer step that was skipped: what was quantized since the last call is forgotten.</summary>
-    public abstract void Forget();
+    public virtual void Forget() { }
 
     /// <summary>Quantizes without gradients or learning: (B, input channels, H, W) to (B, output channels, H, W).</summary>
     public Tensor Assigned(Tensor map)
@@ -78,4 +106,10 @@ public abstract class Quantizer : nn.Module
             train(wasTraining);
         }
     }
+
+    /// <summary><see cref="Quantize"/> of a map of the right shape, inside a dispose scope.</summary>
+    protected abstract Quantized QuantizeMap(Tensor map, TrainingMoment moment);
+
+    /// <summary><see cref="Embed"/> of codes of the right shape, inside a dispose scope.</summary>
+    protected abstract Tensor EmbedCodes(Tensor codes);
 }

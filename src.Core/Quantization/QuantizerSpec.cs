@@ -1,8 +1,18 @@
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using System.Text.Json.Serialization;
+
 namespace DQ.Core.Quantization;
 
 /// <summary>Which quantizer sits at every level of an autoencoder, and how its codes are learned.</summary>
 public sealed record QuantizerSpec
 {
+    private static readonly JsonSerializerOptions Json = new()
+    {
+        PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower,
+        NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals,
+    };
+
     /// <summary>A name of <see cref="Quantizers.Names"/>, such as <c>depthwise</c> or <c>vector</c>.</summary>
     public string Kind { get; init; } = "depthwise";
 
@@ -30,9 +40,37 @@ public sealed record QuantizerSpec
     /// <summary>Share τ of the mean count n/K below which a code is dead under the <c>usage</c> rule.</summary>
     public double RevivalThreshold { get; init; } = 0.02;
 
+    /// <summary>Where vectors and codes are compared: <c>euclidean</c>, or <c>cosine</c>: both on the unit sphere.</summary>
+    public string Metric { get; init; } = EuclideanMetric.Name;
+
+    /// <summary>What the encoder's gradient is: <c>straight_through</c>, or <c>rotation</c>: turned and stretched as the vector was.</summary>
+    public string Gradient { get; init; } = StraightThrough.Name;
+
+    /// <summary>Dimensions n that codes live in, brought up to the code width by a linear map; null: the code width itself.</summary>
+    public int? CodeProjection { get; init; }
+
+    /// <summary>Optimizer steps over which gumbel's temperature falls from 1 to 1/16; null: those of the run.</summary>
+    public long? TemperatureSteps { get; init; }
+
+    /// <summary>Weight of gumbel's KL divergence to uniformly chosen codes, in nats per position.</summary>
+    public double UniformWeight { get; init; } = 5e-4;
+
+    /// <summary>Weight of lookup_free's entropy loss, in nats per position: each choice sure, all codes in use.</summary>
+    public double EntropyWeight { get; init; } = 0.1;
+
+    /// <summary>Values per dimension of finite_scalar, their product the number of codes of every level; empty: levels from 3 to 8 as
+    /// large and as few as they come.</summary>
+    public IReadOnlyList<int> Levels { get; init; } = [];
+
+    /// <summary>What is wrong with it, by key; a key set to another value than its default that the kind does not read is wrong too.</summary>
     public IEnumerable<SpecProblem> Problems()
     {
-        if (!Quantizers.Names.Contains(Kind))
+        if (Quantizers.Find(Kind) is { } kind)
+        {
+            foreach (var problem in Unread(kind))
+                yield return problem;
+        }
+        else
             yield return new("kind", $"expected one of {string.Join(", ", Quantizers.Names)}, got '{Kind}'");
         if (!(Commitment >= 0))
             yield return new("commitment", $"expected a number of at least 0, got {Commitment}");
@@ -48,5 +86,35 @@ public sealed record QuantizerSpec
             yield return new("revival", $"expected usage, published or none, got '{Revival}'");
         if (!(RevivalThreshold is >= 0 and < 1))
             yield return new("revival_threshold", $"expected a number in [0, 1), got {RevivalThreshold}");
+        if (Kind == VectorGradientQuantizer.Kind && Revival == "published")
+            yield return new("revival", $"expected usage or none for {Kind}: the published rule is one for moving averages");
+        if (!CodeMetric.Names.Contains(Metric))
+            yield return new("metric", $"expected {string.Join(" or ", CodeMetric.Names)}, got '{Metric}'");
+        if (!GradientEstimator.Names.Contains(Gradient))
+            yield return new("gradient", $"expected {string.Join(" or ", GradientEstimator.Names)}, got '{Gradient}'");
+        if (CodeProjection < 1)
+            yield return new("code_projection", $"expected an integer of at least 1 or null, got {CodeProjection}");
+        if (TemperatureSteps < 1)
+            yield return new("temperature_steps", $"expected an integer of at least 1 or null, got {TemperatureSteps}");
+        if (!(UniformWeight >= 0) || !double.IsFinite(UniformWeight))
+            yield return new("uniform_weight", $"expected a number of at least 0, got {UniformWeight}");
+        if (!(EntropyWeight >= 0) || !double.IsFinite(EntropyWeight))
+            yield return new("entropy_weight", $"expected a number of at least 0, got {EntropyWeight}");
+        for (var dimension = 0; dimension < Levels.Count; dimension++)
+            if (Levels[dimension] is < 3 or > 256)
+                yield return new($"levels[{dimension}]", $"expected an integer from 3 to 256, got {Levels[dimension]}");
     }
+
+    /// <summary>What keeps K codes per codebook from being made, or null.</summary>
+    public string? CodesProblem(int codes) => Quantizers.Find(Kind)?.CodesProblem(this, codes);
+
+    private IEnumerable<SpecProblem> Unread(QuantizerKind kind)
+    {
+        var defaults = JsonSerializer.SerializeToNode(new QuantizerSpec(), Json)!.AsObject();
+        foreach (var (key, value) in JsonSerializer.SerializeToNode(this, Json)!.AsObject())
+            if (key != "kind" && !kind.Keys.Contains(key) && !JsonNode.DeepEquals(value, defaults[key]))
+                yield return new(key, $"{Kind} has no use for it: expected the default {Show(defaults[key])}, got {Show(value)}");
+    }
+
+    private static string Show(JsonNode? value) => value?.ToJsonString() ?? "null";
 }

@@ -1,8 +1,92 @@
+using DQ.Core.Autoencoders;
+
 namespace DQ.Core.Quantization;
+
+/// <summary>A quantizer as configurations choose it.</summary>
+/// <param name="Name">Of the kind.</param>
+/// <param name="Keys">Keys of <see cref="QuantizerSpec"/> that it reads, in the configuration's snake_case.</param>
+/// <param name="CodesProblem">What keeps K codes per codebook from being made, or null.</param>
+/// <param name="Create">The quantizer of a level (0 = bottom) of an autoencoder.</param>
+public sealed record QuantizerKind(
+    string Name,
+    IReadOnlyList<string> Keys,
+    Func<QuantizerSpec, int, string?> CodesProblem,
+    Func<AutoencoderSpec, int, Quantizer> Create
+);
 
 /// <summary>The quantizers by name.</summary>
 public static class Quantizers
 {
+    private static readonly string[] CodebookKeys =
+    [
+        "commitment",
+        "initialization",
+        "revival",
+        "revival_threshold",
+        "decay",
+        "decay_warmup",
+        "gradient",
+        "code_projection",
+    ];
+
+    public static IReadOnlyList<QuantizerKind> All { get; } =
+    [
+        new(
+            DepthwiseQuantizer.Kind,
+            [.. CodebookKeys, "epsilon", "metric"],
+            AnyCodes,
+            Codebooks((spec, books, codes, width) => new DepthwiseQuantizer(spec, books, codes, width))
+        ),
+        new(
+            VectorQuantizer.Kind,
+            [.. CodebookKeys, "epsilon", "metric"],
+            AnyCodes,
+            Codebooks((spec, books, codes, width) => new VectorQuantizer(spec, books, codes, width))
+        ),
+        new(
+            VectorGradientQuantizer.Kind,
+            [.. CodebookKeys, "metric"],
+            AnyCodes,
+            Codebooks((spec, books, codes, width) => new VectorGradientQuantizer(spec, books, codes, width))
+        ),
+        // what a stage leaves over has a length, which codes on a sphere can't follow: no metric
+        new(
+            ResidualQuantizer.Kind,
+            [.. CodebookKeys, "epsilon"],
+            AnyCodes,
+            Codebooks((spec, books, codes, width) => new ResidualQuantizer(spec, books, codes, width))
+        ),
+        new(
+            GumbelQuantizer.Kind,
+            ["temperature_steps", "uniform_weight"],
+            AnyCodes,
+            (spec, level) => new GumbelQuantizer(spec.Quantizer, spec.Codebooks, spec.Codes[level], spec.CodeWidth)
+        ),
+        new(
+            FiniteScalarQuantizer.Kind,
+            ["levels"],
+            FiniteScalarQuantizer.CodesProblem,
+            (spec, level) => new FiniteScalarQuantizer(spec.Codebooks, FiniteScalarQuantizer.LevelsFor(spec.Quantizer, spec.Codes[level]))
+        ),
+        new(
+            LookupFreeQuantizer.Kind,
+            ["commitment", "entropy_weight"],
+            (_, codes) => LookupFreeQuantizer.CodesProblem(codes),
+            (spec, level) => new LookupFreeQuantizer(spec.Quantizer, spec.Codebooks, spec.Codes[level])
+        ),
+    ];
+
     /// <summary>Names a configuration may use.</summary>
-    public static IReadOnlyList<string> Names { get; } = [DepthwiseQuantizer.Kind, VectorQuantizer.Kind];
+    public static IReadOnlyList<string> Names { get; } = [.. All.Select(kind => kind.Name)];
+
+    /// <summary>The kind of this name, or null.</summary>
+    public static QuantizerKind? Find(string name) => All.FirstOrDefault(kind => kind.Name == name);
+
+    private static string? AnyCodes(QuantizerSpec spec, int codes) => null;
+
+    private static Func<AutoencoderSpec, int, Quantizer> Codebooks(Func<QuantizerSpec, int, int, int, CodebookQuantizer> make) =>
+        (spec, level) =>
+            spec.Quantizer.CodeProjection is { } narrow
+                ? new FactorizedQuantizer(make(spec.Quantizer, spec.Codebooks, spec.Codes[level], narrow), spec.CodeWidth)
+                : make(spec.Quantizer, spec.Codebooks, spec.Codes[level], spec.CodeWidth);
 }

@@ -37,7 +37,8 @@ public sealed class AdamOptimizer : IDisposable
     /// <summary>First and second moments by name (<c>first.…</c>, <c>second.…</c>); not copies.</summary>
     public IEnumerable<KeyValuePair<string, Tensor>> State =>
         parameters.SelectMany(
-            (entry, index) => new KeyValuePair<string, Tensor>[] { new($"first.{entry.Name}", first[index]), new($"second.{entry.Name}", second[index]) }
+            (entry, index) =>
+                new KeyValuePair<string, Tensor>[] { new($"first.{entry.Name}", first[index]), new($"second.{entry.Name}", second[index]) }
         );
 
     /// <summary>Euclidean norm of all gradients together, accumulated in float64.</summary>
@@ -47,7 +48,10 @@ public sealed class AdamOptimizer : IDisposable
         var sum = 0.0;
         foreach (var (_, parameter) in parameters)
             if (parameter.grad is { } gradient)
-                sum += gradient.device_type == TorchSharp.DeviceType.CPU ? SumOfSquares(Floats(gradient)) : gradient.square().sum(ScalarType.Float64).item<double>();
+                sum +=
+                    gradient.device_type == TorchSharp.DeviceType.CPU
+                        ? SumOfSquares(Floats(gradient))
+                        : gradient.square().sum(ScalarType.Float64).item<double>();
         return Math.Sqrt(sum);
     }
 
@@ -68,7 +72,16 @@ public sealed class AdamOptimizer : IDisposable
             if (value.grad is not { } gradient)
                 continue;
             if (value.device_type == TorchSharp.DeviceType.CPU)
-                UpdateOnCpu(Floats(value), Floats(gradient), Floats(first[index]), Floats(second[index]), (float)step, (float)rootCorrection, (float)(1 - rate * decay), (float)scale);
+                UpdateOnCpu(
+                    Floats(value),
+                    Floats(gradient),
+                    Floats(first[index]),
+                    Floats(second[index]),
+                    (float)step,
+                    (float)rootCorrection,
+                    (float)(1 - rate * decay),
+                    (float)scale
+                );
             else
                 UpdateOnDevice(value, gradient, first[index], second[index], step, rootCorrection, 1 - rate * decay, scale);
         }
@@ -109,7 +122,16 @@ public sealed class AdamOptimizer : IDisposable
         return sum;
     }
 
-    private static void UpdateOnCpu(Span<float> value, ReadOnlySpan<float> gradient, Span<float> first, Span<float> second, float step, float rootCorrection, float keep, float scale)
+    private static void UpdateOnCpu(
+        Span<float> value,
+        ReadOnlySpan<float> gradient,
+        Span<float> first,
+        Span<float> second,
+        float step,
+        float rootCorrection,
+        float keep,
+        float scale
+    )
     {
         var index = 0;
         var (one, two) = (Vector256.Create((float)Beta1), Vector256.Create((float)Beta2));
@@ -135,7 +157,16 @@ public sealed class AdamOptimizer : IDisposable
         }
     }
 
-    private static void UpdateOnDevice(Tensor value, Tensor gradient, Tensor first, Tensor second, double step, double rootCorrection, double keep, double scale)
+    private static void UpdateOnDevice(
+        Tensor value,
+        Tensor gradient,
+        Tensor first,
+        Tensor second,
+        double step,
+        double rootCorrection,
+        double keep,
+        double scale
+    )
     {
         using var scope = NewDisposeScope();
         var slope = gradient * scale;

@@ -7,7 +7,14 @@ using static TorchSharp.torch;
 namespace DQ.Core.Training;
 
 /// <summary>Where a training run is, beside its tensors.</summary>
-public sealed record TrainingProgress(long Seed, long StepsDone, long ImagesSeen, bool CodebooksReady, double RateFactor, long OptimizerUpdates);
+public sealed record TrainingProgress(
+    long Seed,
+    long StepsDone,
+    long ImagesSeen,
+    bool CodebooksReady,
+    double RateFactor,
+    long OptimizerUpdates
+);
 
 /// <summary>
 /// A checkpoint: one safetensors file with <c>model.*</c>, the optimizer's <c>optimizer.first.*</c> and <c>optimizer.second.*</c>,
@@ -84,7 +91,8 @@ public sealed class Checkpoint : IDisposable
     }
 
     /// <summary>Copies weights and codebooks in.</summary>
-    public void Fill(HierarchicalAutoencoder model) => Fill(model.state_dict().Select(entry => KeyValuePair.Create(ModelPrefix + entry.Key, entry.Value)));
+    public void Fill(HierarchicalAutoencoder model) =>
+        Fill(model.state_dict().Select(entry => KeyValuePair.Create(ModelPrefix + entry.Key, entry.Value)));
 
     /// <summary>Copies the moments and the number of updates in.</summary>
     public void Fill(AdamOptimizer optimizer)
@@ -105,13 +113,17 @@ public sealed class Checkpoint : IDisposable
                 throw new WeightsException($"{path}: expected a tensor {name}, found none");
             using var value = file.Read(name);
             if (!value.shape.SequenceEqual(target.shape))
-                throw new WeightsException($"{path}: {name}: expected shape ({string.Join(", ", target.shape)}), found ({string.Join(", ", value.shape)})");
+                throw new WeightsException(
+                    $"{path}: {name}: expected shape ({string.Join(", ", target.shape)}), found ({string.Join(", ", value.shape)})"
+                );
             target.copy_(value);
         }
     }
 
     private static string Required(SafeTensorsFile file, string path, string key) =>
-        file.Metadata.TryGetValue(key, out var value) ? value : throw new WeightsException($"{path}: expected metadata '{key}': not a checkpoint of this program");
+        file.Metadata.TryGetValue(key, out var value)
+            ? value
+            : throw new WeightsException($"{path}: expected metadata '{key}': not a checkpoint of this program");
 
     private static TrainingProgress ReadProgress(SafeTensorsFile file, string path)
     {

@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 
 namespace DQ.Core.Training;
 
-/// <summary>The losses of one pass, scalars: Total = Reconstruction + β · Latent.</summary>
+/// <summary>The losses of one pass, scalars: Total = Reconstruction + β · Latent + what the quantizers add for their codes.</summary>
 /// <param name="Total">What is minimized.</param>
 /// <param name="Reconstruction">Mean over the batch; nats per dimension, or squared error on normalized values.</param>
 /// <param name="Latent">Sum over levels and codebooks, unweighted.</param>
@@ -16,6 +16,11 @@ public sealed record ModelLosses(Tensor Total, Tensor Reconstruction, Tensor Lat
     {
         var reconstruction = model.Likelihood.Loss(pass.Output, targets).mean();
         var latent = pass.Levels.Select(level => level.LatentLoss).Aggregate((sum, level) => sum + level);
-        return new(reconstruction + model.Spec.Quantizer.Commitment * latent, reconstruction, latent);
+        var total = reconstruction + model.Spec.Quantizer.Commitment * latent;
+        return new(
+            pass.Levels.Select(level => level.CodeLoss).OfType<Tensor>().Aggregate(total, (sum, level) => sum + level),
+            reconstruction,
+            latent
+        );
     }
 }

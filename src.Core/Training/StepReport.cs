@@ -2,7 +2,7 @@ namespace DQ.Core.Training;
 
 /// <summary>What one optimizer step did.</summary>
 /// <param name="Step">Its number, from 1.</param>
-/// <param name="Loss">Reconstruction + β · latent.</param>
+/// <param name="Loss">Reconstruction + β · latent + what the quantizers add for their codes.</param>
 /// <param name="Reconstruction">Nats per dimension; for squared error, of normalized values.</param>
 /// <param name="Latent">Sum over levels and codebooks of the mean squared distance to the codes, unweighted.</param>
 /// <param name="LearningRate">Used in this step.</param>

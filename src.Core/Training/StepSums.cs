@@ -25,5 +25,10 @@ internal sealed class StepSums(AutoencoderSpec spec)
     }
 
     public IReadOnlyList<LevelReport> Levels(long[][] revived) =>
-        [.. histograms.Select((histogram, level) => new LevelReport([.. Enumerable.Range(0, histogram.Codebooks).Select(histogram.Perplexity)], revived[level]))];
+        [
+            .. histograms.Select(
+                (histogram, level) =>
+                    new LevelReport([.. Enumerable.Range(0, histogram.Codebooks).Select(histogram.Perplexity)], revived[level])
+            ),
+        ];
 }

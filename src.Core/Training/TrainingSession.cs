@@ -1,4 +1,5 @@
 using DQ.Core.Autoencoders;
+using DQ.Core.Quantization;
 using TorchSharp;
 using static TorchSharp.torch;
 
@@ -27,7 +28,7 @@ public sealed class TrainingSession : IDisposable
         manual_seed(seed);
         Model = new HierarchicalAutoencoder(model);
         Model.to(device);
-        CodebooksReady = model.Quantizer.Initialization != "kmeans";
+        CodebooksReady = !Model.Quantizers.Any(quantizer => quantizer.NeedsInitialization);
         optimizer = new AdamOptimizer(Model.named_parameters());
     }
 
@@ -41,7 +42,7 @@ public sealed class TrainingSession : IDisposable
     /// <summary>Training images seen, with repetition.</summary>
     public long ImagesSeen { get; private set; }
 
-    /// <summary>False until <see cref="InitializeCodebooks"/> on a session whose codebooks start from k-means.</summary>
+    /// <summary>False until <see cref="InitializeCodebooks"/> on a session with codebooks that start from k-means.</summary>
     public bool CodebooksReady { get; private set; }
 
     /// <summary>Factor on the learning rate, lowered after a numerical failure.</summary>
@@ -69,8 +70,15 @@ public sealed class TrainingSession : IDisposable
         Model.train();
         optimizer.ClearGradients();
         var sums = new StepSums(Model.Spec);
-        foreach (var (part, target) in pixels.chunk(training.Accumulate).Zip(targets.chunk(training.Accumulate)))
-            Backward(part.to(device), target.to(device), (double)part.shape[0] / pixels.shape[0], sums);
+        var parts = pixels.chunk(training.Accumulate).Zip(targets.chunk(training.Accumulate));
+        foreach (var (micro, (part, target)) in parts.Index())
+            Backward(
+                part.to(device),
+                target.to(device),
+                (double)part.shape[0] / pixels.shape[0],
+                new(Seed, StepsDone, training.Steps, micro),
+                sums
+            );
         var rate = LearningRate.At(training, StepsDone) * RateFactor;
         var norm = optimizer.GradientNorm();
         var skipped = !double.IsFinite(norm) || !double.IsFinite(sums.Loss);
@@ -108,10 +116,10 @@ public sealed class TrainingSession : IDisposable
         Model.Dispose();
     }
 
-    private void Backward(Tensor pixels, Tensor targets, double share, StepSums sums)
+    private void Backward(Tensor pixels, Tensor targets, double share, TrainingMoment moment, StepSums sums)
     {
         using var scope = NewDisposeScope();
-        var pass = Model.Run(pixels);
+        var pass = Model.Run(pixels, moment);
         var losses = ModelLosses.Of(Model, pass, targets);
         (share < 1 ? losses.Total * share : losses.Total).backward();
         sums.Add(share, losses, pass.Levels);
@@ -121,7 +129,7 @@ public sealed class TrainingSession : IDisposable
     {
         var scale = training.ClipNorm > 0 ? Math.Min(1, training.ClipNorm / (norm + 1e-6)) : 1;
         optimizer.Update(rate, training.WeightDecay, scale);
-        return [.. Model.Quantizers.Select((quantizer, level) => quantizer.Learn(Seed + level, StepsDone))];
+        return [.. Model.Quantizers.Select((quantizer, level) => quantizer.Learn(SplitMix64.Derive(Seed, level), StepsDone))];
     }
 
     private long[][] Forget()

@@ -62,7 +62,12 @@ public static class ParityCheck
     {
         using var session = new TrainingSession(
             file.Spec,
-            new() { LearningRate = ModelParity.LearningRate, ClipNorm = ModelParity.ClipNorm, BatchSize = (int)file.Pixels.shape[0] },
+            new()
+            {
+                LearningRate = ModelParity.LearningRate,
+                ClipNorm = ModelParity.ClipNorm,
+                BatchSize = (int)file.Pixels.shape[0],
+            },
             0,
             CPU
         );
@@ -74,7 +79,13 @@ public static class ParityCheck
         return file.Step is { } step ? [.. results, .. CheckStep(file, step, session, names, weights, targets, path)] : [.. results];
     }
 
-    private static List<ParityResult> CheckEvaluation(ModelParity file, TrainingSession session, ReferenceNames names, Tensor targets, string path)
+    private static List<ParityResult> CheckEvaluation(
+        ModelParity file,
+        TrainingSession session,
+        ReferenceNames names,
+        Tensor targets,
+        string path
+    )
     {
         session.Model.eval();
         var pass = session.Model.Run(file.Pixels);
@@ -82,7 +93,12 @@ public static class ParityCheck
         var results = new List<ParityResult>
         {
             new("input.normalized", MaxError(PixelNormalization.Normalize(file.Pixels), file.Normalized), 1e-5, "absolute"),
-            new("codes", pass.Levels.Select((level, index) => level.Codes.ne(file.Codes[index]).sum().item<long>()).Sum(), 0, "codes that differ"),
+            new(
+                "codes",
+                pass.Levels.Select((level, index) => level.Codes.ne(file.Codes[index]).sum().item<long>()).Sum(),
+                0,
+                "codes that differ"
+            ),
             new("decoder_output", MaxError(pass.Output, file.Output), 1e-4, "absolute"),
             new("loss", RelativeError(losses.Total, file.Loss), 1e-5, Relative),
             new("reconstruction_loss", RelativeError(losses.Reconstruction, file.Reconstruction), 1e-5, Relative),
@@ -102,7 +118,9 @@ public static class ParityCheck
         var norm = TotalNorm(session.Model.named_parameters().Select(entry => entry.parameter.grad!));
         var clipped = norm > ModelParity.ClipNorm && Math.Abs(TotalNorm(expected.Values) - ModelParity.ClipNorm) < 1e-3;
         var scale = clipped ? ModelParity.ClipNorm / (norm + 1e-6) : 1;
-        var errors = session.Model.named_parameters().Select(entry => (entry.name, NormError(entry.parameter.grad! * scale, expected[entry.name])));
+        var errors = session
+            .Model.named_parameters()
+            .Select(entry => (entry.name, NormError(entry.parameter.grad! * scale, expected[entry.name])));
         return Worst(clipped ? "gradient (recorded clipped)" : "gradient", errors, 1e-3, NormRelative);
     }
 
@@ -125,7 +143,12 @@ public static class ParityCheck
         var changes = gradients.Keys.Select(name => (name, ChangeError(before[name], after[name], expected[name], gradients[name])));
         yield return Worst("change over the step", changes, 1e-3, "norm of difference / norm of change");
         var codebooks = after.Keys.Where(name => !gradients.ContainsKey(name));
-        yield return Worst("codebook", codebooks.Select(name => (name, ScaledError(after[name], expected[name]))), 1e-5, "absolute, relative above 1");
+        yield return Worst(
+            "codebook",
+            codebooks.Select(name => (name, ScaledError(after[name], expected[name]))),
+            1e-5,
+            "absolute, relative above 1"
+        );
     }
 
     /// Adam's first step divides a gradient by its own size, which amplifies rounding where it is near zero: elements under 1e-6 of
@@ -134,7 +157,10 @@ public static class ParityCheck
     {
         var size = gradient.abs();
         var kept = size.ge(size.max() * 1e-6).to_type(ScalarType.Float64);
-        return NormError((after - before).detach().to_type(ScalarType.Float64) * kept, (expected - before).to_type(ScalarType.Float64) * kept);
+        return NormError(
+            (after - before).detach().to_type(ScalarType.Float64) * kept,
+            (expected - before).to_type(ScalarType.Float64) * kept
+        );
     }
 
     private static ParityResult Worst(string quantity, IEnumerable<(string Name, double Error)> errors, double tolerance, string measure)
@@ -145,14 +171,17 @@ public static class ParityCheck
     }
 
     private static double MaxError(Tensor actual, Tensor expected) =>
-        actual.shape.SequenceEqual(expected.shape) ? (actual.detach() - expected).abs().max().to_type(ScalarType.Float64).item<double>() : double.NaN;
+        actual.shape.SequenceEqual(expected.shape)
+            ? (actual.detach() - expected).abs().max().to_type(ScalarType.Float64).item<double>()
+            : double.NaN;
 
     private static double ScaledError(Tensor actual, Tensor expected) =>
         ((actual.detach() - expected) / expected.abs().clamp_min(1)).abs().max().to_type(ScalarType.Float64).item<double>();
 
     private static double RelativeError(Tensor actual, double expected) => Math.Abs(actual.item<float>() - expected) / Math.Abs(expected);
 
-    private static double TotalNorm(IEnumerable<Tensor> tensors) => Math.Sqrt(tensors.Sum(tensor => tensor.square().sum(ScalarType.Float64).item<double>()));
+    private static double TotalNorm(IEnumerable<Tensor> tensors) =>
+        Math.Sqrt(tensors.Sum(tensor => tensor.square().sum(ScalarType.Float64).item<double>()));
 
     private static double NormError(Tensor actual, Tensor expected)
     {

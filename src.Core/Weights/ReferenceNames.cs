@@ -54,6 +54,8 @@ public sealed class ReferenceNames
     public static string? WhyUnpublished(AutoencoderSpec spec) =>
         spec.Quantizer.Kind is not (DepthwiseQuantizer.Kind or VectorQuantizer.Kind)
             ? $"the published implementation has depthwise and vector quantizers only, this model has '{spec.Quantizer.Kind}'"
+        : spec.Quantizer.Metric != EuclideanMetric.Name || spec.Quantizer.CodeProjection is not null
+            ? "the published implementation compares codes by Euclidean distance, at their full width"
         : spec.Wiring != "concatenation"
             ? $"the published implementation has the wiring 'concatenation' only, this model has '{spec.Wiring}'"
         : null;

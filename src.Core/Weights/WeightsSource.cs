@@ -26,11 +26,15 @@ public sealed class WeightsSource : IDisposable
     private WeightsSource(string path, SafeTensorsFile file)
     {
         (this.path, this.file) = (path, file);
-        Spec = file.Metadata.TryGetValue(WeightsExport.SpecKey, out var spec) ? SpecJson.Read(spec, $"{path}: {WeightsExport.SpecKey}") : null;
+        Spec = file.Metadata.TryGetValue(WeightsExport.SpecKey, out var spec)
+            ? SpecJson.Read(spec, $"{path}: {WeightsExport.SpecKey}")
+            : null;
         Steps = file.Metadata.TryGetValue(WeightsExport.StepsKey, out var steps)
             ? long.TryParse(steps, NumberStyles.None, CultureInfo.InvariantCulture, out var number)
                 ? number
-                : throw new WeightsException($"{path}: {WeightsExport.StepsKey}: expected a whole number, got {WeightsException.Quote(steps)}")
+                : throw new WeightsException(
+                    $"{path}: {WeightsExport.StepsKey}: expected a whole number, got {WeightsException.Quote(steps)}"
+                )
             : 0;
     }
 
@@ -85,7 +89,11 @@ public sealed class WeightsSource : IDisposable
     {
         using var scope = NewDisposeScope();
         using var _ = no_grad();
-        if (archive is null || ReferenceNames.WhyUnpublished(model.Spec) is not null || archive.ReadMoments(Names(model)) is not { } moments)
+        if (
+            archive is null
+            || ReferenceNames.WhyUnpublished(model.Spec) is not null
+            || archive.ReadMoments(Names(model)) is not { } moments
+        )
             return false;
         foreach (var (name, target) in optimizer.State)
         {
@@ -115,7 +123,9 @@ public sealed class WeightsSource : IDisposable
         var names = file!.Entries.Select(entry => entry.Name).ToList();
         // a checkpoint of this program also holds the optimizer's tensors
         var own = names.Where(name => name.StartsWith(ModelPrefix, StringComparison.Ordinal)).ToList();
-        return own.Count > 0 ? own.ToDictionary(name => name[ModelPrefix.Length..], file.Read) : names.ToDictionary(name => name, file.Read);
+        return own.Count > 0
+            ? own.ToDictionary(name => name[ModelPrefix.Length..], file.Read)
+            : names.ToDictionary(name => name, file.Read);
     }
 
     /// Eight bytes of length, then a JSON object; a PyTorch archive is a zip file.
@@ -125,7 +135,9 @@ public sealed class WeightsSource : IDisposable
         {
             using var stream = File.OpenRead(path);
             Span<byte> start = stackalloc byte[9];
-            return stream.ReadAtLeast(start, start.Length, throwOnEndOfStream: false) == start.Length && start[8] == '{' && !start.StartsWith("PK"u8);
+            return stream.ReadAtLeast(start, start.Length, throwOnEndOfStream: false) == start.Length
+                && start[8] == '{'
+                && !start.StartsWith("PK"u8);
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {

@@ -7,7 +7,11 @@ open DQ.Pipeline
 open FsToolkit.ErrorHandling
 
 /// Opens the context stages work with, and shows their progress.
-let inContext (place: Workplace) force (work: StageContext -> Task<Result<'a, StageError>>) : Task<Result<'a, StageError>> =
+let inContext
+    (place: Workplace)
+    force
+    (work: StageContext -> Task<Result<'a, StageError>>)
+    : Task<Result<'a, StageError>> =
     task {
         match Workplace.context place force with
         | Ok context -> return! place.Output.Watch(fun () -> work context)
@@ -43,7 +47,11 @@ let variants file assignments (name: string option) : Result<Variant list, Stage
     Config.load file assignments |> Result.bind (only file name)
 
 /// The checkpoint that `--run` or `--checkpoint` names, and the id of the run in the first case.
-let checkpoint (place: Workplace) (run: string option) (file: string option) : Result<string * string option, StageError> =
+let checkpoint
+    (place: Workplace)
+    (run: string option)
+    (file: string option)
+    : Result<string * string option, StageError> =
     match run, file with
     | Some _, Some _
     | None, None -> Error(Usage "expected either --run RUN or --checkpoint FILE")
@@ -63,7 +71,7 @@ let model (place: Workplace) (file: string) =
         let! device = Train.device place.Settings.Device
         use checkpoint = Checkpoint.Open file
         let model = checkpoint.Model()
-        TorchSharp.ModuleExtensionMethods.``to``(model, device) |> ignore
+        TorchSharp.ModuleExtensionMethods.``to`` (model, device) |> ignore
         return model
     }
 

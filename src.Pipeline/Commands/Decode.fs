@@ -36,7 +36,8 @@ let private decode (place: Workplace) (context: StageContext) (arguments: ParseR
         let! checkpoint, _ =
             match arguments.TryGetResult Run, arguments.TryGetResult Checkpoint, header.Run with
             | None, None, NonNull run -> Command.checkpoint place (Some run) None
-            | None, None, Null -> Error(Usage $"{file}: does not say which run encoded it: give --run RUN or --checkpoint FILE")
+            | None, None, Null ->
+                Error(Usage $"{file}: does not say which run encoded it: give --run RUN or --checkpoint FILE")
             | run, checkpoint, _ -> Command.checkpoint place run checkpoint
 
         use! model = Command.model place checkpoint
@@ -50,7 +51,10 @@ let private decode (place: Workplace) (context: StageContext) (arguments: ParseR
         return [
             for image in 0 .. header.Count - 1 do
                 context.Cancellation.ThrowIfCancellationRequested()
-                let png = ImageFile.EncodePng(ModelCodes.Decode(model, header, image, codes.Read image))
+
+                let png =
+                    ImageFile.EncodePng(ModelCodes.Decode(model, header, image, codes.Read image))
+
                 let target = Reconstruct.target folder (header.Name image)
                 AtomicFile.Write(target, fun stream -> stream.Write(png, 0, png.Length))
 

@@ -40,7 +40,8 @@ let private diskFree (folder: string) =
     DriveInfo(existing(DirectoryInfo(Path.GetFullPath folder)).FullName).AvailableFreeSpace
 
 let private gigabytes (bytes: int64) =
-    (float bytes / 1e9).ToString("F1", Globalization.CultureInfo.InvariantCulture) + " GB"
+    (float bytes / 1e9).ToString("F1", Globalization.CultureInfo.InvariantCulture)
+    + " GB"
 
 /// What to do about what was found.
 let private advice (place: Workplace) torch disk available = [
@@ -73,27 +74,50 @@ let run (place: Workplace) : Task<Result<unit, StageError>> =
         match torch with
         | Error _ -> [ [ "libtorch"; "does not load" ] ]
         | Ok torch ->
-            let found = torch.Report.FoundTorchVersion |> Option.ofObj |> Option.defaultValue "version not said"
-            let relaxed = if torch.Report.BridgeRelaxed then " (private copy, one symbol version made optional)" else ""
+            let found =
+                torch.Report.FoundTorchVersion
+                |> Option.ofObj
+                |> Option.defaultValue "version not said"
+
+            let relaxed =
+                if torch.Report.BridgeRelaxed then
+                    " (private copy, one symbol version made optional)"
+                else
+                    ""
 
             [
                 [ "libtorch"; $"{found}, from {torch.Report.Source}: {torch.Report.Folder}" ]
-                [ "TorchSharp"; $"{torch.Report.TorchSharpVersion}, built for libtorch {torch.Report.ExpectedTorchVersion}" ]
+                [
+                    "TorchSharp"
+                    $"{torch.Report.TorchSharpVersion}, built for libtorch {torch.Report.ExpectedTorchVersion}"
+                ]
                 [ "bridge"; torch.Report.Bridge + relaxed ]
                 [ "threads"; string torch.Threads ]
-                [ "CUDA"; (if torch.Cuda then $"{torch.CudaDevices} devices" else "not available") ]
+                [
+                    "CUDA"
+                    (if torch.Cuda then
+                         $"{torch.CudaDevices} devices"
+                     else
+                         "not available")
+                ]
             ]
 
     let text =
         Table.render Table.Left [
             [ "dq"; Workplace.version ]
-            [ "system"; $"{RuntimeInformation.OSDescription}, {RuntimeInformation.RuntimeIdentifier}" ]
+            [
+                "system"
+                $"{RuntimeInformation.OSDescription}, {RuntimeInformation.RuntimeIdentifier}"
+            ]
             [ "runtime"; RuntimeInformation.FrameworkDescription ]
             yield! torchRows
             [ "device"; place.Settings.Device ]
             [ "processors"; string Environment.ProcessorCount ]
             [ "memory"; $"{gigabytes total}, {gigabytes available} free" ]
-            [ "artifacts"; $"{Path.GetFullPath place.Settings.Artifacts}, {gigabytes disk} free" ]
+            [
+                "artifacts"
+                $"{Path.GetFullPath place.Settings.Artifacts}, {gigabytes disk} free"
+            ]
         ]
         + String.concat "" [ for line in advice -> $"- {line}\n" ]
 
@@ -102,9 +126,18 @@ let run (place: Workplace) : Task<Result<unit, StageError>> =
         System = RuntimeInformation.OSDescription
         RuntimeIdentifier = RuntimeInformation.RuntimeIdentifier
         Runtime = RuntimeInformation.FrameworkDescription
-        Libtorch = (match torch with Ok torch -> torch.Report | Error _ -> Unchecked.defaultof<_>)
-        Threads = (match torch with Ok torch -> Nullable torch.Threads | Error _ -> Nullable())
-        CudaDevices = (match torch with Ok torch -> torch.CudaDevices | Error _ -> 0)
+        Libtorch =
+            (match torch with
+             | Ok torch -> torch.Report
+             | Error _ -> Unchecked.defaultof<_>)
+        Threads =
+            (match torch with
+             | Ok torch -> Nullable torch.Threads
+             | Error _ -> Nullable())
+        CudaDevices =
+            (match torch with
+             | Ok torch -> torch.CudaDevices
+             | Error _ -> 0)
         Device = place.Settings.Device
         Processors = Environment.ProcessorCount
         MemoryTotalBytes = total

@@ -25,7 +25,8 @@ type Arguments =
     interface IArgParserTemplate with
         member this.Usage =
             match this with
-            | Images _ -> "PNG, JPEG or WebP files of any size; or one packed data set: its folder, or a part of its name."
+            | Images _ ->
+                "PNG, JPEG or WebP files of any size; or one packed data set: its folder, or a part of its name."
             | Run _ -> "id of a run, or a part of it that fits only one; its last checkpoint is used."
             | Checkpoint _ -> "a checkpoint file instead of a run."
             | Output _ -> "the file to write."
@@ -42,7 +43,8 @@ let private batchSize = 64
 
 /// The folder of the packed data set that is meant, if one is.
 let private datasetFolder (store: Store) (inputs: string list) =
-    let isDataset (folder: string) = File.Exists(Path.Combine(folder, DatasetRecord.FileName))
+    let isDataset (folder: string) =
+        File.Exists(Path.Combine(folder, DatasetRecord.FileName))
 
     match inputs with
     | [ folder ] when isDataset folder -> Ok(Some folder)
@@ -53,7 +55,8 @@ let private datasetFolder (store: Store) (inputs: string list) =
             if Directory.Exists packed then
                 Directory.GetDirectories packed
                 |> Array.filter (fun folder ->
-                    isDataset folder && (nonNull (Path.GetFileName folder)).Contains(name, StringComparison.Ordinal))
+                    isDataset folder
+                    && (nonNull (Path.GetFileName folder)).Contains(name, StringComparison.Ordinal))
             else
                 [||]
 
@@ -80,9 +83,13 @@ let private ofDataset (context: StageContext) (arguments: ParseResults<Arguments
 
         if images.Channels <> (model: HierarchicalAutoencoder).Spec.ImageChannels then
             return!
-                Error(Data $"{folder}: expected images of {model.Spec.ImageChannels} channels for this model, found {images.Channels}")
+                Error(
+                    Data
+                        $"{folder}: expected images of {model.Spec.ImageChannels} channels for this model, found {images.Channels}"
+                )
 
-        let header = ModelCodes.Header(model, run, count, [| ImageSize(images.Height, images.Width) |], [||])
+        let header =
+            ModelCodes.Header(model, run, count, [| ImageSize(images.Height, images.Width) |], [||])
 
         let codes =
             seq {
@@ -97,11 +104,19 @@ let private ofDataset (context: StageContext) (arguments: ParseResults<Arguments
 /// Image files, all read before the first is encoded: a wrong name among many costs nothing then.
 let private ofFiles (context: StageContext) (model: HierarchicalAutoencoder) run (files: string list) =
     result {
-        match files |> List.countBy Path.GetFileNameWithoutExtension |> List.tryFind (fun (_, count) -> count > 1) with
-        | Some(name, count) -> return! Error(Usage $"{count} images are called {name}: codes go by name, so encode them apart")
+        match
+            files
+            |> List.countBy Path.GetFileNameWithoutExtension
+            |> List.tryFind (fun (_, count) -> count > 1)
+        with
+        | Some(name, count) ->
+            return! Error(Usage $"{count} images are called {name}: codes go by name, so encode them apart")
         | None -> ()
 
-        let pictures = [ for file in files -> (ImageFile.Read file).WithChannels model.Spec.ImageChannels ]
+        let pictures = [
+            for file in files -> (ImageFile.Read file).WithChannels model.Spec.ImageChannels
+        ]
+
         let sizes = [| for picture in pictures -> ImageSize(picture.Height, picture.Width) |]
         let names = [| for file in files -> nonNull (Path.GetFileName file) |]
         let header = ModelCodes.Header(model, run, names.Length, sizes, names)
@@ -136,7 +151,9 @@ let private encode (place: Workplace) (context: StageContext) (arguments: ParseR
             | "npz" -> Ok(writeNpz output)
             | other -> Error(Usage $"--format {other}: expected dqc or npz")
 
-        let! checkpoint, run = Command.checkpoint place (arguments.TryGetResult Run) (arguments.TryGetResult Checkpoint)
+        let! checkpoint, run =
+            Command.checkpoint place (arguments.TryGetResult Run) (arguments.TryGetResult Checkpoint)
+
         let! folder = datasetFolder context.Store (arguments.GetResult Images)
         use! model = Command.model place checkpoint
         let run = Option.toObj run
@@ -158,7 +175,10 @@ let private describe (output: string, header: CodesHeader) =
             [ "file"; output ]
             [ "images"; string header.Count ]
             for level, codes in Seq.indexed header.Levels do
-                [ $"level {level}"; $"{codes.Codebooks} × {codes.Codes} codes per {codes.Cell} × {codes.Cell} pixels" ]
+                [
+                    $"level {level}"
+                    $"{codes.Codebooks} × {codes.Codes} codes per {codes.Cell} × {codes.Cell} pixels"
+                ]
             [ "codes, bytes"; string codeBytes ]
             [ "file, bytes"; string (FileInfo(output).Length) ]
         ]

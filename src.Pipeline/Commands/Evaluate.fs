@@ -22,7 +22,8 @@ type Arguments =
             | Runs _ -> "ids of runs, or parts of them that fit only one (dq runs list)."
             | Limit _ -> "at most this many images per split, the first ones."
             | Checkpoint _ -> "last or best."
-            | Set _ -> "KEY=VALUE over the run's data or evaluation, such as data.path=DIR for other images; may be given several times."
+            | Set _ ->
+                "KEY=VALUE over the run's data or evaluation, such as data.path=DIR for other images; may be given several times."
             | Force -> "evaluate again."
 
 let example =
@@ -37,7 +38,10 @@ let private assignments (arguments: ParseResults<Arguments>) =
         yield! arguments.GetResults Set
     ]
 
-    match texts |> List.tryFind (fun text -> not (text.StartsWith "data." || text.StartsWith "evaluation.")) with
+    match
+        texts
+        |> List.tryFind (fun text -> not (text.StartsWith "data." || text.StartsWith "evaluation."))
+    with
     | Some text -> Error(Usage $"--set {text}: expected a key of data or evaluation: the rest is what was trained")
     | None -> Config.assignments texts |> Result.mapError Configuration
 
@@ -65,10 +69,23 @@ let private plan (store: Store) (arguments: ParseResults<Arguments>) id =
         let own = ownDataset record sets
 
         if own.IsNone && sets.IsEmpty && (Config.ofTree record.Config).Data.Path = null then
-            return! Error(Usage $"{id}: imported, it has no images of its own: --set data.source=cifar10 --set data.path=DIR")
+            return!
+                Error(
+                    Usage $"{id}: imported, it has no images of its own: --set data.source=cifar10 --set data.path=DIR"
+                )
 
-        let recorded: ConfigTree.Layer = { File = id; Prefix = ""; Tree = record.Config }
-        let check = if own.IsSome then Checks.problemsBesideData else Checks.problems
+        let recorded: ConfigTree.Layer = {
+            File = id
+            Prefix = ""
+            Tree = record.Config
+        }
+
+        let check =
+            if own.IsSome then
+                Checks.problemsBesideData
+            else
+                Checks.problems
+
         let! variants = Config.ofLayersChecked check id (recorded :: sets)
         let config = (List.exactlyOne variants).Config
 

@@ -41,7 +41,9 @@ let private export (place: Workplace) (arguments: ParseResults<Arguments>) =
             arguments.GetResult(Names, "ours")
             |> oneOf "--names" [ "ours", WeightNames.Ours; "reference", WeightNames.Reference ]
 
-        let! which = arguments.GetResult(Checkpoint, "last") |> oneOf "--checkpoint" [ "last", "last"; "best", "best" ]
+        let! which =
+            arguments.GetResult(Checkpoint, "last")
+            |> oneOf "--checkpoint" [ "last", "last"; "best", "best" ]
 
         let! file =
             result {
@@ -57,7 +59,8 @@ let private export (place: Workplace) (arguments: ParseResults<Arguments>) =
         use checkpoint = DQ.Core.Training.Checkpoint.Open file
 
         match names, ReferenceNames.WhyUnpublished checkpoint.Spec with
-        | WeightNames.Reference, NonNull reason -> return! Error(Data $"{file}: {reason}; --names ours has no such limit")
+        | WeightNames.Reference, NonNull reason ->
+            return! Error(Data $"{file}: {reason}; --names ours has no such limit")
         | _ -> ()
 
         use model = checkpoint.Model()

@@ -43,7 +43,14 @@ let private check (config: RunConfig) =
 
 /// The layers the model comes from, and what is to be said about it.
 let private basis (arguments: ParseResults<Arguments>) (source: WeightsSource option) =
-    let generated file tree : ConfigTree.Layer list = [ { File = file; Prefix = ""; Tree = tree } ]
+    let generated file tree : ConfigTree.Layer list = [
+        {
+            File = file
+            Prefix = ""
+            Tree = tree
+        }
+    ]
+
     let fromFile = source |> Option.bind (fun source -> Option.ofObj source.Spec)
 
     match arguments.TryGetResult Spec, arguments.TryGetResult Config, fromFile with
@@ -62,14 +69,18 @@ let private settle (arguments: ParseResults<Arguments>) (source: WeightsSource o
         let! layers, notes = basis arguments source
 
         let! sets =
-            Config.assignments (arguments.GetResults Set)
-            |> Result.mapError Configuration
+            Config.assignments (arguments.GetResults Set) |> Result.mapError Configuration
 
         let named: ConfigTree.Layer list = [
             for name in Option.toList (arguments.TryGetResult Name) do
                 let tree = JsonObject()
                 tree["name"] <- JsonValue.Create name
-                { File = "--name"; Prefix = ""; Tree = tree }
+
+                {
+                    File = "--name"
+                    Prefix = ""
+                    Tree = tree
+                }
         ]
 
         let file =
@@ -98,10 +109,7 @@ let private print (place: Workplace) (arguments: ParseResults<Arguments>) =
 
         let config = Settings.toTree variant.Config
 
-        place.Output.Result(
-            config.ToJsonString(ArtifactJson.Options) + "\n",
-            {| Config = config; Notes = notes |}
-        )
+        place.Output.Result(config.ToJsonString(ArtifactJson.Options) + "\n", {| Config = config; Notes = notes |})
     }
 
 let private describe (folder: string) (record: RunRecord) =

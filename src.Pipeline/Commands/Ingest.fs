@@ -17,7 +17,8 @@ type Arguments =
             | Set _ -> "KEY=VALUE over the configuration, such as data.path=DIR; may be given several times."
             | Force -> "pack again what is packed already."
 
-let example = "dq ingest configs/cifar10-small.json --set data.path=cifar-10-batches-bin"
+let example =
+    "dq ingest configs/cifar10-small.json --set data.path=cifar-10-batches-bin"
 
 let private describe (dataset: Dataset) =
     let r = dataset.Record
@@ -29,7 +30,10 @@ let private describe (dataset: Dataset) =
         [ "validation"; string r.Validation.Count ]
         [ "test"; string r.Test.Count ]
         [ "split rule"; r.SplitRule ]
-        [ "left out"; $"{r.CorruptImages.Count} unreadable, {r.OtherFiles} other files" ]
+        [
+            "left out"
+            $"{r.CorruptImages.Count} unreadable, {r.OtherFiles} other files"
+        ]
     ]
 
 let run (place: Workplace) (arguments: ParseResults<Arguments>) =
@@ -48,11 +52,10 @@ let run (place: Workplace) (arguments: ParseResults<Arguments>) =
 
                     let data =
                         datasets
-                        |> List.map (fun dataset ->
-                            {|
-                                Folder = dataset.Folder
-                                Dataset = dataset.Record
-                            |})
+                        |> List.map (fun dataset -> {|
+                            Folder = dataset.Folder
+                            Dataset = dataset.Record
+                        |})
 
                     place.Output.Result(text, {| Datasets = data |}))
     }

@@ -32,8 +32,17 @@ type private Step = {
     Why: string
 }
 
-let private reused stage why = { Stage = stage; Action = "reused"; Why = why }
-let private anew stage why = { Stage = stage; Action = "new"; Why = why }
+let private reused stage why = {
+    Stage = stage
+    Action = "reused"
+    Why = why
+}
+
+let private anew stage why = {
+    Stage = stage
+    Action = "new"
+    Why = why
+}
 
 /// Dotted keys whose values differ between two trees.
 let rec private differences prefix (a: JsonObject) (b: JsonObject) : string list = [
@@ -87,8 +96,7 @@ let private evaluateStep store (variant: Variant) fingerprint data =
 let private shapeOf (config: RunConfig) (dataset: DatasetRecord option) =
     match dataset, Checks.knownSide config.Data with
     | Some record, _ -> Some(record.Channels, record.Height, record.Width)
-    | None, Some side ->
-        Some(Checks.knownChannels config.Data, side, side)
+    | None, Some side -> Some(Checks.knownChannels config.Data, side, side)
     | None, None -> None
 
 type private Cost = {
@@ -112,8 +120,7 @@ let private cost (config: RunConfig) (channels, height, width) =
 
     {
         Parameters = model.ParameterCount
-        CodeRateUniformBitsPerDim =
-            List.sumBy bits [ 0 .. spec.Levels - 1 ] / float (channels * height * width)
+        CodeRateUniformBitsPerDim = List.sumBy bits [ 0 .. spec.Levels - 1 ] / float (channels * height * width)
         EstimatedMemoryBytes =
             Memory.estimate
                 spec
@@ -130,12 +137,21 @@ let private planOf (store: Store) (variant: Variant) =
         let! data = Ingest.fingerprintInputs config.Data
         let folder = Prepare.folder store config.Data data
         let exists = Directory.Exists folder
-        let! record = if exists then Dataset.readRecord folder |> Result.map Some else Ok None
+
+        let! record =
+            if exists then
+                Dataset.readRecord folder |> Result.map Some
+            else
+                Ok None
+
         let fingerprint = Train.fingerprint config data
         let name = string (Path.GetFileName folder)
 
         let steps = [
-            if exists then reused "ingest" name else anew "ingest" $"no data set {name}"
+            if exists then
+                reused "ingest" name
+            else
+                anew "ingest" $"no data set {name}"
             trainStep store variant fingerprint
             evaluateStep store variant fingerprint data
         ]
@@ -144,7 +160,11 @@ let private planOf (store: Store) (variant: Variant) =
     }
 
 let private describe (variant: Variant) (steps: Step list, cost: Cost option) =
-    let head = if variant.Variant = "" then variant.Config.Name else variant.Variant
+    let head =
+        if variant.Variant = "" then
+            variant.Config.Name
+        else
+            variant.Variant
 
     let costs =
         match cost with
@@ -156,7 +176,9 @@ let private describe (variant: Variant) (steps: Step list, cost: Cost option) =
             let gigabytes = (float cost.EstimatedMemoryBytes / 1e9).ToString("F1", invariant)
             $"  {parameters} parameters, code rate {rate} bits/dim (uniform), about {gigabytes} GB of memory in training\n"
 
-    let table = Table.render Table.Left [ for step in steps -> [ "  " + step.Stage; step.Action; step.Why ] ]
+    let table =
+        Table.render Table.Left [ for step in steps -> [ "  " + step.Stage; step.Action; step.Why ] ]
+
     $"{head}\n{table}{costs}"
 
 let run (place: Workplace) (arguments: ParseResults<Arguments>) =
@@ -170,14 +192,19 @@ let run (place: Workplace) (arguments: ParseResults<Arguments>) =
 
         let data =
             List.map2
-                (fun (variant: Variant) (steps: Step list, cost: Cost option) ->
-                    {|
-                        Variant = variant.Variant
-                        Stages = steps |> List.map (fun step -> {| Stage = step.Stage; Action = step.Action; Why = step.Why |})
-                        Parameters = cost |> Option.map _.Parameters |> Option.toNullable
-                        CodeRateUniformBitsPerDim = cost |> Option.map _.CodeRateUniformBitsPerDim |> Option.toNullable
-                        EstimatedMemoryBytes = cost |> Option.map _.EstimatedMemoryBytes |> Option.toNullable
-                    |})
+                (fun (variant: Variant) (steps: Step list, cost: Cost option) -> {|
+                    Variant = variant.Variant
+                    Stages =
+                        steps
+                        |> List.map (fun step -> {|
+                            Stage = step.Stage
+                            Action = step.Action
+                            Why = step.Why
+                        |})
+                    Parameters = cost |> Option.map _.Parameters |> Option.toNullable
+                    CodeRateUniformBitsPerDim = cost |> Option.map _.CodeRateUniformBitsPerDim |> Option.toNullable
+                    EstimatedMemoryBytes = cost |> Option.map _.EstimatedMemoryBytes |> Option.toNullable
+                |})
                 variants
                 plans
 

@@ -33,18 +33,33 @@ let target folder (image: string) =
     Path.Combine(folder, $"{Path.GetFileNameWithoutExtension image}.reconstruction.png")
 
 let private describe (image: string) (file: string) (picture: Picture) =
-    let number (format: string) (value: float) = value.ToString(format, CultureInfo.InvariantCulture)
-    let optional (value: Nullable<float>) = if value.HasValue then number "F4" value.Value else "–"
+    let number (format: string) (value: float) =
+        value.ToString(format, CultureInfo.InvariantCulture)
+
+    let optional (value: Nullable<float>) =
+        if value.HasValue then number "F4" value.Value else "–"
 
     Table.render Table.Left [
         [ image; $"→ {file}" ]
-        [ "  size"; $"{picture.Reconstruction.Width} × {picture.Reconstruction.Height}" ]
+        [
+            "  size"
+            $"{picture.Reconstruction.Width} × {picture.Reconstruction.Height}"
+        ]
         [ "  reconstruction, nats/dim"; optional picture.ReconstructionNatsPerDim ]
         [ "  reconstruction, bits/dim"; optional picture.ReconstructionBitsPerDim ]
-        [ "  code rate uniform, bits/dim"; number "F4" picture.CodeRateUniformBitsPerDim ]
+        [
+            "  code rate uniform, bits/dim"
+            number "F4" picture.CodeRateUniformBitsPerDim
+        ]
         [ "  total uniform, bits/dim"; optional picture.TotalUniformBitsPerDim ]
         [ "  codes, bytes"; string picture.CodeBytes ]
-        [ "  lossless, bytes"; (if picture.LosslessBytes.HasValue then string picture.LosslessBytes.Value else "–") ]
+        [
+            "  lossless, bytes"
+            (if picture.LosslessBytes.HasValue then
+                 string picture.LosslessBytes.Value
+             else
+                 "–")
+        ]
         [ "  PSNR, dB"; number "F2" picture.PsnrDb ]
     ]
 
@@ -66,7 +81,9 @@ let private reconstruct (place: Workplace) (arguments: ParseResults<Arguments>) 
     result {
         let images = arguments.GetResult Images
         let folder = arguments.GetResult(Output, "reconstructions")
-        let! file, _ = Command.checkpoint place (arguments.TryGetResult Run) (arguments.TryGetResult Checkpoint)
+
+        let! file, _ =
+            Command.checkpoint place (arguments.TryGetResult Run) (arguments.TryGetResult Checkpoint)
         // all of them before the first is written: a wrong name among many costs nothing then
         let pictures = [ for image in images -> image, ImageFile.Read image ]
         use! model = Command.model place file
@@ -81,8 +98,17 @@ let private reconstruct (place: Workplace) (arguments: ParseResults<Arguments>) 
                 image, file, picture
         ]
 
-        let text = results |> List.map (fun (image, file, picture) -> describe image file picture) |> String.concat "\n"
-        place.Output.Result(text, {| Images = [ for image, file, picture in results -> data image file picture ] |})
+        let text =
+            results
+            |> List.map (fun (image, file, picture) -> describe image file picture)
+            |> String.concat "\n"
+
+        place.Output.Result(
+            text,
+            {|
+                Images = [ for image, file, picture in results -> data image file picture ]
+            |}
+        )
     }
 
 let run (place: Workplace) (arguments: ParseResults<Arguments>) =

@@ -32,16 +32,25 @@ type Arguments =
 let example = "dq runs list\n  dq runs show quickstart-dq"
 
 let private validation (record: RunRecord) =
-    let number (value: float) = value.ToString("F4", CultureInfo.InvariantCulture)
+    let number (value: float) =
+        value.ToString("F4", CultureInfo.InvariantCulture)
 
-    match Option.ofNullable record.ValidationReconstructionNatsPerDim, Option.ofNullable record.ValidationSquaredError with
+    match
+        Option.ofNullable record.ValidationReconstructionNatsPerDim, Option.ofNullable record.ValidationSquaredError
+    with
     | Some nats, _ -> $"{number nats} nats/dim"
     | None, Some error -> $"{number error} squared error"
     | None, None -> "–"
 
 let private list (place: Workplace) (store: Store) =
     let runs = Store.list store
-    let known = [ for run in runs do match run.Record with Ok record -> run.Folder, record | Error _ -> () ]
+
+    let known = [
+        for run in runs do
+            match run.Record with
+            | Ok record -> run.Folder, record
+            | Error _ -> ()
+    ]
 
     for run in runs do
         match run.Record with
@@ -55,7 +64,12 @@ let private list (place: Workplace) (store: Store) =
             Table.render Table.Left [
                 [ "id"; "status"; "steps"; "validation" ]
                 for folder, record in known do
-                    [ record.Id; Store.status folder record; $"{record.StepsDone}/{record.Steps}"; validation record ]
+                    [
+                        record.Id
+                        Store.status folder record
+                        $"{record.StepsDone}/{record.Steps}"
+                        validation record
+                    ]
             ]
 
     let data = [
@@ -87,7 +101,8 @@ let private show (place: Workplace) (store: Store) id =
             else
                 Ok None
 
-        let optional (value: string | null) = value |> Option.ofObj |> Option.defaultValue "–"
+        let optional (value: string | null) =
+            value |> Option.ofObj |> Option.defaultValue "–"
 
         let text =
             Table.render Table.Left [
@@ -97,8 +112,17 @@ let private show (place: Workplace) (store: Store) id =
                 [ "reason"; optional record.Reason ]
                 [ "steps"; $"{record.StepsDone}/{record.Steps}" ]
                 [ "images seen"; string record.ImagesSeen ]
-                [ "training time"; TimeSpan.FromSeconds(Math.Round record.TrainingSeconds).ToString "c" ]
-                [ "parameters"; (if record.Parameters.HasValue then string record.Parameters.Value else "–") ]
+                [
+                    "training time"
+                    TimeSpan.FromSeconds(Math.Round record.TrainingSeconds).ToString "c"
+                ]
+                [
+                    "parameters"
+                    (if record.Parameters.HasValue then
+                         string record.Parameters.Value
+                     else
+                         "–")
+                ]
                 [ "validation"; validation record ]
                 [ "seed"; string record.Seed ]
                 [ "device"; $"{record.Device}, {record.Threads} threads" ]
@@ -107,7 +131,8 @@ let private show (place: Workplace) (store: Store) id =
                     [ parent.Kind; parent.Id ]
             ]
 
-        let numbers = evaluation |> Option.map Summary.ofEvaluation |> Option.defaultValue ""
+        let numbers =
+            evaluation |> Option.map Summary.ofEvaluation |> Option.defaultValue ""
 
         place.Output.Result(
             text + numbers,

@@ -40,15 +40,20 @@ let private rows (splitName: string) : (string * (SplitEvaluation -> string)) li
 ]
 
 let private cells (evaluations: EvaluationRecord list) = [
-    let splits = evaluations |> List.collect (fun evaluation -> List.ofSeq evaluation.Splits.Keys) |> List.distinct
+    let splits =
+        evaluations
+        |> List.collect (fun evaluation -> List.ofSeq evaluation.Splits.Keys)
+        |> List.distinct
 
     for split in splits do
         for label, show in rows split do
             label
-            :: [ for evaluation in evaluations ->
-                     match evaluation.Splits.TryGetValue split with
-                     | true, found -> show found
-                     | _ -> "–" ]
+            :: [
+                for evaluation in evaluations ->
+                    match evaluation.Splits.TryGetValue split with
+                    | true, found -> show found
+                    | _ -> "–"
+            ]
 ]
 
 /// One evaluation as text.
@@ -63,27 +68,32 @@ let private name (run: EvaluatedRun) =
 let table (runs: EvaluatedRun list) =
     Table.render Table.Right [
         "" :: List.map name runs
-        "parameters" :: [ for run in runs -> run.Evaluation.Parameters.ToString("N0", CultureInfo.InvariantCulture) ]
+        "parameters"
+        :: [
+            for run in runs -> run.Evaluation.Parameters.ToString("N0", CultureInfo.InvariantCulture)
+        ]
         "training steps" :: [ for run in runs -> string run.Evaluation.Step ]
-        "training, images/s" :: [ for run in runs -> optional "F1" run.Run.Record.ImagesPerSecond ]
+        "training, images/s"
+        :: [ for run in runs -> optional "F1" run.Run.Record.ImagesPerSecond ]
         yield! cells (runs |> List.map _.Evaluation)
     ]
 
 /// The same for machines, with everything the evaluation holds.
-let data (runs: EvaluatedRun list) =
-    {|
-        Runs = [|
-            for run in runs ->
-                {|
-                    Variant = run.Run.Record.Variant
-                    Id = run.Run.Record.Id
-                    Folder = run.Run.Folder
-                    TrainingImagesPerSecond = run.Run.Record.ImagesPerSecond
-                    Evaluation = run.Evaluation
-                |}
-        |]
-    |}
+let data (runs: EvaluatedRun list) = {|
+    Runs = [|
+        for run in runs ->
+            {|
+                Variant = run.Run.Record.Variant
+                Id = run.Run.Record.Id
+                Folder = run.Run.Folder
+                TrainingImagesPerSecond = run.Run.Record.ImagesPerSecond
+                Evaluation = run.Evaluation
+            |}
+    |]
+|}
 
 /// Where to look next.
 let places (runs: EvaluatedRun list) =
-    runs |> List.map (fun run -> $"{name run}: {Path.Combine(run.Run.Folder, RunLayout.Images, Samples.grid)}\n") |> String.concat ""
+    runs
+    |> List.map (fun run -> $"{name run}: {Path.Combine(run.Run.Folder, RunLayout.Images, Samples.grid)}\n")
+    |> String.concat ""

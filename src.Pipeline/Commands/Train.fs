@@ -25,7 +25,9 @@ let example = "dq train configs/quickstart.json --variant dq"
 
 let private describe (run: Train.TrainedRun) =
     let validation (record: RunRecord) =
-        match Option.ofNullable record.ValidationReconstructionNatsPerDim, Option.ofNullable record.ValidationSquaredError with
+        match
+            Option.ofNullable record.ValidationReconstructionNatsPerDim, Option.ofNullable record.ValidationSquaredError
+        with
         | Some nats, _ -> $"validation {nats:F4} nats/dim"
         | None, Some error -> $"validation {error:F4} squared error"
         | None, None -> "no validation images"

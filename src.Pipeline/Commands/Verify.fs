@@ -27,7 +27,8 @@ let private check (file: string) =
         Error(Data error.Message)
 
 let private table (file: string, results: ParityResult list) =
-    let small (value: float) = value.ToString("0.0e+00", CultureInfo.InvariantCulture)
+    let small (value: float) =
+        value.ToString("0.0e+00", CultureInfo.InvariantCulture)
 
     $"{file}\n"
     + Table.render Table.Left [
@@ -61,7 +62,11 @@ let run (place: Workplace) (arguments: ParseResults<Arguments>) : Task<Result<un
             |}
         )
 
-        let failed = [ for file, results in checks do if results |> List.exists (fun result -> not result.Passed) then file ]
+        let failed = [
+            for file, results in checks do
+                if results |> List.exists (fun result -> not result.Passed) then
+                    file
+        ]
 
         if not failed.IsEmpty then
             return! Error(CheckFailed($"""out of tolerance: {String.Join(", ", failed)}"""))

@@ -85,23 +85,24 @@ let problems (c: RunConfig) : (string * string) list =
     let under prefix problems =
         problems |> List.map (fun (key, message) -> $"{prefix}.{key}", message)
 
-    let specs (problems: DQ.Core.SpecProblem seq) =
-        [ for problem in problems -> problem.Key, problem.Message ]
+    let specs (problems: DQ.Core.SpecProblem seq) = [ for problem in problems -> problem.Key, problem.Message ]
 
     let model = specs (c.Model.Problems())
 
-    [ for problem in DataConfig.problems "" c.Data do
-          problem.Key, problem.Message
-      yield! under "model" model
-      match knownSide c.Data with
-      | Some side when model.IsEmpty ->
-          match paddedSide c.Model c.Pad side with
-          | Error message -> "data.image_size", message
-          | Ok _ -> ()
-      | _ -> ()
-      yield! under "training" (specs (c.Training.Problems()))
-      yield! under "training" (loop c.Loop)
-      yield! under "evaluation" (evaluation c.Evaluation) ]
+    [
+        for problem in DataConfig.problems "" c.Data do
+            problem.Key, problem.Message
+        yield! under "model" model
+        match knownSide c.Data with
+        | Some side when model.IsEmpty ->
+            match paddedSide c.Model c.Pad side with
+            | Error message -> "data.image_size", message
+            | Ok _ -> ()
+        | _ -> ()
+        yield! under "training" (specs (c.Training.Problems()))
+        yield! under "training" (loop c.Loop)
+        yield! under "evaluation" (evaluation c.Evaluation)
+    ]
 
 /// The same without what concerns the data.
 let problemsBesideData (c: RunConfig) =

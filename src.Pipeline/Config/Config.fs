@@ -61,23 +61,23 @@ module Config =
             Shape.check allKeys defaults tree
             |> List.map (fun (key, message) -> problem layer.File (prefix + key, message))
 
-        [ yield! check "" (withoutVariants layer).Tree
-          match layer.Tree["variants"] with
-          | null
-          | :? JsonObject -> ()
-          | _ -> problem layer.File ("variants", "expected an object of named variants")
-          for name, tree in variantsOf layer do
-              match tree with
-              | Some(:? JsonObject as tree) -> yield! check $"variants.{name}." tree
-              | Some _ -> problem layer.File ($"variants.{name}", "expected an object { … } or null")
-              | None -> () ]
+        [
+            yield! check "" (withoutVariants layer).Tree
+            match layer.Tree["variants"] with
+            | null
+            | :? JsonObject -> ()
+            | _ -> problem layer.File ("variants", "expected an object of named variants")
+            for name, tree in variantsOf layer do
+                match tree with
+                | Some(:? JsonObject as tree) -> yield! check $"variants.{name}." tree
+                | Some _ -> problem layer.File ($"variants.{name}", "expected an object { … } or null")
+                | None -> ()
+        ]
 
     let private resolve check file (layers: ConfigTree.Layer list) : Result<RunConfig, ConfigProblem list> =
         let tree =
             layers
-            |> List.fold
-                (fun tree layer -> ConfigTree.mergeObjects tree layer.Tree)
-                (Settings.toTree Settings.defaults)
+            |> List.fold (fun tree layer -> ConfigTree.mergeObjects tree layer.Tree) (Settings.toTree Settings.defaults)
 
         let config = ofTree tree
 
@@ -102,24 +102,38 @@ module Config =
         | [] ->
             let named = JsonObject()
             named["name"] <- JsonValue.Create(Path.GetFileNameWithoutExtension file)
-            let start: ConfigTree.Layer = { File = file; Prefix = ""; Tree = named }
+
+            let start: ConfigTree.Layer = {
+                File = file
+                Prefix = ""
+                Tree = named
+            }
+
             let shared = start :: List.map withoutVariants layers
-            let mentions = layers |> List.collect (fun layer -> [ for name, tree in variantsOf layer -> layer, name, tree ])
+
+            let mentions =
+                layers
+                |> List.collect (fun layer -> [ for name, tree in variantsOf layer -> layer, name, tree ])
 
             let kept name =
-                mentions |> List.findBack (fun (_, other, _) -> other = name) |> fun (_, _, tree) -> tree.IsSome
+                mentions
+                |> List.findBack (fun (_, other, _) -> other = name)
+                |> fun (_, _, tree) -> tree.IsSome
 
-            let names = mentions |> List.map (fun (_, name, _) -> name) |> List.distinct |> List.filter kept
+            let names =
+                mentions
+                |> List.map (fun (_, name, _) -> name)
+                |> List.distinct
+                |> List.filter kept
 
             let layersOf name : ConfigTree.Layer list = [
                 for layer, other, tree in mentions do
                     match tree with
-                    | Some(:? JsonObject as tree) when other = name ->
-                        {
-                            layer with
-                                Prefix = $"variants.{name}."
-                                Tree = tree
-                        }
+                    | Some(:? JsonObject as tree) when other = name -> {
+                        layer with
+                            Prefix = $"variants.{name}."
+                            Tree = tree
+                      }
                     | _ -> ()
             ]
 
@@ -128,21 +142,36 @@ module Config =
                 | [] -> [ "", resolve check file shared ]
                 | names -> [ for name in names -> name, resolve check file (shared @ layersOf name) ]
 
-            match resolved |> List.collect (fun (_, result) -> match result with Error p -> p | Ok _ -> []) with
-            | [] -> Ok [ for name, result in resolved do
-                             match result with
-                             | Ok config -> { Variant = name; Config = config }
-                             | Error _ -> () ]
+            match
+                resolved
+                |> List.collect (fun (_, result) ->
+                    match result with
+                    | Error p -> p
+                    | Ok _ -> [])
+            with
+            | [] ->
+                Ok [
+                    for name, result in resolved do
+                        match result with
+                        | Ok config -> { Variant = name; Config = config }
+                        | Error _ -> ()
+                ]
             | problems -> Error(Configuration(List.distinct problems))
 
     /// The same with all checks.
-    let ofLayers file layers = ofLayersChecked Checks.problems file layers
+    let ofLayers file layers =
+        ofLayersChecked Checks.problems file layers
 
     /// `--set` texts as layers; all problems at once.
     let assignments (texts: string list) : Result<ConfigTree.Layer list, ConfigProblem list> =
         let sets = texts |> List.map ConfigTree.assignment
 
-        match sets |> List.choose (function Error problem -> Some problem | Ok _ -> None) with
+        match
+            sets
+            |> List.choose (function
+                | Error problem -> Some problem
+                | Ok _ -> None)
+        with
         | [] -> Ok(List.choose Result.toOption sets)
         | wrong -> Error wrong
 

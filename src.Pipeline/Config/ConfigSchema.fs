@@ -41,7 +41,9 @@ let private describe (property: PropertyInfo) =
 
     match summaries.Value.TryGetValue $"P:{owner}.{property.Name}" with
     | true, summary ->
-        let words = (text summary).Replace("`", "").Split([| ' '; '\n'; '\r' |], StringSplitOptions.RemoveEmptyEntries)
+        let words =
+            (text summary).Replace("`", "").Split([| ' '; '\n'; '\r' |], StringSplitOptions.RemoveEmptyEntries)
+
         Some(String.Join(" ", words))
     | _ -> None
 
@@ -71,7 +73,12 @@ let rec private ofField prefix (field: Shape.Field) : JsonNode =
             schema
         | Shape.Value(t, nullable) ->
             let schema = JsonObject()
-            schema["type"] <- if nullable then words [ typeName t; "null" ] else nonNull (word (typeName t))
+
+            schema["type"] <-
+                if nullable then
+                    words [ typeName t; "null" ]
+                else
+                    nonNull (word (typeName t))
 
             match List.tryFind (fun (name, _) -> name = key) Settings.choices with
             | Some(_, names) -> schema["enum"] <- words names
@@ -81,7 +88,12 @@ let rec private ofField prefix (field: Shape.Field) : JsonNode =
 
     match field.Shape with
     | Shape.Section _ -> ()
-    | _ -> schema["default"] <- (Shape.tree [ field ])[field.Key] |> Option.ofObj |> Option.map _.DeepClone() |> Option.toObj
+    | _ ->
+        schema["default"] <-
+            (Shape.tree [ field ])[field.Key]
+            |> Option.ofObj
+            |> Option.map _.DeepClone()
+            |> Option.toObj
 
     match describe field.Member with
     | Some description -> schema["description"] <- word description
@@ -117,12 +129,15 @@ let generate () =
         properties[key] <- node
 
     extra "$schema" "This schema, for editors." [ "type", nonNull (word "string") ]
-    extra "extends" "A configuration file this one is laid over; relative to this file." [ "type", nonNull (word "string") ]
 
-    extra
-        "variants"
-        "Runs by name, each laid over the rest: all are trained and evaluated and stand in one table."
-        [ "type", nonNull (word "object"); "additionalProperties", section "" fields ]
+    extra "extends" "A configuration file this one is laid over; relative to this file." [
+        "type", nonNull (word "string")
+    ]
+
+    extra "variants" "Runs by name, each laid over the rest: all are trained and evaluated and stand in one table." [
+        "type", nonNull (word "object")
+        "additionalProperties", section "" fields
+    ]
 
     let whole = JsonObject()
     whole["$schema"] <- word "https://json-schema.org/draft/2020-12/schema"

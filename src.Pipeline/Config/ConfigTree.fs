@@ -60,12 +60,20 @@ let parse (text: string) : Result<JsonObject, string> =
     with :? JsonException as error ->
         let line = error.LineNumber.GetValueOrDefault() + 1L
         let column = error.BytePositionInLine.GetValueOrDefault() + 1L
-        let reason = error.Message.Split([| " LineNumber:"; " Path:" |], StringSplitOptions.None)[0]
+
+        let reason =
+            error.Message.Split([| " LineNumber:"; " Path:" |], StringSplitOptions.None)[0]
+
         Error $"expected JSON (comments and trailing commas are fine), line {line}, column {column}: {reason}"
 
 /// `a.b=c` as a tree; `c` is JSON where it parses as such and a string otherwise.
 let assignment (text: string) : Result<Layer, ConfigProblem> =
-    let problem message = Error { File = "--set"; Key = text; Message = message }
+    let problem message =
+        Error {
+            File = "--set"
+            Key = text
+            Message = message
+        }
 
     match text.IndexOf '=' with
     | -1 -> problem "expected KEY=VALUE, such as training.steps=1000"
@@ -88,14 +96,25 @@ let assignment (text: string) : Result<Layer, ConfigProblem> =
                 outer
 
             match Array.foldBack nest keys value with
-            | :? JsonObject as tree -> Ok { File = "--set"; Prefix = ""; Tree = tree }
+            | :? JsonObject as tree ->
+                Ok {
+                    File = "--set"
+                    Prefix = ""
+                    Tree = tree
+                }
             | _ -> problem "expected KEY=VALUE"
 
 /// The layers of a file, the ones it extends first; `extends` is relative to the file that says it.
 let layers (path: string) : Result<Layer list, ConfigProblem> =
     let rec load (seen: string list) (path: string) =
         let full = Path.GetFullPath path
-        let problem key message = Error { File = path; Key = key; Message = message }
+
+        let problem key message =
+            Error {
+                File = path
+                Key = key
+                Message = message
+            }
 
         if List.contains full seen then
             problem "extends" "a file can't extend itself"
@@ -116,7 +135,11 @@ let layers (path: string) : Result<Layer list, ConfigProblem> =
                 for key in fileKeys do
                     tree.Remove key |> ignore
 
-                let own = { File = path; Prefix = ""; Tree = tree }
+                let own = {
+                    File = path
+                    Prefix = ""
+                    Tree = tree
+                }
 
                 match parent with
                 | null -> Ok [ own ]

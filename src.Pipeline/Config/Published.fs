@@ -19,15 +19,24 @@ let private noData: DataConfig = {
 
 let private data (model: AutoencoderSpec) (training: PublishedTraining) : DataConfig =
     let size = Nullable training.ImageSize
-    let ofModel = { noData with ImageChannels = Nullable model.ImageChannels }
+
+    let ofModel = {
+        noData with
+            ImageChannels = Nullable model.ImageChannels
+    }
 
     match training.Dataset with
-    | "cifar10" ->
-        { ofModel with
+    | "cifar10" -> {
+        ofModel with
             Source = "cifar10"
-            ImageSize = (if training.ImageSize = 32 then Nullable() else size) }
+            ImageSize = (if training.ImageSize = 32 then Nullable() else size)
+      }
     | "imageNet32" -> { ofModel with ImageSize = size }
-    | folder -> { ofModel with Path = folder; ImageSize = size }
+    | folder -> {
+        ofModel with
+            Path = folder
+            ImageSize = size
+      }
 
 /// The tree of a configuration, without a name.
 let private tree (config: RunConfig) : JsonObject =
@@ -60,7 +69,9 @@ let ofConfig (published: PublishedConfig) : JsonObject * string list =
         | Some images -> training.Spec(images), []
         | None ->
             training.Spec(),
-            [ $"train.epochs: {training.Epochs} times through all images, whose number it does not say; training.steps is {defaults.Training.Steps} here" ]
+            [
+                $"train.epochs: {training.Epochs} times through all images, whose number it does not say; training.steps is {defaults.Training.Steps} here"
+            ]
 
     let config = {
         defaults with

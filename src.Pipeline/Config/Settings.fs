@@ -127,12 +127,14 @@ module Settings =
             yield Shape.field config (nameof config.Pad)
         ]
 
-        [ Shape.field config (nameof config.Name)
-          Shape.field config (nameof config.Seed)
-          Shape.field config (nameof config.Data)
-          section (nameof config.Model) model
-          section (nameof config.Training) (Shape.fields config.Training @ Shape.fields config.Loop)
-          Shape.field config (nameof config.Evaluation) ]
+        [
+            Shape.field config (nameof config.Name)
+            Shape.field config (nameof config.Seed)
+            Shape.field config (nameof config.Data)
+            section (nameof config.Model) model
+            section (nameof config.Training) (Shape.fields config.Training @ Shape.fields config.Loop)
+            Shape.field config (nameof config.Evaluation)
+        ]
 
     /// The whole configuration as a tree, every key said.
     let toTree (config: RunConfig) = Shape.tree (fields config)
@@ -144,6 +146,8 @@ module Settings =
         "model.quantizer.kind", List.ofSeq DQ.Core.Quantization.Quantizers.Names
         "model.quantizer.initialization", [ "kmeans"; "normal" ]
         "model.quantizer.revival", [ "usage"; "published"; "none" ]
+        "model.quantizer.metric", List.ofSeq DQ.Core.Quantization.CodeMetric.Names
+        "model.quantizer.gradient", List.ofSeq DQ.Core.Quantization.GradientEstimator.Names
         "model.likelihood.kind", List.ofSeq DQ.Core.Likelihoods.LikelihoodSpec.Names
         "training.schedule", [ "constant"; "cosine" ]
         "training.precision", [ "float32" ]

@@ -26,18 +26,21 @@ and Field = {
 }
 
 let serializer =
-    JsonSerializerOptions(
-        PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower,
-        RespectNullableAnnotations = false
-    )
+    JsonSerializerOptions(PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower, RespectNullableAnnotations = false)
 
-let private snake (name: string) = JsonNamingPolicy.SnakeCaseLower.ConvertName name
+let private snake (name: string) =
+    JsonNamingPolicy.SnakeCaseLower.ConvertName name
 
 let private isOurs (t: Type) =
-    t.IsClass && (t.Namespace |> Option.ofObj |> Option.exists (fun name -> name.StartsWith "DQ."))
+    t.IsClass
+    && (t.Namespace |> Option.ofObj |> Option.exists (fun name -> name.StartsWith "DQ."))
 
 let private elementOf (t: Type) =
-    if t.IsGenericType && typeof<System.Collections.IEnumerable>.IsAssignableFrom t && t <> typeof<string> then
+    if
+        t.IsGenericType
+        && typeof<System.Collections.IEnumerable>.IsAssignableFrom t
+        && t <> typeof<string>
+    then
         Some(t.GetGenericArguments()[0])
     else
         None
@@ -46,9 +49,11 @@ let private elementOf (t: Type) =
 let rec fields (record: obj) : Field list =
     let isRecord = FSharp.Reflection.FSharpType.IsRecord(record.GetType())
 
-    [ for property in record.GetType().GetProperties(BindingFlags.Public ||| BindingFlags.Instance) do
-          if isRecord || property.CanWrite then
-              yield field record property.Name ]
+    [
+        for property in record.GetType().GetProperties(BindingFlags.Public ||| BindingFlags.Instance) do
+            if isRecord || property.CanWrite then
+                yield field record property.Name
+    ]
 
 /// One key of a record by its property's name.
 and field (record: obj) (name: string) : Field =
@@ -72,7 +77,12 @@ and field (record: obj) (name: string) : Field =
 
             Value(t, nullable)
 
-    { Key = snake name; Member = property; Shape = shape; Current = current }
+    {
+        Key = snake name
+        Member = property
+        Shape = shape
+        Current = current
+    }
 
 /// The tree that says what the record says.
 let rec tree (fields: Field list) : JsonObject =
@@ -88,11 +98,12 @@ let rec tree (fields: Field list) : JsonObject =
     result
 
 /// Every dotted key.
-let rec keys (fields: Field list) : string list =
-    [ for field in fields do
-          match field.Shape with
-          | Section inner -> yield! keys inner |> List.map (fun key -> $"{field.Key}.{key}")
-          | _ -> yield field.Key ]
+let rec keys (fields: Field list) : string list = [
+    for field in fields do
+        match field.Shape with
+        | Section inner -> yield! keys inner |> List.map (fun key -> $"{field.Key}.{key}")
+        | _ -> yield field.Key
+]
 
 let private expectation (t: Type) nullable =
     let name =
@@ -129,7 +140,9 @@ let private show (node: JsonNode | null) =
 /// What is wrong in a (partial) tree: unknown keys, wrong types. `allKeys` serves the suggestions.
 let check (allKeys: string list) (fields: Field list) (tree: JsonObject) : (string * string) list =
     let unknown (siblings: Field list) (key: string) =
-        let elsewhere = allKeys |> List.tryFind (fun known -> known.EndsWith("." + key, StringComparison.Ordinal))
+        let elsewhere =
+            allKeys
+            |> List.tryFind (fun known -> known.EndsWith("." + key, StringComparison.Ordinal))
 
         match Nearest.find key [ for field in siblings -> field.Key ], elsewhere with
         | Some near, _ -> $"unknown key, did you mean '{near}'?"
@@ -138,13 +151,14 @@ let check (allKeys: string list) (fields: Field list) (tree: JsonObject) : (stri
             let known = siblings |> List.map _.Key |> String.concat ", "
             $"unknown key; known here: {known}"
 
-    let rec section prefix (fields: Field list) (tree: JsonObject) =
-        [ for pair in tree do
-              let key = prefix + pair.Key
+    let rec section prefix (fields: Field list) (tree: JsonObject) = [
+        for pair in tree do
+            let key = prefix + pair.Key
 
-              match fields |> List.tryFind (fun field -> field.Key = pair.Key) with
-              | None -> yield key, unknown fields pair.Key
-              | Some field -> yield! value key field.Shape pair.Value ]
+            match fields |> List.tryFind (fun field -> field.Key = pair.Key) with
+            | None -> yield key, unknown fields pair.Key
+            | Some field -> yield! value key field.Shape pair.Value
+    ]
 
     and value key shape (node: JsonNode | null) =
         match shape, node with
@@ -153,9 +167,10 @@ let check (allKeys: string list) (fields: Field list) (tree: JsonObject) : (stri
         | Value(_, true), null -> []
         | Value(t, _), (:? JsonValue as v) when holds t v -> []
         | Value(t, nullable), other -> [ key, $"expected {expectation t nullable}, got {show other}" ]
-        | Values t, (:? JsonArray as items) ->
-            [ for index, item in Seq.indexed items do
-                  yield! value $"{key}[{index}]" (Value(t, false)) item ]
+        | Values t, (:? JsonArray as items) -> [
+            for index, item in Seq.indexed items do
+                yield! value $"{key}[{index}]" (Value(t, false)) item
+          ]
         | Values t, other -> [ key, $"expected a list, each {expectation t false}, got {show other}" ]
 
     section "" fields tree

@@ -30,7 +30,9 @@ let private knownClasses = [
 let private locate path =
     [ path; Path.Combine(path, "cifar-10-batches-bin") ]
     |> List.tryFind (fun folder -> File.Exists(Path.Combine(folder, trainFiles.Head)))
-    |> Result.requireSome (Data $"{path}: expected the folder of CIFAR-10's binary version, found no {trainFiles.Head} in it")
+    |> Result.requireSome (
+        Data $"{path}: expected the folder of CIFAR-10's binary version, found no {trainFiles.Head} in it"
+    )
 
 let private classNames folder =
     let path = Path.Combine(folder, "batches.meta.txt")
@@ -53,7 +55,11 @@ let private split classCount (paths: string list) =
                 else
                     match (FileInfo path).Length with
                     | bytes when bytes > 0L && bytes % int64 recordBytes = 0L -> Ok(int (bytes / int64 recordBytes))
-                    | bytes -> Error(Data $"{path}: expected a length that is a multiple of {recordBytes} bytes (one record), got {bytes}")
+                    | bytes ->
+                        Error(
+                            Data
+                                $"{path}: expected a length that is a multiple of {recordBytes} bytes (one record), got {bytes}"
+                        )
         ]
 
         let! counts = counts |> List.sequenceResultM

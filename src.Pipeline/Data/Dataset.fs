@@ -50,7 +50,10 @@ module Dataset =
         if not (File.Exists path) then
             Error(Data $"{path}: expected the {file.Bytes} bytes that {DatasetRecord.FileName} lists, found no file")
         elif FileInfo(path).Length <> file.Bytes then
-            Error(Data $"{path}: expected the {file.Bytes} bytes that {DatasetRecord.FileName} lists, got {FileInfo(path).Length}")
+            Error(
+                Data
+                    $"{path}: expected the {file.Bytes} bytes that {DatasetRecord.FileName} lists, got {FileInfo(path).Length}"
+            )
         else
             guard (fun () ->
                 use stream = File.OpenRead path
@@ -59,11 +62,16 @@ module Dataset =
                 if actual = file.Sha256 then
                     Ok()
                 else
-                    Error(Data $"{path}: its content changed since it was packed: expected SHA-256 {file.Sha256}, got {actual}"))
+                    Error(
+                        Data
+                            $"{path}: its content changed since it was packed: expected SHA-256 {file.Sha256}, got {actual}"
+                    ))
 
     let private readLabels path =
         let bytes = File.ReadAllBytes path
-        Array.init (bytes.Length / 4) (fun place -> BinaryPrimitives.ReadInt32LittleEndian(ReadOnlySpan(bytes, 4 * place, 4)))
+
+        Array.init (bytes.Length / 4) (fun place ->
+            BinaryPrimitives.ReadInt32LittleEndian(ReadOnlySpan(bytes, 4 * place, 4)))
 
     /// Opens a packed data set after checking every file's length and SHA-256 against its record: silent damage would
     /// otherwise be trained on. That reads it all once, at the disk's speed.
@@ -80,7 +88,13 @@ module Dataset =
 
             let part (split: DatasetSplit) = {
                 Images =
-                    PackedImages.Open(Path.Combine(folder, split.Images.File), split.Count, record.Channels, record.Height, record.Width)
+                    PackedImages.Open(
+                        Path.Combine(folder, split.Images.File),
+                        split.Count,
+                        record.Channels,
+                        record.Height,
+                        record.Width
+                    )
                 Labels =
                     split.Labels
                     |> Option.ofObj

@@ -85,7 +85,9 @@ let private split folder (part: string) =
                 Count = count
                 Labels = labels
                 Name = fun index -> $"{Path.GetFileName imagePath}[{index}]"
-                Read = fun index -> PixelImage(Array.sub bytes (16 + index * height * width) (height * width), 1, height, width)
+                Read =
+                    fun index ->
+                        PixelImage(Array.sub bytes (16 + index * height * width) (height * width), 1, height, width)
             }
 
             return Some(split, (1, height, width), imagePath :: Option.toList labelPath)
@@ -99,7 +101,9 @@ let open' (path: string) : Result<ImageSource, StageError> =
 
             let! train, shape, trainFiles =
                 train
-                |> Result.requireSome (Data $"{path}: expected the folder of idx files, found no train-images-idx3-ubyte in it")
+                |> Result.requireSome (
+                    Data $"{path}: expected the folder of idx files, found no train-images-idx3-ubyte in it"
+                )
 
             let! test = split path "t10k"
 

@@ -78,7 +78,8 @@ let rec private start (tree: FileTree) folder =
             && (Path.GetDirectoryName name |> string).Replace('\\', '/') = folder)
 
     match FileTree.foldersIn folder tree with
-    | [| single |] when not isLoose && not (List.contains (single.ToLowerInvariant()) trainNames) -> start tree (child single)
+    | [| single |] when not isLoose && not (List.contains (single.ToLowerInvariant()) trainNames) ->
+        start tree (child single)
     | folders -> folder, folders
 
 /// Opens a folder or a zip of images.
@@ -114,7 +115,8 @@ let open' (path: string) : Result<ImageSource, StageError> =
 
                     do!
                         folders
-                        |> Array.tryFind (fun folder -> isStray folder && Array.exists isImage (FileTree.filesUnder (child folder) tree))
+                        |> Array.tryFind (fun folder ->
+                            isStray folder && Array.exists isImage (FileTree.filesUnder (child folder) tree))
                         |> function
                             | None -> Ok()
                             | Some folder ->

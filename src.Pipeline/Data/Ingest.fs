@@ -130,7 +130,8 @@ let private plan (config: DataConfig) (source: ImageSource) =
         let words name own size =
             match own with
             | Some _ -> $"{name}: the source's own"
-            | None -> $"{name}: {size} of the source's {count} training images, by a permutation drawn from the seed with SplitMix64"
+            | None ->
+                $"{name}: {size} of the source's {count} training images, by a permutation drawn from the seed with SplitMix64"
 
         let limit =
             if config.Limit = 0 then
@@ -226,7 +227,16 @@ let private lockOn folder =
     let existed = File.Exists path
 
     try
-        Ok(new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None, 1, FileOptions.DeleteOnClose))
+        Ok(
+            new FileStream(
+                path,
+                FileMode.OpenOrCreate,
+                FileAccess.ReadWrite,
+                FileShare.None,
+                1,
+                FileOptions.DeleteOnClose
+            )
+        )
     with :? IOException when existed ->
         Error(Busy $"{folder}: another process is packing this data set")
 
@@ -280,4 +290,5 @@ let run
             work source
         with
         | :? IOException
-        | :? UnauthorizedAccessException as problem -> Error(Storage $"{folder}: the data set could not be written: {problem.Message}"))
+        | :? UnauthorizedAccessException as problem ->
+            Error(Storage $"{folder}: the data set could not be written: {problem.Message}"))

@@ -107,7 +107,15 @@ let meanAndStd (histogram: int64[][]) =
 
 /// Packs the chosen images of a source's split as `<name>.u8` (N, C, H, W) and, with classes, `<name>.labels.i32`. Images that
 /// can't be decoded are left out and named. `step` is told how many images each stretch of work took.
-let write folder name shape (source: SourceSplit) (indices: int[]) (step: int -> unit) (cancellation: CancellationToken) =
+let write
+    folder
+    name
+    shape
+    (source: SourceSplit)
+    (indices: int[])
+    (step: int -> unit)
+    (cancellation: CancellationToken)
+    =
     let size = shape.Channels * shape.Height * shape.Width
     let perChunk = max 1 (chunkBytes / size)
     let buffer = Array.zeroCreate (min perChunk indices.Length * size)

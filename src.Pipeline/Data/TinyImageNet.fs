@@ -10,7 +10,9 @@ open DQ.Pipeline
 let private annotations = "val/val_annotations.txt"
 
 let private lines (tree: FileTree) name =
-    Encoding.UTF8.GetString(tree.Read name).Split('\n', StringSplitOptions.RemoveEmptyEntries ||| StringSplitOptions.TrimEntries)
+    Encoding.UTF8
+        .GetString(tree.Read name)
+        .Split('\n', StringSplitOptions.RemoveEmptyEntries ||| StringSplitOptions.TrimEntries)
 
 /// The first of the names that `words.txt` gives a class, or its identifier.
 let private className (tree: FileTree) prefix =
@@ -40,7 +42,8 @@ let private trainSplit (tree: FileTree) prefix (wnids: string list) =
                     FileTree.filesUnder $"{prefix}train/{wnid}" tree
                     |> Array.filter ImageFolder.isImage
                 with
-                | [||] -> Error(Data $"{tree.Root}/{prefix}train/{wnid}: expected images in this class folder, found none")
+                | [||] ->
+                    Error(Data $"{tree.Root}/{prefix}train/{wnid}: expected images in this class folder, found none")
                 | files -> Ok [| for file in files -> file, label |])
 
         let names, labels = ImageSource.interleave (Array.ofList groups) |> Array.unzip
@@ -55,7 +58,8 @@ let private testSplit (tree: FileTree) prefix (wnids: string list) =
     |> List.ofArray
     |> List.traverseResultM (fun line ->
         match line.Split '\t' with
-        | fields when fields.Length >= 2 && labelOf.ContainsKey fields[1] -> Ok($"{prefix}val/images/{fields[0]}", labelOf[fields[1]])
+        | fields when fields.Length >= 2 && labelOf.ContainsKey fields[1] ->
+            Ok($"{prefix}val/images/{fields[0]}", labelOf[fields[1]])
         | _ -> Error(Data $"{place}: expected lines of a file and a class of the train folder, got '{line}'"))
     |> Result.map (fun rows ->
         let names, labels = Array.unzip (Array.ofList rows)
@@ -68,7 +72,8 @@ let open' (path: string) : Result<ImageSource, StageError> =
 
         let! prefix =
             tree.Files
-            |> Array.tryFind (fun name -> name = annotations || name.EndsWith("/" + annotations, StringComparison.Ordinal))
+            |> Array.tryFind (fun name ->
+                name = annotations || name.EndsWith("/" + annotations, StringComparison.Ordinal))
             |> Option.map (fun name -> name[.. name.Length - annotations.Length - 1])
             |> Result.requireSome (Data $"{path}: expected Tiny ImageNet's layout, found no {annotations} in it")
 

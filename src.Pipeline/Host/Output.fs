@@ -9,7 +9,11 @@ open DQ.Core.Artifacts
 open Spectre.Console
 
 /// How much is said, and in which form.
-type Verbosity = { Json: bool; Quiet: bool; Verbose: bool }
+type Verbosity = {
+    Json: bool
+    Quiet: bool
+    Verbose: bool
+}
 
 /// The pace of one piece of work, for the time left.
 type private Pace = {
@@ -34,13 +38,14 @@ type Output(verbosity: Verbosity) =
     let mutable live: ProgressContext option = None
     let bars = Dictionary<string, ProgressTask>()
 
-    let details (p: Report) =
-        [ match p.Loss with
-          | Some loss -> $"loss {loss:F4}"
-          | None -> ()
-          match p.ImagesPerSecond with
-          | Some rate -> $"{rate:F0} images/s"
-          | None -> () ]
+    let details (p: Report) = [
+        match p.Loss with
+        | Some loss -> $"loss {loss:F4}"
+        | None -> ()
+        match p.ImagesPerSecond with
+        | Some rate -> $"{rate:F0} images/s"
+        | None -> ()
+    ]
 
     let paceOf (p: Report) =
         match paces.TryGetValue p.Title with
@@ -146,7 +151,13 @@ type Output(verbosity: Verbosity) =
             eprintfn $"dq: {line}"
 
         if verbosity.Json then
-            this.Result("", {| Errors = lines; ExitCode = exitCode |})
+            this.Result(
+                "",
+                {|
+                    Errors = lines
+                    ExitCode = exitCode
+                |}
+            )
 
         exitCode
 
@@ -161,14 +172,18 @@ module Table =
         let width column =
             rows |> List.choose (List.tryItem column) |> List.map _.Length |> List.max
 
-        let widths = [ for column in 0 .. (rows |> List.map _.Length |> List.max) - 1 -> width column ]
+        let widths = [
+            for column in 0 .. (rows |> List.map _.Length |> List.max) - 1 -> width column
+        ]
 
         let line (row: string list) =
-            [ for column, cell in List.indexed row ->
-                  if column = 0 || align = Left then
-                      cell.PadRight widths[column]
-                  else
-                      cell.PadLeft widths[column] ]
+            [
+                for column, cell in List.indexed row ->
+                    if column = 0 || align = Left then
+                        cell.PadRight widths[column]
+                    else
+                        cell.PadLeft widths[column]
+            ]
             |> String.concat "  "
 
         rows |> List.map (fun row -> (line row).TrimEnd() + "\n") |> String.concat ""

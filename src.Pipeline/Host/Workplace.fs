@@ -55,8 +55,12 @@ module Workplace =
                 options.LogToStandardErrorThreshold <- LogLevel.Trace)
         |> ignore
 
-        builder.Logging
-            .SetMinimumLevel(if verbosity.Verbose then LogLevel.Debug else LogLevel.Warning)
+        builder.Logging.SetMinimumLevel(
+            if verbosity.Verbose then
+                LogLevel.Debug
+            else
+                LogLevel.Warning
+        )
         |> ignore
 
         let host = builder.Build()

@@ -26,7 +26,16 @@ let private version = 2
 /// Of an evaluation with these settings of this run, as far as it was trained, on the data set of this fingerprint.
 let fingerprint (config: EvaluationConfig) (run: RunRecord) (dataset: string) =
     let settings = ConfigTree.canonical (Shape.tree (Shape.fields config))
-    Fingerprint.ofParts [ "evaluate"; string version; settings; run.Id; run.Fingerprint; string run.StepsDone; dataset ]
+
+    Fingerprint.ofParts [
+        "evaluate"
+        string version
+        settings
+        run.Id
+        run.Fingerprint
+        string run.StepsDone
+        dataset
+    ]
 
 /// The evaluation in a run's folder, if it is the one of this fingerprint.
 let find fingerprint (folder: string) : EvaluationRecord option =
@@ -37,7 +46,10 @@ let find fingerprint (folder: string) : EvaluationRecord option =
     else
         let record = ArtifactJson.Read<EvaluationRecord> file
 
-        if record.Fingerprint = fingerprint then Some record else None
+        if record.Fingerprint = fingerprint then
+            Some record
+        else
+            None
 
 /// The images of a split by its name.
 let imagesOf (dataset: Dataset) split =
@@ -69,7 +81,14 @@ let batches (context: StageContext) title (images: PackedImages) size limit =
     }
 
 /// Each split that has images, evaluated, and the images per second over all of them.
-let private evaluateSplits context title (config: EvaluationConfig) (dataset: Dataset) (model: HierarchicalAutoencoder) frequencies =
+let private evaluateSplits
+    context
+    title
+    (config: EvaluationConfig)
+    (dataset: Dataset)
+    (model: HierarchicalAutoencoder)
+    frequencies
+    =
     let watch = Stopwatch.StartNew()
     let splits = Dictionary<string, SplitEvaluation>()
 
@@ -103,12 +122,17 @@ let private evaluate (context: StageContext) title (config: EvaluationConfig) fi
                 )
 
         use model = checkpoint.Model()
-        TorchSharp.ModuleExtensionMethods.``to``(model, device) |> ignore
+        TorchSharp.ModuleExtensionMethods.``to`` (model, device) |> ignore
 
         let frequencies =
             CodeFrequencies.Count(
                 model,
-                batches context $"count the codes of {title}" run.Dataset.Train.Images config.BatchSize config.FrequencyImages
+                batches
+                    context
+                    $"count the codes of {title}"
+                    run.Dataset.Train.Images
+                    config.BatchSize
+                    config.FrequencyImages
             )
 
         let splits, rate = evaluateSplits context title config run.Dataset model frequencies

@@ -14,13 +14,28 @@ open FsToolkit.ErrorHandling
 let private version = 1
 
 let private fingerprint (variant: Variant) (sha256: string) =
-    Fingerprint.ofParts [ "import"; string version; variant.Variant; Config.canonical variant.Config; sha256 ]
+    Fingerprint.ofParts [
+        "import"
+        string version
+        variant.Variant
+        Config.canonical variant.Config
+        sha256
+    ]
 
 let private sha256 (file: string) =
     use stream = File.OpenRead file
     Convert.ToHexStringLower(SHA256.HashData stream)
 
-let private describe (context: StageContext) (variant: Variant) (file: string) sha256 notes steps parameters id : RunRecord =
+let private describe
+    (context: StageContext)
+    (variant: Variant)
+    (file: string)
+    sha256
+    notes
+    steps
+    parameters
+    id
+    : RunRecord =
     let now = DateTime.UtcNow
 
     RunRecord(
@@ -47,14 +62,17 @@ let private describe (context: StageContext) (variant: Variant) (file: string) s
 /// The checkpoint, with the optimizer's state where the file has it.
 let private write folder (seed: int64) (source: WeightsSource) (model: HierarchicalAutoencoder) =
     use optimizer = new AdamOptimizer(model.named_parameters ())
-    let moments: AdamOptimizer | null = if source.Fill(optimizer, model) then optimizer else null
-    let progress = TrainingProgress(seed, source.Steps, 0L, true, 1.0, optimizer.Updates)
 
-    Checkpoints.add
-        folder
-        (fun path -> Checkpoint.Write(path, model, moments, progress))
-        { LoopState.start model.Spec.Levels model.Spec.Codebooks with
-            Step = source.Steps }
+    let moments: AdamOptimizer | null =
+        if source.Fill(optimizer, model) then optimizer else null
+
+    let progress =
+        TrainingProgress(seed, source.Steps, 0L, true, 1.0, optimizer.Updates)
+
+    Checkpoints.add folder (fun path -> Checkpoint.Write(path, model, moments, progress)) {
+        LoopState.start model.Spec.Levels model.Spec.Codebooks with
+            Step = source.Steps
+    }
 
 /// The run of these weights under this configuration: made, or found where it was made before.
 let run (context: StageContext) (variant: Variant) (file: string) (source: WeightsSource) (notes: string list) =
@@ -63,7 +81,9 @@ let run (context: StageContext) (variant: Variant) (file: string) (source: Weigh
         use model = new HierarchicalAutoencoder(spec)
         source.Fill model
         let sha256 = sha256 file
-        let describe = describe context variant file sha256 notes source.Steps model.ParameterCount
+
+        let describe =
+            describe context variant file sha256 notes source.Steps model.ParameterCount
 
         match! Store.claim context.Store (Train.title variant) (fingerprint variant sha256) context.Force describe with
         | Finished(folder, record) ->

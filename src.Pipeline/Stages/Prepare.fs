@@ -8,7 +8,9 @@ open FsToolkit.ErrorHandling
 
 let private name (config: DataConfig) =
     match config.Path with
-    | NonNull path when config.Source = "folder" -> Path.GetFileNameWithoutExtension(Path.TrimEndingDirectorySeparator path) |> string
+    | NonNull path when config.Source = "folder" ->
+        Path.GetFileNameWithoutExtension(Path.TrimEndingDirectorySeparator path)
+        |> string
     | _ -> config.Source
 
 /// Where the data set of this fingerprint is, or will be.

@@ -55,7 +55,15 @@ let device (name: string) : Result<torch.Device, StageError> =
 /// The model's specification for this data, or what does not fit.
 let fitted (config: RunConfig) (dataset: Dataset) : Result<AutoencoderSpec, StageError> =
     let problem key message =
-        Error(Configuration [ { File = config.Name; Key = key; Message = message } ])
+        Error(
+            Configuration [
+                {
+                    File = config.Name
+                    Key = key
+                    Message = message
+                }
+            ]
+        )
 
     let r = dataset.Record
 
@@ -86,7 +94,9 @@ let private describe (context: StageContext) (variant: Variant) (dataset: Datase
         Fingerprint = fingerprint,
         Seed = config.Seed,
         Config = Settings.toTree config,
-        Parents = [| Parent("dataset", nonNull (Path.GetFileName dataset.Folder), dataset.Record.Fingerprint) |],
+        Parents = [|
+            Parent("dataset", nonNull (Path.GetFileName dataset.Folder), dataset.Record.Fingerprint)
+        |],
         Software = context.Software,
         Device = context.Device,
         Threads = Environment.ProcessorCount,
@@ -138,7 +148,12 @@ let private work (context: StageContext) title (config: RunConfig) (dataset: Dat
 
         let reached (state: LoopState) =
             let none = Nullable()
-            let nats, squared = if isDensity then state.Validation, none else none, state.Validation
+
+            let nats, squared =
+                if isDensity then
+                    state.Validation, none
+                else
+                    none, state.Validation
 
             file.Save(_.At(state.Step, state.ImagesSeen, state.Seconds, nats, squared, state.BestStep, DateTime.UtcNow))
             |> ignore

@@ -18,12 +18,16 @@ type AppendLog(path: string, length: int64) =
         )
 
     let file =
-        let file = new FileStream(path, FileMode.OpenOrCreate, FileAccess.Write, FileShare.ReadWrite)
+        let file =
+            new FileStream(path, FileMode.OpenOrCreate, FileAccess.Write, FileShare.ReadWrite)
 
         if file.Length < length then
             let found = file.Length
             file.Dispose()
-            raise (ArtifactException $"{path}: expected at least {length} bytes, as the checkpoint recorded, found {found}")
+
+            raise (
+                ArtifactException $"{path}: expected at least {length} bytes, as the checkpoint recorded, found {found}"
+            )
 
         file.SetLength length
         file.Seek(0L, SeekOrigin.End) |> ignore

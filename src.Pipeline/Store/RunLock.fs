@@ -28,7 +28,11 @@ type RunLock private (path: string, record: LockRecord) =
         else
             try
                 let record = ArtifactJson.Read<LockRecord> path
-                if record.HasLivingOwner DateTime.UtcNow then Some record else None
+
+                if record.HasLivingOwner DateTime.UtcNow then
+                    Some record
+                else
+                    None
             with :? ArtifactException ->
                 // released between the two lines above, or written by a process that died doing so
                 None

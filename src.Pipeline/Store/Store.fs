@@ -24,7 +24,8 @@ type RunClaim =
     | Fresh of folder: string * RunRecord * RunLock
 
 module Store =
-    let runs store = Path.Combine(store.Root, RunLayout.Runs)
+    let runs store =
+        Path.Combine(store.Root, RunLayout.Runs)
 
     /// Makes the folder where it is missing.
     let openAt (root: string) : Result<Store, StageError> =
@@ -69,7 +70,9 @@ module Store =
 
         let matching =
             match all |> List.filter (fun run -> idOf run = id) with
-            | [] -> all |> List.filter (fun run -> (idOf run).Contains(id, StringComparison.Ordinal))
+            | [] ->
+                all
+                |> List.filter (fun run -> (idOf run).Contains(id, StringComparison.Ordinal))
             | exact -> exact
 
         match matching with
@@ -108,7 +111,13 @@ module Store =
         ArtifactJson.Write(Path.Combine(folder, RunLayout.Run), record)
 
     let private slug (name: string) =
-        String.map (fun c -> if Char.IsAsciiLetterOrDigit c || c = '.' || c = '_' then c else '-') name
+        String.map
+            (fun c ->
+                if Char.IsAsciiLetterOrDigit c || c = '.' || c = '_' then
+                    c
+                else
+                    '-')
+            name
 
     /// Finds the run of a fingerprint, or makes its folder, and locks it unless it is finished.
     /// `describe` gives the record of a new run from its id.
@@ -119,10 +128,14 @@ module Store =
             match earlier with
             | (run, record) :: _ when record.Status = RunStatus.Completed -> Ok(Finished(run.Folder, record))
             | (run, record) :: _ ->
-                RunLock.Take run.Folder |> Result.map (fun held -> Resumed(run.Folder, record, held))
+                RunLock.Take run.Folder
+                |> Result.map (fun held -> Resumed(run.Folder, record, held))
             | [] ->
                 let unique = Guid.NewGuid().ToString("N")[..7]
-                let date = DateTime.UtcNow.ToString("yyyy-MM-dd", Globalization.CultureInfo.InvariantCulture)
+
+                let date =
+                    DateTime.UtcNow.ToString("yyyy-MM-dd", Globalization.CultureInfo.InvariantCulture)
+
                 let id = $"{date}-{slug name}-{unique}"
                 let folder = Path.Combine(runs store, id)
                 Directory.CreateDirectory folder |> ignore

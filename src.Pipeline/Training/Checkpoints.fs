@@ -5,11 +5,16 @@ open System.IO
 open DQ.Core.Artifacts
 open DQ.Core.Training
 
-let private folder run = Path.Combine(run, RunLayout.Checkpoints)
-let private file run (step: int64) extension = Path.Combine(folder run, $"step-{step:D8}{extension}")
+let private folder run =
+    Path.Combine(run, RunLayout.Checkpoints)
+
+let private file run (step: int64) extension =
+    Path.Combine(folder run, $"step-{step:D8}{extension}")
 
 let weights run step = file run step ".safetensors"
-let best run = Path.Combine(folder run, RunLayout.BestCheckpoint)
+
+let best run =
+    Path.Combine(folder run, RunLayout.BestCheckpoint)
 
 /// Loop states, the latest first. A checkpoint counts once its state is there, which is written after its weights.
 let private states run : string[] =

@@ -22,46 +22,71 @@ let private event kind step level codebook message =
 
 /// What could help, beyond what is set already.
 let private remedies (quantizer: QuantizerSpec) =
-    [ if quantizer.Initialization <> "kmeans" then
-          "model.quantizer.initialization=kmeans"
-      if quantizer.Revival = "none" then
-          "model.quantizer.revival=usage"
-      "fewer codes"
-      "a lower training.learning_rate" ]
+    [
+        if quantizer.Initialization <> "kmeans" then
+            "model.quantizer.initialization=kmeans"
+        if quantizer.Revival = "none" then
+            "model.quantizer.revival=usage"
+        "fewer codes"
+        "a lower training.learning_rate"
+    ]
     |> String.concat ", "
 
 /// What a window of steps says. `choices` are the vectors quantized per step, by level: no more codes can be in use at once.
-let look (config: LoopConfig) (quantizer: QuantizerSpec) (codes: int list) (choices: int64 list) step (window: Window) (flags: Flags[][]) =
+let look
+    (config: LoopConfig)
+    (quantizer: QuantizerSpec)
+    (codes: int list)
+    (choices: int64 list)
+    step
+    (window: Window)
+    (flags: Flags[][])
+    =
     match Window.meanPerplexity window with
     | None -> flags, []
     | Some perplexities ->
         let judged = [|
             for level, (codes, choices) in Seq.indexed (Seq.zip codes choices) ->
-                [| for codebook, before in Array.indexed flags[level] ->
-                       let perplexity = perplexities[level][codebook]
-                       let share = perplexity / float (min (int64 codes) choices)
-                       let revived = float (window.Revived[level][codebook]) / float window.Steps
-                       // twice the threshold to count as recovered: no flicker around it
-                       let limit = if before.Collapsed then 2.0 * config.CollapsePerplexity else config.CollapsePerplexity
+                [|
+                    for codebook, before in Array.indexed flags[level] ->
+                        let perplexity = perplexities[level][codebook]
+                        let share = perplexity / float (min (int64 codes) choices)
+                        let revived = float (window.Revived[level][codebook]) / float window.Steps
+                        // twice the threshold to count as recovered: no flicker around it
+                        let limit =
+                            if before.Collapsed then
+                                2.0 * config.CollapsePerplexity
+                            else
+                                config.CollapsePerplexity
 
-                       let now = {
-                           Collapsed = share < limit
-                           Bursting = revived > config.RevivalBurst * float codes
-                       }
+                        let now = {
+                            Collapsed = share < limit
+                            Bursting = revived > config.RevivalBurst * float codes
+                        }
 
-                       let report kind message = event kind step level codebook message
+                        let report kind message = event kind step level codebook message
 
-                       now,
-                       [ if now.Collapsed && not before.Collapsed then
-                             report
-                                 "codebook_collapsed"
-                                 $"collapsed to a perplexity of {perplexity:F1} of {codes} codes; try {remedies quantizer}"
-                         if before.Collapsed && not now.Collapsed then
-                             report "codebook_recovered" $"recovered to a perplexity of {perplexity:F1} of {codes} codes"
-                         if now.Bursting && not before.Bursting then
-                             report
-                                 "revival_burst"
-                                 $"{revived:F0} of {codes} codes revived per step; try fewer codes, a lower training.learning_rate" ] |]
+                        now,
+                        [
+                            if now.Collapsed && not before.Collapsed then
+                                report
+                                    "codebook_collapsed"
+                                    $"collapsed to a perplexity of {perplexity:F1} of {codes} codes; try {remedies quantizer}"
+                            if before.Collapsed && not now.Collapsed then
+                                report
+                                    "codebook_recovered"
+                                    $"recovered to a perplexity of {perplexity:F1} of {codes} codes"
+                            if now.Bursting && not before.Bursting then
+                                report
+                                    "revival_burst"
+                                    $"{revived:F0} of {codes} codes revived per step; try fewer codes, a lower training.learning_rate"
+                        ]
+                |]
         |]
 
-        judged |> Array.map (Array.map fst), [ for level in judged do for _, events in level do yield! events ]
+        judged |> Array.map (Array.map fst),
+        [
+            for level in judged do
+                for _, events in level do
+                    yield! events
+        ]

@@ -26,7 +26,14 @@ type Job = {
 
 let private batchesFrom job step =
     let data = job.Config.Data
-    new ImageBatches(job.Train, job.Config.Training.BatchSize, job.Config.Seed, Augmentation(data.Flip, data.Shift), step)
+
+    new ImageBatches(
+        job.Train,
+        job.Config.Training.BatchSize,
+        job.Config.Seed,
+        Augmentation(data.Flip, data.Shift),
+        step
+    )
 
 let private multiple (every: int64) (step: int64) = every > 0L && step % every = 0L
 
@@ -37,10 +44,12 @@ let private choices job (session: TrainingSession) =
     let side length =
         (length + spec.SideDivisor - 1) / spec.SideDivisor * spec.SideDivisor
 
-    [ for level in 0 .. spec.Levels - 1 ->
-          int64 job.Config.Training.BatchSize
-          * int64 (spec.GridSide(side job.Train.Height, level))
-          * int64 (spec.GridSide(side job.Train.Width, level)) ]
+    [
+        for level in 0 .. spec.Levels - 1 ->
+            int64 job.Config.Training.BatchSize
+            * int64 (spec.GridSide(side job.Train.Height, level))
+            * int64 (spec.GridSide(side job.Train.Width, level))
+    ]
 
 /// A picture of validation images and what the model makes of them now.
 let private sample job (session: TrainingSession) =
@@ -69,9 +78,16 @@ let run (job: Job) : Result<LoopState, StageError> =
     let loop = config.Loop
     let resumed = Checkpoints.latest job.Folder
     let codes = List.ofSeq config.Model.Codes
-    let start = resumed |> Option.defaultValue (LoopState.start codes.Length config.Model.Codebooks)
-    use metrics = new AppendLog(Path.Combine(job.Folder, RunLayout.Metrics), start.MetricsBytes)
-    use events = new AppendLog(Path.Combine(job.Folder, RunLayout.Events), start.EventsBytes)
+
+    let start =
+        resumed
+        |> Option.defaultValue (LoopState.start codes.Length config.Model.Codebooks)
+
+    use metrics =
+        new AppendLog(Path.Combine(job.Folder, RunLayout.Metrics), start.MetricsBytes)
+
+    use events =
+        new AppendLog(Path.Combine(job.Folder, RunLayout.Events), start.EventsBytes)
 
     let load step =
         TrainingSession.Load(Checkpoints.weights job.Folder step, config.Training, job.Device)
@@ -104,13 +120,23 @@ let run (job: Job) : Result<LoopState, StageError> =
         metrics.Append line
 
         let flags, seen =
-            CodebookWatch.look loop config.Model.Quantizer codes (choices job session) state.Step state.Window state.Codebooks
+            CodebookWatch.look
+                loop
+                config.Model.Quantizer
+                codes
+                (choices job session)
+                state.Step
+                state.Window
+                state.Codebooks
 
         for event in seen do
             events.Append event
 
         for kind, several in seen |> List.groupBy _.Kind do
-            let where = [ for event in several -> $"{event.Level}.{event.Codebook}" ] |> String.concat ", "
+            let where =
+                [ for event in several -> $"{event.Level}.{event.Codebook}" ]
+                |> String.concat ", "
+
             let what = kind.Replace('_', ' ')
             job.Context.Note $"{job.Title}: step {state.Step}: {what} (level.codebook {where}; see {RunLayout.Events})"
 
@@ -160,7 +186,8 @@ let run (job: Job) : Result<LoopState, StageError> =
                 EventRecord(
                     Kind = "step_skipped",
                     Step = report.Step,
-                    Message = $"loss {report.Loss}, gradient norm {report.GradientNorm}: nothing was learned in this step"
+                    Message =
+                        $"loss {report.Loss}, gradient norm {report.GradientNorm}: nothing was learned in this step"
                 )
             )
 
@@ -221,7 +248,12 @@ let run (job: Job) : Result<LoopState, StageError> =
 
             events.Append event
             job.Context.Note $"{job.Title}: {event.Message}"
-            let state = { good with Fallbacks = good.Fallbacks + 1 }
+
+            let state = {
+                good with
+                    Fallbacks = good.Fallbacks + 1
+            }
+
             checkpoint state
             Some state
         | _ -> None

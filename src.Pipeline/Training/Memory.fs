@@ -27,7 +27,8 @@ let private bytesPerImage (spec: AutoencoderSpec) outputChannels (height: int) (
     let block stride =
         channels * area / (stride * stride) * (4.0 + blocks * (2.0 + 2.0 * ratio))
 
-    let strideOf halvings = float spec.Stride * float (pown 2 halvings)
+    let strideOf halvings =
+        float spec.Stride * float (pown 2 halvings)
 
     let encoders = [
         for halvings in 0 .. spec.CoderBlocks - 1 -> block (strideOf halvings)
@@ -41,7 +42,10 @@ let private bytesPerImage (spec: AutoencoderSpec) outputChannels (height: int) (
 
     let decoder = block (float spec.Stride) + 2.0 * channels * area + block 1.0
     let output = float outputChannels * area * lossMaps spec.Likelihood
-    4.0 * gradientShare * (List.sum encoders + List.sum upsamplers + decoder + output)
+
+    4.0
+    * gradientShare
+    * (List.sum encoders + List.sum upsamplers + decoder + output)
 
 /// Bytes at the peak of a training step.
 let estimate (spec: AutoencoderSpec) parameters outputChannels (images: int) height width : int64 =
@@ -52,7 +56,9 @@ let estimate (spec: AutoencoderSpec) parameters outputChannels (images: int) hei
 /// The largest power of two that fits; None when not even one image does.
 let fittingBatch (spec: AutoencoderSpec) parameters outputChannels height width (available: int64) : int option =
     Seq.initInfinite (pown 2)
-    |> Seq.takeWhile (fun batch -> batch <= 65536 && estimate spec parameters outputChannels batch height width <= available)
+    |> Seq.takeWhile (fun batch ->
+        batch <= 65536
+        && estimate spec parameters outputChannels batch height width <= available)
     |> Seq.tryLast
 
 /// Bytes of memory of the machine or the container, and of those still free.

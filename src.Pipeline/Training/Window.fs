@@ -49,7 +49,10 @@ module Window =
         }
 
         if report.Skipped then
-            { timed with Skipped = window.Skipped + 1 }
+            {
+                timed with
+                    Skipped = window.Skipped + 1
+            }
         else
             {
                 timed with
@@ -102,7 +105,7 @@ module Window =
             Levels =
                 (match meanPerplexity window with
                  | None -> null
-                 | Some perplexity ->
-                     [| for perplexity, revived in Seq.zip perplexity window.Revived ->
-                            LevelMetrics(perplexity, revived) |])
+                 | Some perplexity -> [|
+                     for perplexity, revived in Seq.zip perplexity window.Revived -> LevelMetrics(perplexity, revived)
+                   |])
         )

@@ -86,6 +86,10 @@ let tests =
                     Expect.stringStarts (message (fun () -> ArtifactJson.Read<DatasetRecord> file)) $"{file}: " text
 
                 File.Delete file
-                Expect.stringStarts (message (fun () -> ArtifactJson.Read<DatasetRecord> file)) $"{file}: can't be read" "missing")
+
+                Expect.stringStarts
+                    (message (fun () -> ArtifactJson.Read<DatasetRecord> file))
+                    $"{file}: can't be read"
+                    "missing")
         }
     ]

@@ -34,14 +34,33 @@ let private header levels sizes count names =
 let private sample: Gen<Sample> =
     gen {
         let! depth = Gen.choose (1, 3)
-        let! codes = Gen.elements [ 1; 2; 3; 8; 100; 256; 300; 70_000 ] |> Gen.arrayOfLength depth
+
+        let! codes =
+            Gen.elements [ 1; 2; 3; 8; 100; 256; 300; 70_000 ] |> Gen.arrayOfLength depth
+
         let! codebooks = Gen.choose (1, 4)
         let! count = Gen.choose (0, 4)
         let! same = ArbMap.defaults |> ArbMap.generate<bool>
-        let! sizes = Gen.choose (1, 20) |> Gen.two |> Gen.arrayOfLength (if same || count = 0 then 1 else count)
-        let levels = [| for level in 0 .. depth - 1 -> CodesLevel(codes[level], codebooks, PackedIndices.Bits codes[level], 2 <<< level) |]
-        let names = if same then [||] else [| for image in 0 .. count - 1 -> $"{image}.of.png" |]
-        let header = header levels [| for height, width in sizes -> ImageSize(height, width) |] count names
+
+        let! sizes =
+            Gen.choose (1, 20)
+            |> Gen.two
+            |> Gen.arrayOfLength (if same || count = 0 then 1 else count)
+
+        let levels = [|
+            for level in 0 .. depth - 1 ->
+                CodesLevel(codes[level], codebooks, PackedIndices.Bits codes[level], 2 <<< level)
+        |]
+
+        let names =
+            if same then
+                [||]
+            else
+                [| for image in 0 .. count - 1 -> $"{image}.of.png" |]
+
+        let header =
+            header levels [| for height, width in sizes -> ImageSize(height, width) |] count names
+
         let! seed = Gen.choose (0, 1_000_000)
         let random = Random seed
 
@@ -50,7 +69,9 @@ let private sample: Gen<Sample> =
 
         return {
             Header = header
-            Images = [| for image in 0 .. count - 1 -> [| for level in 0 .. depth - 1 -> indices image level |] |]
+            Images = [|
+                for image in 0 .. count - 1 -> [| for level in 0 .. depth - 1 -> indices image level |]
+            |]
         }
     }
 
@@ -59,7 +80,9 @@ let private written (sample: Sample) check =
         CodesFile.Write(path, sample.Header, sample.Images)
         check path)
 
-let private small = Gen.sampleWithSeed (Rnd 7UL) 50 40 sample |> Array.filter (fun sample -> sample.Header.Count > 1)
+let private small =
+    Gen.sampleWithSeed (Rnd 7UL) 50 40 sample
+    |> Array.filter (fun sample -> sample.Header.Count > 1)
 
 let private refusal path =
     try
@@ -74,21 +97,17 @@ let private refusal path =
         Some error.Message
 
 let private tiny =
-    AutoencoderSpec(
-        Channels = 4,
-        ResidualBlocks = 0,
-        CoderBlocks = 1,
-        Codes = [| 5; 8 |],
-        Codebooks = 2,
-        CodeWidth = 3
-    )
+    AutoencoderSpec(Channels = 4, ResidualBlocks = 0, CoderBlocks = 1, Codes = [| 5; 8 |], Codebooks = 2, CodeWidth = 3)
 
 [<Tests>]
 let tests =
     testList "Codes.CodesFile" [
         testCase "an index takes as many bits as the largest needs"
         <| fun () ->
-            let bits = [ for codes in [ 1; 2; 3; 4; 5; 128; 129; 256; 1 <<< 20 ] -> PackedIndices.Bits codes ]
+            let bits = [
+                for codes in [ 1; 2; 3; 4; 5; 128; 129; 256; 1 <<< 20 ] -> PackedIndices.Bits codes
+            ]
+
             Expect.equal bits [ 0; 1; 2; 2; 3; 7; 8; 8; 20 ] "⌈log2 K⌉"
 
         testCase "indices are packed lowest bit first"
@@ -100,7 +119,11 @@ let tests =
         <| Prop.forAll (Arb.fromGen sample) (fun sample ->
             written sample (fun path ->
                 use file = CodesFile.Open path
-                let back = [| for image in Seq.rev (seq { 0 .. sample.Header.Count - 1 }) -> file.Read image |]
+
+                let back = [|
+                    for image in Seq.rev (seq { 0 .. sample.Header.Count - 1 }) -> file.Read image
+                |]
+
                 Expect.equal (Array.rev back) sample.Images "codes"
                 Expect.equal (file.Header.ToJson()) (sample.Header.ToJson()) "header"))
 
@@ -131,7 +154,11 @@ let tests =
                 let text = Encoding.UTF8.GetBytes json
                 Array.concat [ "DQCODES1"B; BitConverter.GetBytes(int64 text.Length); text; data ]
 
-            let json = Encoding.UTF8.GetString((header [| CodesLevel(3, 1, 2, 2) |] [| ImageSize(4, 2) |] 1 [| "a.png" |]).ToJson())
+            let json =
+                Encoding.UTF8.GetString(
+                    (header [| CodesLevel(3, 1, 2, 2) |] [| ImageSize(4, 2) |] 1 [| "a.png" |]).ToJson()
+                )
+
             refused (withHeader json [| 0b1100uy |]) "expected indices below 3, got 3"
             refused (withHeader (json.Replace("\"schema\":1", "\"schema\":2")) [| 0uy |]) "schema version 2"
             refused (withHeader (json.Replace("a.png", "../a.png")) [| 0uy |]) "without folders"
@@ -152,7 +179,11 @@ let tests =
                     let whole = File.ReadAllBytes path
 
                     for _ in 1..100 do
-                        File.WriteAllBytes(path, mutate random whole.Length (Encoding.Latin1.GetBytes "0123456789{}[],:\"-\000\255") whole)
+                        File.WriteAllBytes(
+                            path,
+                            mutate random whole.Length (Encoding.Latin1.GetBytes "0123456789{}[],:\"-\000\255") whole
+                        )
+
                         refusal path |> ignore)
 
         testCase "images to codes to the same pictures as reconstructing at once"
@@ -162,7 +193,10 @@ let tests =
             use model = new HierarchicalAutoencoder(tiny)
             model.eval ()
             let images = [| for n in 0L .. 2L -> PixelImage(DeadLeaves.Generate(0L, n, 16), 3, 16, 16) |]
-            let odd = PixelImage(Array.init (3 * 7 * 9) (fun place -> byte (place * 37 % 256)), 3, 7, 9)
+
+            let odd =
+                PixelImage(Array.init (3 * 7 * 9) (fun place -> byte (place * 37 % 256)), 3, 7, 9)
+
             let pictures = Array.append images [| odd |]
             let sizes = [| for picture in pictures -> ImageSize(picture.Height, picture.Width) |]
             let header = ModelCodes.Header(model, null, pictures.Length, sizes, [||])
@@ -179,15 +213,27 @@ let tests =
                     Expect.equal decoded.Bytes expected.Bytes $"picture {index}"
 
                 use other = new HierarchicalAutoencoder(tiny)
-                Expect.stringContains (string (ModelCodes.Mismatch(other, file.Header))) "its codes are those of model" "other weights"
+
+                Expect.stringContains
+                    (string (ModelCodes.Mismatch(other, file.Header)))
+                    "its codes are those of model"
+                    "other weights"
+
                 use larger = new HierarchicalAutoencoder(AutoencoderSpec())
-                Expect.stringContains (string (ModelCodes.Mismatch(larger, file.Header))) "found codes of 3-channel images at 2 levels (2 × 5 per 2" "another spec")
+
+                Expect.stringContains
+                    (string (ModelCodes.Mismatch(larger, file.Header)))
+                    "found codes of 3-channel images at 2 levels (2 × 5 per 2"
+                    "another spec")
 
         testCase "arrays for NumPy hold the codes in order, beginning at a multiple of 64 bytes"
         <| fun () ->
             let levels = [| CodesLevel(9, 2, 4, 1); CodesLevel(3, 2, 2, 2) |]
             let header = header levels [| ImageSize(2, 4) |] 2 [||]
-            let images = [| for image in 0..1 -> [| Array.init 16 (fun at -> (at + image) % 9); [| 0; 1; 2; image |] |] |]
+
+            let images = [|
+                for image in 0..1 -> [| Array.init 16 (fun at -> (at + image) % 9); [| 0; 1; 2; image |] |]
+            |]
 
             written { Header = header; Images = images } (fun path ->
                 let npz = path + ".npz"
@@ -212,7 +258,17 @@ let tests =
                 let text, codes = array 0
                 Expect.equal text "{'descr': '<i4', 'fortran_order': False, 'shape': (2, 2, 2, 4,), }" "(B, M, H, W)"
                 Expect.equal codes (Array.concat [ images[0][0]; images[1][0] ]) "bottom"
-                Expect.equal (array 1) ("{'descr': '<i4', 'fortran_order': False, 'shape': (2, 2, 1, 2,), }", Array.concat [ images[0][1]; images[1][1] ]) "top"
+
+                Expect.equal
+                    (array 1)
+                    ("{'descr': '<i4', 'fortran_order': False, 'shape': (2, 2, 1, 2,), }",
+                     Array.concat [ images[0][1]; images[1][1] ])
+                    "top"
+
                 let _, metadata = content "metadata.npy"
-                Expect.equal (Encoding.UTF32.GetString metadata) (Encoding.UTF8.GetString(header.ToJson())) "the header")
+
+                Expect.equal
+                    (Encoding.UTF32.GetString metadata)
+                    (Encoding.UTF8.GetString(header.ToJson()))
+                    "the header")
     ]

@@ -27,7 +27,12 @@ let tests =
             inFolder (fun folder ->
                 let inner = Path.Combine(folder, "cifar-10-batches-bin")
                 writeCifar inner 2
-                File.WriteAllLines(Path.Combine(inner, "batches.meta.txt"), [ for label in 0..9 -> $"class {label}" ] @ [ "" ])
+
+                File.WriteAllLines(
+                    Path.Combine(inner, "batches.meta.txt"),
+                    [ for label in 0..9 -> $"class {label}" ] @ [ "" ]
+                )
+
                 let source = ok (Cifar10.open' folder)
                 Expect.equal source.ClassNames [ for label in 0..9 -> $"class {label}" ] "names"
                 source.Close())
@@ -52,10 +57,19 @@ let tests =
                 let content = File.ReadAllBytes batch
                 content[3073] <- 77uy
                 File.WriteAllBytes(batch, content)
-                Expect.equal (dataError (Cifar10.open' folder)) $"{batch}: expected labels below 10, got 77 in record 1" "label"
+
+                Expect.equal
+                    (dataError (Cifar10.open' folder))
+                    $"{batch}: expected labels below 10, got 77 in record 1"
+                    "label"
+
                 File.Delete batch
                 Expect.stringStarts (dataError (Cifar10.open' folder)) $"{batch}: expected a batch file" "batch"
                 let other = Path.Combine(folder, "other")
-                Expect.stringStarts (dataError (Cifar10.open' other)) $"{other}: expected the folder of CIFAR-10" "folder")
+
+                Expect.stringStarts
+                    (dataError (Cifar10.open' other))
+                    $"{other}: expected the folder of CIFAR-10"
+                    "folder")
         }
     ]

@@ -30,7 +30,12 @@ let tests =
         test "opens what was packed" {
             withPacked (fun packed ->
                 use set = Dataset.open' packed |> ok
-                Expect.equal (set.Train.Images.Count, set.Validation.Images.Count, set.Test.Images.Count) (32, 4, 4) "counts"
+
+                Expect.equal
+                    (set.Train.Images.Count, set.Validation.Images.Count, set.Test.Images.Count)
+                    (32, 4, 4)
+                    "counts"
+
                 Expect.equal (Dataset.readRecord packed |> ok).Fingerprint set.Record.Fingerprint "the record alone")
         }
 
@@ -42,14 +47,23 @@ let tests =
                 bytes[17] <- bytes[17] ^^^ 1uy
                 File.WriteAllBytes(file, bytes)
                 File.SetLastWriteTimeUtc(file, time) // nothing but the content tells
-                Expect.stringStarts (openError packed) $"{file}: its content changed since it was packed: expected SHA-256" "message")
+
+                Expect.stringStarts
+                    (openError packed)
+                    $"{file}: its content changed since it was packed: expected SHA-256"
+                    "message")
         }
 
         test "a shorter or missing file is named" {
             withPacked (fun packed ->
                 let file = Path.Combine(packed, "train.u8")
                 File.WriteAllBytes(file, (File.ReadAllBytes file)[..99])
-                Expect.equal (openError packed) $"{file}: expected the 6144 bytes that dataset.json lists, got 100" "shorter"
+
+                Expect.equal
+                    (openError packed)
+                    $"{file}: expected the 6144 bytes that dataset.json lists, got 100"
+                    "shorter"
+
                 File.Delete file
                 Expect.stringEnds (openError packed) "found no file" "missing")
         }
@@ -58,6 +72,10 @@ let tests =
             withPacked (fun packed ->
                 let file = Path.Combine(packed, "dataset.json")
                 File.WriteAllText(file, (File.ReadAllText file).Replace("\"schema\": 1", "\"schema\": 2"))
-                Expect.equal (openError packed) $"{file}: schema version 2 is unknown; this program understands version 1" "message")
+
+                Expect.equal
+                    (openError packed)
+                    $"{file}: schema version 2 is unknown; this program understands version 1"
+                    "message")
         }
     ]

@@ -56,11 +56,25 @@ let tests =
             inFolder (fun folder ->
                 let file = Path.Combine(folder, "a.tar")
                 File.WriteAllText(file, "")
-                Expect.equal (dataError (FileTree.open' file)) $"{file}: expected a folder or a .zip of images" "a file"
+
+                Expect.equal
+                    (dataError (FileTree.open' file))
+                    $"{file}: expected a folder or a .zip of images"
+                    "a file"
+
                 let missing = Path.Combine(folder, "missing")
-                Expect.stringStarts (dataError (FileTree.open' missing)) $"{missing}: expected a folder or a .zip" "nothing"
+
+                Expect.stringStarts
+                    (dataError (FileTree.open' missing))
+                    $"{missing}: expected a folder or a .zip"
+                    "nothing"
+
                 let zip = Path.Combine(folder, "broken.zip")
                 File.WriteAllText(zip, "no zip")
-                Expect.stringStarts (dataError (FileTree.open' zip)) $"{zip}: broken.zip: not a whole zip" "a broken zip")
+
+                Expect.stringStarts
+                    (dataError (FileTree.open' zip))
+                    $"{zip}: broken.zip: not a whole zip"
+                    "a broken zip")
         }
     ]

@@ -59,7 +59,10 @@ let tests =
                 let whole = idxImages 4 3 5
                 expect whole[..70] "expected 76 bytes for 4×3×5, got 71"
                 expect whole[..9] "expected an idx header of 16 bytes, got 10 bytes in all"
-                expect (Array.append (idxLabels [ 1; 2; 3 ]) (Array.zeroCreate 20)) "expected an idx file with magic number 2051, got 2049"
+
+                expect
+                    (Array.append (idxLabels [ 1; 2; 3 ]) (Array.zeroCreate 20))
+                    "expected an idx file with magic number 2051, got 2049"
 
                 writeTree folder [ train, whole; "train-labels-idx1-ubyte", idxLabels [ 1; 2; 3 ] ]
                 Expect.stringEnds (dataError (Idx.open' folder)) "expected 4 labels, as many as images, got 3" "labels"

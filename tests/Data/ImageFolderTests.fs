@@ -78,6 +78,10 @@ let tests =
             inFolder (fun folder ->
                 Expect.stringStarts (dataError (ImageFolder.open' folder)) $"{folder}: expected images (.png" "none"
                 tree folder [ "train/1.png"; "extra/2.png" ]
-                Expect.stringStarts (dataError (ImageFolder.open' folder)) $"{folder}/extra: expected only train, val and test" "beside")
+
+                Expect.stringStarts
+                    (dataError (ImageFolder.open' folder))
+                    $"{folder}/extra: expected only train, val and test"
+                    "beside")
         }
     ]

@@ -52,11 +52,19 @@ let tests =
                 let indices part =
                     images part |> List.map (fun bytes -> numbers[bytes])
 
-                Expect.equal (List.sort (indices set.Train @ indices set.Validation)) [ 0..39 ] "each training image once"
+                Expect.equal
+                    (List.sort (indices set.Train @ indices set.Validation))
+                    [ 0..39 ]
+                    "each training image once"
+
                 Expect.equal (indices set.Test) [ 40..42 ] "the source's own test images"
 
                 for part in [ set.Train; set.Validation; set.Test ] do
-                    Expect.equal (List.ofArray part.Labels.Value) [ for index in indices part -> index % 10 ] "labels follow their images"
+                    Expect.equal
+                        (List.ofArray part.Labels.Value)
+                        [ for index in indices part -> index % 10 ]
+                        "labels follow their images"
+
                     Expect.equal (indices part) (List.sort (indices part)) "in the source's order"
 
                 let reds =
@@ -141,7 +149,12 @@ let tests =
 
                 Expect.equal (record.ResizedImages, record.GrayImages, record.OtherFiles) (2, 2, 1) "counts"
                 use set = Dataset.open' packed |> ok
-                Expect.equal (images set.Train) [ for level in [ 10uy; 20uy; 30uy; 40uy ] -> Array.create 48 level ] "pixels"
+
+                Expect.equal
+                    (images set.Train)
+                    [ for level in [ 10uy; 20uy; 30uy; 40uy ] -> Array.create 48 level ]
+                    "pixels"
+
                 Expect.equal set.Validation.Images.Count 0 "no validation asked for")
         }
 
@@ -218,7 +231,12 @@ let tests =
             withPlaces (fun _ packed ->
                 let heard = Collections.Generic.List()
 
-                Ingest.run leaves "sample" packed (fun finished total -> heard.Add(finished, total)) CancellationToken.None
+                Ingest.run
+                    leaves
+                    "sample"
+                    packed
+                    (fun finished total -> heard.Add(finished, total))
+                    CancellationToken.None
                 |> ok
                 |> ignore
 

@@ -60,12 +60,21 @@ let tests =
 
         test "another layout, an empty class and a wrong line are refused" {
             inFolder (fun folder ->
-                Expect.stringContains (dataError (TinyImageNet.open' folder)) "found no val/val_annotations.txt" "layout"
+                Expect.stringContains
+                    (dataError (TinyImageNet.open' folder))
+                    "found no val/val_annotations.txt"
+                    "layout"
+
                 writeTree folder files
                 let root = Path.Combine(folder, "tiny-imagenet-200")
                 let empty = Path.Combine(root, "train/n03")
                 Directory.CreateDirectory empty |> ignore
-                Expect.equal (dataError (TinyImageNet.open' root)) $"{empty}: expected images in this class folder, found none" "empty"
+
+                Expect.equal
+                    (dataError (TinyImageNet.open' root))
+                    $"{empty}: expected images in this class folder, found none"
+                    "empty"
+
                 Directory.Delete empty
                 writeTree root [ "val/val_annotations.txt", text [ "val_0.JPEG\tn09" ] ]
                 Expect.stringEnds (dataError (TinyImageNet.open' root)) "got 'val_0.JPEG\tn09'" "line")

@@ -47,7 +47,8 @@ let tests =
             let side = 32
 
             let greens =
-                Array.init 300 (fun index -> (DeadLeaves.Generate(1L, int64 index, side)).AsSpan(side * side, side * side).ToArray())
+                Array.init 300 (fun index ->
+                    (DeadLeaves.Generate(1L, int64 index, side)).AsSpan(side * side, side * side).ToArray())
 
             let mean = greens |> Array.averageBy (Array.averageBy float)
 

@@ -82,9 +82,11 @@ let tests =
 
         test "a batch larger than the data set is refused" {
             withImages 3 (fun images ->
-                Expect.throwsC (fun () -> (new ImageBatches(images, 4, 0L, Augmentation.None, 0L)).Dispose()) (fun problem ->
-                    Expect.isTrue (problem :? ArgumentException) "type"
-                    Expect.stringContains problem.Message "at most the 3 images there are, got 4" "message"))
+                Expect.throwsC
+                    (fun () -> (new ImageBatches(images, 4, 0L, Augmentation.None, 0L)).Dispose())
+                    (fun problem ->
+                        Expect.isTrue (problem :? ArgumentException) "type"
+                        Expect.stringContains problem.Message "at most the 3 images there are, got 4" "message"))
         }
 
         test "closing the images under it is an error, not a crash" {

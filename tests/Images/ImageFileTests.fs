@@ -78,7 +78,12 @@ let tests =
             test $"{format} is read whatever the file is called" {
                 inFolder (fun folder ->
                     let file = Path.Combine(folder, "picture.dat")
-                    File.WriteAllBytes(file, encode format 100 (fun _ x -> if x < 16 then SKColors.Red else SKColors.Blue) 24 32)
+
+                    File.WriteAllBytes(
+                        file,
+                        encode format 100 (fun _ x -> if x < 16 then SKColors.Red else SKColors.Blue) 24 32
+                    )
+
                     let image = ImageFile.Read file
                     Expect.equal (image.Channels, image.Height, image.Width) (3, 24, 32) "shape"
                     Expect.isGreaterThan (image.Plane(0)[0]) 240uy "red on the left"
@@ -134,18 +139,30 @@ let tests =
 
             for orientation in 1..8 do
                 let image = ImageFile.Decode(withOrientation jpeg orientation)
-                Expect.equal (image.Height, image.Width) (if orientation < 5 then 32, 64 else 64, 32) $"shape {orientation}"
+
+                Expect.equal
+                    (image.Height, image.Width)
+                    (if orientation < 5 then 32, 64 else 64, 32)
+                    $"shape {orientation}"
 
                 for y, x in [ 5, 5; 5, 60; 27, 5; 27, 60 ] do
                     let row, column = upright orientation y x
-                    Expect.isLessThan (abs (int (image.Plane(0)[row * image.Width + column]) - level y x)) 4 $"{orientation}: {y}, {x}"
+
+                    Expect.isLessThan
+                        (abs (int (image.Plane(0)[row * image.Width + column]) - level y x))
+                        4
+                        $"{orientation}: {y}, {x}"
         }
 
         test "a text file named .png is refused by name" {
             inFolder (fun folder ->
                 let file = Path.Combine(folder, "notes.png")
                 File.WriteAllText(file, "no picture")
-                Expect.equal (message (fun () -> ImageFile.Read file)) $"{file}: expected a PNG, JPEG or WebP image, got text" "message")
+
+                Expect.equal
+                    (message (fun () -> ImageFile.Read file))
+                    $"{file}: expected a PNG, JPEG or WebP image, got text"
+                    "message")
         }
 
         test "what is no image says what it is" {
@@ -168,6 +185,9 @@ let tests =
                 let whole =
                     encode format 90 (fun y x -> SKColor(byte (x * 7), byte (y * 5), byte (x * y))) 64 64
 
-                Expect.stringContains (message (fun () -> ImageFile.Decode whole[.. whole.Length / 2])) "got a damaged one" $"{format}"
+                Expect.stringContains
+                    (message (fun () -> ImageFile.Decode whole[.. whole.Length / 2]))
+                    "got a damaged one"
+                    $"{format}"
         }
     ]

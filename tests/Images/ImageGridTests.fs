@@ -44,6 +44,9 @@ let tests =
             let grid = ImageGrid.Rows([| originals; reconstructions |], 0)
             Expect.equal grid.Bytes [| 10uy; 20uy; 11uy; 21uy |] "pixels"
             use one = torch.tensor([| 10uy |]).reshape(1L, 1L, 1L, 1L)
-            Expect.throwsT<ArgumentException> (fun () -> ImageGrid.Rows([| originals; one |]) |> ignore) "rows of another length"
+
+            Expect.throwsT<ArgumentException>
+                (fun () -> ImageGrid.Rows([| originals; one |]) |> ignore)
+                "rows of another length"
         }
     ]

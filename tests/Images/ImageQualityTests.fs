@@ -48,7 +48,8 @@ let private ssimByDefinition (x: float[,]) (y: float[,]) =
     ]
 
 let private plane (tensor: torch.Tensor) batch channel =
-    Array2D.init (int tensor.shape[2]) (int tensor.shape[3]) (fun i j -> float (tensor[batch, channel, int64 i, int64 j].ToSingle()))
+    Array2D.init (int tensor.shape[2]) (int tensor.shape[3]) (fun i j ->
+        float (tensor[batch, channel, int64 i, int64 j].ToSingle()))
 
 [<Tests>]
 let tests =
@@ -74,10 +75,15 @@ let tests =
                 for batch in 0..1 do
                     let expected =
                         Seq.average [
-                            for channel in 0L .. 2L -> ssimByDefinition (plane images batch channel) (plane originals batch channel)
+                            for channel in 0L .. 2L ->
+                                ssimByDefinition (plane images batch channel) (plane originals batch channel)
                         ]
 
-                    Expect.floatClose { absolute = 1e-4; relative = 0.0 } (float values[batch]) expected $"image {batch}"
+                    Expect.floatClose
+                        { absolute = 1e-4; relative = 0.0 }
+                        (float values[batch])
+                        expected
+                        $"image {batch}"
             }
 
         test "SSIM is 1 for equal images and symmetric" {

@@ -70,7 +70,11 @@ let tests =
             inFolder (fun folder ->
                 let images = PackedImages.Open(pack folder 4, 4, 3, 2, 2)
                 images.Dispose()
-                Expect.throwsT<ObjectDisposedException> (fun () -> images.Gather(ReadOnlySpan [| 0 |]).Dispose()) "gather"
+
+                Expect.throwsT<ObjectDisposedException>
+                    (fun () -> images.Gather(ReadOnlySpan [| 0 |]).Dispose())
+                    "gather"
+
                 Expect.throwsT<ObjectDisposedException> (fun () -> images[0].ToArray() |> ignore) "one image")
         }
     ]

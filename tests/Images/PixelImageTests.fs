@@ -12,7 +12,10 @@ let tests =
             let pixels =
                 PixelImage([| 255uy; 0uy; 0uy; 10uy; 0uy; 255uy; 0uy; 20uy; 0uy; 0uy; 255uy; 30uy |], 3, 2, 2)
 
-            Expect.equal (pixels.WithChannels 1).Bytes [| 76uy; 150uy; 29uy; 18uy |] "red, green, blue, a mixture (18.15)"
+            Expect.equal
+                (pixels.WithChannels 1).Bytes
+                [| 76uy; 150uy; 29uy; 18uy |]
+                "red, green, blue, a mixture (18.15)"
         }
 
         test "gray to colour and back is the identity" {

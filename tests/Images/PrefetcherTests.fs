@@ -27,7 +27,8 @@ let tests =
             Expect.equal [ for _ in 0..2 -> prefetcher.Next().N ] [ 0L; 1L; 2L ] "what was made before"
 
             for _ in 1..2 do
-                Expect.throwsC (fun () -> prefetcher.Next() |> ignore) (fun problem -> Expect.equal problem.Message "broken" "message")
+                Expect.throwsC (fun () -> prefetcher.Next() |> ignore) (fun problem ->
+                    Expect.equal problem.Message "broken" "message")
         }
 
         test "runs a bounded number ahead and disposes what nobody took" {

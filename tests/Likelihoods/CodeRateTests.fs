@@ -24,7 +24,11 @@ let tests =
             close (rates.ReconstructionBitsPerDim.GetValueOrDefault()) (2.52 / log 2.0) "reconstruction"
             Expect.equal (Math.Round(rates.TotalUniformBitsPerDim.GetValueOrDefault(), 2)) 4.57 "total"
             close (rates.TotalUniformBitsPerImage.GetValueOrDefault()) (3072.0 * 2.52 / log 2.0 + 2880.0) "per image"
-            close (rates.TotalEmpiricalBitsPerImage.GetValueOrDefault()) (3072.0 * 2.52 / log 2.0 + 1440.0) "empirical total"
+
+            close
+                (rates.TotalEmpiricalBitsPerImage.GetValueOrDefault())
+                (3072.0 * 2.52 / log 2.0 + 1440.0)
+                "empirical total"
         }
 
         test "a reconstruction that is no likelihood has no bits and no total" {
@@ -38,7 +42,9 @@ let tests =
             close (bits [| 5L; 0L; 1L; 2L |] [| 7L; 7L; 7L; 7L |]) 16.0 "8 codes of 2 bits"
         }
 
-        test "an unseen code is dear but not impossible" { close (bits [| 0L; 1L |] [| 1022L; 0L |]) 10.0 "one in 1024" }
+        test "an unseen code is dear but not impossible" {
+            close (bits [| 0L; 1L |] [| 1022L; 0L |]) 10.0 "one in 1024"
+        }
 
         testProperty "no other frequencies beat the codes' own"
         <| fun (counts: byte[], others: byte[]) ->

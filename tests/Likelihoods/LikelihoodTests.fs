@@ -38,7 +38,9 @@ let tests =
                     let bins = likelihood.BinProbabilities(output, truth, channels - 1)
                     Expect.equal (bins.shape, bins.dtype) ([| 2L; 256L; 3L; 5L |], torch.float32) "bins"
                 else
-                    Expect.throwsT<NotSupportedException> (fun () -> likelihood.BinProbabilities(output, truth, 0) |> ignore) "no bins"
+                    Expect.throwsT<NotSupportedException>
+                        (fun () -> likelihood.BinProbabilities(output, truth, 0) |> ignore)
+                        "no bins"
             }
 
             test $"{kind}, {channels} channels: wrong shapes are named" {

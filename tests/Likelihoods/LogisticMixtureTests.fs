@@ -98,7 +98,11 @@ let tests =
                     let output = (plausible seed channels 4 6L).mul(scalar spread)
                     let truth = pixels seed [ 2L; channels; 6L; 6L ]
                     use loss = likelihood.Loss(output, truth)
-                    Expect.isLessThan (worstRelative (floats loss) (definition channels 4 output truth)) 1e-9 $"seed {seed}"
+
+                    Expect.isLessThan
+                        (worstRelative (floats loss) (definition channels 4 output truth))
+                        1e-9
+                        $"seed {seed}"
             }
 
             test $"{channels} channels: bins sum to one and multiply to the likelihood" {

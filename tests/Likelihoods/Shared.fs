@@ -47,7 +47,12 @@ let worstRelative (actual: float[]) (expected: float[]) =
     |> Array.max
 
 /// Loss per image and its gradient (of the sum of losses weighted by `weights`, ones when empty).
-let lossAndGradient (likelihood: DQ.Core.Likelihoods.Likelihood) (weights: float list) (output: Tensor) (pixels: Tensor) =
+let lossAndGradient
+    (likelihood: DQ.Core.Likelihoods.Likelihood)
+    (weights: float list)
+    (output: Tensor)
+    (pixels: Tensor)
+    =
     use _ = torch.NewDisposeScope()
     let leaf = output.detach().clone().requires_grad_ true
     let loss = likelihood.Loss(leaf, pixels)

@@ -29,13 +29,18 @@ let private range low high =
 [<Tests>]
 let tests =
     testList "Likelihoods.VectorMath" [
-        test "e^x within 2 units in the last place" { Expect.isLessThan (worstUlp VectorMath.Exp exp (range -79.9 10.0)) 2.0 "exp" }
+        test "e^x within 2 units in the last place" {
+            Expect.isLessThan (worstUlp VectorMath.Exp exp (range -79.9 10.0)) 2.0 "exp"
+        }
 
         test "e^x − 1 within 3 units, near zero too" {
             let truth (x: float) =
                 if abs x < 1e-5 then x + x * x / 2.0 else exp x - 1.0
 
-            Expect.isLessThan (worstUlp VectorMath.ExpLessOne truth (range -79.9 0.0 |> Seq.filter ((<>) 0.0f))) 3.0 "expm1"
+            Expect.isLessThan
+                (worstUlp VectorMath.ExpLessOne truth (range -79.9 0.0 |> Seq.filter ((<>) 0.0f)))
+                3.0
+                "expm1"
         }
 
         test "log x within 3 units over all magnitudes" {

@@ -11,8 +11,14 @@ let private report perplexity revived =
 /// What is said about a window of one step.
 let private look flags perplexity revived =
     let window = Window.empty 1 2 |> Window.add 4L 0.1 (report perplexity revived)
-    let flags, events = CodebookWatch.look Settings.defaults.Loop (QuantizerSpec()) [ 64 ] [ 1024L ] 10L window flags
-    flags, [ for event in events -> event.Kind, event.Level.Value, event.Codebook.Value, event.Message ]
+
+    let flags, events =
+        CodebookWatch.look Settings.defaults.Loop (QuantizerSpec()) [ 64 ] [ 1024L ] 10L window flags
+
+    flags,
+    [
+        for event in events -> event.Kind, event.Level.Value, event.Codebook.Value, event.Message
+    ]
 
 [<Tests>]
 let tests =
@@ -33,25 +39,42 @@ let tests =
             let still, events = look still 4.0 0L
             Expect.isEmpty events "not yet twice the threshold"
             let _, events = look still 30.0 0L
-            Expect.equal [ for kind, _, codebook, _ in events -> kind, codebook ] [ "codebook_recovered", 0 ] "recovered"
+
+            Expect.equal
+                [ for kind, _, codebook, _ in events -> kind, codebook ]
+                [ "codebook_recovered", 0 ]
+                "recovered"
         }
 
         test "many codes revived at once are a burst" {
             let _, events = look (CodebookWatch.start 1 2) 30.0 32L
-            Expect.equal [ for kind, _, codebook, _ in events -> kind, codebook ] [ "revival_burst", 0 ] "half of the codes"
+
+            Expect.equal
+                [ for kind, _, codebook, _ in events -> kind, codebook ]
+                [ "revival_burst", 0 ]
+                "half of the codes"
         }
 
         test "fewer vectors than codes are no collapse" {
             let window = Window.empty 1 2 |> Window.add 4L 0.1 (report 8.0 0L)
 
             let _, events =
-                CodebookWatch.look Settings.defaults.Loop (QuantizerSpec()) [ 1024 ] [ 16L ] 10L window (CodebookWatch.start 1 2)
+                CodebookWatch.look
+                    Settings.defaults.Loop
+                    (QuantizerSpec())
+                    [ 1024 ]
+                    [ 16L ]
+                    10L
+                    window
+                    (CodebookWatch.start 1 2)
 
             Expect.isEmpty events "half of what 16 vectors can choose"
         }
 
         test "a window of skipped steps says nothing and has no means" {
-            let skipped = StepReport(1L, nan, nan, nan, 1e-3, nan, true, [| LevelReport([| 1.0; 1.0 |], [| 0L; 0L |]) |])
+            let skipped =
+                StepReport(1L, nan, nan, nan, 1e-3, nan, true, [| LevelReport([| 1.0; 1.0 |], [| 0L; 0L |]) |])
+
             let window = Window.empty 1 2 |> Window.add 4L 0.1 skipped
             Expect.isNone (Window.meanPerplexity window) "no perplexity"
             let line = Window.line true 1L 4L 0.1 window

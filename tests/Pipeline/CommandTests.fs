@@ -29,7 +29,8 @@ let private runIn artifacts command config more =
     [ command; config; "--artifacts"; artifacts ] @ more
 
 let private runFolder artifacts =
-    Directory.GetDirectories(Path.Combine(artifacts, RunLayout.Runs)) |> Array.exactlyOne
+    Directory.GetDirectories(Path.Combine(artifacts, RunLayout.Runs))
+    |> Array.exactlyOne
 
 let private record artifacts =
     ArtifactJson.Read<RunRecord>(Path.Combine(runFolder artifacts, RunLayout.Run))
@@ -46,7 +47,9 @@ let private untilCheckpoint artifacts (started: Process) =
         && Directory.GetFiles(artifacts, "step-*.json", SearchOption.AllDirectories)
            |> Array.exists (fun file -> not (file.EndsWith "step-00000000.json"))
 
-    while not (reached ()) && not started.HasExited && watch.Elapsed < TimeSpan.FromSeconds 60.0 do
+    while not (reached ())
+          && not started.HasExited
+          && watch.Elapsed < TimeSpan.FromSeconds 60.0 do
         Thread.Sleep 20
 
 let private kill (signal: string) (started: Process) =
@@ -89,7 +92,10 @@ let tests =
             inFolder (fun folder ->
                 let file = Path.Combine(folder, "file")
                 File.WriteAllText(file, "")
-                let finished = run (runIn (Path.Combine(file, "artifacts")) "run" (written folder 2) [])
+
+                let finished =
+                    run (runIn (Path.Combine(file, "artifacts")) "run" (written folder 2) [])
+
                 Expect.equal finished.ExitCode 3 "exit code"
                 Expect.hasLength (errorLines finished) 1 finished.Errors)
         }
@@ -116,25 +122,54 @@ let tests =
                 Expect.stringContains plan.Output "training.steps 20 → 30" "why it is new"
 
                 let picture = Path.Combine(folder, "odd.png")
-                let pixels = PixelImage([| for place in 0 .. 3 * 13 * 21 - 1 -> byte (place % 251) |], 3, 13, 21)
+
+                let pixels =
+                    PixelImage([| for place in 0 .. 3 * 13 * 21 - 1 -> byte (place % 251) |], 3, 13, 21)
+
                 File.WriteAllBytes(picture, ImageFile.EncodePng pixels)
                 let out = Path.Combine(folder, "out")
-                let made = run [ "reconstruct"; picture; "--run"; "tiny"; "--artifacts"; artifacts; "-o"; out; "--json" ]
+
+                let made =
+                    run [
+                        "reconstruct"
+                        picture
+                        "--run"
+                        "tiny"
+                        "--artifacts"
+                        artifacts
+                        "-o"
+                        out
+                        "--json"
+                    ]
+
                 Expect.equal made.ExitCode 0 made.Errors
                 let back = ImageFile.Read(Path.Combine(out, "odd.reconstruction.png"))
                 Expect.equal (back.Height, back.Width) (13, 21) "any size"
-                let image = (nonNull (nonNull (JsonNode.Parse made.Output)).["images"]).[0] |> nonNull
+
+                let image =
+                    (nonNull (nonNull (JsonNode.Parse made.Output)).["images"]).[0] |> nonNull
                 // padded to 16 × 24: grids of 8 × 12 and 4 × 6, 2 codebooks of 3 bits
                 let expected = 2.0 * 3.0 * float (8 * 12 + 4 * 6) / float (3 * 13 * 21)
-                Expect.floatClose Accuracy.high (float (nonNull image["code_rate_uniform_bits_per_dim"])) expected "its code rate"
+
+                Expect.floatClose
+                    Accuracy.high
+                    (float (nonNull image["code_rate_uniform_bits_per_dim"]))
+                    expected
+                    "its code rate"
 
                 let text = Path.Combine(folder, "text.png")
                 File.WriteAllText(text, "not a picture")
-                let refused = run [ "reconstruct"; text; "--run"; "tiny"; "--artifacts"; artifacts; "-o"; out ]
+
+                let refused =
+                    run [ "reconstruct"; text; "--run"; "tiny"; "--artifacts"; artifacts; "-o"; out ]
+
                 Expect.equal refused.ExitCode 3 refused.Errors
                 Expect.hasLength (errorLines refused) 1 refused.Errors
 
-                let train = Directory.GetFiles(artifacts, "train.u8", SearchOption.AllDirectories) |> Array.exactlyOne
+                let train =
+                    Directory.GetFiles(artifacts, "train.u8", SearchOption.AllDirectories)
+                    |> Array.exactlyOne
+
                 let bytes = File.ReadAllBytes train
                 bytes[0] <- bytes[0] ^^^ 1uy
                 File.WriteAllBytes(train, bytes)
@@ -180,7 +215,10 @@ let tests =
         test "--max-minutes saves and exits 0, and what follows is left for the next time" {
             inFolder (fun folder ->
                 let artifacts = Path.Combine(folder, "artifacts")
-                let stopped = run (runIn artifacts "run" (written folder 1_000_000) [ "--max-minutes"; "0.05" ])
+
+                let stopped =
+                    run (runIn artifacts "run" (written folder 1_000_000) [ "--max-minutes"; "0.05" ])
+
                 Expect.equal stopped.ExitCode 0 stopped.Errors
                 Expect.stringContains stopped.Errors "saved, the same command goes on" "it says so"
                 Expect.equal (record artifacts).Status RunStatus.Interrupted "not completed")

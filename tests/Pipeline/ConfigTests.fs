@@ -42,7 +42,9 @@ let private trees =
     tree 2
 
 let private forTrees check = Prop.forAll (Arb.fromGen trees) check
-let private same (a: JsonNode) (b: JsonNode) = ConfigTree.canonical a = ConfigTree.canonical b
+
+let private same (a: JsonNode) (b: JsonNode) =
+    ConfigTree.canonical a = ConfigTree.canonical b
 
 let private problems (result: Result<'a, StageError>) =
     match result with
@@ -74,7 +76,9 @@ let tests =
         testProperty "merging twice is merging once"
         <| Prop.forAll (Arb.fromGen (Gen.two trees)) (fun (under, over) ->
             let once = ConfigTree.mergeObjects under over
-            same once (ConfigTree.mergeObjects once over) && same under (ConfigTree.mergeObjects under under))
+
+            same once (ConfigTree.mergeObjects once over)
+            && same under (ConfigTree.mergeObjects under under))
 
         testProperty "what is laid over wins, key by key"
         <| Prop.forAll (Arb.fromGen (Gen.two trees)) (fun (under, over) ->
@@ -102,18 +106,29 @@ let tests =
         }
 
         test "the resolved configuration reads back as itself" {
-            let config = one (load """{ "training": { "learning_rate": 2e-4 }, "data": { "image_size": 32 } }""" [])
+            let config =
+                one (load """{ "training": { "learning_rate": 2e-4 }, "data": { "image_size": 32 } }""" [])
+
             let again = Config.ofTree (Settings.toTree config)
             Expect.equal (Config.canonical again) (Config.canonical config) "the same text"
             Expect.equal again.Data config.Data "the same record"
 
-            let sameRate = one (load """{ "training": { "learning_rate": 0.0002 }, "data": { "image_size": 32 } }""" [])
+            let sameRate =
+                one (load """{ "training": { "learning_rate": 0.0002 }, "data": { "image_size": 32 } }""" [])
+
             Expect.equal (Config.canonical sameRate) (Config.canonical config) "however a number is written"
         }
 
         test "--set takes JSON and, where it is none, a string" {
             let config =
-                one (load "{}" [ "training.steps=12"; "data.path=."; "model.codes=[16,32,64]"; "data.flip=true" ])
+                one (
+                    load "{}" [
+                        "training.steps=12"
+                        "data.path=."
+                        "model.codes=[16,32,64]"
+                        "data.flip=true"
+                    ]
+                )
 
             Expect.equal config.Training.Steps 12L "a number"
             Expect.equal config.Data.Path "." "a string"
@@ -136,7 +151,8 @@ let tests =
         }
 
         test "variants are laid over the rest, in order, and null takes one out" {
-            let text = """{ "variants": { "dq": {}, "vq": { "model": { "quantizer": { "kind": "vector" } } } } }"""
+            let text =
+                """{ "variants": { "dq": {}, "vq": { "model": { "quantizer": { "kind": "vector" } } } } }"""
 
             match load text [] with
             | Ok [ dq; vq ] ->
@@ -157,6 +173,7 @@ let tests =
 
             written text (fun file ->
                 let found = problems (Config.load file [ "data.pth=x" ])
+
                 let expected = [
                     "sed", "did you mean 'seed'?"
                     "learning_rate", "did you mean 'training.learning_rate'?"
@@ -192,13 +209,15 @@ let tests =
 
             Expect.equal
                 keys
-                [ "data.source"
-                  "evaluation.splits[0]"
-                  "model.codes[1]"
-                  "training.clip_norm"
-                  "training.final_learning_rate"
-                  "training.keep"
-                  "training.learning_rate" ]
+                [
+                    "data.source"
+                    "evaluation.splits[0]"
+                    "model.codes[1]"
+                    "training.clip_norm"
+                    "training.final_learning_rate"
+                    "training.keep"
+                    "training.learning_rate"
+                ]
                 "every one"
 
             let clip = found |> List.find (fun problem -> problem.Key = "training.clip_norm")
@@ -232,7 +251,9 @@ let tests =
         }
 
         test "the schema in configs/ is the one the records make" {
-            let committed = File.ReadAllText(Path.Combine(repository, "configs", "dq.schema.json"))
+            let committed =
+                File.ReadAllText(Path.Combine(repository, "configs", "dq.schema.json"))
+
             Expect.equal committed (ConfigSchema.generate ()) "dq schema > configs/dq.schema.json"
         }
 
@@ -245,7 +266,11 @@ let tests =
 
             inFolder (fun data ->
                 for file in shipped do
-                    let sets = if File.ReadAllText(file).Contains "data.path" then [ $"data.path={data}" ] else []
+                    let sets =
+                        if File.ReadAllText(file).Contains "data.path" then
+                            [ $"data.path={data}" ]
+                        else
+                            []
 
                     match Config.load file sets with
                     | Ok variants -> Expect.isNonEmpty variants file

@@ -35,7 +35,8 @@ let private tiny = [
 ]
 
 let private variant sets : Variant =
-    let parsed = tiny @ sets |> List.map ConfigTree.assignment |> List.choose Result.toOption
+    let parsed =
+        tiny @ sets |> List.map ConfigTree.assignment |> List.choose Result.toOption
 
     match Config.ofLayers "tiny.json" parsed with
     | Ok [ variant ] -> variant
@@ -57,7 +58,10 @@ let private contextIn root (cancelAtStep: int64 option) : StageContext =
         Stopped = fun () -> Interrupted 15
         Progress =
             fun report ->
-                if report.Unit = "steps" && cancelAtStep |> Option.exists (fun step -> report.Done >= step) then
+                if
+                    report.Unit = "steps"
+                    && cancelAtStep |> Option.exists (fun step -> report.Done >= step)
+                then
                     source.Cancel()
         Note = ignore
     }
@@ -115,7 +119,11 @@ let tests =
                     "the same best"
 
                 Expect.equal resumed.Record.Status RunStatus.Completed "completed"
-                Expect.equal (Seq.toList resumed.Record.ResumedAtSteps) [ 5L; 16L; 18L ] "it says where it was taken up")
+
+                Expect.equal
+                    (Seq.toList resumed.Record.ResumedAtSteps)
+                    [ 5L; 16L; 18L ]
+                    "it says where it was taken up")
         }
 
         test "a run killed without warning goes on from its last checkpoint, whatever was written after it" {
@@ -123,7 +131,9 @@ let tests =
                 let undisturbed = train (Path.Combine(root, "a")) None (variant []) |> finished
                 let elsewhere = Path.Combine(root, "b")
                 train elsewhere (Some 16L) (variant []) |> ignore
-                let folder = Directory.GetDirectories(Path.Combine(elsewhere, "runs")) |> Array.exactlyOne
+
+                let folder =
+                    Directory.GetDirectories(Path.Combine(elsewhere, "runs")) |> Array.exactlyOne
 
                 // what a kill may leave: a torn line, weights without their state, a temporary file, a run that says running
                 File.AppendAllText(metrics folder, "{\"split\":\"train\",\"step\":2")
@@ -134,7 +144,12 @@ let tests =
 
                 let resumed = train elsewhere None (variant []) |> finished
                 Expect.equal (weights resumed) (weights undisturbed) "the same bytes"
-                Expect.equal (withoutTimes (metrics resumed.Folder)) (withoutTimes (metrics undisturbed.Folder)) "the same lines"
+
+                Expect.equal
+                    (withoutTimes (metrics resumed.Folder))
+                    (withoutTimes (metrics undisturbed.Folder))
+                    "the same lines"
+
                 let left = Directory.GetFiles(Path.Combine(folder, RunLayout.Checkpoints))
                 Expect.isFalse (left |> Array.exists _.EndsWith(".tmp")) "nothing half-written is left")
         }
@@ -142,8 +157,16 @@ let tests =
         test "the last checkpoints are kept, and the lines say what is asked of them" {
             inFolder (fun root ->
                 let run = train root None (variant [ "training.keep=1" ]) |> finished
-                let names = Directory.GetFiles(Path.Combine(run.Folder, RunLayout.Checkpoints)) |> Array.map Path.GetFileName |> Array.sort
-                Expect.equal names [| "best.safetensors"; "step-00000030.json"; "step-00000030.safetensors" |] "one and the best"
+
+                let names =
+                    Directory.GetFiles(Path.Combine(run.Folder, RunLayout.Checkpoints))
+                    |> Array.map Path.GetFileName
+                    |> Array.sort
+
+                Expect.equal
+                    names
+                    [| "best.safetensors"; "step-00000030.json"; "step-00000030.safetensors" |]
+                    "one and the best"
 
                 let steps split =
                     File.ReadAllLines(metrics run.Folder)
@@ -158,7 +181,12 @@ let tests =
         test "steps that are not finite lead back to a checkpoint with a lower rate, and then to an error" {
             inFolder (fun root ->
                 // a rate that no float32 weight survives
-                let sets = [ "training.learning_rate=1e38"; "training.schedule=constant"; "training.skip_limit=3"; "training.fallbacks=2" ]
+                let sets = [
+                    "training.learning_rate=1e38"
+                    "training.schedule=constant"
+                    "training.skip_limit=3"
+                    "training.fallbacks=2"
+                ]
 
                 match train root None (variant sets) with
                 | Error(Numerical message as error) ->
@@ -166,8 +194,13 @@ let tests =
                     Expect.stringContains message "lower training.learning_rate" "what to try"
                 | other -> failtestf "expected a numerical failure, got %A" other
 
-                let folder = Directory.GetDirectories(Path.Combine(root, "runs")) |> Array.exactlyOne
-                let kinds = File.ReadAllLines(Path.Combine(folder, RunLayout.Events)) |> Array.map (fun line -> string (nonNull (JsonNode.Parse line)).["kind"])
+                let folder =
+                    Directory.GetDirectories(Path.Combine(root, "runs")) |> Array.exactlyOne
+
+                let kinds =
+                    File.ReadAllLines(Path.Combine(folder, RunLayout.Events))
+                    |> Array.map (fun line -> string (nonNull (JsonNode.Parse line)).["kind"])
+
                 Expect.equal (kinds |> Array.filter ((=) "fell_back") |> Array.length) 2 "went back twice"
                 Expect.isTrue (Array.contains "step_skipped" kinds) "each skipped step is an event"
                 let run = ArtifactJson.Read<RunRecord>(Path.Combine(folder, RunLayout.Run))
@@ -183,7 +216,11 @@ let tests =
                 let run = train root None variant |> finished
 
                 let evaluate () =
-                    match (Stage.execute (contextIn root None) (Evaluate.stage "tiny" config) run).GetAwaiter().GetResult() with
+                    match
+                        (Stage.execute (contextIn root None) (Evaluate.stage "tiny" config) run)
+                            .GetAwaiter()
+                            .GetResult()
+                    with
                     | Ok evaluated -> evaluated.Evaluation
                     | Error error -> failtestf "%A" (StageError.lines error)
 
@@ -205,13 +242,25 @@ let tests =
                         "total = reconstruction + codes"
 
                     // 2 levels of 2 codebooks of 8 codes on 4 × 4 and 2 × 2 grids, 3 × 8 × 8 dimensions
-                    Expect.floatClose Accuracy.high split.CodeRateUniformBitsPerDim (2.0 * 3.0 * 20.0 / 192.0) "the code rate"
+                    Expect.floatClose
+                        Accuracy.high
+                        split.CodeRateUniformBitsPerDim
+                        (2.0 * 3.0 * 20.0 / 192.0)
+                        "the code rate"
 
-                let codebooks = ArtifactJson.Read<CodebooksRecord>(Path.Combine(run.Folder, RunLayout.Codebooks))
+                let codebooks =
+                    ArtifactJson.Read<CodebooksRecord>(Path.Combine(run.Folder, RunLayout.Codebooks))
+
                 let bottom = codebooks.Histograms["test"].[0].[0]
-                Expect.equal (Seq.sum bottom) (first.Splits.["test"].Images * 16L) "one count per position of every image"
 
-                let samples = ArtifactJson.Read<SamplesRecord>(Path.Combine(run.Folder, RunLayout.Images, RunLayout.Samples))
+                Expect.equal
+                    (Seq.sum bottom)
+                    (first.Splits.["test"].Images * 16L)
+                    "one count per position of every image"
+
+                let samples =
+                    ArtifactJson.Read<SamplesRecord>(Path.Combine(run.Folder, RunLayout.Images, RunLayout.Samples))
+
                 Expect.equal samples.Rows.Count 4 "originals, all levels, each level alone"
                 Expect.isTrue (File.Exists(Path.Combine(run.Folder, RunLayout.Images, Samples.grid))) "the picture")
         }

@@ -18,14 +18,24 @@ let repository =
     up (DirectoryInfo AppContext.BaseDirectory)
 
 /// What a `dq` process gave.
-type Finished = { ExitCode: int; Output: string; Errors: string }
+type Finished = {
+    ExitCode: int
+    Output: string
+    Errors: string
+}
 
 /// Starts `dq` with these arguments; `shell` is run before it in the same process, such as `ulimit -f 100`.
 let startAfter (shell: string) (arguments: string list) : Process =
-    let quoted = arguments |> List.map (fun argument -> "'" + argument.Replace("'", "'\\''") + "'") |> String.concat " "
+    let quoted =
+        arguments
+        |> List.map (fun argument -> "'" + argument.Replace("'", "'\\''") + "'")
+        |> String.concat " "
+
     let program = Path.Combine(AppContext.BaseDirectory, "dq.dll")
     // the runtime's own maps count as files otherwise, and small models are fastest on one thread
-    let start = ProcessStartInfo("/bin/sh", [ "-c"; $"{shell}exec dotnet '{program}' {quoted}" ])
+    let start =
+        ProcessStartInfo("/bin/sh", [ "-c"; $"{shell}exec dotnet '{program}' {quoted}" ])
+
     start.Environment["DOTNET_EnableWriteXorExecute"] <- "0"
     start.Environment["OMP_NUM_THREADS"] <- "1"
     start.RedirectStandardOutput <- true

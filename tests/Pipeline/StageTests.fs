@@ -86,13 +86,27 @@ let tests =
             Expect.equal (exitCode (ArtifactException "run.json")) 3 "artifact"
             Expect.equal (exitCode (OperationCanceledException())) 143 "signal"
             Expect.equal (exitCode (OutOfMemoryException())) 5 "memory"
-            Expect.throwsT<InvalidOperationException> (fun () -> exitCode (InvalidOperationException()) |> ignore) "a bug"
+
+            Expect.throwsT<InvalidOperationException>
+                (fun () -> exitCode (InvalidOperationException()) |> ignore)
+                "a bug"
         }
 
         test "every error has its exit code" {
             let codes =
-                [ Usage ""; Configuration []; Data ""; Busy ""; Storage ""; Numerical ""; OutOfMemory("", None)
-                  Interrupted 2; Interrupted 15; TimeUp 1.0; CheckFailed "" ]
+                [
+                    Usage ""
+                    Configuration []
+                    Data ""
+                    Busy ""
+                    Storage ""
+                    Numerical ""
+                    OutOfMemory("", None)
+                    Interrupted 2
+                    Interrupted 15
+                    TimeUp 1.0
+                    CheckFailed ""
+                ]
                 |> List.map StageError.exitCode
 
             Expect.equal codes [ 2; 2; 3; 3; 3; 4; 5; 130; 143; 0; 1 ] "as documented"

@@ -100,7 +100,8 @@ let tests =
                 let owners = [
                     "a process id used again", LockRecord(1, self.Id, now.AddDays -1.0, Environment.MachineName, now)
                     "a process that ended", LockRecord(1, Int32.MaxValue, now, Environment.MachineName, now)
-                    "no heartbeat from another host", LockRecord(1, 1, now, "elsewhere", now - LockRecord.StaleAfter * 2.0)
+                    "no heartbeat from another host",
+                    LockRecord(1, 1, now, "elsewhere", now - LockRecord.StaleAfter * 2.0)
                 ]
 
                 for what, owner in owners do
@@ -122,8 +123,19 @@ let tests =
             inFolder (fun root ->
                 let store = opened root
                 let claims = Array.Parallel.init 8 (fun _ -> claim store "one")
-                let fresh = claims |> Array.filter (function Ok(Fresh _) -> true | _ -> false)
-                let busy = claims |> Array.filter (function Error(Busy _) -> true | _ -> false)
+
+                let fresh =
+                    claims
+                    |> Array.filter (function
+                        | Ok(Fresh _) -> true
+                        | _ -> false)
+
+                let busy =
+                    claims
+                    |> Array.filter (function
+                        | Error(Busy _) -> true
+                        | _ -> false)
+
                 Expect.equal (fresh.Length, busy.Length) (1, 7) "one makes it, the others are refused"
 
                 for claim in claims do
@@ -166,7 +178,9 @@ let tests =
         test "a log is cut to the recorded length and goes on from there" {
             inFolder (fun root ->
                 let file = Path.Combine(root, "log.jsonl")
-                let line step = EventRecord(Kind = "step_skipped", Step = step, Message = "é")
+
+                let line step =
+                    EventRecord(Kind = "step_skipped", Step = step, Message = "é")
 
                 let length =
                     use log = new AppendLog(file, 0L)
@@ -182,9 +196,15 @@ let tests =
                     log.Append(line 3L)
 
                 append ()
-                let steps = File.ReadAllLines file |> Array.map (fun text -> int (nonNull (nonNull (JsonNode.Parse text)).["step"]))
+
+                let steps =
+                    File.ReadAllLines file
+                    |> Array.map (fun text -> int (nonNull (nonNull (JsonNode.Parse text)).["step"]))
+
                 Expect.equal steps [| 1; 3 |] "no line lost, doubled or torn"
 
-                Expect.throwsT<ArtifactException> (fun () -> new AppendLog(file, 10_000L) |> ignore) "shorter than recorded")
+                Expect.throwsT<ArtifactException>
+                    (fun () -> new AppendLog(file, 10_000L) |> ignore)
+                    "shorter than recorded")
         }
     ]

@@ -5,15 +5,20 @@ open Expecto
 open TorchSharp
 open DQ.Core.Quantization
 
-let private spec = QuantizerSpec(Initialization = "normal", Revival = "none", DecayWarmup = 1.0)
+let private spec =
+    QuantizerSpec(Initialization = "normal", Revival = "none", DecayWarmup = 1.0)
 
 let private depthwise books codes width =
     new DepthwiseQuantizer(spec, books, codes, width)
 
-let private floats (tensor: torch.Tensor) = tensor.cpu().contiguous().data<float32>().ToArray()
-let private longs (tensor: torch.Tensor) = tensor.cpu().contiguous().data<int64>().ToArray()
+let private floats (tensor: torch.Tensor) =
+    tensor.cpu().contiguous().data<float32>().ToArray()
 
-let private gradient (tensor: torch.Tensor) = tensor.grad |> Option.ofObj |> Option.get
+let private longs (tensor: torch.Tensor) =
+    tensor.cpu().contiguous().data<int64>().ToArray()
+
+let private gradient (tensor: torch.Tensor) =
+    tensor.grad |> Option.ofObj |> Option.get
 
 /// Nearest codes by three plain loops.
 let private bruteForce (vectors: torch.Tensor) (codes: torch.Tensor) =
@@ -21,114 +26,124 @@ let private bruteForce (vectors: torch.Tensor) (codes: torch.Tensor) =
     let slices, rows = int vectors.shape[0], int vectors.shape[1]
     let u, c = floats vectors, floats codes
 
-    [| for book in 0 .. books - 1 do
-           for row in 0 .. rows - 1 do
-               let first = ((if slices = 1 then 0 else book) * rows + row) * width
+    [|
+        for book in 0 .. books - 1 do
+            for row in 0 .. rows - 1 do
+                let first = ((if slices = 1 then 0 else book) * rows + row) * width
 
-               [ 0 .. count - 1 ]
-               |> List.minBy (fun code ->
-                   Seq.sum (
-                       seq {
-                           for d in 0 .. width - 1 do
-                               let difference = float u[first + d] - float c[(book * count + code) * width + d]
-                               difference * difference
-                       }
-                   ))
-               |> int64 |]
+                [ 0 .. count - 1 ]
+                |> List.minBy (fun code ->
+                    Seq.sum (
+                        seq {
+                            for d in 0 .. width - 1 do
+                                let difference = float u[first + d] - float c[(book * count + code) * width + d]
+                                difference * difference
+                        }
+                    ))
+                |> int64
+    |]
 
 [<Tests>]
 let nearest =
-    testList
-        "Quantization.NearestCodes"
-        [ for slices in [ 3; 1 ] do
-              test $"agrees with plain loops, {slices} slices" {
-                  use vectors = torch.randn (int64 slices, 17L, 5L)
-                  use codes = torch.randn (3L, 11L, 5L)
-                  use found = NearestCodes.Find(vectors, codes)
-                  Expect.sequenceEqual (longs found) (bruteForce vectors codes) "codes"
-              }
+    testList "Quantization.NearestCodes" [
+        for slices in [ 3; 1 ] do
+            test $"agrees with plain loops, {slices} slices" {
+                use vectors = torch.randn (int64 slices, 17L, 5L)
+                use codes = torch.randn (3L, 11L, 5L)
+                use found = NearestCodes.Find(vectors, codes)
+                Expect.sequenceEqual (longs found) (bruteForce vectors codes) "codes"
+            }
 
-          test "65,536 codes are searched in chunks" {
-              use vectors = torch.randn (2L, 300L, 4L)
-              use codes = torch.randn (2L, 65536L, 4L)
-              codes[0, 60000] <- vectors[0, 299]
-              codes[1, 5] <- vectors[1, 0]
-              use found = NearestCodes.Find(vectors, codes)
-              Expect.equal (found[0, 299].ToInt64()) 60000L "the last row's own vector"
-              Expect.equal (found[1, 0].ToInt64()) 5L "the first row's own vector"
-          } ]
+        test "65,536 codes are searched in chunks" {
+            use vectors = torch.randn (2L, 300L, 4L)
+            use codes = torch.randn (2L, 65536L, 4L)
+            codes[0, 60000] <- vectors[0, 299]
+            codes[1, 5] <- vectors[1, 0]
+            use found = NearestCodes.Find(vectors, codes)
+            Expect.equal (found[0, 299].ToInt64()) 60000L "the last row's own vector"
+            Expect.equal (found[1, 0].ToInt64()) 5L "the first row's own vector"
+        }
+    ]
 
 [<Tests>]
 let properties =
-    testList
-        "Quantization.Quantizer"
-        [ test "depthwise with one codebook is vector quantization" {
-              use one = depthwise 1 16 6
-              use vector = new VectorQuantizer(spec, 1, 16, 6)
-              vector.Codes.copy_ one.Codes |> ignore
-              use map = torch.randn (2L, 6L, 4L, 4L)
-              let a, b = one.Quantize map, vector.Quantize map
-              Expect.sequenceEqual (longs a.Codes) (longs b.Codes) "codes"
-              Expect.sequenceEqual (floats a.Map) (floats b.Map) "maps"
-              Expect.equal (a.LatentLoss.ToSingle()) (b.LatentLoss.ToSingle()) "latent loss"
-          }
+    testList "Quantization.Quantizer" [
+        test "depthwise with one codebook is vector quantization" {
+            use one = depthwise 1 16 6
+            use vector = new VectorQuantizer(spec, 1, 16, 6)
+            vector.Codes.copy_ one.Codes |> ignore
+            use map = torch.randn (2L, 6L, 4L, 4L)
+            let a, b = one.Quantize map, vector.Quantize map
+            Expect.sequenceEqual (longs a.Codes) (longs b.Codes) "codes"
+            Expect.sequenceEqual (floats a.Map) (floats b.Map) "maps"
+            Expect.equal (a.LatentLoss.ToSingle()) (b.LatentLoss.ToSingle()) "latent loss"
+        }
 
-          test "a code's own vector is quantized to that code" {
-              use quantizer = depthwise 3 16 6
-              quantizer.eval ()
-              use codes = torch.randint (16L, [| 2L; 3L; 4L; 5L |], dtype = torch.ScalarType.Int64)
-              use map = quantizer.Embed codes
-              let again = quantizer.Quantize map
-              Expect.sequenceEqual (longs again.Codes) (longs codes) "codes"
-              Expect.equal (again.LatentLoss.ToSingle()) 0.0f "no distance"
-          }
+        test "a code's own vector is quantized to that code" {
+            use quantizer = depthwise 3 16 6
+            quantizer.eval ()
 
-          test "permuted codes permute the indices" {
-              use quantizer = depthwise 1 8 4
-              use permuted = depthwise 1 8 4
-              let order = [| 3; 1; 7; 0; 2; 6; 5; 4 |]
+            use codes =
+                torch.randint (16L, [| 2L; 3L; 4L; 5L |], dtype = torch.ScalarType.Int64)
 
-              for code in 0..7 do
-                  permuted.Codes[0, code] <- quantizer.Codes[0, order[code]]
+            use map = quantizer.Embed codes
+            let again = quantizer.Quantize map
+            Expect.sequenceEqual (longs again.Codes) (longs codes) "codes"
+            Expect.equal (again.LatentLoss.ToSingle()) 0.0f "no distance"
+        }
 
-              use map = torch.randn (2L, 4L, 3L, 3L)
-              let plain = longs (quantizer.Quantize(map).Codes)
-              let other = longs (permuted.Quantize(map).Codes)
-              Expect.sequenceEqual (other |> Array.map (fun code -> int64 order[int code])) plain "codes"
-          }
+        test "permuted codes permute the indices" {
+            use quantizer = depthwise 1 8 4
+            use permuted = depthwise 1 8 4
+            let order = [| 3; 1; 7; 0; 2; 6; 5; 4 |]
 
-          test "one convolution cut in slices is one convolution per codebook" {
-              use all = torch.nn.Conv2d (10L, 12L, 1L)
-              use map = torch.randn (2L, 10L, 3L, 3L)
-              let together = all.forward map
+            for code in 0..7 do
+                permuted.Codes[0, code] <- quantizer.Codes[0, order[code]]
 
-              for book in 0..2 do
-                  let slice = torch.TensorIndex.Slice(Nullable(int64 (4 * book)), Nullable(int64 (4 * book + 4)))
-                  let weight, bias = all.weight[slice], (all.bias |> Option.ofObj |> Option.get)[slice]
-                  let alone = torch.nn.functional.conv2d (map, weight, bias)
-                  let part = together[torch.TensorIndex.Colon, slice]
-                  Expect.isLessThan ((alone - part).abs().max().ToSingle()) 1e-6f $"slice {book}"
-          }
+            use map = torch.randn (2L, 4L, 3L, 3L)
+            let plain = longs (quantizer.Quantize(map).Codes)
+            let other = longs (permuted.Quantize(map).Codes)
+            Expect.sequenceEqual (other |> Array.map (fun code -> int64 order[int code])) plain "codes"
+        }
 
-          test "gradients pass straight through, and the latent loss pulls towards the codes" {
-              use quantizer = depthwise 2 8 3
-              use map = torch.randn(2L, 6L, 4L, 4L).requires_grad_ ()
-              let result = quantizer.Quantize map
-              result.Map.sum().backward ()
-              Expect.allEqual (floats (gradient map)) 1.0f "straight-through"
-              (gradient map).zero_ () |> ignore
-              result.LatentLoss.backward ()
-              // per codebook a mean over B·D·H·W = 2·3·16 numbers
-              let expected = (map - result.Map).detach () * (2.0 / 96.0)
-              Expect.isLessThan ((gradient map - expected).abs().max().ToSingle()) 1e-6f "gradient of the latent loss"
-          }
+        test "one convolution cut in slices is one convolution per codebook" {
+            use all = torch.nn.Conv2d(10L, 12L, 1L)
+            use map = torch.randn (2L, 10L, 3L, 3L)
+            let together = all.forward map
 
-          test "codes of another shape are refused with both shapes" {
-              use quantizer = depthwise 3 16 6
-              use codes = torch.zeros (2L, 2L, 4L, 5L, dtype = torch.ScalarType.Int64)
-              Expect.throwsC (fun () -> quantizer.Embed codes |> ignore) (fun error ->
-                  Expect.stringContains error.Message "expected codes (B, 3, H, W), got (2, 2, 4, 5)" "message")
-          } ]
+            for book in 0..2 do
+                let slice =
+                    torch.TensorIndex.Slice(Nullable(int64 (4 * book)), Nullable(int64 (4 * book + 4)))
+
+                let weight, bias =
+                    all.weight[slice], (all.bias |> Option.ofObj |> Option.get)[slice]
+
+                let alone = torch.nn.functional.conv2d (map, weight, bias)
+                let part = together[torch.TensorIndex.Colon, slice]
+                Expect.isLessThan ((alone - part).abs().max().ToSingle()) 1e-6f $"slice {book}"
+        }
+
+        test "gradients pass straight through, and the latent loss pulls towards the codes" {
+            use quantizer = depthwise 2 8 3
+            use map = torch.randn(2L, 6L, 4L, 4L).requires_grad_()
+            let result = quantizer.Quantize map
+            result.Map.sum().backward()
+            Expect.allEqual (floats (gradient map)) 1.0f "straight-through"
+            (gradient map).zero_() |> ignore
+            result.LatentLoss.backward ()
+            // per codebook a mean over B·D·H·W = 2·3·16 numbers
+            let expected = (map - result.Map).detach() * (2.0 / 96.0)
+            Expect.isLessThan ((gradient map - expected).abs().max().ToSingle()) 1e-6f "gradient of the latent loss"
+        }
+
+        test "codes of another shape are refused with both shapes" {
+            use quantizer = depthwise 3 16 6
+            use codes = torch.zeros (2L, 2L, 4L, 5L, dtype = torch.ScalarType.Int64)
+
+            Expect.throwsC (fun () -> quantizer.Embed codes |> ignore) (fun error ->
+                Expect.stringContains error.Message "expected codes (B, 3, H, W), got (2, 2, 4, 5)" "message")
+        }
+    ]
 
 let private learned (quantizer: MovingAverageQuantizer) (map: torch.Tensor) =
     quantizer.train ()
@@ -137,70 +152,78 @@ let private learned (quantizer: MovingAverageQuantizer) (map: torch.Tensor) =
 
 [<Tests>]
 let learning =
-    testList
-        "Quantization.MovingAverageQuantizer"
-        [ test "codes follow the smoothed moving average of their vectors" {
-              use quantizer = depthwise 1 3 2
-              let before = quantizer.Codes.clone ()
-              use map = torch.randn (1L, 2L, 5L, 5L)
-              let chosen = longs (quantizer.Quantize(map).Codes)
-              quantizer.Forget()
-              learned quantizer map |> ignore
-              let vectors = map.permute(0L, 2L, 3L, 1L).reshape(-1L, 2L)
+    testList "Quantization.MovingAverageQuantizer" [
+        test "codes follow the smoothed moving average of their vectors" {
+            use quantizer = depthwise 1 3 2
+            let before = quantizer.Codes.clone ()
+            use map = torch.randn (1L, 2L, 5L, 5L)
+            let chosen = longs (quantizer.Quantize(map).Codes)
+            quantizer.Forget()
+            learned quantizer map |> ignore
+            let vectors = map.permute(0L, 2L, 3L, 1L).reshape(-1L, 2L)
 
-              let state =
-                  [ for code in 0..2 ->
-                        let members = [ for n in 0..24 do if chosen[n] = int64 code then vectors[n] ]
-                        let sum (d: int) = members |> List.sumBy (fun v -> float (v[d].ToSingle()))
-                        0.99 + 0.01 * float members.Length,
-                        [ for d in 0..1 -> 0.99 * float (before[0, code, d].ToSingle()) + 0.01 * sum d ] ]
+            let state = [
+                for code in 0..2 ->
+                    let members = [
+                        for n in 0..24 do
+                            if chosen[n] = int64 code then
+                                vectors[n]
+                    ]
 
-              let total = state |> List.sumBy fst
+                    let sum (d: int) =
+                        members |> List.sumBy (fun v -> float (v[d].ToSingle()))
 
-              state
-              |> List.iteri (fun code (count, sums) ->
-                  let smoothed = (count + 1e-5) / (total + 3e-5) * total
+                    0.99 + 0.01 * float members.Length,
+                    [ for d in 0..1 -> 0.99 * float (before[0, code, d].ToSingle()) + 0.01 * sum d ]
+            ]
 
-                  sums
-                  |> List.iteri (fun d sum ->
-                      Expect.floatClose
-                          { absolute = 1e-5; relative = 1e-5 }
-                          (float (quantizer.Codes[0, code, d].ToSingle()))
-                          (sum / smoothed)
-                          $"code {code}, {d}"))
-          }
+            let total = state |> List.sumBy fst
 
-          test "micro-batches add up to the batch" {
-              use whole = depthwise 2 8 3
-              use parts = depthwise 2 8 3
-              parts.load_state_dict (whole.state_dict ()) |> ignore
-              use map = torch.randn (4L, 6L, 4L, 4L)
-              learned whole map |> ignore
-              parts.train ()
+            state
+            |> List.iteri (fun code (count, sums) ->
+                let smoothed = (count + 1e-5) / (total + 3e-5) * total
 
-              for part in map.chunk 2L do
-                  parts.Quantize part |> ignore
+                sums
+                |> List.iteri (fun d sum ->
+                    Expect.floatClose
+                        { absolute = 1e-5; relative = 1e-5 }
+                        (float (quantizer.Codes[0, code, d].ToSingle()))
+                        (sum / smoothed)
+                        $"code {code}, {d}"))
+        }
 
-              parts.Learn(1L, 0L) |> ignore
-              Expect.isLessThan ((whole.Codes - parts.Codes).abs().max().ToSingle()) 1e-5f "codes"
-          }
+        test "micro-batches add up to the batch" {
+            use whole = depthwise 2 8 3
+            use parts = depthwise 2 8 3
+            parts.load_state_dict (whole.state_dict ()) |> ignore
+            use map = torch.randn (4L, 6L, 4L, 4L)
+            learned whole map |> ignore
+            parts.train ()
 
-          test "a forgotten step leaves the codes as they were" {
-              use quantizer = depthwise 2 8 3
-              let before = floats quantizer.Codes
-              quantizer.train ()
-              quantizer.Quantize(torch.randn (2L, 6L, 4L, 4L)) |> ignore
-              quantizer.Forget()
-              Expect.sequenceEqual (floats quantizer.Codes) before "codes"
-              Expect.throws (fun () -> quantizer.Learn(1L, 0L) |> ignore) "nothing is left to learn from"
-          }
+            for part in map.chunk 2L do
+                parts.Quantize part |> ignore
 
-          test "evaluation collects nothing" {
-              use quantizer = depthwise 2 8 3
-              quantizer.eval ()
-              quantizer.Quantize(torch.randn (2L, 6L, 4L, 4L)) |> ignore
-              Expect.throws (fun () -> quantizer.Learn(1L, 0L) |> ignore) "nothing was collected"
-          } ]
+            parts.Learn(1L, 0L) |> ignore
+            Expect.isLessThan ((whole.Codes - parts.Codes).abs().max().ToSingle()) 1e-5f "codes"
+        }
+
+        test "a forgotten step leaves the codes as they were" {
+            use quantizer = depthwise 2 8 3
+            let before = floats quantizer.Codes
+            quantizer.train ()
+            quantizer.Quantize(torch.randn (2L, 6L, 4L, 4L)) |> ignore
+            quantizer.Forget()
+            Expect.sequenceEqual (floats quantizer.Codes) before "codes"
+            Expect.throws (fun () -> quantizer.Learn(1L, 0L) |> ignore) "nothing is left to learn from"
+        }
+
+        test "evaluation collects nothing" {
+            use quantizer = depthwise 2 8 3
+            quantizer.eval ()
+            quantizer.Quantize(torch.randn (2L, 6L, 4L, 4L)) |> ignore
+            Expect.throws (fun () -> quantizer.Learn(1L, 0L) |> ignore) "nothing was collected"
+        }
+    ]
 
 let private stateOf (quantizer: MovingAverageQuantizer) name = quantizer.state_dict().[name]
 
@@ -220,77 +243,82 @@ let revival =
         let vectors = batch.permute(0L, 2L, 3L, 1L).reshape(-1L, 2L)
         (vectors - code).abs().sum(1L).min().ToSingle() < 1e-6f
 
-    testList
-        "Quantization.CodeRevival"
-        [ test "usage: unused codes become vectors of the batch, with a count and sum to match" {
-              use quantizer = farAway "usage"
-              Expect.sequenceEqual (learned quantizer batch) [ 3L ] "revived"
+    testList "Quantization.CodeRevival" [
+        test "usage: unused codes become vectors of the batch, with a count and sum to match" {
+            use quantizer = farAway "usage"
+            Expect.sequenceEqual (learned quantizer batch) [ 3L ] "revived"
 
-              for code in 1..3 do
-                  Expect.isTrue (isVectorOfBatch quantizer.Codes[0, code]) $"code {code}"
-                  let count = (stateOf quantizer "counts").[0, code].ToSingle()
-                  Expect.floatClose Accuracy.medium (float count) (0.02 * 16.0 / 4.0) "count"
-                  let sum = (stateOf quantizer "sums").[0, code]
-                  Expect.isLessThan ((sum - quantizer.Codes[0, code] * count).abs().max().ToSingle()) 1e-6f "sum"
-          }
+            for code in 1..3 do
+                Expect.isTrue (isVectorOfBatch quantizer.Codes[0, code]) $"code {code}"
+                let count = (stateOf quantizer "counts").[0, code].ToSingle()
+                Expect.floatClose Accuracy.medium (float count) (0.02 * 16.0 / 4.0) "count"
+                let sum = (stateOf quantizer "sums").[0, code]
+                Expect.isLessThan ((sum - quantizer.Codes[0, code] * count).abs().max().ToSingle()) 1e-6f "sum"
+        }
 
-          test "published: codes are redrawn while counts and sums stay stale" {
-              use quantizer = farAway "published"
-              Expect.sequenceEqual (learned quantizer batch) [ 3L ] "revived"
-              Expect.isTrue (isVectorOfBatch quantizer.Codes[0, 2]) "a vector of the batch"
-              Expect.equal ((stateOf quantizer "counts").[0, 2].ToSingle()) 0.0f "count"
-              Expect.equal ((stateOf quantizer "sums").[0, 2].abs().sum().ToSingle()) 0.0f "sum"
-          }
+        test "published: codes are redrawn while counts and sums stay stale" {
+            use quantizer = farAway "published"
+            Expect.sequenceEqual (learned quantizer batch) [ 3L ] "revived"
+            Expect.isTrue (isVectorOfBatch quantizer.Codes[0, 2]) "a vector of the batch"
+            Expect.equal ((stateOf quantizer "counts").[0, 2].ToSingle()) 0.0f "count"
+            Expect.equal ((stateOf quantizer "sums").[0, 2].abs().sum().ToSingle()) 0.0f "sum"
+        }
 
-          test "more codes than vectors: the batch is tiled with a little noise" {
-              use quantizer =
-                  new DepthwiseQuantizer(QuantizerSpec(Initialization = "normal", Revival = "published"), 1, 64, 2)
+        test "more codes than vectors: the batch is tiled with a little noise" {
+            use quantizer =
+                new DepthwiseQuantizer(QuantizerSpec(Initialization = "normal", Revival = "published"), 1, 64, 2)
 
-              quantizer.Codes.fill_ 100.0 |> ignore
-              (stateOf quantizer "counts").fill_ 0.0 |> ignore
-              learned quantizer batch |> ignore
-              Expect.isLessThan (quantizer.Codes.abs().max().ToSingle()) 10.0f "all near the batch"
-          }
+            quantizer.Codes.fill_ 100.0 |> ignore
+            (stateOf quantizer "counts").fill_ 0.0 |> ignore
+            learned quantizer batch |> ignore
+            Expect.isLessThan (quantizer.Codes.abs().max().ToSingle()) 10.0f "all near the batch"
+        }
 
-          test "the same seed and step draw the same vectors" {
-              use one = farAway "usage"
-              use other = farAway "usage"
-              learned one batch |> ignore
-              learned other batch |> ignore
-              Expect.sequenceEqual (floats one.Codes) (floats other.Codes) "codes"
-          } ]
+        test "the same seed and step draw the same vectors" {
+            use one = farAway "usage"
+            use other = farAway "usage"
+            learned one batch |> ignore
+            learned other batch |> ignore
+            Expect.sequenceEqual (floats one.Codes) (floats other.Codes) "codes"
+        }
+    ]
 
 [<Tests>]
 let kMeans =
-    testList
-        "Quantization.KMeans"
-        [ test "finds well-separated centres" {
-              let centres = torch.tensor(array2D [ [ 0.0f; 0.0f ]; [ 10.0f; 0.0f ]; [ 0.0f; 10.0f ] ])
-              let rows = torch.tensor [| for row in 0..299 -> int64 (row % 3) |]
-              let vectors = (centres.index_select (0L, rows) + torch.randn (300L, 2L) * 0.1).unsqueeze 0L
-              let struct (found, members) = KMeans.Fit(vectors, 1, 3, 0L)
-              let sorted = found[0].square().sum(1L).sqrt () |> floats |> Array.sort
-              Expect.isLessThan (abs (sorted[0])) 0.2f "the one at the origin"
-              Expect.isLessThan (abs (sorted[2] - 10.0f)) 0.2f "one at distance ten"
-              Expect.equal (members.sum().ToSingle()) 300.0f "every vector belongs somewhere"
-          } ]
+    testList "Quantization.KMeans" [
+        test "finds well-separated centres" {
+            let centres =
+                torch.tensor (array2D [ [ 0.0f; 0.0f ]; [ 10.0f; 0.0f ]; [ 0.0f; 10.0f ] ])
+
+            let rows = torch.tensor [| for row in 0..299 -> int64 (row % 3) |]
+
+            let vectors =
+                (centres.index_select (0L, rows) + torch.randn (300L, 2L) * 0.1).unsqueeze 0L
+
+            let struct (found, members) = KMeans.Fit(vectors, 1, 3, 0L, EuclideanMetric())
+            let sorted = found[0].square().sum(1L).sqrt() |> floats |> Array.sort
+            Expect.isLessThan (abs (sorted[0])) 0.2f "the one at the origin"
+            Expect.isLessThan (abs (sorted[2] - 10.0f)) 0.2f "one at distance ten"
+            Expect.equal (members.sum().ToSingle()) 300.0f "every vector belongs somewhere"
+        }
+    ]
 
 [<Tests>]
 let histogram =
-    testList
-        "Quantization.CodeHistogram"
-        [ test "equally used codes: perplexity K, entropy ln K" {
-              let histogram = CodeHistogram(2, 8)
-              histogram.Add(torch.tensor([| for at in 0..63 -> int64 (at % 8) |]).view (2L, 2L, 4L, 4L))
-              Expect.floatClose Accuracy.high (histogram.Perplexity 0) 8.0 "perplexity"
-              Expect.floatClose Accuracy.high (histogram.EntropyNats 1) (log 8.0) "entropy"
-              Expect.equal (histogram.Usage 0) 1.0 "usage"
-          }
+    testList "Quantization.CodeHistogram" [
+        test "equally used codes: perplexity K, entropy ln K" {
+            let histogram = CodeHistogram(2, 8)
+            histogram.Add(torch.tensor([| for at in 0..63 -> int64 (at % 8) |]).view(2L, 2L, 4L, 4L))
+            Expect.floatClose Accuracy.high (histogram.Perplexity 0) 8.0 "perplexity"
+            Expect.floatClose Accuracy.high (histogram.EntropyNats 1) (log 8.0) "entropy"
+            Expect.equal (histogram.Usage 0) 1.0 "usage"
+        }
 
-          test "coding under other frequencies never beats the entropy" {
-              let histogram, other = CodeHistogram(1, 4), CodeHistogram(1, 4)
-              histogram.Add(torch.tensor([| 0L; 0L; 0L; 1L |]).view(1L, 1L, 2L, 2L))
-              other.Add(torch.tensor([| 3L; 2L; 0L; 1L |]).view(1L, 1L, 2L, 2L))
-              let bits = other.CrossEntropyBits histogram
-              Expect.isGreaterThan bits (4.0 * histogram.EntropyNats 0 / log 2.0) "bits of four choices"
-          } ]
+        test "coding under other frequencies never beats the entropy" {
+            let histogram, other = CodeHistogram(1, 4), CodeHistogram(1, 4)
+            histogram.Add(torch.tensor([| 0L; 0L; 0L; 1L |]).view(1L, 1L, 2L, 2L))
+            other.Add(torch.tensor([| 3L; 2L; 0L; 1L |]).view(1L, 1L, 2L, 2L))
+            let bits = other.CrossEntropyBits histogram
+            Expect.isGreaterThan bits (4.0 * histogram.EntropyNats 0 / log 2.0) "bits of four choices"
+        }
+    ]

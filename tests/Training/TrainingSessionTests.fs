@@ -11,7 +11,8 @@ open DQ.Core.Training
 open DQ.Core.Weights
 open DQ.Tests.Autoencoders.HierarchicalAutoencoderTests
 
-let private training = TrainingSpec(Steps = 100L, BatchSize = 8, LearningRate = 1e-3)
+let private training =
+    TrainingSpec(Steps = 100L, BatchSize = 8, LearningRate = 1e-3)
 
 let private session (training: TrainingSpec) =
     let made = new TrainingSession(tiny, training, 0L, torch.CPU)
@@ -21,7 +22,15 @@ let private session (training: TrainingSpec) =
 /// A few batches to train on.
 let private batches = [|
     for number in 0..9 ->
-    torch.tensor([| for index in 0..7 do yield! DeadLeaves.Generate(7L, int64 (number * 8 + index), 32) |], dtype = torch.ScalarType.Byte).view (8L, 3L, 32L, 32L)
+        torch
+            .tensor(
+                [|
+                    for index in 0..7 do
+                        yield! DeadLeaves.Generate(7L, int64 (number * 8 + index), 32)
+                |],
+                dtype = torch.ScalarType.Byte
+            )
+            .view(8L, 3L, 32L, 32L)
 |]
 
 let private batch number = batches[number]
@@ -38,133 +47,191 @@ let private temporary () =
 [<Tests>]
 let tests =
     testSequenced
-    <| testList
-        "Training.TrainingSession"
-        [ test "the loss falls" {
-              use session = session training
-              let reports = [ for step in 0..39 -> session.Step(batch (step % 4)) ]
-              Expect.isLessThan reports[39].Reconstruction (0.7 * reports[0].Reconstruction) "reconstruction"
-              Expect.equal session.StepsDone 40L "steps"
-              Expect.equal session.ImagesSeen 320L "images"
-          }
+    <| testList "Training.TrainingSession" [
+        test "the loss falls" {
+            use session = session training
+            let reports = [ for step in 0..39 -> session.Step(batch (step % 4)) ]
+            Expect.isLessThan reports[39].Reconstruction (0.7 * reports[0].Reconstruction) "reconstruction"
+            Expect.equal session.StepsDone 40L "steps"
+            Expect.equal session.ImagesSeen 320L "images"
+        }
 
-          test "a session from a checkpoint goes on as if nothing had happened" {
-              use undisturbed = session training
-              for step in 0..5 do undisturbed.Step(batch step) |> ignore
-              let path = temporary ()
-              undisturbed.Save path
-              for step in 6..9 do undisturbed.Step(batch step) |> ignore
-              torch.rand 3L |> ignore
-              use resumed = TrainingSession.Load(path, training, torch.CPU)
-              Expect.equal resumed.StepsDone 6L "steps"
-              for step in 6..9 do resumed.Step(batch step) |> ignore
-              Expect.sequenceEqual (weights resumed) (weights undisturbed) "bit for bit"
-          }
+        test "a session from a checkpoint goes on as if nothing had happened" {
+            use undisturbed = session training
 
-          test "a step that is not finite is skipped and leaves no trace" {
-              use session = session training
-              session.Step(batch 0) |> ignore
-              let parameter = session.Model.state_dict().["decoder.2.bias"]
-              let kept = parameter.clone ()
-              torch.no_grad () |> fun guard ->
-                  use _ = guard
-                  parameter.fill_ nan |> ignore
-              let before = weights session
-              let report = session.Step(batch 1)
-              Expect.isTrue report.Skipped "skipped"
-              Expect.equal (Array.map BitConverter.SingleToInt32Bits (weights session)) (Array.map BitConverter.SingleToInt32Bits before) "nothing moved"
-              torch.no_grad () |> fun guard ->
-                  use _ = guard
-                  parameter.copy_ kept |> ignore
-              Expect.isFalse (session.Step(batch 2)).Skipped "goes on"
-          }
+            for step in 0..5 do
+                undisturbed.Step(batch step) |> ignore
 
-          test "accumulated micro-batches are one step" {
-              use whole = session training
-              use parts = new TrainingSession(tiny, TrainingSpec(Steps = 100L, BatchSize = 8, LearningRate = 1e-3, Accumulate = 4), 0L, torch.CPU)
-              parts.Model.load_state_dict (whole.Model.state_dict ()) |> ignore
-              parts.InitializeCodebooks [| batch 9 |]
-              parts.Model.load_state_dict (whole.Model.state_dict ()) |> ignore
-              let a, b = whole.Step(batch 1), parts.Step(batch 1)
-              Expect.floatClose Accuracy.medium b.Loss a.Loss "loss"
-              Expect.floatClose Accuracy.medium b.GradientNorm a.GradientNorm "gradient norm"
-              let codes (session: TrainingSession) = session.Model.state_dict().["quantizers.0.codes"]
-              Expect.isLessThan ((codes whole - codes parts).abs().max().ToSingle()) 1e-5f "codebooks learned once"
-          }
+            let path = temporary ()
+            undisturbed.Save path
 
-          test "memory stays flat over hundreds of steps" {
-              use session = session training
-              for step in 0..49 do session.Step(batch (step % 4)) |> ignore
-              let resident () =
-                  GC.Collect()
-                  GC.WaitForPendingFinalizers()
-                  use self = Process.GetCurrentProcess()
-                  self.WorkingSet64
-              let memory = resident ()
-              let tensors = torch.Tensor.TotalCount
-              for step in 0..299 do
-                  session.Step(batch (step % 4)) |> ignore
-              let grown = resident () - memory
-              Expect.equal torch.Tensor.TotalCount tensors "live tensors"
-              Expect.isLessThan (float grown / 1048576.0) 24.0 "megabytes more"
-          }
+            for step in 6..9 do
+                undisturbed.Step(batch step) |> ignore
 
-          test "a checkpoint that is something else is refused by name" {
-              let path = temporary ()
-              SafeTensorsFile.Write(path, [ Collections.Generic.KeyValuePair("a", torch.zeros 1L) ])
-              Expect.throwsC (fun () -> TrainingSession.Load(path, training, torch.CPU) |> ignore) (fun error ->
-                  Expect.stringContains error.Message path "names the file")
-          }
+            torch.rand 3L |> ignore
+            use resumed = TrainingSession.Load(path, training, torch.CPU)
+            Expect.equal resumed.StepsDone 6L "steps"
 
-          test "a checkpoint of an unknown schema version is refused with the version" {
-              let path = temporary ()
-              SafeTensorsFile.Write(path, [ Collections.Generic.KeyValuePair("a", torch.zeros 1L) ], dict [ "schema", "99" ] |> Collections.Generic.Dictionary)
-              Expect.throwsC (fun () -> TrainingSession.Load(path, training, torch.CPU) |> ignore) (fun error ->
-                  Expect.stringContains error.Message "schema version 99" "names the version")
-          } ]
+            for step in 6..9 do
+                resumed.Step(batch step) |> ignore
+
+            Expect.sequenceEqual (weights resumed) (weights undisturbed) "bit for bit"
+        }
+
+        test "a step that is not finite is skipped and leaves no trace" {
+            use session = session training
+            session.Step(batch 0) |> ignore
+            let parameter = session.Model.state_dict().["decoder.2.bias"]
+            let kept = parameter.clone ()
+
+            torch.no_grad ()
+            |> fun guard ->
+                use _ = guard
+                parameter.fill_ nan |> ignore
+
+            let before = weights session
+            let report = session.Step(batch 1)
+            Expect.isTrue report.Skipped "skipped"
+
+            Expect.equal
+                (Array.map BitConverter.SingleToInt32Bits (weights session))
+                (Array.map BitConverter.SingleToInt32Bits before)
+                "nothing moved"
+
+            torch.no_grad ()
+            |> fun guard ->
+                use _ = guard
+                parameter.copy_ kept |> ignore
+
+            Expect.isFalse (session.Step(batch 2)).Skipped "goes on"
+        }
+
+        test "accumulated micro-batches are one step" {
+            use whole = session training
+
+            use parts =
+                new TrainingSession(
+                    tiny,
+                    TrainingSpec(Steps = 100L, BatchSize = 8, LearningRate = 1e-3, Accumulate = 4),
+                    0L,
+                    torch.CPU
+                )
+
+            parts.Model.load_state_dict (whole.Model.state_dict ()) |> ignore
+            parts.InitializeCodebooks [| batch 9 |]
+            parts.Model.load_state_dict (whole.Model.state_dict ()) |> ignore
+            let a, b = whole.Step(batch 1), parts.Step(batch 1)
+            Expect.floatClose Accuracy.medium b.Loss a.Loss "loss"
+            Expect.floatClose Accuracy.medium b.GradientNorm a.GradientNorm "gradient norm"
+
+            let codes (session: TrainingSession) =
+                session.Model.state_dict().["quantizers.0.codes"]
+
+            Expect.isLessThan ((codes whole - codes parts).abs().max().ToSingle()) 1e-5f "codebooks learned once"
+        }
+
+        test "memory stays flat over hundreds of steps" {
+            use session = session training
+
+            for step in 0..49 do
+                session.Step(batch (step % 4)) |> ignore
+
+            let resident () =
+                GC.Collect()
+                GC.WaitForPendingFinalizers()
+                use self = Process.GetCurrentProcess()
+                self.WorkingSet64
+
+            let memory = resident ()
+            let tensors = torch.Tensor.TotalCount
+
+            for step in 0..299 do
+                session.Step(batch (step % 4)) |> ignore
+
+            let grown = resident () - memory
+            Expect.equal torch.Tensor.TotalCount tensors "live tensors"
+            Expect.isLessThan (float grown / 1048576.0) 24.0 "megabytes more"
+        }
+
+        test "a checkpoint that is something else is refused by name" {
+            let path = temporary ()
+            SafeTensorsFile.Write(path, [ Collections.Generic.KeyValuePair("a", torch.zeros 1L) ])
+
+            Expect.throwsC (fun () -> TrainingSession.Load(path, training, torch.CPU) |> ignore) (fun error ->
+                Expect.stringContains error.Message path "names the file")
+        }
+
+        test "a checkpoint of an unknown schema version is refused with the version" {
+            let path = temporary ()
+
+            SafeTensorsFile.Write(
+                path,
+                [ Collections.Generic.KeyValuePair("a", torch.zeros 1L) ],
+                dict [ "schema", "99" ] |> Collections.Generic.Dictionary
+            )
+
+            Expect.throwsC (fun () -> TrainingSession.Load(path, training, torch.CPU) |> ignore) (fun error ->
+                Expect.stringContains error.Message "schema version 99" "names the version")
+        }
+    ]
 
 [<Tests>]
 let optimizer =
-    testList
-        "Training.AdamOptimizer"
-        [ for decay in [ 0.0; 0.1 ] do
-              test $"agrees with the library's, decay {decay}" {
-                  let start = torch.randn (5L, 7L)
-                  let ours, theirs = new Modules.Parameter(start.clone ()), new Modules.Parameter(start.clone ())
-                  use optimizer = new AdamOptimizer([ struct ("p", ours) ])
-                  use library = torch.optim.AdamW([ theirs ], lr = 1e-2, weight_decay = decay)
+    testList "Training.AdamOptimizer" [
+        for decay in [ 0.0; 0.1 ] do
+            test $"agrees with the library's, decay {decay}" {
+                let start = torch.randn (5L, 7L)
 
-                  for _ in 1..20 do
-                      let slope = torch.randn (5L, 7L)
-                      for parameter in [ ours; theirs ] do
-                          parameter.grad <- null
-                          (parameter * slope).sum().backward ()
-                      optimizer.Update(1e-2, decay, 1.0)
-                      library.step () |> ignore
+                let ours, theirs =
+                    new Modules.Parameter(start.clone ()), new Modules.Parameter(start.clone ())
 
-                  Expect.isLessThan ((ours - theirs).abs().max().ToSingle()) 1e-5f "parameters"
-              }
+                use optimizer = new AdamOptimizer([ struct ("p", ours) ])
+                use library = torch.optim.AdamW([ theirs ], lr = 1e-2, weight_decay = decay)
 
-          test "the norm is that of all gradients together" {
-              let one, other = new Modules.Parameter(torch.zeros 9L), new Modules.Parameter(torch.zeros 2L)
-              use optimizer = new AdamOptimizer([ struct ("one", one); struct ("other", other) ])
-              ((one * 2.0).sum () + (other * 3.0).sum ()).backward ()
-              Expect.floatClose Accuracy.high (optimizer.GradientNorm()) (sqrt (9.0 * 4.0 + 2.0 * 9.0)) "norm"
-          } ]
+                for _ in 1..20 do
+                    let slope = torch.randn (5L, 7L)
+
+                    for parameter in [ ours; theirs ] do
+                        parameter.grad <- null
+                        (parameter * slope).sum().backward()
+
+                    optimizer.Update(1e-2, decay, 1.0)
+                    library.step () |> ignore
+
+                Expect.isLessThan ((ours - theirs).abs().max().ToSingle()) 1e-5f "parameters"
+            }
+
+        test "the norm is that of all gradients together" {
+            let one, other =
+                new Modules.Parameter(torch.zeros 9L), new Modules.Parameter(torch.zeros 2L)
+
+            use optimizer = new AdamOptimizer([ struct ("one", one); struct ("other", other) ])
+            ((one * 2.0).sum() + (other * 3.0).sum()).backward()
+            Expect.floatClose Accuracy.high (optimizer.GradientNorm()) (sqrt (9.0 * 4.0 + 2.0 * 9.0)) "norm"
+        }
+    ]
 
 [<Tests>]
 let schedule =
-    testList
-        "Training.LearningRate"
-        [ test "warms up, then follows the cosine to its end" {
-              let spec = TrainingSpec(Steps = 101L, LearningRate = 1.0, Schedule = "cosine", WarmupSteps = 10L, FinalLearningRate = 0.1)
-              Expect.floatClose Accuracy.high (LearningRate.At(spec, 0L)) 0.1 "first"
-              Expect.floatClose Accuracy.high (LearningRate.At(spec, 9L)) 1.0 "warm"
-              Expect.floatClose Accuracy.high (LearningRate.At(spec, 55L)) 0.55 "half way"
-              Expect.floatClose Accuracy.high (LearningRate.At(spec, 100L)) 0.1 "last"
-          }
+    testList "Training.LearningRate" [
+        test "warms up, then follows the cosine to its end" {
+            let spec =
+                TrainingSpec(
+                    Steps = 101L,
+                    LearningRate = 1.0,
+                    Schedule = "cosine",
+                    WarmupSteps = 10L,
+                    FinalLearningRate = 0.1
+                )
 
-          test "constant stays" {
-              let spec = TrainingSpec(LearningRate = 2e-4)
-              Expect.equal (LearningRate.At(spec, 400L)) 2e-4 "rate"
-          } ]
+            Expect.floatClose Accuracy.high (LearningRate.At(spec, 0L)) 0.1 "first"
+            Expect.floatClose Accuracy.high (LearningRate.At(spec, 9L)) 1.0 "warm"
+            Expect.floatClose Accuracy.high (LearningRate.At(spec, 55L)) 0.55 "half way"
+            Expect.floatClose Accuracy.high (LearningRate.At(spec, 100L)) 0.1 "last"
+        }
+
+        test "constant stays" {
+            let spec = TrainingSpec(LearningRate = 2e-4)
+            Expect.equal (LearningRate.At(spec, 400L)) 2e-4 "rate"
+        }
+    ]

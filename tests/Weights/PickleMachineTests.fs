@@ -96,7 +96,9 @@ let private hostile: (string * byte[] * string) list =
         "the same by the stack", (raw "\140\002os\140\006system\147\140\001a\133R."), "'os.system'"
         "getattr", "cbuiltins\ngetattr\n)R."B, "'builtins.getattr'"
         "an object with arguments", (raw "csubprocess\nPopen\nX\001\000\000\000a\133\129."), "'subprocess.Popen'"
-        "reconstruction with a state", "ccopy_reg\n_reconstructor\n(cm\nC\nc__builtin__\ndict\n}tR."B, "'copyreg._reconstructor'"
+        "reconstruction with a state",
+        "ccopy_reg\n_reconstructor\n(cm\nC\nc__builtin__\ndict\n}tR."B,
+        "'copyreg._reconstructor'"
         "a state that is no dictionary", (raw "cm\nC\n)\129Nb."), "dictionary of attributes"
         "a name by itself", "cm\nC\n."B, "'m.C'"
         "a storage by name only", "X\001\000\000\000aQ."B, "storages"
@@ -148,5 +150,7 @@ let private hostile: (string * byte[] * string) list =
 let tests =
     testList "Weights.PickleMachine" [
         for name, pickle, expected in hostile do
-            test $"refused pickle: {name}" { Expect.stringContains (refusedPickle pickle) expected "says what was expected" }
+            test $"refused pickle: {name}" {
+                Expect.stringContains (refusedPickle pickle) expected "says what was expected"
+            }
     ]

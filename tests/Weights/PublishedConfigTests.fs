@@ -46,12 +46,26 @@ let tests =
                     "loss_name = ce"
                 ]
                 (fun config ->
-                    Expect.equal (config.Model.Quantizer.Kind, config.Model.Likelihood.Kind) ("vector", "categorical") "given"
+                    Expect.equal
+                        (config.Model.Quantizer.Kind, config.Model.Likelihood.Kind)
+                        ("vector", "categorical")
+                        "given"
+
                     Expect.sequenceEqual config.Model.Codes [ 128; 64 ] "a list over two lines"
-                    Expect.equal (config.Model.Channels, config.Model.ResidualBlocks, config.Model.CodeWidth) (256, 3, 64) "defaults"
+
+                    Expect.equal
+                        (config.Model.Channels, config.Model.ResidualBlocks, config.Model.CodeWidth)
+                        (256, 3, 64)
+                        "defaults"
+
                     Expect.equal (config.Training.Epochs, config.Training.BatchSize) (30, 128) "training"
                     let training = config.Training.Spec 50000L
-                    Expect.equal (training.Steps, training.LearningRate, training.ClipNorm) (30L * 391L, 2e-4, 2.0) "steps"
+
+                    Expect.equal
+                        (training.Steps, training.LearningRate, training.ClipNorm)
+                        (30L * 391L, 2e-4, 2.0)
+                        "steps"
+
                     Expect.isEmpty (training.Problems()) "a training that can be run"
                     Expect.equal (config.Test |> Option.ofObj |> Option.map _.ModelPath) (Some "best.pt") "test"
                     Expect.isEmpty config.Notes "nothing to note")

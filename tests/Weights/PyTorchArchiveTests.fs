@@ -259,7 +259,11 @@ let tests =
 
                         let content =
                             if round % 3 = 0 then
-                                mutate random Int32.MaxValue [| 0uy; 1uy; 255uy; 127uy; 80uy; 75uy |] (File.ReadAllBytes source)
+                                mutate
+                                    random
+                                    Int32.MaxValue
+                                    [| 0uy; 1uy; 255uy; 127uy; 80uy; 75uy |]
+                                    (File.ReadAllBytes source)
                             else
                                 repickled source (mutate random Int32.MaxValue likely)
 

@@ -120,7 +120,10 @@ let tests =
             Expect.stringContains message "2 missing: decoder.2.bias, quantize_convs.0.1.weight" "missing"
             Expect.stringContains message "1 unknown: 'fc.weight'" "unknown"
 
-            Expect.stringContains message "1 of another shape: decoder.2.weight expected (3, 4, 3, 3), found (3, 1)" "another shape"
+            Expect.stringContains
+                message
+                "1 of another shape: decoder.2.weight expected (3, 4, 3, 3), found (3, 1)"
+                "another shape"
 
             let state = model.state_dict ()
             state.Remove "projections.0.bias" |> ignore
@@ -148,6 +151,10 @@ let tests =
                 |> Dictionary
 
             let ours = names.FromReference(gradients, "there", trainedOnly = true)
-            Expect.equal (set ours.Keys) (model.named_parameters () |> Seq.map (fun struct (name, _) -> name) |> set) "names"
+
+            Expect.equal
+                (set ours.Keys)
+                (model.named_parameters () |> Seq.map (fun struct (name, _) -> name) |> set)
+                "names"
         }
     ]

@@ -76,7 +76,10 @@ let private hostile = [
     """{"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"b":{"dtype":"U8","shape":[2],"data_offsets":[1,3]}}""",
     3,
     "offset 2"
-    "a hole", """{"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"b":{"dtype":"U8","shape":[2],"data_offsets":[3,5]}}""", 5, "offset 2"
+    "a hole",
+    """{"a":{"dtype":"U8","shape":[2],"data_offsets":[0,2]},"b":{"dtype":"U8","shape":[2],"data_offsets":[3,5]}}""",
+    5,
+    "offset 2"
     "a hole at the start", """{"a":{"dtype":"U8","shape":[2],"data_offsets":[1,3]}}""", 3, "offset 0"
     "data beyond the file", """{"a":{"dtype":"U8","shape":[8],"data_offsets":[0,8]}}""", 7, "8 bytes"
     "data left over", """{"a":{"dtype":"U8","shape":[8],"data_offsets":[0,8]}}""", 9, "8 bytes"
@@ -85,9 +88,18 @@ let private hostile = [
     "a negative size", """{"a":{"dtype":"U8","shape":[-1],"data_offsets":[0,1]}}""", 1, "integers from 0"
     "a negative offset", """{"a":{"dtype":"U8","shape":[1],"data_offsets":[-1,0]}}""", 1, "integers from 0"
     "a fraction", """{"a":{"dtype":"U8","shape":[1.5],"data_offsets":[0,1]}}""", 1, "integers from 0"
-    "a size above 2^63", """{"a":{"dtype":"U8","shape":[9223372036854775808],"data_offsets":[0,1]}}""", 1, "integers from 0"
-    "an overflowing product", """{"a":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,0]}}""", 0, "2^63"
-    "an overflow behind a zero", """{"a":{"dtype":"F32","shape":[0,4294967296,4294967296],"data_offsets":[0,0]}}""", 0, "2^63"
+    "a size above 2^63",
+    """{"a":{"dtype":"U8","shape":[9223372036854775808],"data_offsets":[0,1]}}""",
+    1,
+    "integers from 0"
+    "an overflowing product",
+    """{"a":{"dtype":"F32","shape":[4294967296,4294967296],"data_offsets":[0,0]}}""",
+    0,
+    "2^63"
+    "an overflow behind a zero",
+    """{"a":{"dtype":"F32","shape":[0,4294967296,4294967296],"data_offsets":[0,0]}}""",
+    0,
+    "2^63"
     "an unknown type", """{"a":{"dtype":"F8_E4M3","shape":[1],"data_offsets":[0,1]}}""", 1, "expected dtype F64"
     "no type", """{"a":{"shape":[1],"data_offsets":[0,1]}}""", 1, "dtype, shape"
     "one offset", """{"a":{"dtype":"U8","shape":[1],"data_offsets":[0]}}""", 1, "two data_offsets"
@@ -122,9 +134,15 @@ let tests =
                 SafeTensorsFile.Write(path, given, metadata)
                 use file = SafeTensorsFile.Open path
 
-                Expect.sequenceEqual (file.Entries |> Seq.map _.Name) (given |> Seq.map _.Key) "names in the order given"
+                Expect.sequenceEqual
+                    (file.Entries |> Seq.map _.Name)
+                    (given |> Seq.map _.Key)
+                    "names in the order given"
 
-                Expect.equal (file.Metadata |> Seq.map (|KeyValue|) |> set) (metadata |> Seq.map (|KeyValue|) |> set) "metadata"
+                Expect.equal
+                    (file.Metadata |> Seq.map (|KeyValue|) |> set)
+                    (metadata |> Seq.map (|KeyValue|) |> set)
+                    "metadata"
 
                 for KeyValue(name, tensor) in given do
                     use found = file.Read name
@@ -177,14 +195,17 @@ let tests =
                 let before = File.ReadAllBytes path
                 let ones = torch.ones 3L
 
-                Expect.throwsT<ArgumentException> (fun () -> SafeTensorsFile.Write(path, [ pair "a" ones; pair "a" ones ])) "a name twice"
+                Expect.throwsT<ArgumentException>
+                    (fun () -> SafeTensorsFile.Write(path, [ pair "a" ones; pair "a" ones ]))
+                    "a name twice"
 
                 Expect.throwsT<ArgumentException>
                     (fun () -> SafeTensorsFile.Write(path, [ pair "__metadata__" ones ]))
                     "the name of the metadata"
 
                 Expect.throwsT<ArgumentException>
-                    (fun () -> SafeTensorsFile.Write(path, [ pair "c" (ones.to_type torch.ScalarType.ComplexFloat32) ]))
+                    (fun () ->
+                        SafeTensorsFile.Write(path, [ pair "c" (ones.to_type torch.ScalarType.ComplexFloat32) ]))
                     "a type the format lacks"
 
                 Expect.equal (File.ReadAllBytes path) before "the old file"
@@ -198,11 +219,15 @@ let tests =
             withFile (fun path ->
                 SafeTensorsFile.Write(path, [])
                 use file = SafeTensorsFile.Open path
-                Expect.throwsC (fun () -> file.Read "x" |> ignore) (fun error -> Expect.stringContains error.Message "'x'" "named"))
+
+                Expect.throwsC (fun () -> file.Read "x" |> ignore) (fun error ->
+                    Expect.stringContains error.Message "'x'" "named"))
         }
 
         for name, header, dataBytes, expected in hostile do
-            test $"refused: {name}" { Expect.stringContains (refusedHeader header dataBytes) expected "says what was expected" }
+            test $"refused: {name}" {
+                Expect.stringContains (refusedHeader header dataBytes) expected "says what was expected"
+            }
 
         test "refused: absurd header lengths, short files, no file" {
             for content in
@@ -240,7 +265,11 @@ let tests =
                 for _ in 1..2500 do
                     File.WriteAllBytes(
                         path,
-                        mutate random (if random.Next 4 = 0 then original.Length else 400) "0123456789{}[]\",:-e"B original
+                        mutate
+                            random
+                            (if random.Next 4 = 0 then original.Length else 400)
+                            "0123456789{}[]\",:-e"B
+                            original
                     )
 
                     try

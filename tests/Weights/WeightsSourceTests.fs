@@ -104,7 +104,12 @@ let tests =
             use optimizer = new AdamOptimizer(model.named_parameters ())
             Expect.isTrue (source.Fill(optimizer, model)) "it has one"
             Expect.equal optimizer.Updates 1L "updates"
-            let norm (part: string) = optimizer.State |> Seq.filter _.Key.StartsWith(part) |> Seq.sumBy (fun (KeyValue(_, moment)) -> moment.norm().ToDouble())
+
+            let norm (part: string) =
+                optimizer.State
+                |> Seq.filter _.Key.StartsWith(part)
+                |> Seq.sumBy (fun (KeyValue(_, moment)) -> moment.norm().ToDouble())
+
             Expect.isGreaterThan (norm "first.") (norm "second.") "each to its own"
             Expect.isGreaterThan (norm "second.") 0.0 "both"
         }
@@ -119,15 +124,26 @@ let tests =
                 Expect.stringStarts message path "names the file"
                 Expect.stringContains message "missing" "and what is missing"
                 let skip = AutoencoderSpec(Wiring = "skip")
-                Expect.stringContains (refusal (fun () -> (filled path skip).Dispose())) "'skip'" "no such wiring there"
+
+                Expect.stringContains
+                    (refusal (fun () -> (filled path skip).Dispose()))
+                    "'skip'"
+                    "no such wiring there"
+
                 SafeTensorsFile.Write(path, [ KeyValuePair("a", torch.zeros 1L) ], Dictionary(dict [ "spec", "{" ]))
-                Expect.stringStarts (refusal (fun () -> (WeightsSource.Open path).Dispose())) $"{path}: spec" "a damaged spec"
+
+                Expect.stringStarts
+                    (refusal (fun () -> (WeightsSource.Open path).Dispose()))
+                    $"{path}: spec"
+                    "a damaged spec"
+
                 System.IO.File.WriteAllText(path, "neither")
                 Expect.stringStarts (refusal (fun () -> (WeightsSource.Open path).Dispose())) path "neither")
         }
 
         test "reference names are refused to what the published implementation does not have" {
-            use model = new HierarchicalAutoencoder(AutoencoderSpec(Channels = 4, Codes = [| 4; 4 |], Wiring = "skip"))
+            use model =
+                new HierarchicalAutoencoder(AutoencoderSpec(Channels = 4, Codes = [| 4; 4 |], Wiring = "skip"))
 
             withFile (fun path ->
                 Expect.throwsC (fun () -> WeightsExport.Write(path, model, WeightNames.Reference, 0L)) (fun error ->

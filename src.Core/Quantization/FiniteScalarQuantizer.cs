@@ -1,0 +1,113 @@
+using static TorchSharp.torch;
+
+namespace DQ.Core.Quantization;
+
+/// <summary>
+/// Finite scalar quantization: every one of d dimensions is bounded and rounded to one of L_i values, and the K = ΠL_i combinations are
+/// the codes. No codebook, nothing to learn or to collapse. M groups of d channels: (B, M·d, H, W) to (B, M·d, H, W), values in [−1, 1].
+/// </summary>
+/// <remarks>
+/// Source: Mentzer et al. 2023, <i>Finite Scalar Quantization: VQ-VAE Made Simple</i>, section 3 and appendix A.1.
+/// Known deviation: the listing shifts the input by tan(offset / half) so that 0 stays 0 for even levels; the inverse of tanh does that.
+/// The error reported is the squared distance of rounded to bounded values; nothing commits (latent loss 0).
+/// Axis legend: B batch, M groups, d dimensions of a group, H W grid sides.
+/// </remarks>
+public sealed class FiniteScalarQuantizer : Quantizer
+{
+    /// <summary>Its name in configurations.</summary>
+    public const string Kind = "finite_scalar";
+
+    /// Lets tanh reach beyond the outermost values' midpoints, so that they can be chosen with room to spare.
+    private const double Margin = 1e-3;
+
+    private readonly StraightThrough gradient = new();
+    private readonly IReadOnlyList<int> levels;
+
+    /// <param name="codebooks">Groups M.</param>
+    /// <param name="levels">L_i per dimension.</param>
+    public FiniteScalarQuantizer(int codebooks, IReadOnlyList<int> levels)
+        : base(nameof(FiniteScalarQuantizer))
+    {
+        this.levels = levels;
+        Codebooks = codebooks;
+        CodeCount = levels.Aggregate(1, (product, level) => product * level);
+        RegisterComponents();
+    }
+
+    /// <summary>What keeps a level's K from being made, or null.</summary>
+    internal static string? CodesProblem(QuantizerSpec spec, int codes)
+    {
+        if (spec.Levels is { Count: > 0 } given)
+        {
+            var product = given.Aggregate(1L, (product, level) => product * level);
+            return product == codes
+                ? null
+                : $"expected the product of quantizer.levels, {string.Join("·", given)} = {product}, got {codes}";
+        }
+        if (FiniteScalarLevels.For(codes) is not null)
+            return null;
+        var (below, above) = FiniteScalarLevels.Around(codes);
+        return $"expected a product of levels from 3 to 8, such as {(below is null ? "" : $"{below} or ")}{above}, got {codes}";
+    }
+
+    /// <summary>The levels a specification gives for K codes.</summary>
+    internal static IReadOnlyList<int> LevelsFor(QuantizerSpec spec, int codes) =>
+        spec.Levels is { Count: > 0 } given
+            ? given
+            : FiniteScalarLevels.For(codes) ?? throw new ArgumentException(CodesProblem(spec, codes), nameof(codes));
+
+    public override int Codebooks { get; }
+
+    public override int CodeCount { get; }
+
+    public override int InputChannels => Codebooks * levels.Count;
+
+    public override int OutputChannels => InputChannels;
+
+    protected override Quantized QuantizeMap(Tensor map, TrainingMoment moment)
+    {
+        var input = map.to_type(ScalarType.Float32).view(map.shape[0], Codebooks, levels.Count, map.shape[2], map.shape[3]);
+        var bounded =
+            (input + PerDimension(level => Math.Atanh(Offset(level) / Half(level)), map.device)).tanh() * PerDimension(Half, map.device)
+            - PerDimension(Offset, map.device);
+        var steps = PerDimension(level => level / 2, map.device); // from the lowest value to 0
+        var rounded = bounded.detach().round();
+        var (scaled, values) = (bounded / steps, rounded / steps);
+        var chosen = ((rounded + steps) * PerDimension(Places(), map.device)).sum(2).to_type(ScalarType.Int64); // (B, M, H, W); exact below 2^24
+        return new(
+            gradient.Apply(scaled, values).reshape(map.shape),
+            chosen,
+            zeros([], device: map.device),
+            (values - scaled.detach()).square().mean([0, 2, 3, 4])
+        );
+    }
+
+    protected override Tensor EmbedCodes(Tensor codes)
+    {
+        var places = PerDimension(Places(), codes.device).to_type(ScalarType.Int64);
+        var counts = PerDimension(level => level, codes.device).to_type(ScalarType.Int64);
+        var digits = codes.unsqueeze(2).floor_divide(places).remainder(counts).to_type(ScalarType.Float32); // (B, M, d, H, W)
+        var steps = PerDimension(level => level / 2, codes.device);
+        return ((digits - steps) / steps).reshape(codes.shape[0], OutputChannels, codes.shape[2], codes.shape[3]);
+    }
+
+    private static double Half(int level) => (level - 1) * (1 + Margin) / 2;
+
+    /// An even number of values has no middle one: they lie half a step lower.
+    private static double Offset(int level) => level % 2 == 0 ? 0.5 : 0;
+
+    /// Worth of a step in each dimension: 1, L_1, L_1·L_2, …
+    private double[] Places()
+    {
+        var places = new double[levels.Count];
+        for (var (dimension, place) = (0, 1.0); dimension < levels.Count; place *= levels[dimension++])
+            places[dimension] = place;
+        return places;
+    }
+
+    private Tensor PerDimension(Func<int, double> value, Device device) => PerDimension([.. levels.Select(value)], device);
+
+    /// (d, 1, 1) float32.
+    private static Tensor PerDimension(double[] values, Device device) =>
+        tensor([.. values.Select(value => (float)value)], device: device).view(-1, 1, 1);
+}

@@ -1,0 +1,111 @@
+using TorchSharp.Modules;
+using TorchSharp.Utils;
+using static TorchSharp.torch;
+
+namespace DQ.Core.Quantization;
+
+/// <summary>
+/// Codes drawn from a categorical distribution whose logits are the input map: (B, M·K, H, W) to (B, M·D, H, W). Training draws
+/// samples, differentiable through their relaxation; evaluation takes the likeliest code.
+/// </summary>
+/// <remarks>
+/// Source: Jang et al. 2017, <i>Categorical Reparameterization with Gumbel-Softmax</i>, sections 2.1–2.2 (straight-through samples);
+/// a KL divergence to the uniform prior as in Ramesh et al. 2021, <i>Zero-Shot Text-to-Image Generation</i>, section 2.1. The temperature τ
+/// falls on a cosine from 1 to 1/16. Noise is a function of (seed, step, micro-batch).
+/// There is no input vector to be near to: nothing commits (latent loss 0), and the error reported is the squared distance between
+/// the chosen code and the expected one.
+/// State-dict key: <c>codes</c> (M, K, D), a parameter. Axis legend: B batch, M codebooks, K codes, D code width, N = B·H·W.
+/// </remarks>
+public sealed class GumbelQuantizer : Quantizer
+{
+    /// <summary>Its name in configurations.</summary>
+    public const string Kind = "gumbel";
+
+    private const double FirstTemperature = 1;
+    private const double LastTemperature = 1.0 / 16;
+
+    [ComponentName(Name = "codes")]
+    private readonly Parameter codes;
+
+    private readonly QuantizerSpec spec;
+
+    public GumbelQuantizer(QuantizerSpec spec, int codebooks, int codeCount, int width)
+        : base(nameof(GumbelQuantizer))
+    {
+        this.spec = spec;
+        (Codebooks, CodeCount, Width) = (codebooks, codeCount, width);
+        codes = new Parameter(randn(codebooks, codeCount, width).DetachFromDisposeScope());
+        RegisterComponents();
+    }
+
+    public override int Codebooks { get; }
+
+    public override int CodeCount { get; }
+
+    /// <summary>Width D of a code.</summary>
+    public int Width { get; }
+
+    public override int InputChannels => Codebooks * CodeCount;
+
+    public override int OutputChannels => Codebooks * Width;
+
+    /// <summary>τ at a moment of training: from 1 at its first step to 1/16 at the last one of the annealing.</summary>
+    public double Temperature(TrainingMoment moment)
+    {
+        var span = Math.Max(1, (spec.TemperatureSteps ?? moment.Steps) - 1);
+        var share = Math.Min(1.0, (double)moment.Step / span);
+        return LastTemperature + (FirstTemperature - LastTemperature) * (1 + Math.Cos(Math.PI * share)) / 2;
+    }
+
+    protected override Quantized QuantizeMap(Tensor map, TrainingMoment moment)
+    {
+        var (batch, height, side) = (map.shape[0], map.shape[2], map.shape[3]);
+        // (B, M·K, H, W) to (M, N, K)
+        var logits = map.to_type(ScalarType.Float32)
+            .view(batch, Codebooks, CodeCount, -1)
+            .permute(1, 0, 3, 2)
+            .reshape(Codebooks, -1, CodeCount);
+        var logs = nn.functional.log_softmax(logits, 2);
+        var probabilities = logs.exp();
+        var (chosen, vectors) = training ? Sample(logits, moment) : Likeliest(logits); // (M, N), (M, N, D)
+        return new(
+            CodeMaps.Vectors(vectors, batch, height, side).reshape(batch, OutputChannels, height, side),
+            CodeMaps.Codes(chosen, batch, height, side),
+            zeros([], device: map.device),
+            (bmm(probabilities.detach(), codes.detach()) - vectors.detach()).square().mean([1, 2]),
+            // KL(p ‖ uniform) = ln K − H(p), mean over positions
+            spec.UniformWeight * ((probabilities * logs).sum(2).mean([1]) + Math.Log(CodeCount)).sum()
+        );
+    }
+
+    protected override Tensor EmbedCodes(Tensor codes)
+    {
+        var (batch, height, side) = (codes.shape[0], codes.shape[2], codes.shape[3]);
+        return CodeMaps
+            .Vectors(CodeMaps.Look(this.codes, CodeMaps.Rows(codes)), batch, height, side)
+            .reshape(batch, OutputChannels, height, side);
+    }
+
+    private (Tensor Chosen, Tensor Vectors) Likeliest(Tensor logits)
+    {
+        var chosen = logits.argmax(2);
+        return (chosen, CodeMaps.Look(codes, chosen));
+    }
+
+    /// One code each in value, the relaxed sample in gradient.
+    private (Tensor Chosen, Tensor Vectors) Sample(Tensor logits, TrainingMoment moment)
+    {
+        var soft = ((logits + Noise(logits, moment)) / Temperature(moment)).softmax(2);
+        var chosen = soft.argmax(2);
+        var hard = nn.functional.one_hot(chosen, CodeCount).to_type(ScalarType.Float32);
+        return (chosen, bmm(hard + (soft - soft.detach()), codes));
+    }
+
+    /// −ln E with E exponential is Gumbel's distribution.
+    private static Tensor Noise(Tensor logits, TrainingMoment moment)
+    {
+        var stream = new SplitMix64(moment.Seed, moment.Step, moment.MicroBatch);
+        using var generator = new Generator(stream.Next(), logits.device);
+        return empty(logits.shape, device: logits.device).exponential_(generator: generator).clamp_min(1e-30).log().neg();
+    }
+}

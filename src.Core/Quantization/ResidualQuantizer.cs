@@ -1,0 +1,79 @@
+using static TorchSharp.torch;
+
+namespace DQ.Core.Quantization;
+
+/// <summary>
+/// Residual (additive) quantization: M stages, each of which quantizes what the former left over; the output is their sum.
+/// (B, D, H, W) to (B, D, H, W), with M codes per position.
+/// </summary>
+/// <remarks>
+/// Source: Zeghidour et al. 2021, <i>SoundStream</i>, section III-C, algorithm 1 (after Juang &amp; Gray 1982); Lee et al. 2022,
+/// <i>Autoregressive Image Generation using Residual Quantization</i>, section 3.1. Codes by moving average. The latent loss is the sum
+/// over stages of the mean squared distance of a stage's input to its code, as everywhere here: of the partial sums to the map.
+/// </remarks>
+public sealed class ResidualQuantizer(QuantizerSpec spec, int codebooks, int codeCount, int width)
+    : MovingAverageQuantizer(nameof(ResidualQuantizer), spec, codebooks, codeCount, width)
+{
+    /// <summary>Its name in configurations.</summary>
+    public const string Kind = "residual";
+
+    public override int OutputChannels => Width;
+
+    protected override int Slices => 1;
+
+    protected override Quantized QuantizeMap(Tensor map, TrainingMoment moment)
+    {
+        var (batch, height, side) = (map.shape[0], map.shape[2], map.shape[3]);
+        var input = Placed(map); // (B, 1, D, H, W)
+        var (chosen, seen) = Choose(Vectors(input));
+        if (training)
+            Usage.Add(seen, chosen, Codes);
+        var sums = CodeMaps.Vectors(CodeMaps.Look(Codes, chosen), batch, height, side).cumsum(1); // what the first m stages add up to, (B, M, D, H, W)
+        var errors = (sums - input).square().mean([0, 2, 3, 4]); // (M)
+        return new(
+            Gradient.Apply(input, sums.narrow(1, Codebooks - 1, 1)).reshape(batch, Width, height, side),
+            CodeMaps.Codes(chosen, batch, height, side),
+            errors.sum(),
+            errors.detach()
+        );
+    }
+
+    protected override Tensor EmbedCodes(Tensor codes)
+    {
+        var (batch, height, side) = (codes.shape[0], codes.shape[2], codes.shape[3]);
+        var sums = CodeMaps.Vectors(CodeMaps.Look(Codes, CodeMaps.Rows(codes)), batch, height, side).cumsum(1);
+        return sums.narrow(1, Codebooks - 1, 1).reshape(batch, Width, height, side);
+    }
+
+    protected override (Tensor Centres, Tensor Members) FirstCodes(Tensor vectors, long seed)
+    {
+        var stages = new List<(Tensor Centres, Tensor Members)>();
+        var rest = vectors; // (1, N, D)
+        for (var stage = 0; stage < Codebooks; stage++)
+        {
+            var (centres, members) = KMeans.Fit(rest, 1, CodeCount, seed + stage, new EuclideanMetric());
+            stages.Add((centres, members));
+            rest = Rest(rest, NearestCodes.Find(rest, centres), centres);
+        }
+        return (cat([.. stages.Select(stage => stage.Centres)]), cat([.. stages.Select(stage => stage.Members)]));
+    }
+
+    /// Codes (M, N) of vectors (1, N, D), and what each stage saw (M, N, D).
+    private (Tensor Chosen, Tensor Seen) Choose(Tensor vectors)
+    {
+        var seen = new Tensor[Codebooks];
+        var chosen = new Tensor[Codebooks];
+        var rest = vectors;
+        for (var stage = 0; stage < Codebooks; stage++)
+        {
+            var codes = Codes.narrow(0, stage, 1); // (1, K, D)
+            seen[stage] = rest;
+            chosen[stage] = NearestCodes.Find(rest, codes);
+            rest = Rest(rest, chosen[stage], codes);
+        }
+        return (cat(chosen), cat(seen));
+    }
+
+    /// What codes (1, K, D) chosen (1, N) leave of vectors (1, N, D).
+    private static Tensor Rest(Tensor vectors, Tensor chosen, Tensor codes) => vectors - codes[0].index_select(0, chosen[0]).unsqueeze(0);
+}
