@@ -28,7 +28,8 @@ let private refused exitCode expected (finished: Finished) =
     Expect.hasLength lines 1 finished.Errors
     Expect.stringContains lines[0] expected "why"
 
-let private json (finished: Finished) = nonNull (JsonNode.Parse finished.Output)
+let private json (finished: Finished) =
+    nonNull (JsonNode.Parse finished.Output)
 
 [<Tests>]
 let tests =
@@ -36,10 +37,20 @@ let tests =
     <| testList "Pipeline.Transfer" [
         test "a published checkpoint is imported, evaluated on images it is given, exported, encodes and decodes" {
             inFolder (fun folder ->
-                let dq arguments = run (arguments @ [ "--artifacts"; Path.Combine(folder, "artifacts") ])
-                let imported = dq [ "import"; published; "--name"; "theirs"; "--json" ] |> succeeded |> json
-                let record = ArtifactJson.Read<RunRecord>(Path.Combine(string (nonNull imported["folder"]), RunLayout.Run))
-                Expect.equal (record.Stage, record.Status, record.StepsDone) ("import", RunStatus.Completed, 2L) "run.json says so"
+                let dq arguments =
+                    run (arguments @ [ "--artifacts"; Path.Combine(folder, "artifacts") ])
+
+                let imported =
+                    dq [ "import"; published; "--name"; "theirs"; "--json" ] |> succeeded |> json
+
+                let record =
+                    ArtifactJson.Read<RunRecord>(Path.Combine(string (nonNull imported["folder"]), RunLayout.Run))
+
+                Expect.equal
+                    (record.Stage, record.Status, record.StepsDone)
+                    ("import", RunStatus.Completed, 2L)
+                    "run.json says so"
+
                 let parent = Seq.exactlyOne record.Parents
                 Expect.equal (parent.Kind, parent.Id) ("file", "published-checkpoint.pt") "its source"
                 Expect.hasLength parent.Fingerprint 64 "SHA-256"
@@ -48,8 +59,15 @@ let tests =
 
                 let evaluated =
                     dq [
-                        "evaluate"; "theirs"; "--set"; "data.source=dead_leaves"; "--set"; "data.count=40"
-                        "--set"; "data.image_size=8"; "--json"
+                        "evaluate"
+                        "theirs"
+                        "--set"
+                        "data.source=dead_leaves"
+                        "--set"
+                        "data.count=40"
+                        "--set"
+                        "data.image_size=8"
+                        "--json"
                     ]
                     |> succeeded
                     |> json
@@ -60,27 +78,51 @@ let tests =
                 Expect.stringStarts (string (nonNull evaluation["dataset"])) "dead_leaves-" "on what"
 
                 let exported = Path.Combine(folder, "theirs.safetensors")
-                dq [ "export"; "theirs"; "-o"; exported; "--names"; "reference" ] |> succeeded |> ignore
+
+                dq [ "export"; "theirs"; "-o"; exported; "--names"; "reference" ]
+                |> succeeded
+                |> ignore
+
                 use source = WeightsSource.Open exported
                 Expect.equal source.Steps 2L "its steps"
 
                 let picture (name: string) height width =
                     let file = Path.Combine(folder, name)
-                    let pixels = PixelImage(Array.init (3 * height * width) (fun place -> byte (place * 7 % 251)), 3, height, width)
+
+                    let pixels =
+                        PixelImage(
+                            Array.init (3 * height * width) (fun place -> byte (place * 7 % 251)),
+                            3,
+                            height,
+                            width
+                        )
+
                     File.WriteAllBytes(file, ImageFile.EncodePng pixels)
                     file
 
                 let pictures = [ picture "a.b.png" 13 21; picture "c.png" 8 8 ]
                 let codes = Path.Combine(folder, "codes.dqc")
-                let encoded = dq ([ "encode" ] @ pictures @ [ "--run"; "theirs"; "-o"; codes; "--json" ]) |> succeeded |> json
+
+                let encoded =
+                    dq ([ "encode" ] @ pictures @ [ "--run"; "theirs"; "-o"; codes; "--json" ])
+                    |> succeeded
+                    |> json
                 // one level of 2 codebooks of 2 bits: grids of 7 × 11 and 4 × 4
                 Expect.equal (int (nonNull encoded["code_bytes"])) ((2 * 2 * 77 + 7) / 8 + 2 * 2 * 16 / 8) "packed"
-                let decoded, reconstructed = Path.Combine(folder, "decoded"), Path.Combine(folder, "reconstructed")
+
+                let decoded, reconstructed =
+                    Path.Combine(folder, "decoded"), Path.Combine(folder, "reconstructed")
+
                 dq [ "decode"; codes; "-o"; decoded ] |> succeeded |> ignore
-                dq ([ "reconstruct" ] @ pictures @ [ "--run"; "theirs"; "-o"; reconstructed ]) |> succeeded |> ignore
+
+                dq ([ "reconstruct" ] @ pictures @ [ "--run"; "theirs"; "-o"; reconstructed ])
+                |> succeeded
+                |> ignore
 
                 for name in [ "a.b.reconstruction.png"; "c.reconstruction.png" ] do
-                    let bytes place = File.ReadAllBytes(Path.Combine(place, name))
+                    let bytes place =
+                        File.ReadAllBytes(Path.Combine(place, name))
+
                     Expect.equal (bytes decoded) (bytes reconstructed) name
 
                 let whole = File.ReadAllBytes codes
@@ -94,7 +136,15 @@ let tests =
 
                 File.WriteAllLines(
                     ini,
-                    [ "[train]"; "dataset = cifar10"; "epochs = 2"; "batch_size = 100"; "nosuch = 1"; "[model]"; "n_hier = [128,64]" ]
+                    [
+                        "[train]"
+                        "dataset = cifar10"
+                        "epochs = 2"
+                        "batch_size = 100"
+                        "nosuch = 1"
+                        "[model]"
+                        "n_hier = [128,64]"
+                    ]
                 )
 
                 let tree, notes = Published.ofConfig (PublishedConfig.Read ini)
@@ -114,10 +164,24 @@ let tests =
         test "a folder's images and unknown numbers of them" {
             inFolder (fun folder ->
                 let ini = Path.Combine(folder, "dq.config")
-                File.WriteAllLines(ini, [ "[train]"; $"dataset = {folder}"; "image_size = 16"; "[model]"; "in_channel = 1" ])
+
+                File.WriteAllLines(
+                    ini,
+                    [
+                        "[train]"
+                        $"dataset = {folder}"
+                        "image_size = 16"
+                        "[model]"
+                        "in_channel = 1"
+                    ]
+                )
+
                 let tree, notes = Published.ofConfig (PublishedConfig.Read ini)
                 Expect.exists notes _.StartsWith("train.epochs") "the steps are not known"
-                let config = Config.ofTree (ConfigTree.mergeObjects (Settings.toTree Settings.defaults) tree)
+
+                let config =
+                    Config.ofTree (ConfigTree.mergeObjects (Settings.toTree Settings.defaults) tree)
+
                 Expect.equal (config.Data.Source, config.Data.Path) ("folder", folder) "its images"
                 Expect.equal (config.Data.ImageSize, config.Data.ImageChannels) (Nullable 16, Nullable 1) "their shape")
         }
