@@ -68,7 +68,9 @@ let private plan (store: Store) (arguments: ParseResults<Arguments>) id =
         let! sets = assignments arguments
         let own = ownDataset record sets
 
-        if own.IsNone && sets.IsEmpty && (Config.ofTree record.Config).Data.Path = null then
+        let data = (Config.ofTree record.Config).Data
+
+        if own.IsNone && sets.IsEmpty && data.Path = null && data.Source <> "dead_leaves" then
             return!
                 Error(
                     Usage $"{id}: imported, it has no images of its own: --set data.source=cifar10 --set data.path=DIR"

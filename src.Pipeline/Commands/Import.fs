@@ -55,10 +55,15 @@ let private basis (arguments: ParseResults<Arguments>) (source: WeightsSource op
 
     match arguments.TryGetResult Spec, arguments.TryGetResult Config, fromFile with
     | Some _, Some _, _ -> Error(Usage "expected either --spec or --config, got both")
-    | Some file, None, _ -> Config.layers file [] |> Result.map (fun layers -> layers, [])
+    | Some file, None, _ ->
+        Config.layers file []
+        |> Result.map (fun layers -> generated file (Published.underSpec ()) @ layers, [])
     | None, Some file, _ ->
-        let tree, notes = Published.ofConfig (PublishedConfig.Read file)
-        Ok(generated file tree, notes)
+        let published = PublishedConfig.Read file
+        let tree, training = Published.ofConfig published
+        let notes = List.ofSeq published.Notes
+        // weights are trained already
+        Ok(generated file tree, (if source.IsSome then notes else notes @ training))
     | None, None, Some spec -> Ok(generated (arguments.GetResult File) (Published.ofModel spec), [])
     | None, None, None ->
         Error(Usage $"{arguments.GetResult File}: does not say which model it is: give --config INI or --spec CONFIG")
@@ -103,6 +108,12 @@ let private settle (arguments: ParseResults<Arguments>) (source: WeightsSource o
 let private print (place: Workplace) (arguments: ParseResults<Arguments>) =
     result {
         let! variant, notes = settle arguments None
+
+        let notes = [
+            yield! notes
+            if variant.Config.Data.Path = null then
+                "data.path has to say where the images are"
+        ]
 
         for note in notes do
             place.Output.Note $"note: {note}"

@@ -59,7 +59,15 @@ let ofModel (spec: AutoencoderSpec) =
             }
     }
 
-/// An INI configuration, and what of it means nothing or something else here, one line each.
+/// Under a configuration of ours that says a model and maybe nothing else: it is no request for dead leaves.
+let underSpec () : JsonObject =
+    let data = JsonObject()
+    data["source"] <- JsonValue.Create noData.Source
+    let tree = JsonObject()
+    tree["data"] <- data
+    tree
+
+/// An INI configuration, and what of its training is something else here, one line each.
 let ofConfig (published: PublishedConfig) : JsonObject * string list =
     let training = published.Training
     let defaults = Settings.defaults
@@ -87,9 +95,6 @@ let ofConfig (published: PublishedConfig) : JsonObject * string list =
 
     tree config,
     [
-        yield! published.Notes
         yield! note
-        if config.Data.Path = null then
-            $"train.dataset: {training.Dataset}; data.path has to say where its images are"
         "augmentation: crops, flips and colours are changed at random there, not here; see data.flip and data.shift"
     ]

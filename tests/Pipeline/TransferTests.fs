@@ -147,8 +147,10 @@ let tests =
                     ]
                 )
 
-                let tree, notes = Published.ofConfig (PublishedConfig.Read ini)
-                Expect.exists notes _.StartsWith("train.nosuch") "unknown keys"
+                let published = PublishedConfig.Read ini
+                let tree, notes = Published.ofConfig published
+                Expect.exists published.Notes _.StartsWith("train.nosuch") "unknown keys"
+                Expect.hasLength notes 1 "what is known of its training"
                 let file = Path.Combine(folder, "ours.json")
                 File.WriteAllText(file, tree.ToJsonString())
 
