@@ -50,6 +50,9 @@ type Stage<'input, 'output> = {
 }
 
 module Stage =
+    /// Without the native stack that libtorch's messages carry.
+    let firstLine (error: exn) = (error.Message.Split '\n')[0]
+
     /// Exceptions that say something about the user's files and machine; the others are bugs.
     let expected (stopped: unit -> StageError) (error: exn) : StageError option =
         match error with

@@ -70,10 +70,10 @@ let private whyNew store (variant: Variant) =
         | [] -> $"unlike {latest.Id}: the images changed"
         | changes -> $"""unlike {latest.Id}: {String.concat ", " changes}"""
 
-let private trainStep store (variant: Variant) fingerprint =
+let private trainStep store (variant: Variant) (runs: (StoredRun * RunRecord) list) =
     let stage = $"train {Train.title variant}"
 
-    match Store.ofFingerprint store fingerprint with
+    match runs with
     | (_, record) :: _ when record.Status = RunStatus.Completed -> reused stage record.Id
     | (run, record) :: _ -> {
         Stage = stage
@@ -82,10 +82,10 @@ let private trainStep store (variant: Variant) fingerprint =
       }
     | [] -> anew stage (whyNew store variant)
 
-let private evaluateStep store (variant: Variant) fingerprint =
+let private evaluateStep (variant: Variant) (runs: (StoredRun * RunRecord) list) =
     let stage = $"evaluate {Train.title variant}"
 
-    match Store.ofFingerprint store fingerprint with
+    match runs with
     | (run, record) :: _ when record.Status = RunStatus.Completed ->
         match Evaluate.find (Evaluate.fingerprint variant.Config.Evaluation record) run.Folder with
         | Some _ -> reused stage $"{record.Id}/{RunLayout.Evaluation}"
@@ -150,7 +150,7 @@ let private planOf (store: Store) (variant: Variant) =
             else
                 Ok None
 
-        let fingerprint = Train.fingerprint config data
+        let! runs = Store.ofFingerprint store (Train.title variant) (Train.fingerprint config data)
         let name = string (Path.GetFileName folder)
 
         let steps = [
@@ -158,8 +158,8 @@ let private planOf (store: Store) (variant: Variant) =
                 reused "ingest" name
             else
                 anew "ingest" $"no data set {name}"
-            trainStep store variant fingerprint
-            evaluateStep store variant fingerprint
+            trainStep store variant runs
+            evaluateStep variant runs
         ]
 
         return steps, shapeOf config record |> Option.map (cost config)
