@@ -64,12 +64,17 @@ let private prepare (store: Store) (arguments: ParseResults<Arguments>) id =
     }
 
 let run (place: Workplace) (arguments: ParseResults<Arguments>) =
-    Command.inContext place (arguments.Contains Force) (fun context ->
-        arguments.GetResult Runs
-        |> Command.inTurn (fun id ->
-            task {
-                match prepare context.Store arguments id with
-                | Error error -> return Error error
-                | Ok(run, evaluation) -> return! Stage.execute context (Evaluate.stage run.Record.Id evaluation) run
-            }))
-    |> Command.finish (fun runs -> place.Output.Result(Summary.table runs, Summary.data runs))
+    task {
+        match
+            arguments.GetResult Runs
+            |> List.traverseResultM (prepare (Workplace.store place) arguments)
+        with
+        | Error error -> return Error error
+        | Ok prepared ->
+            return!
+                Command.inContext place (arguments.Contains Force) (fun context ->
+                    prepared
+                    |> Command.inTurn (fun (run, evaluation) ->
+                        Stage.execute context (Evaluate.stage run.Record.Id evaluation) run))
+                |> Command.finish (fun runs -> place.Output.Result(Summary.table runs, Summary.data runs))
+    }

@@ -190,7 +190,7 @@ let private describe (variant: Variant) (steps: Step list, cost: Cost option) =
 let run (place: Workplace) (arguments: ParseResults<Arguments>) =
     result {
         let! variants = Config.load (arguments.GetResult Config) (arguments.GetResults Set)
-        let! store = Workplace.openStore place
+        let store = Workplace.store place
         let! _ = Workplace.loadTorch place
         let! plans = variants |> List.map (planOf store) |> List.sequenceResultM
 

@@ -36,13 +36,20 @@ let private checkpointOf (place: Workplace) (arguments: ParseResults<Arguments>)
     | None, Some file -> Ok file
     | Some id, None ->
         result {
-            let! store = Workplace.openStore place
-            let! folder, _ = Store.find store id
+            let! folder, _ = Store.find (Workplace.store place) id
             return! Checkpoints.choose folder "last"
         }
 
 let private target folder (image: string) =
     Path.Combine(folder, $"{Path.GetFileNameWithoutExtension image}.reconstruction.png")
+
+/// No picture may replace that of another.
+let private distinctTargets folder (images: string list) =
+    match images |> List.groupBy (target folder) |> List.filter (fun (_, of') -> of'.Length > 1) with
+    | [] -> Ok()
+    | (file, several) :: _ ->
+        let names = several |> String.concat " and "
+        Error(Usage $"{names} would both become {file}: reconstruct them one by one, each with its own --output")
 
 let private describe (image: string) (file: string) (picture: Picture) =
     let number (format: string) (value: float) =
@@ -93,6 +100,7 @@ let private reconstruct (place: Workplace) (arguments: ParseResults<Arguments>) 
     result {
         let images = arguments.GetResult Images
         let folder = arguments.GetResult(Output, "reconstructions")
+        do! distinctTargets folder images
         let! file = checkpointOf place arguments
         // all of them before the first is written: a wrong name among many costs nothing then
         let pictures = [ for image in images -> image, ImageFile.Read image ]
