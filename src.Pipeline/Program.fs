@@ -98,12 +98,18 @@ let private dispatch (place: Workplace) (parsed: ParseResults<Arguments>) : Task
     | Schema -> Schema.run ()
     | other -> Task.FromResult(Error(Usage $"{other} is no command"))
 
-/// Minutes after which the command saves and stops.
-let private maxMinutes (parsed: ParseResults<Arguments>) =
-    match parsed.GetSubCommand() with
-    | Run arguments -> arguments.TryGetResult Run.Max_Minutes
-    | Train arguments -> arguments.TryGetResult Train.Max_Minutes
-    | _ -> None
+/// Minutes after which the command saves and stops: what a timer can hold, 2^32 milliseconds and no more.
+let private maxMinutes (parsed: ParseResults<Arguments>) : Result<float option, StageError> =
+    let given =
+        match parsed.GetSubCommand() with
+        | Run arguments -> arguments.TryGetResult Run.Max_Minutes
+        | Train arguments -> arguments.TryGetResult Train.Max_Minutes
+        | _ -> None
+
+    match given with
+    | Some minutes when not (minutes > 0.0 && minutes < 70_000.0) ->
+        Error(Usage $"--max-minutes: expected a number above 0 and below 70000, got {minutes}")
+    | _ -> Ok given
 
 /// Argu's first line; the usage it adds is what --help shows.
 let private usageError (error: ArguParseException) =
@@ -128,7 +134,7 @@ let private attempt (place: Workplace) work =
                 return
                     Error(
                         CheckFailed
-                            $"an error of this program: {error.GetType().Name}: {error.Message}; please report it with what --verbose shows"
+                            $"an error of this program: {error.GetType().Name}: {Stage.firstLine error}; please report it with what --verbose shows"
                     )
     }
 
@@ -139,26 +145,31 @@ let private execute (parsed: ParseResults<Arguments>) =
         Verbose = parsed.Contains Verbose
     }
 
+    let output = Output verbosity
+
     let given = [
         for dir in Option.toList (parsed.TryGetResult Artifacts) -> "ARTIFACTS", dir
         for name in Option.toList (parsed.TryGetResult Device) -> "DEVICE", name
         for dir in Option.toList (parsed.TryGetResult Libtorch) -> "LIBTORCH", dir
     ]
 
-    let settings, host = Workplace.settings given verbosity
-    use _ = host
-    use interruption = new Interruption(maxMinutes parsed)
+    match maxMinutes parsed with
+    | Error error -> output.Failure error
+    | Ok maxMinutes ->
+        let settings, host = Workplace.settings given verbosity
+        use _ = host
+        use interruption = new Interruption(maxMinutes)
 
-    let place = {
-        Settings = settings
-        Output = Output verbosity
-        Interruption = interruption
-        Log = Workplace.logger host
-    }
+        let place = {
+            Settings = settings
+            Output = output
+            Interruption = interruption
+            Log = Workplace.logger host
+        }
 
-    match (attempt place (fun () -> dispatch place parsed)).GetAwaiter().GetResult() with
-    | Ok() -> 0
-    | Error error -> place.Output.Failure error
+        match (attempt place (fun () -> dispatch place parsed)).GetAwaiter().GetResult() with
+        | Ok() -> 0
+        | Error error -> output.Failure error
 
 [<EntryPoint>]
 let main argv =

@@ -50,6 +50,12 @@ type Stage<'input, 'output> = {
 }
 
 module Stage =
+    /// Without the native stack that libtorch's messages carry.
+    let firstLine (error: exn) = (error.Message.Split '\n')[0]
+
+    /// What libtorch says when memory runs out: of the processor on Windows and elsewhere, and of a CUDA device.
+    let private outOfMemory = [ "not enough memory"; "can't allocate memory"; "out of memory" ]
+
     /// Exceptions that say something about the user's files and machine; the others are bugs.
     let expected (stopped: unit -> StageError) (error: exn) : StageError option =
         match error with
@@ -63,10 +69,10 @@ module Stage =
             Some(Storage $"{error.Message.TrimEnd '.'}; what was there before is intact")
         | :? OutOfMemoryException -> Some(OutOfMemory(error.Message, None))
         | error when
-            error.Message.Contains("not enough memory", StringComparison.Ordinal)
-            || error.Message.Contains("out of memory", StringComparison.Ordinal)
+            outOfMemory
+            |> List.exists (fun said -> error.Message.Contains(said, StringComparison.Ordinal))
             ->
-            Some(OutOfMemory((error.Message.Split '\n')[0], None))
+            Some(OutOfMemory(firstLine error, None))
         | _ -> None
 
     /// The output: found, unless told to run anew, or made.

@@ -41,7 +41,10 @@ public sealed record LevelMetrics(IReadOnlyList<double> Perplexity, IReadOnlyLis
 /// <summary>One line of <c>events.jsonl</c>: something worth seeing.</summary>
 public sealed record EventRecord
 {
-    /// <summary><c>codebook_collapsed</c>, <c>codebook_recovered</c>, <c>revival_burst</c>, <c>step_skipped</c> or <c>fell_back</c>.</summary>
+    /// <summary>
+    /// <c>codebook_collapsed</c>, <c>codebook_recovered</c>, <c>revival_burst</c>, <c>step_skipped</c>,
+    /// <c>validation_not_finite</c> or <c>fell_back</c>.
+    /// </summary>
     public required string Kind { get; init; }
     public required long Step { get; init; }
 

@@ -37,7 +37,10 @@ public sealed class CodesFile : IDisposable
         catch (Exception error) when (error is InvalidDataException or OverflowException)
         {
             file.Dispose();
-            throw new InvalidDataException($"{path}: {(error is OverflowException ? "header: more codes than can be counted" : error.Message)}", error);
+            throw new InvalidDataException(
+                $"{path}: {(error is OverflowException ? "header: more codes than can be counted" : error.Message)}",
+                error
+            );
         }
         catch
         {
@@ -60,7 +63,9 @@ public sealed class CodesFile : IDisposable
             file.ReadExactly(packed);
             levels[level] = PackedIndices.Unpack(packed, count, bits);
             if (levels[level].Any(index => index >= codes))
-                throw new InvalidDataException($"{path}: image {image}, level {level}: expected indices below {codes}, got {levels[level].Max()}");
+                throw new InvalidDataException(
+                    $"{path}: image {image}, level {level}: expected indices below {codes}, got {levels[level].Max()}"
+                );
         }
         return levels;
     }

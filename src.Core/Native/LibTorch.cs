@@ -1,6 +1,7 @@
 using System.Reflection;
 using System.Runtime.InteropServices;
 using System.Security.Cryptography;
+using System.Text.Json;
 using TorchSharp;
 
 namespace DQ.Core.Native;
@@ -12,7 +13,10 @@ namespace DQ.Core.Native;
 /// <param name="BridgeRelaxed">True when a private copy of the bridge was used, see <see cref="LibTorch"/>.</param>
 /// <param name="TorchSharpVersion">The version of the managed package.</param>
 /// <param name="ExpectedTorchVersion">The libtorch version that package was built for.</param>
-/// <param name="FoundTorchVersion">Of the given folder, from its <c>version.py</c> or <c>build-version</c>; null when it does not say.</param>
+/// <param name="FoundTorchVersion">
+/// Of the given folder, from its <c>version.py</c> or <c>build-version</c>; of the package, from the program's <c>.deps.json</c>; null
+/// when that does not say.
+/// </param>
 /// <param name="CudaLibraries">True when the folder holds CUDA libraries and they loaded.</param>
 /// <param name="Notes">Sentences worth telling the user.</param>
 public sealed record LibTorchReport(
@@ -85,7 +89,7 @@ public static class LibTorch
         var (handle, used, relaxed) = LoadBridge(bridge, notes);
         NativeLibrary.SetDllImportResolver(typeof(torch).Assembly, (name, _, _) => name == "LibTorchSharp" ? handle : IntPtr.Zero);
         MarkLoaded();
-        var found = FoundVersion(folder);
+        var found = given is null ? PackageVersion() : FoundVersion(folder);
         if (found is not null && !SameMinor(found, BuiltFor))
             notes.Add($"TorchSharp was built for libtorch {BuiltFor}, {folder} holds {found}: tried all the same");
         var version = typeof(torch).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()!.InformationalVersion;
@@ -248,6 +252,29 @@ public static class LibTorch
         }
         var build = Path.Combine(folder, "..", "build-version");
         return File.Exists(build) ? File.ReadLines(build).FirstOrDefault() : null;
+    }
+
+    /// Of the libtorch packages the program was built with, such as libtorch-cpu-linux-x64/2.10.0; null unless they agree.
+    private static string? PackageVersion()
+    {
+        var files = (AppContext.GetData("APP_CONTEXT_DEPS_FILES") as string ?? "").Split(';', StringSplitOptions.RemoveEmptyEntries);
+        var versions = files.Where(File.Exists).SelectMany(PackageVersions).Distinct().ToList();
+        return versions is [var only] ? only : null;
+    }
+
+    private static List<string> PackageVersions(string depsFile)
+    {
+        using var dependencies = JsonDocument.Parse(File.ReadAllBytes(depsFile));
+        return dependencies.RootElement.TryGetProperty("libraries", out var libraries)
+            ?
+            [
+                .. libraries
+                    .EnumerateObject()
+                    .Select(library => library.Name.Split('/'))
+                    .Where(parts => parts is [var name, _] && name.StartsWith("libtorch-c", StringComparison.Ordinal))
+                    .Select(parts => parts[1]),
+            ]
+            : [];
     }
 
     private static bool SameMinor(string left, string right) =>

@@ -41,11 +41,12 @@ public sealed record TrainingSpec
             yield return new("batch_size", $"expected an integer of at least 1, got {BatchSize}");
         if (Accumulate < 1 || BatchSize % Math.Max(1, Accumulate) != 0)
             yield return new("accumulate", $"expected a divisor of batch_size {BatchSize}, got {Accumulate}");
-        if (!(LearningRate > 0) || !double.IsFinite(LearningRate))
+        var hasRate = LearningRate > 0 && double.IsFinite(LearningRate);
+        if (!hasRate)
             yield return new("learning_rate", $"expected a number above 0, got {LearningRate}");
         if (Schedule is not ("constant" or "cosine"))
             yield return new("schedule", $"expected constant or cosine, got '{Schedule}'");
-        if (!(FinalLearningRate >= 0) || FinalLearningRate > LearningRate)
+        if (!(FinalLearningRate >= 0) || (hasRate && FinalLearningRate > LearningRate))
             yield return new("final_learning_rate", $"expected a number from 0 to learning_rate, got {FinalLearningRate}");
         if (WarmupSteps < 0 || WarmupSteps > Steps)
             yield return new("warmup_steps", $"expected an integer from 0 to steps, got {WarmupSteps}");

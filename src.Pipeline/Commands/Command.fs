@@ -58,8 +58,7 @@ let checkpoint
     | None, Some file -> Ok(file, None)
     | Some id, None ->
         result {
-            let! store = Workplace.openStore place
-            let! folder, record = Store.find store id
+            let! folder, record = Store.find (Workplace.store place) id
             let! file = Checkpoints.choose folder "last"
             return file, Some record.Id
         }

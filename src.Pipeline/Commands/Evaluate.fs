@@ -105,24 +105,30 @@ let private dataset (context: StageContext) (plan: Plan) =
     | Some parent -> Task.FromResult(Dataset.open' (Path.Combine(context.Store.Root, "datasets", parent.Id)))
     | None -> Stage.execute { context with Force = false } Prepare.stage plan.Data
 
-let private evaluate (context: StageContext) (arguments: ParseResults<Arguments>) id =
+let private evaluate (context: StageContext) (plan: Plan) =
     task {
-        match plan context.Store arguments id with
+        match! dataset context plan with
         | Error error -> return Error error
-        | Ok plan ->
-            match! dataset context plan with
-            | Error error -> return Error error
-            | Ok dataset ->
-                let run: Train.TrainedRun = {
-                    Folder = plan.Folder
-                    Record = plan.Record
-                    Dataset = dataset
-                }
+        | Ok dataset ->
+            let run: Train.TrainedRun = {
+                Folder = plan.Folder
+                Record = plan.Record
+                Dataset = dataset
+            }
 
-                return! Stage.execute context (Evaluate.stage plan.Record.Id plan.Evaluation) run
+            return! Stage.execute context (Evaluate.stage plan.Record.Id plan.Evaluation) run
     }
 
 let run (place: Workplace) (arguments: ParseResults<Arguments>) =
-    Command.inContext place (arguments.Contains Force) (fun context ->
-        arguments.GetResult Runs |> Command.inTurn (evaluate context arguments))
-    |> Command.finish (fun runs -> place.Output.Result(Summary.table runs, Summary.data runs))
+    task {
+        match
+            arguments.GetResult Runs
+            |> List.traverseResultM (plan (Workplace.store place) arguments)
+        with
+        | Error error -> return Error error
+        | Ok plans ->
+            return!
+                Command.inContext place (arguments.Contains Force) (fun context ->
+                    plans |> Command.inTurn (evaluate context))
+                |> Command.finish (fun runs -> place.Output.Result(Summary.table runs, Summary.data runs))
+    }

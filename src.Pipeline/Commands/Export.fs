@@ -50,7 +50,7 @@ let private export (place: Workplace) (arguments: ParseResults<Arguments>) =
                 if File.Exists source then
                     return source
                 else
-                    let! store = Workplace.openStore place
+                    let store = Workplace.store place
                     let! folder, _ = Store.find store source
                     return! Checkpoints.choose folder which
             }

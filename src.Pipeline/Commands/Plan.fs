@@ -70,10 +70,10 @@ let private whyNew store (variant: Variant) =
         | [] -> $"unlike {latest.Id}: the images changed"
         | changes -> $"""unlike {latest.Id}: {String.concat ", " changes}"""
 
-let private trainStep store (variant: Variant) fingerprint =
+let private trainStep store (variant: Variant) (runs: (StoredRun * RunRecord) list) =
     let stage = $"train {Train.title variant}"
 
-    match Store.ofFingerprint store fingerprint with
+    match runs with
     | (_, record) :: _ when record.Status = RunStatus.Completed -> reused stage record.Id
     | (run, record) :: _ -> {
         Stage = stage
@@ -82,10 +82,10 @@ let private trainStep store (variant: Variant) fingerprint =
       }
     | [] -> anew stage (whyNew store variant)
 
-let private evaluateStep store (variant: Variant) fingerprint data =
+let private evaluateStep (variant: Variant) (runs: (StoredRun * RunRecord) list) data =
     let stage = $"evaluate {Train.title variant}"
 
-    match Store.ofFingerprint store fingerprint with
+    match runs with
     | (run, record) :: _ when record.Status = RunStatus.Completed ->
         match Evaluate.find (Evaluate.fingerprint variant.Config.Evaluation record data) run.Folder with
         | Some _ -> reused stage $"{record.Id}/{RunLayout.Evaluation}"
@@ -144,7 +144,9 @@ let private planOf (store: Store) (variant: Variant) =
             else
                 Ok None
 
-        let fingerprint = Train.fingerprint config data
+        let! runs =
+            Store.ofFingerprint store (Train.title variant) (Train.fingerprint config data)
+
         let name = string (Path.GetFileName folder)
 
         let steps = [
@@ -152,8 +154,8 @@ let private planOf (store: Store) (variant: Variant) =
                 reused "ingest" name
             else
                 anew "ingest" $"no data set {name}"
-            trainStep store variant fingerprint
-            evaluateStep store variant fingerprint data
+            trainStep store variant runs
+            evaluateStep variant runs data
         ]
 
         return steps, shapeOf config record |> Option.map (cost config)
@@ -184,7 +186,7 @@ let private describe (variant: Variant) (steps: Step list, cost: Cost option) =
 let run (place: Workplace) (arguments: ParseResults<Arguments>) =
     result {
         let! variants = Config.load (arguments.GetResult Config) (arguments.GetResults Set)
-        let! store = Workplace.openStore place
+        let store = Workplace.store place
         let! _ = Workplace.loadTorch place
         let! plans = variants |> List.map (planOf store) |> List.sequenceResultM
 

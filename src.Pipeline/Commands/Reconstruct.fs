@@ -32,6 +32,18 @@ let example = "dq reconstruct photo.jpg --run quickstart-dq -o out"
 let target folder (image: string) =
     Path.Combine(folder, $"{Path.GetFileNameWithoutExtension image}.reconstruction.png")
 
+/// No picture may replace that of another.
+let private distinctTargets folder (images: string list) =
+    match
+        images
+        |> List.groupBy (target folder)
+        |> List.filter (fun (_, of') -> of'.Length > 1)
+    with
+    | [] -> Ok()
+    | (file, several) :: _ ->
+        let names = several |> String.concat " and "
+        Error(Usage $"{names} would both become {file}: reconstruct them one by one, each with its own --output")
+
 let private describe (image: string) (file: string) (picture: Picture) =
     let number (format: string) (value: float) =
         value.ToString(format, CultureInfo.InvariantCulture)
@@ -81,9 +93,11 @@ let private reconstruct (place: Workplace) (arguments: ParseResults<Arguments>) 
     result {
         let images = arguments.GetResult Images
         let folder = arguments.GetResult(Output, "reconstructions")
+        do! distinctTargets folder images
 
         let! file, _ =
             Command.checkpoint place (arguments.TryGetResult Run) (arguments.TryGetResult Checkpoint)
+
         // all of them before the first is written: a wrong name among many costs nothing then
         let pictures = [ for image in images -> image, ImageFile.Read image ]
         use! model = Command.model place file

@@ -146,11 +146,9 @@ let private show (place: Workplace) (store: Store) id =
     }
 
 let run (place: Workplace) (arguments: ParseResults<Arguments>) =
-    result {
-        let! store = Workplace.openStore place
+    let store = Workplace.store place
 
-        match arguments.GetSubCommand() with
-        | List -> return list place store
-        | Show show' -> return! show place store (show'.GetResult Run)
-    }
+    match arguments.GetSubCommand() with
+    | List -> Ok(list place store)
+    | Show show' -> show place store (show'.GetResult Run)
     |> Task.FromResult

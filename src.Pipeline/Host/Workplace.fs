@@ -98,18 +98,19 @@ module Workplace =
             version,
             report.TorchSharpVersion,
             (match report.FoundTorchVersion with
-             | null -> report.ExpectedTorchVersion
+             | null -> "unknown"
              | found -> found),
             RuntimeInformation.FrameworkDescription,
             RuntimeInformation.OSDescription
         )
 
-    let openStore (place: Workplace) = Store.openAt place.Settings.Artifacts
+    /// To read from.
+    let store (place: Workplace) = Store.at place.Settings.Artifacts
 
     /// What stages work with; loads libtorch.
     let context (place: Workplace) force : Result<StageContext, StageError> =
         result {
-            let! store = openStore place
+            let! store = Store.openAt place.Settings.Artifacts
             let! report = loadTorch place
 
             return {

@@ -49,8 +49,10 @@ let device (name: string) : Result<torch.Device, StageError> =
             Error(Usage $"--device {name}: no CUDA device can be used here; see dq doctor")
         else
             Ok device
-    with :? ArgumentException ->
-        Error(Usage $"--device {name}: expected cpu, cuda or cuda:N")
+    with
+    | :? ArgumentException
+    | :? FormatException
+    | :? OverflowException -> Error(Usage $"--device {name}: expected cpu, cuda or cuda:N")
 
 /// The model's specification for this data, or what does not fit.
 let fitted (config: RunConfig) (dataset: Dataset) : Result<AutoencoderSpec, StageError> =
@@ -122,35 +124,70 @@ type private RunFile(folder: string, begun: RunRecord) =
         | :? IOException
         | :? UnauthorizedAccessException -> ()
 
+/// What there is to know about a model before it is trained.
+type private Measured = {
+    IsDensity: bool
+    OutputChannels: int
+    Parameters: int64
+}
+
+let private measure (spec: AutoencoderSpec) =
+    use model = new HierarchicalAutoencoder(spec)
+
+    {
+        IsDensity = model.Likelihood.IsDensity
+        OutputChannels = model.Likelihood.OutputChannels
+        Parameters = model.ParameterCount
+    }
+
 /// Trains in a folder that is locked for it, and keeps run.json true while doing so.
-let private work (context: StageContext) title (config: RunConfig) (dataset: Dataset) folder (begun: RunRecord) =
-    result {
-        let! device = device context.Device
-        let! spec = fitted config dataset
-        let file = RunFile(folder, begun)
+let private work
+    (context: StageContext)
+    title
+    (config: RunConfig)
+    (device: torch.Device)
+    spec
+    (dataset: Dataset)
+    folder
+    (begun: RunRecord)
+    =
+    let file = RunFile(folder, begun)
+    let _, available = Memory.ofMachine ()
 
-        let isDensity, outputChannels, parameters =
-            use model = new HierarchicalAutoencoder(spec)
-            model.Likelihood.IsDensity, model.Likelihood.OutputChannels, model.ParameterCount
+    /// What goes wrong as an error; for a bug too, run.json says that the run failed.
+    let guarded (action: unit -> Result<'a, StageError>) =
+        try
+            action ()
+        with error ->
+            match Stage.expected context.Stopped error with
+            | Some failure -> Error failure
+            | None ->
+                file.TryEnd(RunStatus.Failed, Stage.firstLine error)
+                reraise ()
 
-        let _, available = Memory.ofMachine ()
+    /// With the batch that would fit, where memory ran out.
+    let advised measured error =
+        match error with
+        | OutOfMemory(message, None) ->
+            let r = dataset.Record
 
-        /// With the batch that would fit, where memory ran out.
-        let advised error =
-            match error with
-            | OutOfMemory(message, None) ->
-                let r = dataset.Record
-                OutOfMemory(message, Memory.fittingBatch spec parameters outputChannels r.Height r.Width available)
-            | other -> other
+            OutOfMemory(
+                message,
+                Memory.fittingBatch spec measured.Parameters measured.OutputChannels r.Height r.Width available
+            )
+        | other -> other
 
-        file.Save(_.Begun(context.Software, device.ToString(), torch.get_num_threads (), parameters, DateTime.UtcNow))
+    let train measured =
+        file.Save(
+            _.Begun(context.Software, device.ToString(), torch.get_num_threads (), measured.Parameters, DateTime.UtcNow)
+        )
         |> ignore
 
         let reached (state: LoopState) =
             let none = Nullable()
 
             let nats, squared =
-                if isDensity then
+                if measured.IsDensity then
                     state.Validation, none
                 else
                     none, state.Validation
@@ -158,7 +195,7 @@ let private work (context: StageContext) title (config: RunConfig) (dataset: Dat
             file.Save(_.At(state.Step, state.ImagesSeen, state.Seconds, nats, squared, state.BestStep, DateTime.UtcNow))
             |> ignore
 
-        let job: Loop.Job = {
+        Loop.run {
             Folder = folder
             Title = title
             Config = { config with Model = spec }
@@ -169,51 +206,49 @@ let private work (context: StageContext) title (config: RunConfig) (dataset: Dat
             Record = reached
         }
 
-        let outcome =
-            try
-                Loop.run job
-            with error ->
-                match Stage.expected context.Stopped error with
-                | Some failure -> Error(advised failure)
-                | None ->
-                    file.TryEnd(RunStatus.Failed, error.Message)
-                    reraise ()
+    let outcome =
+        result {
+            let! measured = guarded (fun () -> Ok(measure spec))
+            return! guarded (fun () -> train measured) |> Result.mapError (advised measured)
+        }
 
-        match outcome with
-        | Ok _ ->
-            let record = file.Save(_.Ended(RunStatus.Completed, null, DateTime.UtcNow))
+    match outcome with
+    | Ok(_: LoopState) ->
+        Ok {
+            Folder = folder
+            Record = file.Save(_.Ended(RunStatus.Completed, null, DateTime.UtcNow))
+            Dataset = dataset
+        }
+    | Error error ->
+        let status =
+            match error with
+            | Interrupted _
+            | TimeUp _
+            | Storage _ -> RunStatus.Interrupted
+            | _ -> RunStatus.Failed
 
-            return {
-                Folder = folder
-                Record = record
-                Dataset = dataset
-            }
-        | Error error ->
-            let status =
-                match error with
-                | Interrupted _
-                | TimeUp _
-                | Storage _ -> RunStatus.Interrupted
-                | _ -> RunStatus.Failed
-
-            file.TryEnd(status, StageError.lines error |> String.concat "; ")
-            return! Error error
-    }
+        file.TryEnd(status, StageError.lines error |> String.concat "; ")
+        Error error
 
 /// The finished run of this fingerprint, if there is one.
-let private finished (context: StageContext) (dataset: Dataset) fingerprint =
-    Store.ofFingerprint context.Store fingerprint
-    |> List.tryFind (fun (_, record) -> record.Status = RunStatus.Completed)
-    |> Option.map (fun (run, record) -> {
-        Folder = run.Folder
-        Record = record
-        Dataset = dataset
-    })
+let private finished (context: StageContext) title (dataset: Dataset) fingerprint =
+    Store.ofFingerprint context.Store title fingerprint
+    |> Result.map (
+        List.tryFind (fun (_, record) -> record.Status = RunStatus.Completed)
+        >> Option.map (fun (run: StoredRun, record) -> {
+            Folder = run.Folder
+            Record = record
+            Dataset = dataset
+        })
+    )
 
 let private claimAndWork (context: StageContext) (variant: Variant) fingerprint (dataset: Dataset) =
     result {
         let title = title variant
         let describe = describe context variant dataset fingerprint
+        // before there is a run: what can't begin leaves none behind
+        let! device = device context.Device
+        let! spec = fitted variant.Config dataset
 
         match! Store.claim context.Store title fingerprint context.Force describe with
         | Finished(folder, record) ->
@@ -225,12 +260,12 @@ let private claimAndWork (context: StageContext) (variant: Variant) fingerprint 
         | Resumed(folder, record, held)
         | Fresh(folder, record, held) ->
             use _ = held
-            return! work context title variant.Config dataset folder record
+            return! work context title variant.Config device spec dataset folder record
     }
 
 let stage (variant: Variant) : Stage<Dataset, TrainedRun> = {
     Name = $"train {title variant}"
     Fingerprint = fun dataset -> Ok(fingerprint variant.Config dataset.Record.Fingerprint)
-    Find = fun context fingerprint dataset -> Ok(finished context dataset fingerprint)
+    Find = fun context fingerprint dataset -> finished context (title variant) dataset fingerprint
     Run = fun context fingerprint dataset -> Task.Run(fun () -> claimAndWork context variant fingerprint dataset)
 }

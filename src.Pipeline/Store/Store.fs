@@ -27,9 +27,12 @@ module Store =
     let runs store =
         Path.Combine(store.Root, RunLayout.Runs)
 
-    /// Makes the folder where it is missing.
+    /// To read from; nothing is made.
+    let at (root: string) : Store = { Root = Path.GetFullPath root }
+
+    /// To write to: makes the folder where it is missing.
     let openAt (root: string) : Result<Store, StageError> =
-        let store = { Root = Path.GetFullPath root }
+        let store = at root
 
         try
             Directory.CreateDirectory(runs store) |> ignore
@@ -57,9 +60,10 @@ module Store =
 
     /// All runs, the latest first. A folder without run.json is one whose making was cut short.
     let list store : StoredRun list = [
-        for folder in Directory.GetDirectories(runs store) |> Array.sortDescending do
-            if File.Exists(Path.Combine(folder, RunLayout.Run)) then
-                stored folder
+        if Directory.Exists(runs store) then
+            for folder in Directory.GetDirectories(runs store) |> Array.sortDescending do
+                if File.Exists(Path.Combine(folder, RunLayout.Run)) then
+                    stored folder
     ]
 
     let private idOf (run: StoredRun) = nonNull (Path.GetFileName run.Folder)
@@ -83,14 +87,52 @@ module Store =
             let ids = several |> List.map idOf |> String.concat ", "
             Error(Data $"'{id}' fits several runs: {ids}")
 
-    /// Runs of a fingerprint, the latest first.
-    let ofFingerprint store fingerprint : (StoredRun * RunRecord) list =
-        list store
-        |> List.choose (fun run ->
-            match run.Record with
-            | Ok record when record.Fingerprint = fingerprint -> Some(run, record)
-            | _ -> None)
-        |> List.sortByDescending (fun (_, record) -> record.StartedUtc)
+    let private slug (name: string) =
+        String.map
+            (fun c ->
+                if Char.IsAsciiLetterOrDigit c || c = '.' || c = '_' then
+                    c
+                else
+                    '-')
+            name
+
+    /// A new id of a run of this name: day, name, chance.
+    let private newId name =
+        let unique = Guid.NewGuid().ToString("N")[..7]
+
+        let date =
+            DateTime.UtcNow.ToString("yyyy-MM-dd", Globalization.CultureInfo.InvariantCulture)
+
+        $"{date}-{slug name}-{unique}"
+
+    /// Whether the id is one that a run of this name gets.
+    let private isNamed (name: string) (id: string) =
+        id.Length = (newId name).Length
+        && id.Substring("yyyy-MM-dd-".Length).StartsWith(slug name + "-", StringComparison.Ordinal)
+
+    /// Runs of a fingerprint, the latest first. A run of that name that can't be read may be the one sought: where
+    /// there is no other, it is an error.
+    let ofFingerprint store (name: string) fingerprint : Result<(StoredRun * RunRecord) list, StageError> =
+        let all = list store
+
+        let matching =
+            all
+            |> List.choose (fun run ->
+                match run.Record with
+                | Ok record when record.Fingerprint = fingerprint -> Some(run, record)
+                | _ -> None)
+            |> List.sortByDescending (fun (_, record) -> record.StartedUtc)
+
+        let unread =
+            all
+            |> List.tryPick (fun run ->
+                match run.Record with
+                | Error message when isNamed name (idOf run) -> Some message
+                | _ -> None)
+
+        match matching, unread with
+        | [], Some message -> Error(Data $"{message}; --force begins another run beside it")
+        | _ -> Ok matching
 
     /// One process at a time between looking for a run and locking it.
     let private guarded store (action: unit -> Result<'a, StageError>) =
@@ -110,33 +152,24 @@ module Store =
     let save folder (record: RunRecord) =
         ArtifactJson.Write(Path.Combine(folder, RunLayout.Run), record)
 
-    let private slug (name: string) =
-        String.map
-            (fun c ->
-                if Char.IsAsciiLetterOrDigit c || c = '.' || c = '_' then
-                    c
-                else
-                    '-')
-            name
-
     /// Finds the run of a fingerprint, or makes its folder, and locks it unless it is finished.
     /// `describe` gives the record of a new run from its id.
     let claim store (name: string) fingerprint force (describe: string -> RunRecord) : Result<RunClaim, StageError> =
         guarded store (fun () ->
-            let earlier = if force then [] else ofFingerprint store fingerprint
+            let earlier =
+                if force then
+                    Ok []
+                else
+                    ofFingerprint store name fingerprint
 
             match earlier with
-            | (run, record) :: _ when record.Status = RunStatus.Completed -> Ok(Finished(run.Folder, record))
-            | (run, record) :: _ ->
+            | Error error -> Error error
+            | Ok((run, record) :: _) when record.Status = RunStatus.Completed -> Ok(Finished(run.Folder, record))
+            | Ok((run, record) :: _) ->
                 RunLock.Take run.Folder
                 |> Result.map (fun held -> Resumed(run.Folder, record, held))
-            | [] ->
-                let unique = Guid.NewGuid().ToString("N")[..7]
-
-                let date =
-                    DateTime.UtcNow.ToString("yyyy-MM-dd", Globalization.CultureInfo.InvariantCulture)
-
-                let id = $"{date}-{slug name}-{unique}"
+            | Ok [] ->
+                let id = newId name
                 let folder = Path.Combine(runs store, id)
                 Directory.CreateDirectory folder |> ignore
 

@@ -152,8 +152,23 @@ let run (job: Job) : Result<LoopState, StageError> =
         if limit = 0 then
             state
         else
-            let loss =
+            let measured =
                 MeanLoss.Of(session.Model, job.Validation.Batches(config.Evaluation.BatchSize, limit))
+
+            // JSON has no infinity, and whether to go back is for the steps to say
+            let loss =
+                if Double.IsFinite measured then
+                    Nullable measured
+                else
+                    events.Append(
+                        EventRecord(
+                            Kind = "validation_not_finite",
+                            Step = state.Step,
+                            Message = $"validation loss {measured}: this model is not kept as the best"
+                        )
+                    )
+
+                    Nullable()
 
             let isDensity = session.Model.Likelihood.IsDensity
 
@@ -163,8 +178,8 @@ let run (job: Job) : Result<LoopState, StageError> =
                     Step = state.Step,
                     ImagesSeen = state.ImagesSeen,
                     Seconds = state.Seconds,
-                    ReconstructionNatsPerDim = (if isDensity then Nullable loss else Nullable()),
-                    ReconstructionSquaredError = (if isDensity then Nullable() else Nullable loss)
+                    ReconstructionNatsPerDim = (if isDensity then loss else Nullable()),
+                    ReconstructionSquaredError = (if isDensity then Nullable() else loss)
                 )
             )
 

@@ -45,14 +45,16 @@ module LoopState =
         BestStep = Nullable()
     }
 
-    /// After a validation; the flag says whether it is the best so far.
-    let validated (loss: float) (state: LoopState) =
-        let best = not state.BestValidation.HasValue || loss < state.BestValidation.Value
+    /// After a validation, whose loss is null where it was not finite; the flag says whether it is the best so far.
+    let validated (loss: Nullable<float>) (state: LoopState) =
+        let best =
+            loss.HasValue
+            && (not state.BestValidation.HasValue || loss.Value < state.BestValidation.Value)
 
         best,
         {
             state with
-                Validation = Nullable loss
-                BestValidation = (if best then Nullable loss else state.BestValidation)
+                Validation = loss
+                BestValidation = (if best then loss else state.BestValidation)
                 BestStep = (if best then Nullable state.Step else state.BestStep)
         }

@@ -12,5 +12,8 @@ let tests =
             use sum = torch.ones([| 2L; 3L |]).sum()
             Expect.equal (sum.ToDouble()) 6.0 "the sum of six ones"
             Expect.isNotEmpty report.Folder "the folder it came from is reported"
+
+            if report.Source = "package" then
+                Expect.equal report.FoundTorchVersion report.ExpectedTorchVersion "the package's own version"
         }
     ]

@@ -75,6 +75,56 @@ let tests =
                 Expect.isFalse (finished.Errors.Contains "   at ") "no stack trace"
         }
 
+        test "minutes that no timer holds are one line and exit 2" {
+            inFolder (fun folder ->
+                let artifacts = Path.Combine(folder, "artifacts")
+                let config = written folder 2
+
+                for minutes in [ "-1"; "0"; "NaN"; "1e9" ] do
+                    let finished = run (runIn artifacts "train" config [ "--max-minutes"; minutes ])
+                    Expect.equal finished.ExitCode 2 finished.Errors
+                    Expect.hasLength (errorLines finished) 1 finished.Errors
+                    Expect.stringContains finished.Errors "--max-minutes" minutes
+
+                Expect.isFalse (Directory.Exists artifacts) "nothing was made")
+        }
+
+        test "commands that only read make no artifacts folder" {
+            inFolder (fun folder ->
+                let artifacts = Path.Combine(folder, "artifacts")
+
+                for command, exitCode in
+                    [
+                        [ "runs"; "list" ], 0
+                        [ "plan"; written folder 2 ], 0
+                        [ "evaluate"; "none" ], 3
+                        [ "reconstruct"; "a.png"; "--run"; "none" ], 3
+                    ] do
+                    let finished = run (command @ [ "--artifacts"; artifacts ])
+                    Expect.equal finished.ExitCode exitCode $"%A{command}: %s{finished.Errors}"
+                    Expect.isFalse (Directory.Exists artifacts) $"%A{command}")
+        }
+
+        test "pictures that would replace one another are refused before anything is written" {
+            inFolder (fun folder ->
+                let out = Path.Combine(folder, "out")
+
+                let finished =
+                    run [
+                        "reconstruct"
+                        "q/x.png"
+                        "x.png"
+                        "--checkpoint"
+                        "c.safetensors"
+                        "-o"
+                        out
+                    ]
+
+                Expect.equal finished.ExitCode 2 finished.Errors
+                Expect.stringContains finished.Errors "q/x.png and x.png" "which"
+                Expect.isFalse (Directory.Exists out) "nothing was made")
+        }
+
         test "a bad configuration is one line per problem, and leaves nothing behind" {
             inFolder (fun folder ->
                 let artifacts = Path.Combine(folder, "artifacts")
@@ -85,6 +135,7 @@ let tests =
                 let lines = errorLines finished
                 Expect.isTrue (lines |> Array.exists _.Contains($"{config}: model.codes[0]: ")) "file, key"
                 Expect.isTrue (lines |> Array.exists _.Contains($"{config}: training.learning_rate: ")) "all at once"
+                Expect.hasLength lines 2 "and no more"
                 Expect.isFalse (Directory.Exists artifacts) "nothing was made")
         }
 
@@ -248,7 +299,8 @@ let tests =
             let found = run [ "doctor"; "--json" ]
             Expect.equal found.ExitCode 0 found.Errors
             let tree = nonNull (JsonNode.Parse found.Output)
-            Expect.isNotNull tree["libtorch"] "libtorch"
+            let libtorch = nonNull tree["libtorch"]
+            Expect.equal (string libtorch["found_torch_version"]) (string libtorch["expected_torch_version"]) "libtorch"
             Expect.isTrue (int64 (nonNull tree["memory_total_bytes"]) > 0L) "memory"
 
             let missing = run [ "doctor"; "--libtorch"; "no-such-folder" ]

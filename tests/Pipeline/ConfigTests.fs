@@ -214,7 +214,6 @@ let tests =
                     "evaluation.splits[0]"
                     "model.codes[1]"
                     "training.clip_norm"
-                    "training.final_learning_rate"
                     "training.keep"
                     "training.learning_rate"
                 ]

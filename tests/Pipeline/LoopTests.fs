@@ -209,6 +209,54 @@ let tests =
                 Expect.equal checkpoint.Progress.RateFactor 0.25 "the rate was halved twice")
         }
 
+        test "a validation that is not finite is null in its line, an event, and never the best" {
+            inFolder (fun root ->
+                let sets = [
+                    "training.learning_rate=1e38"
+                    "training.schedule=constant"
+                    "training.validate_every=1"
+                    "training.skip_limit=3"
+                    "training.fallbacks=1"
+                ]
+
+                match train root None (variant sets) with
+                | Error error -> Expect.equal (StageError.exitCode error) 4 (string error)
+                | Ok _ -> failtest "expected a numerical failure"
+
+                let folder =
+                    Directory.GetDirectories(Path.Combine(root, "runs")) |> Array.exactlyOne
+
+                let lines file =
+                    File.ReadAllLines(Path.Combine(folder, file))
+                    |> Array.map (fun line -> nonNull (JsonNode.Parse line))
+
+                Expect.exists
+                    (lines RunLayout.Events)
+                    (fun line -> string line["kind"] = "validation_not_finite")
+                    "an event"
+
+                let validations =
+                    lines RunLayout.Metrics
+                    |> Array.filter (fun line -> string line["split"] = "validation")
+
+                Expect.isNonEmpty validations "there are lines"
+
+                Expect.all validations (fun line -> isNull line["reconstruction_nats_per_dim"]) "and their losses null"
+                Expect.isFalse (File.Exists(Checkpoints.best folder)) "none is the best")
+        }
+
+        test "a finite validation after one that is not is the best" {
+            let state = LoopState.start 1 1
+            let best, state = LoopState.validated (Nullable()) state
+            Expect.isFalse best "no number is not the best"
+            let best, state = LoopState.validated (Nullable 3.0) { state with Step = 1L }
+            Expect.isTrue best "the first number is"
+            let best, state = LoopState.validated (Nullable()) { state with Step = 2L }
+            Expect.isFalse best "no number again"
+            Expect.equal (state.BestValidation, state.BestStep) (Nullable 3.0, Nullable 1L) "the best stays"
+            Expect.isFalse state.Validation.HasValue "the latest is none"
+        }
+
         test "evaluation lands in the run, is reused, and its numbers add up" {
             inFolder (fun root ->
                 let variant = variant []
@@ -281,6 +329,26 @@ let tests =
             inFolder (fun root ->
                 match train root None (variant [ "training.batch_size=64" ]) with
                 | Error(Configuration [ problem ]) -> Expect.equal problem.Key "training.batch_size" "the key"
-                | other -> failtestf "expected a configuration problem, got %A" other)
+                | other -> failtestf "expected a configuration problem, got %A" other
+
+                Expect.isEmpty (Directory.GetDirectories(Path.Combine(root, "runs"))) "no run was begun")
+        }
+
+        test "a device that is none is a wrong command line, and no run is begun" {
+            inFolder (fun root ->
+                let variant = variant []
+                let stages = Prepare.stage |> Stage.andThen (Train.stage variant)
+
+                for name in [ "foo"; "cuda:x" ] do
+                    let context = {
+                        contextIn root None with
+                            Device = name
+                    }
+
+                    match (Stage.execute context stages variant.Config.Data).GetAwaiter().GetResult() with
+                    | Error(Usage message) -> Expect.stringContains message name "what was given"
+                    | other -> failtestf "%s: expected a usage error, got %A" name other
+
+                Expect.isEmpty (Directory.GetDirectories(Path.Combine(root, "runs"))) "no run was begun")
         }
     ]

@@ -92,6 +92,27 @@ let tests =
                 "a bug"
         }
 
+        test "what libtorch says when memory runs out is one line with exit code 5" {
+            // beyond any address space, so that no system grants it in the hope that it is never used
+            let allocate () =
+                TorchSharp.torch.empty([| pown 2L 60 |], dtype = TorchSharp.torch.ScalarType.Byte).Dispose()
+
+            let greedy = {
+                failing (exn ()) with
+                    Run =
+                        fun _ _ _ ->
+                            allocate ()
+                            Task.FromResult(Ok 0)
+            }
+
+            match execute (context false) greedy 1 with
+            | Error(OutOfMemory(message, None) as error) ->
+                Expect.equal (StageError.exitCode error) 5 "exit code"
+                Expect.stringContains message "memory" "what libtorch says"
+                Expect.isFalse (message.Contains '\n') message
+            | other -> failtestf "expected to run out of memory, got %A" other
+        }
+
         test "every error has its exit code" {
             let codes =
                 [

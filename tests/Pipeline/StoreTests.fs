@@ -172,7 +172,32 @@ let tests =
                     Expect.stringContains message file "the file"
                 | other -> failtestf "expected a refusal, got %A" other
 
-                Expect.equal (Store.list store |> List.filter _.Record.IsOk |> List.length) 1 "the other run")
+                Expect.equal (Store.list store |> List.filter _.Record.IsOk |> List.length) 1 "the other run"
+
+                // it may be the very run that is asked for
+                match claim store "three" with
+                | Error(Data message) ->
+                    Expect.stringContains message "99" "the version"
+                    Expect.stringContains message file "the file"
+                | other -> failtestf "expected a refusal, got %A" other
+
+                for name, fingerprint, force in
+                    [
+                        "another name", "three", false
+                        "a name/with a slash", "two", false
+                        "a name/with a slash", "three", true
+                    ] do
+                    match Store.claim store name fingerprint force (newRecord fingerprint) with
+                    | Ok(Fresh(_, _, held))
+                    | Ok(Resumed(_, _, held)) -> dispose held
+                    | other -> failtestf "%s %s: expected a run, got %A" name fingerprint other)
+        }
+
+        test "a store that is not there has no runs, and reading it does not make it" {
+            inFolder (fun root ->
+                let store = Store.at (Path.Combine(root, "artifacts"))
+                Expect.isEmpty (Store.list store) "no runs"
+                Expect.isFalse (Directory.Exists store.Root) "nothing was made")
         }
 
         test "a log is cut to the recorded length and goes on from there" {
