@@ -171,7 +171,7 @@ public sealed class HierarchicalAutoencoder : nn.Module
     {
         // (B, C, H, W) at the top, (B, 2C, H, W) below it
         var input = decoded is null ? encoding : cat([decoded, encoding], 1);
-        return projections[level].forward(input);
+        return projections[level].call(input);
     }
 
     /// Brings a level's output to the grid below; the "skip" wiring of the appendix adds what was decoded above it.
@@ -219,7 +219,7 @@ public sealed class HierarchicalAutoencoder : nn.Module
         return (bottom, right) == (0, 0) ? normalized : nn.functional.pad(normalized, [0, right, 0, bottom]);
     }
 
-    private long Padding(long side) => (Spec.SideDivisor - side % Spec.SideDivisor) % Spec.SideDivisor;
+    private long Padding(long side) => Spec.PaddedSide((int)side) - side;
 
     private Sequential LevelEncoder(int level)
     {

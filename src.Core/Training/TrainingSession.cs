@@ -34,6 +34,9 @@ public sealed class TrainingSession : IDisposable
 
     public HierarchicalAutoencoder Model { get; }
 
+    /// <summary>For measurements of a step's parts.</summary>
+    internal AdamOptimizer Optimizer => optimizer;
+
     public long Seed { get; }
 
     /// <summary>Optimizer steps done, skipped ones among them.</summary>
