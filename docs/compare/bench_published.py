@@ -1,6 +1,6 @@
 """Times the parts of the published implementation's training step, to set beside `dq bench`.
 
-    python3 bench_published.py --code DIR --data DIR [--setting small|paper] [--weights FILE] [--repetitions 20] [--threads 2]
+    python3 bench_published.py --code DIR --data DIR [--setting small|paper] [--weights FILE] [--repetitions 20] [--threads 2] [--batch 32]
 
 DIR with the code: a clone of fostiropoulos/Depthwise-Quantization. DIR with the data: cifar-10-batches-bin. FILE: of
 `dq export --names reference`, so that both run the same weights. The batch is the first images of data_batch_1.bin.
@@ -8,6 +8,7 @@ Prints one JSON object: seconds (medians), with the share of a step that the pro
 """
 
 import argparse
+import ctypes
 import json
 import pathlib
 import resource
@@ -26,6 +27,7 @@ arguments.add_argument("--data", required=True)
 arguments.add_argument("--setting", default="small", choices=["small", "paper"])
 arguments.add_argument("--weights")
 arguments.add_argument("--repetitions", type=int, default=20)
+arguments.add_argument("--batch", type=int, default=32)
 arguments.add_argument("--threads", type=int, default=2)
 given = arguments.parse_args()
 
@@ -38,10 +40,10 @@ torch.set_num_threads(given.threads)
 torch.manual_seed(0)
 
 settings = {
-    "small": dict(channel=64, n_res_block=1, n_res_channel=64, batch=32),
-    "paper": dict(channel=256, n_res_block=3, n_res_channel=256, batch=32),
+    "small": dict(channel=64, n_res_block=1, n_res_channel=64),
+    "paper": dict(channel=256, n_res_block=3, n_res_channel=256),
 }[given.setting]
-batch_size = settings.pop("batch")
+batch_size = given.batch
 model = dq.DQAE(
     loss_name="mix", vq_type="dq", n_logistic_mix=10, n_hier=[128, 256], beta=0.25, in_channel=3, n_coder_blocks=2,
     embed_dim=64, n_codebooks=5, stride=2, decay=0.99, **settings,
@@ -114,8 +116,18 @@ def likelihood():
     dmol_loss(output, values).mean().backward()
 
 
+def status(key):
+    lines = pathlib.Path("/proc/self/status").read_text().splitlines()
+    return 1024 * int(next(line for line in lines if line.startswith(key)).split()[1])
+
+
 likelihood()
+output.grad = None
+ctypes.CDLL(None).malloc_trim(0)  # freed memory back to the system, so that growth shows
+pathlib.Path("/proc/self/clear_refs").write_text("5")  # forgets the peak so far
+resident = status("VmRSS:")
 report["likelihood"] = median(likelihood)
+report["likelihood_growth_bytes"] = status("VmHWM:") - resident
 
 for parameter in model.parameters():
     parameter.grad = torch.randn_like(parameter)

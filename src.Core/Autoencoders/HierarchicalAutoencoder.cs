@@ -54,6 +54,7 @@ public sealed class HierarchicalAutoencoder : nn.Module
         Likelihood = Likelihood.Create(spec.Likelihood, spec.ImageChannels);
         var levels = Enumerable.Range(0, spec.Levels).ToArray();
         quantizers = new([.. levels.Select(level => Quantizer.Create(spec, level))]);
+        Quantizers = [.. quantizers];
         encoders = new([.. levels.Select(LevelEncoder)]);
         projections = new([
             .. levels.Select(level =>
@@ -82,7 +83,7 @@ public sealed class HierarchicalAutoencoder : nn.Module
     public Likelihood Likelihood { get; }
 
     /// <summary>Quantizers by level, bottom first.</summary>
-    public IReadOnlyList<Quantizer> Quantizers => [.. quantizers];
+    public IReadOnlyList<Quantizer> Quantizers { get; }
 
     /// <summary>Numbers trained by gradient; codebooks that learn by moving average are not among them.</summary>
     public long ParameterCount => parameters().Sum(parameter => parameter.numel());
