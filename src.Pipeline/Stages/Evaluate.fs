@@ -107,7 +107,14 @@ let private evaluateSplits
     let images = splits.Values |> Seq.sumBy _.Images
     splits, float images / watch.Elapsed.TotalSeconds
 
-let private evaluate (context: StageContext) title (config: EvaluationConfig) fingerprint (run: TrainedRun) =
+let private evaluate
+    (context: StageContext)
+    title
+    (config: EvaluationConfig)
+    fingerprint
+    (run: TrainedRun)
+    (held: RunLock)
+    =
     result {
         let! device = Train.device context.Device
         let! file = Checkpoints.choose run.Folder config.Checkpoint
@@ -146,10 +153,6 @@ let private evaluate (context: StageContext) title (config: EvaluationConfig) fi
         let pictures = imagesOf run.Dataset shown
         let samples = min config.Samples pictures.Count
 
-        if samples > 0 then
-            Samples.write (Path.Combine(run.Folder, RunLayout.Images)) model pictures shown [| 0 .. samples - 1 |] step
-
-        ArtifactJson.Write(Path.Combine(run.Folder, RunLayout.Codebooks), CodebooksRecord.Of(step, splits))
         let shortened = Dictionary<string, SplitEvaluation>()
 
         for pair in splits do
@@ -167,9 +170,38 @@ let private evaluate (context: StageContext) title (config: EvaluationConfig) fi
                 Splits = shortened
             )
 
-        // last: where it is, the rest is whole
-        ArtifactJson.Write(Path.Combine(run.Folder, RunLayout.Evaluation), record)
-        return { Run = run; Evaluation = record }
+        let headline = Headline.Of(shown, step, splits[shown])
+
+        return
+            held.Guarded(fun () ->
+                if samples > 0 then
+                    Samples.write
+                        (Path.Combine(run.Folder, RunLayout.Images))
+                        model
+                        pictures
+                        shown
+                        [| 0 .. samples - 1 |]
+                        step
+
+                ArtifactJson.Write(Path.Combine(run.Folder, RunLayout.Codebooks), CodebooksRecord.Of(step, splits))
+                // as it is now: it may have been trained on since it was read
+                let evaluated = (Store.read run.Folder).Evaluated headline
+                Store.save run.Folder evaluated
+                // last: where it is, the rest is whole
+                ArtifactJson.Write(Path.Combine(run.Folder, RunLayout.Evaluation), record)
+
+                {
+                    Run = { run with Record = evaluated }
+                    Evaluation = record
+                })
+    }
+
+/// Under the run's lock, so that nobody trains or evaluates it meanwhile.
+let private lockAndEvaluate (context: StageContext) title (config: EvaluationConfig) fingerprint (run: TrainedRun) =
+    result {
+        let! held = RunLock.Take run.Folder
+        use _ = held
+        return! evaluate context title config fingerprint run held
     }
 
 let stage title (config: EvaluationConfig) : Stage<TrainedRun, EvaluatedRun> = {
@@ -180,5 +212,5 @@ let stage title (config: EvaluationConfig) : Stage<TrainedRun, EvaluatedRun> = {
             find fingerprint run.Folder
             |> Option.map (fun record -> { Run = run; Evaluation = record })
             |> Ok
-    Run = fun context fingerprint run -> Task.Run(fun () -> evaluate context title config fingerprint run)
+    Run = fun context fingerprint run -> Task.Run(fun () -> lockAndEvaluate context title config fingerprint run)
 }
