@@ -35,7 +35,8 @@ let run (place: Workplace) (arguments: ParseResults<Arguments>) =
             return!
                 Command.inContext place (arguments.Contains Force) (fun context ->
                     variants
-                    |> Command.inTurn (fun variant -> Stage.execute context (Evaluate.pipeline variant) variant.Config.Data))
+                    |> Command.inTurn (fun variant ->
+                        Stage.execute context (Evaluate.pipeline variant) variant.Config.Data))
                 |> Command.finish (fun runs ->
                     place.Output.Result(Summary.table runs + "\n" + Summary.places runs, Summary.data runs))
     }
