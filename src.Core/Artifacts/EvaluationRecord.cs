@@ -2,7 +2,7 @@ using DQ.Core.Evaluation;
 
 namespace DQ.Core.Artifacts;
 
-/// <summary><c>evaluation.json</c>: a run's model on whole splits. Histograms are in <c>codebooks.json</c> and empty here.</summary>
+/// <summary><c>evaluation.json</c>: a run's model on whole splits. Histograms are kept with <c>codebooks.json</c> and empty here.</summary>
 public sealed record EvaluationRecord : IArtifact
 {
     public static int CurrentSchema => 1;
@@ -46,34 +46,5 @@ public sealed record EvaluationRecord : IArtifact
                     }
                 ),
             ],
-        };
-}
-
-/// <summary><c>codebooks.json</c>: how often each code was chosen, by split.</summary>
-public sealed record CodebooksRecord : IArtifact
-{
-    public static int CurrentSchema => 1;
-
-    public int Schema { get; init; } = CurrentSchema;
-
-    /// <summary>Step of the checkpoint evaluated.</summary>
-    public required long Step { get; init; }
-
-    /// <summary>By split, level (bottom first), codebook and code: times chosen.</summary>
-    public required IReadOnlyDictionary<string, IReadOnlyList<IReadOnlyList<IReadOnlyList<long>>>> Histograms { get; init; }
-
-    public static CodebooksRecord Of(long step, IReadOnlyDictionary<string, SplitEvaluation> splits) =>
-        new()
-        {
-            Step = step,
-            Histograms = splits.ToDictionary(
-                split => split.Key,
-                IReadOnlyList<IReadOnlyList<IReadOnlyList<long>>> (split) =>
-                    [
-                        .. split.Value.Levels.Select(
-                            IReadOnlyList<IReadOnlyList<long>> (level) => [.. level.Codebooks.Select(book => book.Histogram)]
-                        ),
-                    ]
-            ),
         };
 }

@@ -56,6 +56,15 @@ public sealed record LevelEvaluation
 
     public required double CodeRateEmpiricalBitsPerDim { get; init; }
 
+    /// <summary>
+    /// Mutual information between two codebooks' codes at a position, Miller–Madow, mean over all pairs; null with one codebook, where
+    /// counting was not possible, and in records of before it was.
+    /// </summary>
+    public double? MeanMutualInformationNats { get; init; }
+
+    /// <summary>The same as a share of the two entropies' mean, 0 … 1.</summary>
+    public double? MeanNormalizedMutualInformation { get; init; }
+
     public required IReadOnlyList<CodebookEvaluation> Codebooks { get; init; }
 }
 
