@@ -2,7 +2,7 @@ using DQ.Core.Evaluation;
 
 namespace DQ.Core.Artifacts;
 
-/// <summary><c>evaluation.json</c>: a run's model on whole splits. Histograms are kept with <c>codebooks.json</c> and empty here.</summary>
+/// <summary><c>evaluation.json</c>: a run's model on whole splits.</summary>
 public sealed record EvaluationRecord : IArtifact
 {
     public static int CurrentSchema => 1;
@@ -32,19 +32,4 @@ public sealed record EvaluationRecord : IArtifact
 
     /// <summary>By name: <c>train</c>, <c>validation</c>, <c>test</c>.</summary>
     public required IReadOnlyDictionary<string, SplitEvaluation> Splits { get; init; }
-
-    /// <summary>A split without its histograms.</summary>
-    public static SplitEvaluation WithoutHistograms(SplitEvaluation split) =>
-        split with
-        {
-            Levels =
-            [
-                .. split.Levels.Select(level =>
-                    level with
-                    {
-                        Codebooks = [.. level.Codebooks.Select(book => book with { Histogram = [] })],
-                    }
-                ),
-            ],
-        };
 }

@@ -62,7 +62,13 @@ public sealed record LevelEvaluation
     /// </summary>
     public double? MeanMutualInformationNats { get; init; }
 
-    /// <summary>The same as a share of the two entropies' mean, 0 … 1.</summary>
+    /// <summary>
+    /// What this estimate gives for two independent codebooks with such frequencies and as many positions: near 0, unless there were too few
+    /// images for so many pairs of codes. Null with the former.
+    /// </summary>
+    public double? IndependentMutualInformationNats { get; init; }
+
+    /// <summary><see cref="MeanMutualInformationNats"/> as a share of the two entropies' mean, 0 … 1.</summary>
     public double? MeanNormalizedMutualInformation { get; init; }
 
     public required IReadOnlyList<CodebookEvaluation> Codebooks { get; init; }
@@ -89,7 +95,4 @@ public sealed record CodebookEvaluation
 
     /// <summary>Mean squared distance between the vectors and their codes, per channel.</summary>
     public required double QuantizationError { get; init; }
-
-    /// <summary>Times each code was chosen (K).</summary>
-    public required IReadOnlyList<long> Histogram { get; init; }
 }

@@ -182,6 +182,13 @@ public sealed class SafeTensorsFile : IDisposable
         );
     }
 
+    /// <summary>Writes arrays of numbers, of any rank, as tensors of their shape; see <see cref="Write"/>.</summary>
+    public static void WriteArrays(string path, IEnumerable<KeyValuePair<string, Array>> arrays)
+    {
+        using var scope = NewDisposeScope();
+        Write(path, [.. arrays.Select(array => KeyValuePair.Create(array.Key, from_array(array.Value)))]);
+    }
+
     private static SafeTensorsPlace Place(string name, Tensor tensor, long begin) =>
         new(new(name, tensor.dtype, tensor.shape), begin, begin + tensor.NumberOfElements * SafeTensorsType.BytesOf(tensor.dtype));
 
