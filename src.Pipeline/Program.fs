@@ -11,6 +11,7 @@ type Arguments =
     | [<CliPrefix(CliPrefix.None)>] Ingest of ParseResults<Ingest.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Train of ParseResults<Train.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Evaluate of ParseResults<Evaluate.Arguments>
+    | [<CliPrefix(CliPrefix.None)>] Sweep of ParseResults<Sweep.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Plan of ParseResults<Plan.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Runs of ParseResults<Runs.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Import of ParseResults<Import.Arguments>
@@ -19,6 +20,7 @@ type Arguments =
     | [<CliPrefix(CliPrefix.None)>] Encode of ParseResults<Encode.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Decode of ParseResults<Decode.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Verify of ParseResults<Verify.Arguments>
+    | [<CliPrefix(CliPrefix.None)>] Bench of ParseResults<Bench.Arguments>
     | [<CliPrefix(CliPrefix.None); SubCommand>] Doctor
     | [<CliPrefix(CliPrefix.None); SubCommand>] Schema
     | [<Inherit; Unique>] Artifacts of DIR: string
@@ -36,6 +38,7 @@ type Arguments =
             | Ingest _ -> "images to a packed data set."
             | Train _ -> "a model."
             | Evaluate _ -> "trained runs on whole splits."
+            | Sweep _ -> "the runs of a grid or list of settings, and one table of them."
             | Plan _ -> "what run would do and why, and what it would cost."
             | Runs _ -> "what is in the artifacts folder."
             | Import _ -> "weights of the published implementation, or bare ones, as a run."
@@ -44,6 +47,7 @@ type Arguments =
             | Encode _ -> "images to codes, for another model or another program."
             | Decode _ -> "codes to pictures."
             | Verify _ -> "this program against recorded outputs of the published implementation."
+            | Bench _ -> "how long the parts of training and evaluation take on this machine."
             | Doctor -> "what this machine has, and what to do where something is missing."
             | Schema -> "the JSON Schema of configurations, for editors."
             | Artifacts _ -> "where artifacts are kept (default: DQ_ARTIFACTS, else artifacts)."
@@ -59,6 +63,7 @@ let private examples = [
     "ingest", Ingest.example
     "train", Train.example
     "evaluate", Evaluate.example
+    "sweep", Sweep.example
     "plan", Plan.example
     "runs", Runs.example
     "import", Import.example
@@ -67,6 +72,7 @@ let private examples = [
     "encode", Encode.example
     "decode", Decode.example
     "verify", Verify.example
+    "bench", Bench.example
     "doctor", Doctor.example
     "schema", Schema.example
 ]
@@ -86,6 +92,7 @@ let private dispatch (place: Workplace) (parsed: ParseResults<Arguments>) : Task
     | Ingest arguments -> Ingest.run place arguments
     | Train arguments -> Train.run place arguments
     | Evaluate arguments -> Evaluate.run place arguments
+    | Sweep arguments -> Sweep.run place arguments
     | Plan arguments -> Plan.run place arguments
     | Runs arguments -> Runs.run place arguments
     | Import arguments -> Import.run place arguments
@@ -94,6 +101,7 @@ let private dispatch (place: Workplace) (parsed: ParseResults<Arguments>) : Task
     | Encode arguments -> Encode.run place arguments
     | Decode arguments -> Decode.run place arguments
     | Verify arguments -> Verify.run place arguments
+    | Bench arguments -> Bench.run place arguments
     | Doctor -> Doctor.run place
     | Schema -> Schema.run ()
     | other -> Task.FromResult(Error(Usage $"{other} is no command"))
@@ -104,6 +112,7 @@ let private maxMinutes (parsed: ParseResults<Arguments>) : Result<float option, 
         match parsed.GetSubCommand() with
         | Run arguments -> arguments.TryGetResult Run.Max_Minutes
         | Train arguments -> arguments.TryGetResult Train.Max_Minutes
+        | Sweep arguments -> arguments.TryGetResult Sweep.Max_Minutes
         | _ -> None
 
     match given with

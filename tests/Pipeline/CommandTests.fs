@@ -52,10 +52,6 @@ let private untilCheckpoint artifacts (started: Process) =
           && watch.Elapsed < TimeSpan.FromSeconds 60.0 do
         Thread.Sleep 20
 
-let private kill (signal: string) (started: Process) =
-    use sent = Process.Start("/bin/kill", [ signal; string started.Id ])
-    sent.WaitForExit()
-
 let private errorLines (finished: Finished) =
     finished.Errors.Split('\n') |> Array.filter _.StartsWith("dq: ")
 
@@ -226,7 +222,10 @@ let tests =
                 File.WriteAllBytes(train, bytes)
                 let changed = run (runIn artifacts "run" config [])
                 Expect.equal changed.ExitCode 3 changed.Errors
-                Expect.stringContains changed.Errors "SHA-256" "a data set that changed since")
+                Expect.stringContains changed.Errors "SHA-256" "a data set that changed since"
+                let plan = run (runIn artifacts "plan" config [])
+                Expect.equal plan.ExitCode 3 "a plan doesn't call it reusable either"
+                Expect.stringContains plan.Errors "SHA-256" plan.Errors)
         }
 
         test "SIGTERM saves and exits 143; the same command goes on to the weights of an undisturbed run" {
