@@ -6,12 +6,26 @@ public static class RunLayout
     public const string Runs = "runs";
     public const string Run = "run.json";
     public const string Lock = "lock.json";
+
+    /// <summary>Empty; held open while <see cref="Lock"/> is taken or something is written under it.</summary>
+    public const string LockGuard = ".guard";
     public const string Metrics = "metrics.jsonl";
     public const string Events = "events.jsonl";
     public const string Checkpoints = "checkpoints";
-    public const string BestCheckpoint = "best.safetensors";
     public const string Evaluation = "evaluation.json";
     public const string Codebooks = "codebooks.json";
     public const string Images = "images";
     public const string Samples = "samples.json";
+
+    /// <summary>Folder in <see cref="Images"/> with a folder of samples per step shown, named by eight digits.</summary>
+    public const string Steps = "steps";
+
+    /// <summary>Folder with the atlas and <see cref="SampleCodes"/>.</summary>
+    public const string Codes = "codes";
+
+    /// <summary>
+    /// File in <see cref="Codes"/>: the codes of the images of <c>images/samples.json</c>, in their order; array <c>level{l}</c>,
+    /// int32 (N, M, H, W).
+    /// </summary>
+    public const string SampleCodes = "samples.safetensors";
 }

@@ -14,7 +14,8 @@ type LoopConfig = {
     ValidationImages: int
     /// Steps between two checkpoints; one is also written at signals and at the end.
     CheckpointEvery: int64
-    /// Checkpoints to keep, the last ones; the best by validation is kept besides.
+    /// Checkpoints to keep, the last ones; the best by validation is kept besides. With two, training that fails can go
+    /// back past one that was bad already.
     Keep: int
     /// Steps between two pictures of reconstructions; 0 makes none.
     SampleEvery: int64
@@ -26,7 +27,7 @@ type LoopConfig = {
     CollapsePerplexity: float
     /// Share of a codebook's codes revived in one step from which it is an event.
     RevivalBurst: float
-    /// Skipped steps in a row (NaN or infinite loss) before going back to the last checkpoint.
+    /// Skipped steps in a row (NaN, infinite or exploding loss) before going back to the last checkpoint.
     SkipLimit: int
     /// How often training may go back before it gives up.
     Fallbacks: int
@@ -46,8 +47,14 @@ type EvaluationConfig = {
     BatchSize: int
     /// `last` or `best` (by validation).
     Checkpoint: string
-    /// Images in the reconstruction grids, the first of the last split named.
+    /// Images to keep reconstructions and codes of, the first of the last split named.
     Samples: int
+    /// As many more of it with the worst reconstructions, and with the best.
+    Extremes: int
+    /// Images of it, the first ones, on which every codebook and level is left out in turn; 0 takes none.
+    AblationImages: int
+    /// Patches of images to keep for every code, the nearest; 0 makes no atlas.
+    AtlasPatches: int
 }
 
 /// One run, fully resolved.
@@ -110,6 +117,9 @@ module Settings =
             BatchSize = 64
             Checkpoint = "last"
             Samples = 16
+            Extremes = 8
+            AblationImages = 128
+            AtlasPatches = 8
         }
     }
 
