@@ -213,6 +213,9 @@ let tests =
                 let sweep more =
                     run ([ "sweep"; config; "--artifacts"; artifacts ] @ more)
 
+                let shard = sweep [ "--shard"; "2/2" ]
+                Expect.equal shard.ExitCode 0 shard.Errors
+                Expect.sequenceEqual (statuses artifacts) [ CellStatus.Waiting; CellStatus.Completed ] "its cells only"
                 let first = sweep []
                 Expect.equal first.ExitCode 2 first.Errors
                 let line = Array.exactlyOne (errorLines first)
