@@ -6,10 +6,12 @@ public static class RunLayout
     public const string Runs = "runs";
     public const string Run = "run.json";
     public const string Lock = "lock.json";
+
+    /// <summary>Empty; held open while <see cref="Lock"/> is taken or something is written under it.</summary>
+    public const string LockGuard = ".guard";
     public const string Metrics = "metrics.jsonl";
     public const string Events = "events.jsonl";
     public const string Checkpoints = "checkpoints";
-    public const string BestCheckpoint = "best.safetensors";
     public const string Evaluation = "evaluation.json";
     public const string Codebooks = "codebooks.json";
     public const string Images = "images";

@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using DQ.Core.Evaluation;
 
 namespace DQ.Core.Artifacts;
 
@@ -19,6 +20,39 @@ public sealed record Parent(string Kind, string Id, string Fingerprint);
 
 /// <summary>Versions a run was made with.</summary>
 public sealed record SoftwareRecord(string Dq, string TorchSharp, string LibTorch, string Runtime, string System);
+
+/// <summary>The numbers of a run to show first, from its latest evaluation; all of it is in <c>evaluation.json</c>.</summary>
+/// <param name="Split">The last split evaluated: test where there is one.</param>
+/// <param name="Images">Images of it.</param>
+/// <param name="Step">Step of the checkpoint evaluated.</param>
+/// <param name="ReconstructionNatsPerDim">Null for squared error, as the next three.</param>
+/// <param name="ReconstructionBitsPerDim">The same in bits.</param>
+/// <param name="TotalUniformBitsPerDim">With the codes at equal length.</param>
+/// <param name="TotalEmpiricalBitsPerDim">With the codes under the training split's frequencies.</param>
+/// <param name="PsnrDb">Of the mean image.</param>
+public sealed record Headline(
+    string Split,
+    long Images,
+    long Step,
+    double? ReconstructionNatsPerDim,
+    double? ReconstructionBitsPerDim,
+    double? TotalUniformBitsPerDim,
+    double? TotalEmpiricalBitsPerDim,
+    double PsnrDb
+)
+{
+    public static Headline Of(string name, long step, SplitEvaluation split) =>
+        new(
+            name,
+            split.Images,
+            step,
+            split.ReconstructionNatsPerDim,
+            split.ReconstructionBitsPerDim,
+            split.TotalUniformBitsPerDim,
+            split.TotalEmpiricalBitsPerDim,
+            split.PsnrDb
+        );
+}
 
 /// <summary><c>run.json</c>: one training run and where it stands, or a model that was imported.</summary>
 public sealed record RunRecord : IArtifact
@@ -79,6 +113,9 @@ public sealed record RunRecord : IArtifact
     /// <summary>Step of the best validation.</summary>
     public long? BestStep { get; init; }
 
+    /// <summary>Null before it was evaluated.</summary>
+    public Headline? Headline { get; init; }
+
     /// <summary>Work begins, at the steps done so far when the run is taken up again.</summary>
     public RunRecord Begun(SoftwareRecord software, string device, int threads, long parameters, DateTime nowUtc) =>
         this with
@@ -89,6 +126,7 @@ public sealed record RunRecord : IArtifact
             Device = device,
             Threads = threads,
             Parameters = parameters,
+            Headline = null,
             UpdatedUtc = nowUtc,
             ResumedAtSteps = StepsDone > 0 ? [.. ResumedAtSteps, StepsDone] : ResumedAtSteps,
         };
@@ -114,6 +152,9 @@ public sealed record RunRecord : IArtifact
             BestStep = bestStep,
             UpdatedUtc = nowUtc,
         };
+
+    /// <summary>It was evaluated.</summary>
+    public RunRecord Evaluated(Headline headline) => this with { Headline = headline };
 
     /// <summary>Work ended: a <see cref="RunStatus"/> and, but for completed, one line why.</summary>
     public RunRecord Ended(string status, string? reason, DateTime nowUtc) =>

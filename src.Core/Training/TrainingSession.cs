@@ -12,10 +12,14 @@ namespace DQ.Core.Training;
 /// </remarks>
 public sealed class TrainingSession : IDisposable
 {
+    /// <summary>Weight of the past in the moving mean of the loss.</summary>
+    private const double UsualLossMemory = 0.9;
+
     private readonly TrainingSpec training;
     private readonly AdamOptimizer optimizer;
     private readonly Device device;
     private readonly StepSums sums; // kept from step to step for its arrays
+    private double? usualLoss;
 
     /// <param name="model">What to train.</param>
     /// <param name="training">How.</param>
@@ -53,6 +57,10 @@ public sealed class TrainingSession : IDisposable
     /// <summary>Factor on the learning rate, lowered after a numerical failure.</summary>
     public double RateFactor { get; set; } = 1;
 
+    /// <summary>The counters, as a checkpoint holds them.</summary>
+    public TrainingProgress Progress =>
+        new(Seed, StepsDone, ImagesSeen, CodebooksReady, RateFactor, optimizer.Updates, usualLoss, device.ToString(), get_num_threads());
+
     /// <summary>Fits the first codes to the first batches, (B, C, H, W) uint8 each.</summary>
     public void InitializeCodebooks(IReadOnlyList<Tensor> batches)
     {
@@ -86,17 +94,25 @@ public sealed class TrainingSession : IDisposable
             );
         var rate = LearningRate.At(training, StepsDone) * RateFactor;
         var norm = optimizer.GradientNorm();
-        var skipped = !double.IsFinite(norm) || !double.IsFinite(sums.Loss);
+        var skipped = !double.IsFinite(norm) || !double.IsFinite(sums.Loss) || Explodes(sums);
         var revived = skipped ? Forget() : Learn(rate, norm);
         StepsDone++;
         ImagesSeen += pixels.shape[0];
-        return new(StepsDone, sums.Loss, sums.Reconstruction, sums.Latent, rate, norm, skipped, sums.Levels(revived));
+        var usual = usualLoss;
+        if (!skipped)
+            usualLoss = usual is { } mean ? UsualLossMemory * mean + (1 - UsualLossMemory) * Size(sums) : Size(sums);
+        return new(StepsDone, sums.Loss, sums.Reconstruction, sums.Latent, rate, norm, skipped, sums.Levels(revived), usual);
     }
+
+    private bool Explodes(StepSums sums) =>
+        training.ExplosionFactor > 0 && usualLoss is { } usual && Size(sums) > training.ExplosionFactor * usual;
+
+    // what quantizers add for their codes may lie below zero, these don't
+    private static double Size(StepSums sums) => sums.Reconstruction + sums.Latent;
 
     /// <summary>Writes everything needed to go on exactly; the file appears whole or not at all.</summary>
     /// <exception cref="IOException">It can't be written; what was there before is intact.</exception>
-    public void Save(string path) =>
-        Checkpoint.Write(path, Model, optimizer, new(Seed, StepsDone, ImagesSeen, CodebooksReady, RateFactor, optimizer.Updates));
+    public void Save(string path) => Checkpoint.Write(path, Model, optimizer, Progress);
 
     /// <summary>The session a checkpoint was written by.</summary>
     /// <exception cref="Weights.WeightsException">The file can't be used; the message names it and why.</exception>
@@ -112,6 +128,7 @@ public sealed class TrainingSession : IDisposable
         session.ImagesSeen = file.Progress.ImagesSeen;
         session.CodebooksReady = file.Progress.CodebooksReady;
         session.RateFactor = file.Progress.RateFactor;
+        session.usualLoss = file.Progress.UsualLoss;
         return session;
     }
 

@@ -30,6 +30,12 @@ public sealed record TrainingSpec
     /// <summary>Gradient norm above which gradients are scaled down; 0 turns clipping off.</summary>
     public double ClipNorm { get; init; } = 2;
 
+    /// <summary>
+    /// A step whose reconstruction and latent loss are together this many times their moving mean is skipped, as one whose
+    /// loss is not finite; 0 turns that off.
+    /// </summary>
+    public double ExplosionFactor { get; init; } = 20;
+
     /// <summary>Precision policy; <c>float32</c>.</summary>
     public string Precision { get; init; } = "float32";
 
@@ -54,6 +60,8 @@ public sealed record TrainingSpec
             yield return new("weight_decay", $"expected a number of at least 0, got {WeightDecay}");
         if (!(ClipNorm >= 0))
             yield return new("clip_norm", $"expected a number of at least 0, got {ClipNorm}");
+        if (ExplosionFactor != 0 && !(ExplosionFactor > 1))
+            yield return new("explosion_factor", $"expected 0 or a number above 1, got {ExplosionFactor}");
         if (Precision != "float32")
             yield return new("precision", $"expected float32, got '{Precision}'");
     }

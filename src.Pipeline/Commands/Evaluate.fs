@@ -62,9 +62,14 @@ type private Plan = {
     Evaluation: EvaluationConfig
 }
 
-let private plan (store: Store) (arguments: ParseResults<Arguments>) id =
+let private plan (place: Workplace) (arguments: ParseResults<Arguments>) id =
     result {
-        let! folder, record = Store.find store id
+        let! folder, record = Store.find (Workplace.store place) id
+
+        if record.Status <> RunStatus.Completed then
+            place.Output.Note
+                $"{record.Id}: {Store.status folder record} at step {record.StepsDone} of {record.Steps}: evaluated as it is"
+
         let! sets = assignments arguments
         let own = ownDataset record sets
 
@@ -121,10 +126,7 @@ let private evaluate (context: StageContext) (plan: Plan) =
 
 let run (place: Workplace) (arguments: ParseResults<Arguments>) =
     task {
-        match
-            arguments.GetResult Runs
-            |> List.traverseResultM (plan (Workplace.store place) arguments)
-        with
+        match arguments.GetResult Runs |> List.traverseResultM (plan place arguments) with
         | Error error -> return Error error
         | Ok plans ->
             return!

@@ -113,6 +113,55 @@ and private section prefix (fields: Shape.Field list) : JsonObject =
     schema["properties"] <- properties
     schema
 
+let private described (description: string) (schema: (string * (JsonNode | null)) list) =
+    let node = JsonObject()
+
+    for name, value in schema do
+        node[name] <- value
+
+    node["description"] <- word description
+    node
+
+/// Of the `sweep` object; names of trends are checked by `dq sweep`.
+let private sweep () : JsonNode =
+    let object' = "type", word "object"
+    let listOf (items: JsonNode) = [ "type", word "array"; "items", items; "minItems", JsonValue.Create 1 ]
+    let anything = JsonObject()
+
+    let properties = JsonObject()
+
+    properties["grid"] <-
+        described "Lists of values by dotted key, such as model.codebooks: every combination is a cell." [
+            object'
+            "additionalProperties", anything
+        ]
+
+    properties["cells"] <-
+        described
+            "Cells besides those of the grid: each an object of settings by dotted key."
+            (listOf (described "Settings of one cell." [ object' ]))
+
+    properties["seeds"] <-
+        described
+            "Every cell is run with each; the table has mean and deviation over them. Without it, the configuration's own seed."
+            (listOf (described "Seed." [ "type", word "integer" ]))
+
+    properties["published"] <-
+        described "A file of published numbers, to stand beside those measured; relative to this file." [
+            "type", word "string"
+        ]
+
+    properties["trends"] <-
+        described
+            "What was published, to be looked for in the cells' numbers."
+            (listOf (described "Name of a trend." [ "enum", words DQ.Pipeline.Sweeps.Trends.names ]))
+
+    described "What dq sweep runs: a grid, a list of cells or both, at every seed." [
+        object'
+        "additionalProperties", JsonValue.Create false
+        "properties", properties
+    ]
+
 /// The schema as text, ending in a new line.
 let generate () =
     let fields = Settings.fields Settings.defaults
@@ -138,6 +187,8 @@ let generate () =
         "type", nonNull (word "object")
         "additionalProperties", section "" fields
     ]
+
+    properties["sweep"] <- sweep ()
 
     let whole = JsonObject()
     whole["$schema"] <- word "https://json-schema.org/draft/2020-12/schema"

@@ -27,6 +27,9 @@ let private settings (config: RunConfig) =
     for key in [ "name"; "data"; "evaluation" ] do
         tree.Remove key |> ignore
 
+    // how many checkpoints lie there changes nothing in them
+    (nonNull tree["training"]).AsObject().Remove "keep" |> ignore
+
     $"{ConfigTree.canonical tree} flip {config.Data.Flip} shift {config.Data.Shift}"
 
 /// Of a run with these settings on the data of this fingerprint.
@@ -108,21 +111,22 @@ let private describe (context: StageContext) (variant: Variant) (dataset: Datase
     )
 
 /// run.json of the run under work.
-type private RunFile(folder: string, begun: RunRecord) =
+type private RunFile(folder: string, held: RunLock, begun: RunRecord) =
     let mutable record = begun
 
     member _.Save(change: RunRecord -> RunRecord) =
         record <- change record
-        Store.save folder record
+        held.Guarded(fun () -> Store.save folder record)
         record
 
-    /// Says why work ended. On a full disk the error that led here is the one to report.
+    /// Says why work ended. On a full disk, or where the run is another's, the error that led here is the one to report.
     member this.TryEnd(status: string, reason: string) =
         try
             this.Save(_.Ended(status, reason, DateTime.UtcNow)) |> ignore
         with
         | :? IOException
-        | :? UnauthorizedAccessException -> ()
+        | :? UnauthorizedAccessException
+        | :? LockLostException -> ()
 
 /// What there is to know about a model before it is trained.
 type private Measured = {
@@ -149,9 +153,10 @@ let private work
     spec
     (dataset: Dataset)
     folder
+    held
     (begun: RunRecord)
     =
-    let file = RunFile(folder, begun)
+    let file = RunFile(folder, held, begun)
     let _, available = Memory.ofMachine ()
 
     /// What goes wrong as an error; for a bug too, run.json says that the run failed.
@@ -203,6 +208,7 @@ let private work
             Validation = dataset.Validation.Images
             Context = context
             Device = device
+            Held = held
             Record = reached
         }
 
@@ -260,7 +266,7 @@ let private claimAndWork (context: StageContext) (variant: Variant) fingerprint 
         | Resumed(folder, record, held)
         | Fresh(folder, record, held) ->
             use _ = held
-            return! work context title variant.Config device spec dataset folder record
+            return! work context title variant.Config device spec dataset folder held record
     }
 
 let stage (variant: Variant) : Stage<Dataset, TrainedRun> = {
