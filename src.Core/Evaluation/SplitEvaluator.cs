@@ -118,9 +118,9 @@ public sealed class SplitEvaluator
 
     private LevelEvaluation Level(int level, LevelStatistics counted, long dimensions)
     {
-        var grid = model.Spec.Grids((int)imageShape[1], (int)imageShape[2])[level];
         var histogram = counted.Histogram;
         var information = counted.MutualInformationNats;
+        var grid = model.Spec.Grids((int)imageShape[1], (int)imageShape[2])[level];
         return new()
         {
             Level = level,

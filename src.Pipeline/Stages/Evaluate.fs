@@ -177,6 +177,19 @@ let private evaluate
             let limit = int (min (int64 config.AblationImages) splits[shown].Images)
             batches context $"ablate codebooks of {title}" pictures config.BatchSize limit
 
+        let examined =
+            Examine.examine
+                config
+                model
+                step
+                evaluators
+                {
+                    Split = shown
+                    Images = pictures
+                    Evaluator = snd (List.last evaluators)
+                    Atlas = atlas
+                }
+                ablated
 
         let record =
             EvaluationRecord(
@@ -194,20 +207,7 @@ let private evaluate
 
         return
             held.Guarded(fun () ->
-                Examine.write
-                    config
-                    run.Folder
-                    model
-                    step
-                    evaluators
-                    {
-                        Split = shown
-                        Images = pictures
-                        Evaluator = snd (List.last evaluators)
-                        Atlas = atlas
-                    }
-                    ablated
-
+                Examine.write run.Folder examined
                 // as it is now: it may have been trained on since it was read
                 let evaluated = (Store.read run.Folder).Evaluated headline
                 Store.save run.Folder evaluated

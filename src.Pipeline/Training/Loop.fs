@@ -58,11 +58,11 @@ let private sample job (session: TrainingSession) =
         let folder =
             Path.Combine(job.Folder, RunLayout.Images, RunLayout.Steps, $"{step:D8}")
 
+        let images, chosen = job.Validation, Samples.first count
         use decoder = new PartialDecoder(session.Model)
-        let parts = CodePart.OfLevels session.Model.Spec
 
-        Samples.write folder decoder parts job.Validation "validation" (Samples.first count) step
-        |> ignore
+        Samples.draw decoder (CodePart.OfLevels session.Model.Spec) images chosen
+        |> Samples.write folder images "validation" chosen step
 
 /// The k-means start of the codebooks, from the batches that training sees first.
 let private initialize job (session: TrainingSession) =
