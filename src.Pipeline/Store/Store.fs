@@ -53,10 +53,7 @@ module Store =
 
     /// The status to show: a run that says running, and whose owner is gone, was interrupted.
     let status folder (record: RunRecord) =
-        if record.Status = RunStatus.Running && (RunLock.LivingOwner folder).IsNone then
-            RunStatus.Interrupted
-        else
-            record.Status
+        RunStatus.Shown(folder, record, DateTime.UtcNow)
 
     /// All runs, the latest first. A folder without run.json is one whose making was cut short.
     let list store : StoredRun list = [
