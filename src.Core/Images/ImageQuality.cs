@@ -13,16 +13,19 @@ public static class ImageQuality
     private const double WindowDeviation = 1.5; // pixels
     private const double Peak = 255;
 
+    /// <summary>Where <see cref="Psnr"/> ends, in dB: beyond what 8-bit images can differ by, and a number that JSON has.</summary>
+    public const double HighestPsnrDb = 120;
+
     /// <summary>
     /// Peak signal-to-noise ratio in dB, 10·log10(255² / mean squared error), the mean over all channels and pixels of an image.
-    /// Infinite where the images are equal.
+    /// At most <see cref="HighestPsnrDb"/>, which equal images have.
     /// </summary>
     public static Tensor Psnr(Tensor images, Tensor originals)
     {
         Check(images, originals);
         using var scope = NewDisposeScope();
         var error = (images - originals).square().mean([1, 2, 3]);
-        return (10 * (Peak * Peak / error).log10()).MoveToOuterDisposeScope();
+        return (10 * (Peak * Peak / error).log10()).clamp_max(HighestPsnrDb).MoveToOuterDisposeScope();
     }
 
     /// <summary>

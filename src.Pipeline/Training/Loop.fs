@@ -57,9 +57,15 @@ let private sample job (session: TrainingSession) =
 
     if count > 0 then
         let step = session.StepsDone
-        let folder = Path.Combine(job.Folder, RunLayout.Images, $"step-{step:D8}")
-        let indices = [| 0 .. count - 1 |]
-        Samples.write folder session.Model job.Validation "validation" indices step
+
+        let folder =
+            Path.Combine(job.Folder, RunLayout.Images, RunLayout.Steps, $"{step:D8}")
+
+        use decoder = new PartialDecoder(session.Model)
+        let parts = CodePart.OfLevels session.Model.Spec
+
+        Samples.write folder decoder parts job.Validation "validation" (Samples.first count) step
+        |> ignore
 
 /// The k-means start of the codebooks, from the batches that training sees first.
 let private initialize job (session: TrainingSession) =
