@@ -32,6 +32,8 @@ type StageError =
     | TimeUp of minutes: float
     /// A check the user asked for failed.
     | CheckFailed of message: string
+    /// Several pieces of work failed, each with its line; the exit code is theirs where they agree, else 1.
+    | Several of messages: string list * exitCode: int
 
 module StageError =
     /// The process exit code an error ends with.
@@ -47,6 +49,7 @@ module StageError =
         | Numerical _ -> 4
         | OutOfMemory _ -> 5
         | Interrupted signal -> 128 + signal
+        | Several(_, exitCode) -> exitCode
 
     /// What to print, one line per problem.
     let lines error =
@@ -57,6 +60,7 @@ module StageError =
         | Storage message
         | Numerical message
         | CheckFailed message -> [ message ]
+        | Several(messages, _) -> messages
         | Configuration problems -> [
             for problem in problems ->
                 [ problem.File; problem.Key; problem.Message ]

@@ -11,6 +11,7 @@ type Arguments =
     | [<CliPrefix(CliPrefix.None)>] Ingest of ParseResults<Ingest.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Train of ParseResults<Train.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Evaluate of ParseResults<Evaluate.Arguments>
+    | [<CliPrefix(CliPrefix.None)>] Sweep of ParseResults<Sweep.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Plan of ParseResults<Plan.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Runs of ParseResults<Runs.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Import of ParseResults<Import.Arguments>
@@ -36,6 +37,7 @@ type Arguments =
             | Ingest _ -> "images to a packed data set."
             | Train _ -> "a model."
             | Evaluate _ -> "trained runs on whole splits."
+            | Sweep _ -> "the runs of a grid or list of settings, and one table of them."
             | Plan _ -> "what run would do and why, and what it would cost."
             | Runs _ -> "what is in the artifacts folder."
             | Import _ -> "weights of the published implementation, or bare ones, as a run."
@@ -59,6 +61,7 @@ let private examples = [
     "ingest", Ingest.example
     "train", Train.example
     "evaluate", Evaluate.example
+    "sweep", Sweep.example
     "plan", Plan.example
     "runs", Runs.example
     "import", Import.example
@@ -86,6 +89,7 @@ let private dispatch (place: Workplace) (parsed: ParseResults<Arguments>) : Task
     | Ingest arguments -> Ingest.run place arguments
     | Train arguments -> Train.run place arguments
     | Evaluate arguments -> Evaluate.run place arguments
+    | Sweep arguments -> Sweep.run place arguments
     | Plan arguments -> Plan.run place arguments
     | Runs arguments -> Runs.run place arguments
     | Import arguments -> Import.run place arguments
@@ -104,6 +108,7 @@ let private maxMinutes (parsed: ParseResults<Arguments>) : Result<float option, 
         match parsed.GetSubCommand() with
         | Run arguments -> arguments.TryGetResult Run.Max_Minutes
         | Train arguments -> arguments.TryGetResult Train.Max_Minutes
+        | Sweep arguments -> arguments.TryGetResult Sweep.Max_Minutes
         | _ -> None
 
     match given with

@@ -3,7 +3,6 @@ module DQ.Pipeline.Commands.Run
 
 open Argu
 open DQ.Pipeline
-open DQ.Pipeline.Data
 
 type Arguments =
     | [<MainCommand; ExactlyOnce>] Config of CONFIG: string
@@ -23,12 +22,6 @@ type Arguments =
 
 let example = "dq run configs/quickstart.json --set training.steps=1000"
 
-/// Ingest, train, evaluate.
-let private pipeline (variant: Variant) =
-    Prepare.stage
-    |> Stage.andThen (Train.stage variant)
-    |> Stage.andThen (Evaluate.stage (Train.title variant) variant.Config.Evaluation)
-
 let run (place: Workplace) (arguments: ParseResults<Arguments>) =
     task {
         match
@@ -42,7 +35,7 @@ let run (place: Workplace) (arguments: ParseResults<Arguments>) =
             return!
                 Command.inContext place (arguments.Contains Force) (fun context ->
                     variants
-                    |> Command.inTurn (fun variant -> Stage.execute context (pipeline variant) variant.Config.Data))
+                    |> Command.inTurn (fun variant -> Stage.execute context (Evaluate.pipeline variant) variant.Config.Data))
                 |> Command.finish (fun runs ->
                     place.Output.Result(Summary.table runs + "\n" + Summary.places runs, Summary.data runs))
     }

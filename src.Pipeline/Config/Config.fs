@@ -50,9 +50,13 @@ module Config =
         | :? JsonObject as variants -> [ for pair in variants -> pair.Key, Option.ofObj pair.Value ]
         | _ -> []
 
-    let private withoutVariants (layer: ConfigTree.Layer) =
+    /// What a layer says of every run: without the keys that say which runs there are.
+    let private shared (layer: ConfigTree.Layer) =
         let tree = layer.Tree.DeepClone().AsObject()
-        tree.Remove "variants" |> ignore
+
+        for key in [ "variants"; "sweep" ] do
+            tree.Remove key |> ignore
+
         { layer with Tree = tree }
 
     /// Unknown keys and wrong types of one layer, its variants included.
@@ -62,7 +66,7 @@ module Config =
             |> List.map (fun (key, message) -> problem layer.File (prefix + key, message))
 
         [
-            yield! check "" (withoutVariants layer).Tree
+            yield! check layer.Prefix (shared layer).Tree
             match layer.Tree["variants"] with
             | null
             | :? JsonObject -> ()
@@ -109,7 +113,7 @@ module Config =
                 Tree = named
             }
 
-            let shared = start :: List.map withoutVariants layers
+            let ofAll = start :: List.map shared layers
 
             let mentions =
                 layers
@@ -139,8 +143,8 @@ module Config =
 
             let resolved =
                 match names with
-                | [] -> [ "", resolve check file shared ]
-                | names -> [ for name in names -> name, resolve check file (shared @ layersOf name) ]
+                | [] -> [ "", resolve check file ofAll ]
+                | names -> [ for name in names -> name, resolve check file (ofAll @ layersOf name) ]
 
             match
                 resolved
@@ -183,6 +187,19 @@ module Config =
         | Error problem, Ok _ -> Error(Configuration [ problem ])
         | Error problem, Error wrong -> Error(Configuration(problem :: wrong))
 
+    let private asksForSweep (layers: ConfigTree.Layer list) =
+        match layers |> List.tryPick (fun layer -> ConfigTree.find "sweep" layer.Tree) with
+        | None -> false
+        | Some _ ->
+            layers
+            |> List.findBack (fun layer -> layer.Tree.ContainsKey "sweep")
+            |> fun last -> not (isNull last.Tree["sweep"])
+
     /// A configuration file with its `--set` assignments over it.
     let load (file: string) (texts: string list) : Result<Variant list, StageError> =
-        layers file texts |> Result.bind (ofLayers file)
+        layers file texts
+        |> Result.bind (fun layers ->
+            if asksForSweep layers then
+                Error(Usage $"{file}: has a sweep, which dq sweep runs; --set sweep=null leaves it out")
+            else
+                ofLayers file layers)

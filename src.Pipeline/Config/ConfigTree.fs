@@ -66,6 +66,14 @@ let parse (text: string) : Result<JsonObject, string> =
 
         Error $"expected JSON (comments and trailing commas are fine), line {line}, column {column}: {reason}"
 
+/// A value under a path of keys.
+let private nest (keys: string[]) (value: JsonNode | null) : JsonNode | null =
+    (keys, value)
+    ||> Array.foldBack (fun key inner ->
+        let outer = JsonObject()
+        outer[key] <- inner
+        outer)
+
 /// `a.b=c` as a tree; `c` is JSON where it parses as such and a string otherwise.
 let assignment (text: string) : Result<Layer, ConfigProblem> =
     let problem message =
@@ -90,12 +98,7 @@ let assignment (text: string) : Result<Layer, ConfigProblem> =
                 with :? JsonException ->
                     JsonValue.Create raw
 
-            let nest (key: string) (inner: JsonNode | null) : JsonNode | null =
-                let outer = JsonObject()
-                outer[key] <- inner
-                outer
-
-            match Array.foldBack nest keys value with
+            match nest keys value with
             | :? JsonObject as tree ->
                 Ok {
                     File = "--set"
@@ -152,20 +155,33 @@ let layers (path: string) : Result<Layer list, ConfigProblem> =
 
     load [] path
 
-/// Is there a value at this dotted path? A `[n]` at its end is not looked at.
-let contains (key: string) (tree: JsonObject) =
+/// The value at this dotted path, if there is one. A `[n]` at its end is not looked at.
+let find (key: string) (tree: JsonObject) : (JsonNode | null) option =
     let rec go (node: JsonNode | null) (keys: string list) =
         match keys, node with
-        | [], _ -> true
+        | [], _ -> Some node
         | key :: rest, (:? JsonObject as o) when o.ContainsKey key -> go o[key] rest
-        | _ -> false
+        | _ -> None
 
     let path = (key.Split '[')[0]
     go tree (List.ofArray (path.Split '.'))
 
+/// The same tree with dotted keys spelled out: `"model.codes": …` is `"model": { "codes": … }`. Lists are left as they are.
+let rec nested (tree: JsonObject) : JsonObject =
+    (JsonObject(), tree)
+    ||> Seq.fold (fun whole pair ->
+        let value: JsonNode | null =
+            match pair.Value with
+            | :? JsonObject as inner -> nested inner
+            | other -> copy other
+
+        match nest (pair.Key.Split '.') value with
+        | :? JsonObject as part -> mergeObjects whole part
+        | _ -> whole)
+
 /// The file and the full key of what set `key` last; `fallback` where only the defaults did.
 let origin (fallback: string) (layers: Layer list) (key: string) =
-    match layers |> List.tryFindBack (fun layer -> contains key layer.Tree) with
+    match layers |> List.tryFindBack (fun layer -> (find key layer.Tree).IsSome) with
     | Some layer -> layer.File, layer.Prefix + key
     | None -> fallback, key
 

@@ -39,6 +39,9 @@ type Interruption(maxMinutes: float option) =
 
     member _.Token = source.Token
 
+    /// Cancels for another reason; the first reason counts.
+    member _.Stop(why: StageError) = stop why
+
     /// Why the token was cancelled.
     member _.Reason = reason |> Option.defaultValue (Interrupted 15)
 

@@ -23,14 +23,16 @@ type EvaluatedRun = {
 /// Raised when the same input gives another output than before.
 let private version = 3
 
+/// The same settings, always the same text.
+let settings (config: EvaluationConfig) =
+    ConfigTree.canonical (Shape.tree (Shape.fields config))
+
 /// Of an evaluation with these settings of this run, as far as it was trained, on the data set of this fingerprint.
 let fingerprint (config: EvaluationConfig) (run: RunRecord) (dataset: string) =
-    let settings = ConfigTree.canonical (Shape.tree (Shape.fields config))
-
     Fingerprint.ofParts [
         "evaluate"
         string version
-        settings
+        settings config
         run.Id
         run.Fingerprint
         string run.StepsDone
@@ -209,3 +211,9 @@ let stage title (config: EvaluationConfig) : Stage<TrainedRun, EvaluatedRun> = {
             |> Ok
     Run = fun context fingerprint run -> Task.Run(fun () -> evaluate context title config fingerprint run)
 }
+
+/// The whole way from a configuration's images: ingest, train, evaluate.
+let pipeline (variant: Variant) : Stage<DataConfig, EvaluatedRun> =
+    Prepare.stage
+    |> Stage.andThen (Train.stage variant)
+    |> Stage.andThen (stage (title variant) variant.Config.Evaluation)

@@ -93,6 +93,9 @@ module Store =
                     '-')
             name
 
+    /// The folder of what a name and a fingerprint stand for.
+    let folderName (name: string) (fingerprint: string) = $"{slug name}-{fingerprint[..11]}"
+
     /// A new id of a run of this name: day, name, chance.
     let private newId name =
         let unique = Guid.NewGuid().ToString("N")[..7]

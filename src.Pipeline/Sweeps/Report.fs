@@ -1,0 +1,262 @@
+/// `sweep.json`, `summary.csv` and `summary.md`: a sweep as it stands.
+module DQ.Pipeline.Sweeps.Report
+
+open System
+open System.Globalization
+open System.IO
+open System.Text
+open DQ.Core
+open DQ.Core.Artifacts
+open DQ.Pipeline
+open DQ.Pipeline.Sweeps.Board
+open DQ.Pipeline.Sweeps.Rows
+
+/// A sweep as it stands in these looks.
+let private record (board: Board) (published: Tables.Entry list) (states: (Sweep.Cell * CellState) list) =
+    let sweep = board.Sweep
+    let rows = ofStates sweep.Keys published states
+
+    SweepRecord(
+        Name = sweep.Name,
+        Fingerprint = board.Fingerprint,
+        Split = splitOf sweep.Cells.Head.Variant.Config,
+        Keys = List.toArray sweep.Keys,
+        Cells = [|
+            for cell, state in states ->
+                SweepCell(
+                    Index = cell.Index,
+                    Settings = Sweep.settings sweep.Keys cell,
+                    Seed = cell.Variant.Config.Seed,
+                    Status = status state,
+                    Run =
+                        (match state with
+                         | CellState.Completed(_, run, _) -> run.Id
+                         | _ -> null),
+                    Reason =
+                        (match state with
+                         | CellState.Failed failure -> failure.Reason
+                         | _ -> null),
+                    Owner =
+                        (match state with
+                         | CellState.Running claim -> claim.Owner
+                         | _ -> null)
+                )
+        |],
+        Rows = [| for row in rows -> row.Record |],
+        Trends = List.toArray (Trends.judge sweep.Trends rows),
+        UpdatedUtc = DateTime.UtcNow
+    )
+
+let private invariant (format: string) (value: float) =
+    value.ToString(format, CultureInfo.InvariantCulture)
+
+let private statistic (row: SweepRow) name =
+    match row.Metrics.TryGetValue name with
+    | true, found -> Some found
+    | _ -> None
+
+let private published (row: SweepRow) name =
+    match row.Published.TryGetValue name with
+    | true, found -> Some found.Value
+    | _ -> None
+
+let private quoted (text: string) =
+    if text.IndexOfAny [| ','; '"'; '\n'; '\r' |] >= 0 then
+        "\"" + text.Replace("\"", "\"\"") + "\""
+    else
+        text
+
+/// A line per row of settings; numbers in full.
+let csv (sweep: SweepRecord) =
+    let metrics = [
+        for name in metricNames do
+            if sweep.Rows |> Seq.exists (fun row -> (statistic row name).IsSome || (published row name).IsSome) then
+                name
+    ]
+
+    let number value =
+        value |> Option.map (invariant "R") |> Option.defaultValue ""
+
+    let header = [
+        yield! sweep.Keys
+        "loss"
+        "cells"
+        "completed"
+        for name in metrics do
+            $"{name}_mean"
+            $"{name}_sample_deviation"
+            $"{name}_published"
+    ]
+
+    let line (row: SweepRow) = [
+        for key in sweep.Keys do
+            Sweep.show row.Settings[key]
+        row.Loss
+        string row.Cells.Count
+        string row.Completed
+        for name in metrics do
+            let found = statistic row name
+            number (found |> Option.map _.Mean)
+            number (found |> Option.bind (fun found -> Option.ofNullable found.SampleDeviation))
+            number (published row name)
+    ]
+
+    [ header; yield! Seq.map line sweep.Rows ]
+    |> List.map (fun cells -> (cells |> List.map quoted |> String.concat ",") + "\n")
+    |> String.concat ""
+
+/// How a loss is called in tables.
+let private title loss =
+    if loss = "normalized_squared_error" then
+        "squared error, normalized"
+    else
+        "reconstruction, nats/dim"
+
+let private meanOf format (row: SweepRow) name =
+    match statistic row name with
+    | None -> "–"
+    | Some found ->
+        match Option.ofNullable found.SampleDeviation with
+        | Some deviation -> $"{invariant format found.Mean} ± {invariant format deviation}"
+        | None -> invariant format found.Mean
+
+/// One table per loss, the first line its head. Empty columns are left out.
+let private tables (sweep: SweepRecord) : string list list list = [
+    for loss, rows in sweep.Rows |> List.ofSeq |> List.groupBy _.Loss do
+        let format = if loss = "normalized_squared_error" then "F5" else "F4"
+
+        let columns: (string * (SweepRow -> string)) list = [
+            for key in sweep.Keys do
+                key, (fun row -> Sweep.show row.Settings[key])
+            "seeds", (fun row -> $"{row.Completed} of {row.Cells.Count}")
+            title loss, (fun row -> meanOf format row loss)
+            "published", (fun row -> published row loss |> Option.map (invariant format) |> Option.defaultValue "–")
+            "code rate uniform, bits/dim", (fun row -> meanOf "F3" row "code_rate_uniform_bits_per_dim")
+            "total uniform, bits/dim", (fun row -> meanOf "F3" row "total_uniform_bits_per_dim")
+            "PSNR, dB", (fun row -> meanOf "F2" row "psnr_db")
+            "perplexity", (fun row -> meanOf "F1" row "codebook_perplexity")
+        ]
+
+        let isTold (_, show) =
+            rows |> List.exists (fun row -> show row <> "–")
+
+        let told = columns |> List.filter isTold
+        [ List.map fst told; yield! [ for row in rows -> [ for _, show in told -> show row ] ] ]
+]
+
+let private verdict (trend: SweepTrend) =
+    match Option.ofNullable trend.Holds with
+    | Some true -> "holds"
+    | Some false -> "does not hold"
+    | None -> "can't be said"
+
+let private subject (trend: SweepTrend) =
+    if trend.Subject = "" then "" else $" ({trend.Subject})"
+
+let private failures (sweep: SweepRecord) = [
+    for cell in sweep.Cells do
+        match cell.Reason with
+        | null -> ()
+        | reason ->
+            let settings =
+                [ for key in sweep.Keys -> $"{key} {Sweep.show cell.Settings[key]}, " ]
+                |> String.concat ""
+
+            $"{settings}seed {cell.Seed}: {reason}"
+]
+
+/// How many cells stand where.
+let standing (sweep: SweepRecord) =
+    sweep.Cells
+    |> Seq.countBy _.Status
+    |> Seq.map (fun (status, count) -> $"{count} {status}")
+    |> String.concat ", "
+
+/// The same for people: tables, failures, trends.
+let markdown (sweep: SweepRecord) =
+    let text = StringBuilder()
+    let line (content: string) = text.Append(content).Append('\n') |> ignore
+    let row cells = line ("| " + String.concat " | " cells + " |")
+
+    line $"# Sweep {sweep.Name}"
+    line ""
+    line $"{sweep.Cells.Count} cells: {standing sweep}. On {sweep.Split}; mean ± sample standard deviation over seeds."
+
+    for table in tables sweep do
+        line ""
+        row table.Head
+        row [ for _ in table.Head -> "---" ]
+
+        for cells in table.Tail do
+            row cells
+
+    match failures sweep with
+    | [] -> ()
+    | lines ->
+        line ""
+        line "## Failed"
+        line ""
+
+        for failure in lines do
+            line $"- {failure}"
+
+    if sweep.Trends.Count > 0 then
+        line ""
+        line "## Trends"
+        line ""
+
+        for trend in sweep.Trends do
+            line $"- **{verdict trend}**{subject trend}: {trend.Claim}"
+
+            for evidence in trend.Evidence do
+                line $"  - {evidence}"
+
+    text.ToString()
+
+/// For the terminal.
+let plain (sweep: SweepRecord) =
+    [
+        $"{sweep.Cells.Count} cells on {sweep.Split}: {standing sweep}\n"
+        for table in tables sweep do
+            Table.render Table.Left table
+        match failures sweep with
+        | [] -> ()
+        | lines -> "failed:\n" + (lines |> List.map (fun line -> $"  {line}\n") |> String.concat "")
+        if sweep.Trends.Count > 0 then
+            sweep.Trends
+            |> Seq.map (fun trend ->
+                $"{verdict trend}{subject trend}: {trend.Claim}\n"
+                + (trend.Evidence |> Seq.map (fun line -> $"  {line}\n") |> String.concat ""))
+            |> String.concat ""
+    ]
+    |> String.concat "\n"
+
+let private writeText path (text: string) =
+    AtomicFile.Write(path, (fun stream -> stream.Write(ReadOnlySpan(Encoding.UTF8.GetBytes text))))
+
+/// The sweep now; nothing is written.
+let now board published = record board published (look board)
+
+/// What tells two looks at a sweep apart.
+let private signature (states: (Sweep.Cell * CellState) list) =
+    states
+    |> List.map (fun (_, state) ->
+        match state with
+        | CellState.Completed(_, run, evaluation) -> run.Id + evaluation.Fingerprint
+        | CellState.Running claim -> $"{claim.Owner.Host} {claim.Owner.ProcessId} {claim.ClaimedUtc.Ticks}"
+        | state -> status state)
+
+/// Writes all three. Processes that share a sweep write the same files without asking one another: whoever was overtaken
+/// while writing sees it afterwards, and writes again.
+let rec write (board: Board) (published: Tables.Entry list) : SweepRecord =
+    let states = look board
+    let sweep = record board published states
+    Directory.CreateDirectory board.Folder |> ignore
+    writeText (Path.Combine(board.Folder, SweepLayout.SummaryCsv)) (csv sweep)
+    writeText (Path.Combine(board.Folder, SweepLayout.SummaryMarkdown)) (markdown sweep)
+    ArtifactJson.Write(Path.Combine(board.Folder, SweepLayout.Sweep), sweep)
+
+    if signature (look board) = signature states then
+        sweep
+    else
+        write board published

@@ -1,0 +1,124 @@
+/// The numbers of a sweep: for equal settings, means and deviations over the seeds.
+module DQ.Pipeline.Sweeps.Rows
+
+open System
+open System.Collections.Generic
+open System.Text.Json.Nodes
+open DQ.Core.Artifacts
+open DQ.Core.Evaluation
+open DQ.Pipeline
+open DQ.Pipeline.Sweeps.Board
+open DQ.Pipeline.Sweeps.Sweep
+
+/// Equal settings.
+type Row = {
+    /// The configuration without its seed.
+    Tree: JsonObject
+    Cells: (Cell * CellState) list
+    Record: SweepRow
+}
+
+let private perCodebook (value: CodebookEvaluation -> float) (split: SplitEvaluation) =
+    split.Levels |> Seq.collect _.Codebooks |> Seq.averageBy value
+
+/// Names carry units; null where a metric is not defined.
+let private metrics: (string * (RunRecord -> SplitEvaluation -> Nullable<float>)) list = [
+    "reconstruction_nats_per_dim", (fun _ split -> split.ReconstructionNatsPerDim)
+    "reconstruction_bits_per_dim", (fun _ split -> split.ReconstructionBitsPerDim)
+    "normalized_squared_error", (fun _ split -> Nullable split.NormalizedSquaredError)
+    "code_rate_uniform_bits_per_dim", (fun _ split -> Nullable split.CodeRateUniformBitsPerDim)
+    "code_rate_empirical_bits_per_dim", (fun _ split -> Nullable split.CodeRateEmpiricalBitsPerDim)
+    "total_uniform_bits_per_dim", (fun _ split -> split.TotalUniformBitsPerDim)
+    "total_empirical_bits_per_dim", (fun _ split -> split.TotalEmpiricalBitsPerDim)
+    "psnr_db", (fun _ split -> Nullable split.PsnrDb)
+    "ssim", (fun _ split -> Nullable split.Ssim)
+    "codebook_usage", (fun _ split -> Nullable(perCodebook _.Usage split))
+    "codebook_perplexity", (fun _ split -> Nullable(perCodebook _.Perplexity split))
+    "training_seconds", (fun run _ -> Nullable run.TrainingSeconds)
+]
+
+let metricNames = metrics |> List.map fst
+
+/// The metric that training minimizes.
+let lossOf (config: RunConfig) =
+    if config.Model.Likelihood.Kind = "squared_error" then
+        "normalized_squared_error"
+    else
+        "reconstruction_nats_per_dim"
+
+/// Mean and sample standard deviation, σ² = Σ(x − mean)²/(n − 1).
+let statistic (values: float list) =
+    let mean = List.average values
+
+    let deviation =
+        match values.Length with
+        | 1 -> Nullable()
+        | n -> Nullable(sqrt ((values |> List.sumBy (fun value -> (value - mean) ** 2.0)) / float (n - 1)))
+
+    SweepStatistic(mean, deviation)
+
+/// The split a sweep's numbers are of: the last one evaluated, as in pictures.
+let splitOf (config: RunConfig) = Seq.last config.Evaluation.Splits
+
+let private withoutSeed (cell: Cell) =
+    let tree = cell.Tree.DeepClone().AsObject()
+    tree.Remove "seed" |> ignore
+    tree
+
+let private statistics split (cells: (Cell * CellState) list) : IReadOnlyDictionary<string, SweepStatistic> =
+    let evaluated = [
+        for _, state in cells do
+            match state with
+            | CellState.Completed(_, run, evaluation) ->
+                match evaluation.Splits.TryGetValue split with
+                | true, found -> run, found
+                | _ -> ()
+            | _ -> ()
+    ]
+
+    let found = Dictionary<string, SweepStatistic>()
+
+    for name, value in metrics do
+        match [
+            for run, split in evaluated do
+                yield! Option.toList (Option.ofNullable (value run split))
+        ] with
+        | [] -> ()
+        | values -> found[name] <- statistic values
+
+    found
+
+/// A row per setting, in the order of the cells.
+let ofStates (keys: string list) (published: Tables.Entry list) (states: (Cell * CellState) list) : Row list =
+    states
+    |> List.groupBy (fun (cell, _) -> ConfigTree.canonical (withoutSeed cell))
+    |> List.map (fun (_, cells) ->
+        let first = fst cells.Head
+        let config = first.Variant.Config
+
+        let completed =
+            cells
+            |> List.filter (fun (_, state) ->
+                match state with
+                | CellState.Completed _ -> true
+                | _ -> false)
+
+        {
+            Tree = withoutSeed first
+            Cells = cells
+            Record =
+                SweepRow(
+                    Settings = settings keys first,
+                    Loss = lossOf config,
+                    Cells = [| for cell, _ in cells -> cell.Index |],
+                    Completed = completed.Length,
+                    Metrics = statistics (splitOf config) cells,
+                    Published = Tables.find published first.Tree
+                )
+        })
+
+/// The loss of a row, once one of its cells is completed.
+let loss (row: Row) : float option =
+    match row.Record.Metrics.TryGetValue row.Record.Loss with
+    | true, statistic -> Some statistic.Mean
+    | _ -> None

@@ -1,0 +1,255 @@
+/// What the paper says of depthwise and vector quantization, looked for in a sweep's own numbers.
+/// M codebooks of K codes a level; losses are means over seeds.
+module DQ.Pipeline.Sweeps.Trends
+
+open System
+open System.Globalization
+open System.IO
+open System.Text.Json
+open System.Text.Json.Nodes
+open DQ.Core.Artifacts
+open DQ.Core.Quantization
+open DQ.Pipeline
+open DQ.Pipeline.Sweeps.Board
+open DQ.Pipeline.Sweeps.Rows
+
+let private codebooksKey = "model.codebooks"
+let private codesKey = "model.codes"
+let private kindKey = "model.quantizer.kind"
+
+let private value key (row: Row) : JsonNode | null =
+    ConfigTree.find key row.Tree |> Option.defaultValue null
+
+let private whole (node: JsonNode | null) = (nonNull node).GetValue<int>()
+let private kind row = Sweep.show (value kindKey row)
+let private codebooks row = whole (value codebooksKey row)
+
+let private codes row = [
+    for count in (nonNull (value codesKey row)).AsArray() -> whole count
+]
+
+/// The configuration but for one key, as text: what a fair comparison along that key shares.
+let private but key (row: Row) =
+    let tree = row.Tree.DeepClone().AsObject()
+    let parts = (key: string).Split '.'
+
+    let parent =
+        parts[.. parts.Length - 2] |> String.concat "." |> (fun path -> ConfigTree.find path tree)
+
+    match parent with
+    | Some(:? JsonObject as section) -> section.Remove(Array.last parts) |> ignore
+    | _ -> ()
+
+    ConfigTree.canonical tree
+
+let private number (value: float) =
+    value.ToString("G4", CultureInfo.InvariantCulture)
+
+let private percent (value: float) =
+    value.ToString("+0.0;-0.0;0.0", CultureInfo.InvariantCulture) + " %"
+
+let private named row =
+    $"M = {codebooks row}, K = {ConfigTree.canonical (value codesKey row)}, {row.Record.Loss}"
+
+/// Rows with a loss, in series along a key: equal in everything else, ascending.
+let private series key (position: Row -> float) (rows: (Row * float) list) =
+    rows
+    |> List.groupBy (fst >> but key)
+    |> List.map (snd >> List.sortBy (fst >> position))
+    |> List.filter (fun members -> members.Length > 1)
+
+let private alongCodebooks = series codebooksKey (codebooks >> float)
+
+/// Along K where there is one level: longer lists have no order.
+let private alongCodes (rows: (Row * float) list) =
+    rows
+    |> List.filter (fun (row, _) -> (codes row).Length = 1)
+    |> series codesKey (codes >> List.head >> float)
+
+/// None where there is nothing to judge by.
+let private all (checks: bool list) =
+    if checks.IsEmpty then
+        Nullable()
+    else
+        Nullable(List.forall id checks)
+
+let private quantizers rows =
+    rows |> List.map (fst >> kind) |> List.distinct
+
+/// The loss falls at every step of every series, looked at for each quantizer.
+let private falls name claim along letter (position: Row -> string) rows = [
+    for quantizer in quantizers rows do
+        let found = along (rows |> List.filter (fun (row, _) -> kind row = quantizer))
+
+        let line (members: (Row * float) list) =
+            let points = [ for row, loss in members -> $"{number loss} ({letter} = {position row})" ]
+            $"{named (fst members.Head)} on: " + String.concat " → " points
+
+        let holds =
+            all [
+                for members in found do
+                    for (_, before), (_, after) in List.pairwise members -> after < before
+            ]
+
+        SweepTrend(name, quantizer, claim, holds, [| for members in found -> line members |])
+]
+
+/// Change of the loss in percent each time the position doubles, mean over the series, first to last.
+let private perDoubling (position: Row -> float) (found: (Row * float) list list) =
+    match found with
+    | [] -> None
+    | found ->
+        Some(
+            found
+            |> List.averageBy (fun members ->
+                let first, last = List.head members, List.last members
+                log (snd last / snd first) / Math.Log2(position (fst last) / position (fst first)))
+            |> fun change -> 100.0 * (exp change - 1.0)
+        )
+
+let private codesMatterLess name rows = [
+    for quantizer in quantizers rows do
+        let mine = rows |> List.filter (fun (row, _) -> kind row = quantizer)
+
+        let holds, evidence =
+            match
+                perDoubling (codebooks >> float) (alongCodebooks mine),
+                perDoubling (codes >> List.head >> float) (alongCodes mine)
+            with
+            | Some byCodebooks, Some byCodes ->
+                Nullable(byCodes > byCodebooks),
+                [| $"loss per doubling: {percent byCodebooks} of M, {percent byCodes} of K" |]
+            | _ -> Nullable(), [||]
+
+        SweepTrend(name, quantizer, "the loss falls more when M doubles than when K does", holds, evidence)
+]
+
+/// Depthwise and vector quantization with everything else equal.
+let private pairs (wanted: Row -> bool) (rows: (Row * float) list) =
+    rows
+    |> List.filter (fst >> wanted)
+    |> List.groupBy (fst >> but kindKey)
+    |> List.choose (fun (_, members) ->
+        let ofKind name = members |> List.tryFind (fun (row, _) -> kind row = name)
+
+        match ofKind DepthwiseQuantizer.Kind, ofKind VectorQuantizer.Kind with
+        | Some dq, Some vq -> Some(dq, vq)
+        | _ -> None)
+
+let private compared (dq: Row * float, vq: Row * float) =
+    $"{named (fst dq)}: {number (snd dq)} depthwise, {number (snd vq)} vector"
+
+/// Two trainings of one function: equal but for what rounding does to them.
+let private tolerance = 0.01
+
+let private equalAtOne name rows =
+    let found = pairs (fun row -> codebooks row = 1) rows
+
+    let equal ((_, dq: float), (_, vq: float)) = abs (dq - vq) <= tolerance * vq
+
+    [
+        SweepTrend(
+            name,
+            "",
+            "with one codebook, depthwise and vector quantization are the same, within 1 % of the loss",
+            all (List.map equal found),
+            [| for pair in found -> compared pair |]
+        )
+    ]
+
+let private below name rows =
+    let found = pairs (fun row -> codebooks row > 1) rows
+
+    [
+        SweepTrend(
+            name,
+            "",
+            "with more than one codebook, depthwise quantization has the lower loss",
+            all [ for (_, dq), (_, vq) in found -> dq < vq ],
+            [| for pair in found -> compared pair |]
+        )
+    ]
+
+/// Validation losses of a run by step, from its log.
+let private validations (folder: string) : (int64 * float) list = [
+    let log = Path.Combine(folder, RunLayout.Metrics)
+
+    if File.Exists log then
+        for line in File.ReadLines log do
+            match JsonSerializer.Deserialize<MetricsRecord>(line, ArtifactJson.Options) with
+            | null -> ()
+            | record when record.Split = "validation" ->
+                for loss in
+                    [ record.ReconstructionNatsPerDim; record.ReconstructionSquaredError ]
+                    |> List.choose Option.ofNullable do
+                    record.Step, loss
+            | _ -> ()
+]
+
+/// By seed, where depthwise quantization reaches the best validation loss of vector quantization, and when that one did.
+let private stepsToMatch name rows =
+    let runs (row: Row) =
+        Map [
+            for cell, state in row.Cells do
+                match state with
+                | CellState.Completed(folder, _, _) ->
+                    match validations folder with
+                    | [] -> ()
+                    | losses -> cell.Variant.Config.Seed, losses
+                | _ -> ()
+        ]
+
+    let found = [
+        for (dq, _), (vq, _) in pairs (fun row -> codebooks row > 1) rows do
+            let dqRuns, vqRuns = runs dq, runs vq
+
+            let published =
+                match dq.Record.Published.TryGetValue name, vq.Record.Published.TryGetValue name with
+                | (true, dq), (true, vq) -> $"; published: {dq.Value:F0} and {vq.Value:F0}"
+                | _ -> ""
+
+            for seed in Map.keys dqRuns do
+                match vqRuns.TryFind seed with
+                | None -> ()
+                | Some losses ->
+                    let step, best = losses |> List.minBy snd
+
+                    match dqRuns[seed] |> List.tryFind (fun (_, loss) -> loss <= best) with
+                    | Some(reached, _) ->
+                        reached < step, $"{named dq}, seed {seed}: by step {reached}, vector {step}{published}"
+                    | None -> false, $"{named dq}, seed {seed}: not reached, vector {step}{published}"
+    ]
+
+    [
+        SweepTrend(
+            name,
+            "",
+            "depthwise quantization reaches the best validation loss of vector quantization in fewer steps",
+            all (List.map fst found),
+            [| for _, line in found -> line |]
+        )
+    ]
+
+/// By the names configurations use, how each is looked for.
+let private known: (string * (string -> (Row * float) list -> SweepTrend list)) list = [
+    "loss_falls_with_codebooks",
+    (fun name -> falls name "the loss falls with every more M" alongCodebooks "M" (codebooks >> string))
+    "loss_falls_with_codes",
+    (fun name -> falls name "the loss falls with every more K" alongCodes "K" (codes >> List.head >> string))
+    "codes_matter_less", codesMatterLess
+    "equal_at_one_codebook", equalAtOne
+    "depthwise_below_vector", below
+    "steps_to_best_vq_loss", stepsToMatch
+]
+
+let names = List.map fst known
+
+/// The trends of these names in the completed rows.
+let judge (asked: string list) (rows: Row list) : SweepTrend list =
+    let rows = rows |> List.choose (fun row -> loss row |> Option.map (fun loss -> row, loss))
+
+    [
+        for name, look in known do
+            if List.contains name asked then
+                yield! look name rows
+    ]
