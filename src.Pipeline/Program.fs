@@ -20,6 +20,7 @@ type Arguments =
     | [<CliPrefix(CliPrefix.None)>] Encode of ParseResults<Encode.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Decode of ParseResults<Decode.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Verify of ParseResults<Verify.Arguments>
+    | [<CliPrefix(CliPrefix.None)>] Bench of ParseResults<Bench.Arguments>
     | [<CliPrefix(CliPrefix.None); SubCommand>] Doctor
     | [<CliPrefix(CliPrefix.None); SubCommand>] Schema
     | [<Inherit; Unique>] Artifacts of DIR: string
@@ -46,6 +47,7 @@ type Arguments =
             | Encode _ -> "images to codes, for another model or another program."
             | Decode _ -> "codes to pictures."
             | Verify _ -> "this program against recorded outputs of the published implementation."
+            | Bench _ -> "how long the parts of training and evaluation take on this machine."
             | Doctor -> "what this machine has, and what to do where something is missing."
             | Schema -> "the JSON Schema of configurations, for editors."
             | Artifacts _ -> "where artifacts are kept (default: DQ_ARTIFACTS, else artifacts)."
@@ -70,6 +72,7 @@ let private examples = [
     "encode", Encode.example
     "decode", Decode.example
     "verify", Verify.example
+    "bench", Bench.example
     "doctor", Doctor.example
     "schema", Schema.example
 ]
@@ -98,6 +101,7 @@ let private dispatch (place: Workplace) (parsed: ParseResults<Arguments>) : Task
     | Encode arguments -> Encode.run place arguments
     | Decode arguments -> Decode.run place arguments
     | Verify arguments -> Verify.run place arguments
+    | Bench arguments -> Bench.run place arguments
     | Doctor -> Doctor.run place
     | Schema -> Schema.run ()
     | other -> Task.FromResult(Error(Usage $"{other} is no command"))

@@ -53,13 +53,24 @@ public sealed record AutoencoderSpec
 
     /// <summary>Image sides must be divisible by this: s·2^(b−1)·2^(L−1).</summary>
     [JsonIgnore]
-    public int SideDivisor => Stride << (CoderBlocks - 1 + Levels - 1);
+    public int SideDivisor => CellSide(Levels - 1);
 
     /// <summary>The same model for images of so many channels.</summary>
     public AutoencoderSpec ForImages(int channels) => this with { ImageChannels = channels };
 
-    /// <summary>Side of the code grid of <paramref name="level"/> (0 = bottom) for an image side.</summary>
-    public int GridSide(int imageSide, int level) => imageSide / (Stride << (CoderBlocks - 1 + level));
+    /// <summary>Side in pixels of the cell that one position of a level's grid (0 = bottom) stands for.</summary>
+    public int CellSide(int level) => Stride << (CoderBlocks - 1 + level);
+
+    /// <summary>An image side with the padding that makes it divisible.</summary>
+    public int PaddedSide(int side) => (side + SideDivisor - 1) / SideDivisor * SideDivisor;
+
+    /// <summary>Every level's codes for an image of so many rows and columns, padding's among them, bottom first.</summary>
+    public IReadOnlyList<CodeGrid> Grids(int height, int width) =>
+        [
+            .. Codes.Select(
+                (codes, level) => new CodeGrid(codes, Codebooks, PaddedSide(height) / CellSide(level), PaddedSide(width) / CellSide(level))
+            ),
+        ];
 
     /// <summary>Everything wrong with this spec; empty when it can be built.</summary>
     public IReadOnlyList<SpecProblem> Problems() =>

@@ -54,6 +54,7 @@ public sealed class HierarchicalAutoencoder : nn.Module
         Likelihood = Likelihood.Create(spec.Likelihood, spec.ImageChannels);
         var levels = Enumerable.Range(0, spec.Levels).ToArray();
         quantizers = new([.. levels.Select(level => Quantizer.Create(spec, level))]);
+        Quantizers = [.. quantizers];
         encoders = new([.. levels.Select(LevelEncoder)]);
         projections = new([
             .. levels.Select(level =>
@@ -82,7 +83,7 @@ public sealed class HierarchicalAutoencoder : nn.Module
     public Likelihood Likelihood { get; }
 
     /// <summary>Quantizers by level, bottom first.</summary>
-    public IReadOnlyList<Quantizer> Quantizers => [.. quantizers];
+    public IReadOnlyList<Quantizer> Quantizers { get; }
 
     /// <summary>Numbers trained by gradient; codebooks that learn by moving average are not among them.</summary>
     public long ParameterCount => parameters().Sum(parameter => parameter.numel());
@@ -203,7 +204,7 @@ public sealed class HierarchicalAutoencoder : nn.Module
     {
         // (B, C, H, W) at the top, (B, 2C, H, W) below it
         var input = decoded is null ? encoding : cat([decoded, encoding], 1);
-        return projections[level].forward(input);
+        return projections[level].call(input);
     }
 
     /// Brings a level's output to the grid below; the "skip" wiring of the appendix adds what was decoded above it.
@@ -227,7 +228,7 @@ public sealed class HierarchicalAutoencoder : nn.Module
         return (bottom, right) == (0, 0) ? normalized : nn.functional.pad(normalized, [0, right, 0, bottom]);
     }
 
-    private long Padding(long side) => (Spec.SideDivisor - side % Spec.SideDivisor) % Spec.SideDivisor;
+    private long Padding(long side) => Spec.PaddedSide((int)side) - side;
 
     private Sequential LevelEncoder(int level)
     {

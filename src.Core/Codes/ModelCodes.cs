@@ -86,7 +86,7 @@ public static class ModelCodes
                         quantizer.CodeCount,
                         quantizer.Codebooks,
                         PackedIndices.Bits(quantizer.CodeCount),
-                        model.Spec.SideDivisor >> (model.Spec.Levels - 1 - level)
+                        model.Spec.CellSide(level)
                     )
             ),
         ];

@@ -1,5 +1,6 @@
 using DQ.Core.Autoencoders;
 using DQ.Core.Images;
+using DQ.Core.Likelihoods;
 using static TorchSharp.torch;
 
 namespace DQ.Core.Evaluation;
@@ -41,7 +42,7 @@ public sealed record Picture(
         var output = model.Decode(codes, image.Height, image.Width);
         var mean = model.Likelihood.Mean(output);
         double? nats = model.Likelihood.IsDensity ? model.Likelihood.Loss(output, pixels).item<float>() : null;
-        var codeBits = codes.Select((code, level) => code.numel() * Math.Log2(model.Spec.Codes[level])).Sum();
+        var codeBits = CodeRate.UniformBitsPerImage(model.Spec.Grids(image.Height, image.Width));
         double dimensions = image.Bytes.Length;
         var (bits, codeRate) = (nats / Math.Log(2), codeBits / dimensions);
         return new(

@@ -131,10 +131,20 @@ public static class ImageFile
         return upright;
     }
 
+    /// How PNG, JPEG and RIFF (WebP) files begin
+    private static readonly byte[][] Signatures =
+    [
+        [0x89, 0x50, 0x4e, 0x47],
+        [0xff, 0xd8, 0xff],
+        [0x52, 0x49, 0x46, 0x46],
+    ];
+
     private static string Describe(byte[] content)
     {
         if (content.Length == 0)
             return "an empty file";
+        if (Signatures.Any(signature => content.AsSpan().StartsWith(signature)))
+            return $"a damaged one of {content.Length} bytes";
         var start = content.AsSpan(0, Math.Min(256, content.Length));
         return start.ContainsAnyExceptInRange((byte)9, (byte)126) ? "something else" : "text";
     }

@@ -50,9 +50,6 @@ public static class LibTorch
     private const string KnownBridge = "cf33b1b0bb6bbb9754a768fb5c5d04d9f498603be50e73f55621a0b40ee608b8";
     private const string BuiltFor = "2.10.0";
 
-    [DllImport("libc", EntryPoint = "setenv", CharSet = CharSet.Ansi, BestFitMapping = false, ThrowOnUnmappableChar = true)]
-    private static extern int SetEnvironment(string name, string value, int overwrite);
-
     private static readonly Lock Gate = new();
     private static LibTorchReport? loaded;
 
@@ -79,10 +76,6 @@ public static class LibTorch
             ?? throw new LibTorchException(
                 $"{BridgeFile} is not beside the program ({AppContext.BaseDirectory}); restore and build again: it comes with the TorchSharp package"
             );
-        // OpenMP's idle threads otherwise spin, which takes the cores from our own threads and from other programs; read when it
-        // loads, and the process's own environment is not what .NET sets
-        if (OperatingSystem.IsLinux())
-            _ = SetEnvironment("OMP_WAIT_POLICY", "passive", 0);
         LoadFile(Path.Combine(folder, LibraryFile("torch_cpu")), $"libtorch in {folder}");
         LoadIfThere(folder, "torch");
         var cuda = LoadIfThere(folder, "torch_cuda", notes);

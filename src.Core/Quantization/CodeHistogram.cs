@@ -20,6 +20,13 @@ public sealed class CodeHistogram(int codebooks, int codeCount)
     /// <summary>Positions counted per codebook.</summary>
     public long Total(int codebook) => counts[codebook].Sum();
 
+    /// <summary>Forgets all counts.</summary>
+    public void Clear()
+    {
+        foreach (var book in counts)
+            Array.Clear(book);
+    }
+
     /// <summary>Counts codes (B, M, H, W) int64.</summary>
     public void Add(Tensor codes)
     {
@@ -39,7 +46,11 @@ public sealed class CodeHistogram(int codebooks, int codeCount)
     public double EntropyNats(int codebook)
     {
         double total = Total(codebook);
-        return total == 0 ? 0 : -counts[codebook].Where(count => count > 0).Sum(count => count / total * Math.Log(count / total));
+        var entropy = 0.0;
+        foreach (var count in counts[codebook])
+            if (count > 0)
+                entropy -= count / total * Math.Log(count / total);
+        return entropy;
     }
 
     /// <summary>exp(entropy): the number of equally likely codes that would be as uncertain; 1 … K.</summary>

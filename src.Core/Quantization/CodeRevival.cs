@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using static TorchSharp.torch;
 
 namespace DQ.Core.Quantization;
@@ -31,24 +32,26 @@ public abstract class CodeRevival
     {
         using var scope = NewDisposeScope();
         var (slices, rows, width) = (vectors.shape[0], (int)vectors.shape[1], vectors.shape[2]);
-        var choice = new long[books * codeCount];
-        var order = new int[rows];
+        // drawn into tensors: arrays of this size, step after step, would be most of what training leaves to the collector
+        var choice = empty(books * codeCount, dtype: ScalarType.Int64);
+        var places = MemoryMarshal.Cast<byte, long>(choice.bytes);
+        using var permutation = empty(rows, dtype: ScalarType.Int32);
+        var order = MemoryMarshal.Cast<byte, int>(permutation.bytes);
         for (var book = 0; book < books; book++)
         {
             new SplitMix64(seed, step, book).Permute(order);
             var first = slices == 1 ? 0 : book * rows;
             for (var code = 0; code < codeCount; code++)
-                choice[book * codeCount + code] = first + order[code % rows];
+                places[(int)(book * codeCount) + code] = first + order[code % rows];
         }
-        var index = tensor(choice, device: vectors.device);
-        var drawn = vectors.reshape(-1, width).index_select(0, index).view(books, codeCount, width);
+        var drawn = vectors.reshape(-1, width).index_select(0, choice.to(vectors.device)).view(books, codeCount, width);
         if (rows < codeCount)
         {
             var random = new SplitMix64(seed, step, books);
-            var noise = new float[books * codeCount * width];
-            for (var at = 0; at < noise.Length; at++)
-                noise[at] = (float)random.NextNormal();
-            drawn = drawn + tensor(noise, device: vectors.device).view(books, codeCount, width) * (0.01 / Math.Sqrt(width));
+            var noise = empty(books, codeCount, width);
+            foreach (ref var value in MemoryMarshal.Cast<byte, float>(noise.bytes))
+                value = (float)random.NextNormal();
+            drawn = drawn + noise.to(vectors.device) * (0.01 / Math.Sqrt(width));
         }
         return drawn.MoveToOuterDisposeScope();
     }

@@ -79,12 +79,17 @@ public abstract class Quantizer : nn.Module
 
     /// <summary>The quantized map (B, output channels, H, W) that codes (B, M, H, W) stand for: in evaluation what
     /// <see cref="Quantize"/> gives along with them.</summary>
-    /// <exception cref="ArgumentException">Codes of another shape.</exception>
+    /// <exception cref="ArgumentException">Codes of another shape, or such as there are not.</exception>
     public Tensor Embed(Tensor codes)
     {
         if (codes.dim() != 4 || codes.shape[1] != Codebooks)
             throw new ArgumentException($"expected codes (B, {Codebooks}, H, W), got ({string.Join(", ", codes.shape)})", nameof(codes));
         using var scope = NewDisposeScope();
+        if (codes.numel() > 0 && codes.lt(0).logical_or(codes.ge(CodeCount)).any().item<bool>())
+            throw new ArgumentException(
+                $"expected codes from 0 to {CodeCount - 1}, got {codes.min().item<long>()} to {codes.max().item<long>()}",
+                nameof(codes)
+            );
         return EmbedCodes(codes).MoveToOuterDisposeScope();
     }
 

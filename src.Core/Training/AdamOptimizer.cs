@@ -22,11 +22,14 @@ public sealed class AdamOptimizer : IDisposable
     private readonly (string Name, Parameter Value)[] parameters;
     private readonly Tensor[] first;
     private readonly Tensor[] second;
+    private readonly Tensor?[] held;
+    private bool holding;
 
     /// <param name="parameters">By state-dict name; all float32 and contiguous.</param>
     public AdamOptimizer(IEnumerable<(string name, Parameter parameter)> parameters)
     {
         this.parameters = [.. parameters];
+        held = new Tensor?[this.parameters.Length];
         first = [.. this.parameters.Select(entry => zeros_like(entry.Value).requires_grad_(false).DetachFromDisposeScope())];
         second = [.. this.parameters.Select(entry => zeros_like(entry.Value).requires_grad_(false).DetachFromDisposeScope())];
     }
@@ -44,10 +47,9 @@ public sealed class AdamOptimizer : IDisposable
     /// <summary>Euclidean norm of all gradients together, accumulated in float64.</summary>
     public double GradientNorm()
     {
-        using var scope = NewDisposeScope();
         var sum = 0.0;
-        foreach (var (_, parameter) in parameters)
-            if (parameter.grad is { } gradient)
+        foreach (var gradient in Gradients())
+            if (gradient is not null)
                 sum +=
                     gradient.device_type == TorchSharp.DeviceType.CPU
                         ? SumOfSquares(Floats(gradient))
@@ -61,15 +63,15 @@ public sealed class AdamOptimizer : IDisposable
     /// <param name="scale">What gradients are multiplied by first (clipping).</param>
     public void Update(double rate, double decay, double scale)
     {
-        using var scope = NewDisposeScope();
         using var _ = no_grad();
+        var gradients = Gradients();
         Updates++;
         var step = rate / (1 - Math.Pow(Beta1, Updates));
         var rootCorrection = Math.Sqrt(1 - Math.Pow(Beta2, Updates));
         for (var index = 0; index < parameters.Length; index++)
         {
             var value = parameters[index].Value;
-            if (value.grad is not { } gradient)
+            if (gradients[index] is not { } gradient)
                 continue;
             if (value.device_type == TorchSharp.DeviceType.CPU)
                 UpdateOnCpu(
@@ -85,19 +87,40 @@ public sealed class AdamOptimizer : IDisposable
             else
                 UpdateOnDevice(value, gradient, first[index], second[index], step, rootCorrection, 1 - rate * decay, scale);
         }
+        Release();
     }
 
     /// <summary>Drops the gradients; the next backward pass makes new ones without adding.</summary>
     public void ClearGradients()
     {
+        Release();
         foreach (var (_, parameter) in parameters)
             parameter.grad = null;
     }
 
     public void Dispose()
     {
+        Release();
         foreach (var moment in first.Concat(second))
             moment.Dispose();
+    }
+
+    /// Held from the norm to the update: each time they are asked for makes a new object per parameter
+    private Tensor?[] Gradients()
+    {
+        if (!holding)
+            for (var index = 0; index < parameters.Length; index++)
+                held[index] = parameters[index].Value.grad?.DetachFromDisposeScope();
+        holding = true;
+        return held;
+    }
+
+    private void Release()
+    {
+        foreach (var gradient in held)
+            gradient?.Dispose();
+        Array.Clear(held);
+        holding = false;
     }
 
     private static Span<float> Floats(Tensor tensor) =>

@@ -14,6 +14,14 @@ internal sealed class StepSums(AutoencoderSpec spec)
 
     public double Latent { get; private set; }
 
+    /// <summary>A new step begins.</summary>
+    public void Clear()
+    {
+        (Loss, Reconstruction, Latent) = (0, 0, 0);
+        foreach (var histogram in histograms)
+            histogram.Clear();
+    }
+
     /// <summary>Adds a micro-batch's mean losses, weighted by its share of the step's images, and the codes it chose.</summary>
     public void Add(double share, ModelLosses losses, IReadOnlyList<Quantized> levels)
     {

@@ -15,6 +15,7 @@ public sealed class TrainingSession : IDisposable
     private readonly TrainingSpec training;
     private readonly AdamOptimizer optimizer;
     private readonly Device device;
+    private readonly StepSums sums; // kept from step to step for its arrays
 
     /// <param name="model">What to train.</param>
     /// <param name="training">How.</param>
@@ -27,12 +28,16 @@ public sealed class TrainingSession : IDisposable
         Seed = seed;
         manual_seed(seed);
         Model = new HierarchicalAutoencoder(model);
+        sums = new StepSums(model);
         Model.to(device);
         CodebooksReady = !Model.Quantizers.Any(quantizer => quantizer.NeedsInitialization);
         optimizer = new AdamOptimizer(Model.named_parameters());
     }
 
     public HierarchicalAutoencoder Model { get; }
+
+    /// <summary>For measurements of a step's parts.</summary>
+    internal AdamOptimizer Optimizer => optimizer;
 
     public long Seed { get; }
 
@@ -67,17 +72,17 @@ public sealed class TrainingSession : IDisposable
         if (!CodebooksReady)
             throw new InvalidOperationException("initialize the codebooks before the first step");
         using var scope = NewDisposeScope();
-        Model.train();
+        if (!Model.training)
+            Model.train();
         optimizer.ClearGradients();
-        var sums = new StepSums(Model.Spec);
+        sums.Clear();
         var parts = pixels.chunk(training.Accumulate).Zip(targets.chunk(training.Accumulate));
         foreach (var (micro, (part, target)) in parts.Index())
             Backward(
                 part.to(device),
                 target.to(device),
                 (double)part.shape[0] / pixels.shape[0],
-                new(Seed, StepsDone, training.Steps, micro),
-                sums
+                new(Seed, StepsDone, training.Steps, micro)
             );
         var rate = LearningRate.At(training, StepsDone) * RateFactor;
         var norm = optimizer.GradientNorm();
@@ -116,7 +121,7 @@ public sealed class TrainingSession : IDisposable
         Model.Dispose();
     }
 
-    private void Backward(Tensor pixels, Tensor targets, double share, TrainingMoment moment, StepSums sums)
+    private void Backward(Tensor pixels, Tensor targets, double share, TrainingMoment moment)
     {
         using var scope = NewDisposeScope();
         var pass = Model.Run(pixels, moment);

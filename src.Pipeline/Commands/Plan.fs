@@ -9,6 +9,7 @@ open System.Threading.Tasks
 open Argu
 open DQ.Core.Artifacts
 open DQ.Core.Autoencoders
+open DQ.Core.Likelihoods
 open DQ.Pipeline
 open DQ.Pipeline.Data
 open FsToolkit.ErrorHandling
@@ -109,26 +110,19 @@ let private cost (config: RunConfig) (channels, height, width) =
     let spec = config.Model.ForImages channels
     use model = new HierarchicalAutoencoder(spec)
 
-    let padded side =
-        (side + spec.SideDivisor - 1) / spec.SideDivisor * spec.SideDivisor
-
-    let bits level =
-        float spec.Codebooks
-        * float (spec.GridSide(padded height, level))
-        * float (spec.GridSide(padded width, level))
-        * Math.Log2(float spec.Codes[level])
-
     {
         Parameters = model.ParameterCount
-        CodeRateUniformBitsPerDim = List.sumBy bits [ 0 .. spec.Levels - 1 ] / float (channels * height * width)
+        CodeRateUniformBitsPerDim =
+            CodeRate.UniformBitsPerImage(spec.Grids(height, width))
+            / float (channels * height * width)
         EstimatedMemoryBytes =
             Memory.estimate
                 spec
                 model.ParameterCount
                 model.Likelihood.OutputChannels
                 (config.Training.BatchSize / config.Training.Accumulate)
-                (padded height)
-                (padded width)
+                height
+                width
     }
 
 let private planOf (store: Store) (variant: Variant) =

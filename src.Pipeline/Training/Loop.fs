@@ -41,14 +41,9 @@ let private multiple (every: int64) (step: int64) = every > 0L && step % every =
 let private choices job (session: TrainingSession) =
     let spec = session.Model.Spec
 
-    let side length =
-        (length + spec.SideDivisor - 1) / spec.SideDivisor * spec.SideDivisor
-
     [
-        for level in 0 .. spec.Levels - 1 ->
-            int64 job.Config.Training.BatchSize
-            * int64 (spec.GridSide(side job.Train.Height, level))
-            * int64 (spec.GridSide(side job.Train.Width, level))
+        for grid in spec.Grids(job.Train.Height, job.Train.Width) ->
+            int64 job.Config.Training.BatchSize * int64 grid.Height * int64 grid.Width
     ]
 
 /// A picture of validation images and what the model makes of them now.

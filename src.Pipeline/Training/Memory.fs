@@ -18,7 +18,7 @@ let private lossMaps (likelihood: LikelihoodSpec) =
     if likelihood.Kind = "squared_error" then 3.0 else 5.0
 
 let private bytesPerImage (spec: AutoencoderSpec) outputChannels (height: int) (width: int) =
-    let area = float height * float width
+    let area = float (spec.PaddedSide height) * float (spec.PaddedSide width)
     let channels = float spec.Channels
     let blocks = float spec.ResidualBlocks
     let ratio = float spec.ResidualChannels / channels
@@ -47,10 +47,15 @@ let private bytesPerImage (spec: AutoencoderSpec) outputChannels (height: int) (
     * gradientShare
     * (List.sum encoders + List.sum upsamplers + decoder + output)
 
+/// Codes and the sums they are the means of.
+let private codebookBytes (spec: AutoencoderSpec) =
+    8L * int64 spec.Codebooks * int64 spec.CodeWidth * Seq.sumBy int64 spec.Codes
+
 /// Bytes at the peak of a training step.
 let estimate (spec: AutoencoderSpec) parameters outputChannels (images: int) height width : int64 =
     baseBytes
     + parameters * bytesPerParameter
+    + codebookBytes spec
     + int64 (float images * bytesPerImage spec outputChannels height width)
 
 /// The largest power of two that fits; None when not even one image does.

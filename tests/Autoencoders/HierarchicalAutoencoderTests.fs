@@ -50,7 +50,7 @@ let tests =
                         Expect.sequenceEqual pass.Output.shape [| 2L; 3L; side; side |] "output"
 
                         for level in 0 .. codes.Length - 1 do
-                            let grid = int64 (spec.GridSide(int side, level))
+                            let grid = int64 (Seq.item level (spec.Grids(int side, int side))).Height
 
                             Expect.sequenceEqual
                                 pass.Levels[level].Codes.shape

@@ -189,5 +189,10 @@ let tests =
                     (message (fun () -> ImageFile.Decode whole[.. whole.Length / 2]))
                     "got a damaged one"
                     $"{format}"
+
+                Expect.stringContains
+                    (message (fun () -> ImageFile.Decode whole[..9]))
+                    "got a damaged one"
+                    $"{format}, not even a header"
         }
     ]

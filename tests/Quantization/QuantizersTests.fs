@@ -94,6 +94,17 @@ let contract =
                 Expect.isNull (quantizer.Quantize(mapFor quantizer).Distances) "training"
             }
 
+            test $"{name}: codes there are not are refused" {
+                use quantizer = made spec
+
+                for code in [ -1L; int64 quantizer.CodeCount ] do
+                    Expect.throwsT<ArgumentException>
+                        (fun () ->
+                            quantizer.Embed((torch.tensor [| code; code; code |]).view(1L, 3L, 1L, 1L))
+                            |> ignore)
+                        $"{code}"
+            }
+
             test $"{name}: training and gradients leave the quantized values as they are" {
                 use quantizer = made spec
                 let map = mapFor(quantizer).requires_grad_()

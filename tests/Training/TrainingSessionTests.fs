@@ -149,7 +149,7 @@ let tests =
                 session.Step(batch (step % 4)) |> ignore
 
             let grown = resident () - memory
-            Expect.equal torch.Tensor.TotalCount tensors "live tensors"
+            Expect.isLessThanOrEqual torch.Tensor.TotalCount tensors "live tensors"
             Expect.isLessThan (float grown / 1048576.0) 24.0 "megabytes more"
         }
 

@@ -1,0 +1,228 @@
+using DQ.Core.Artifacts;
+using DQ.Core.Autoencoders;
+using DQ.Core.Evaluation;
+using DQ.Core.Images;
+using DQ.Core.Quantization;
+using DQ.Core.Training;
+using static TorchSharp.torch;
+
+namespace DQ.Core.Measurement;
+
+/// <summary>Times the parts of training and evaluation on real batches.</summary>
+/// <remarks>
+/// A step is timed whole and, taken apart, by stage; then its main ingredients alone, on the shapes they have in a step:
+/// every convolution, every level's quantization, the likelihood, the optimizer. Ingredients overlap with stages.
+/// Memory per part is measured from the resident size; parts run in this order, in one process that has run a step before.
+/// </remarks>
+public sealed class Benchmark
+{
+    private static readonly string[] Stages = ["forward", "loss", "backward", "optimizer", "codebooks"];
+
+    private readonly TrainingSession session;
+    private readonly TrainingSpec training;
+    private readonly IReadOnlyList<Tensor> batches;
+    private readonly Device device;
+    private readonly int repetitions;
+    private readonly List<BenchmarkPart> parts = [];
+    private int turn;
+
+    /// <param name="session">With its codebooks initialized; it goes on training.</param>
+    /// <param name="training">What the session was made with.</param>
+    /// <param name="batches">(B, C, H, W) uint8 CPU batches of one shape, taken in turn.</param>
+    /// <param name="device">The session's.</param>
+    /// <param name="repetitions">Counted runs of each part.</param>
+    public Benchmark(TrainingSession session, TrainingSpec training, IReadOnlyList<Tensor> batches, Device device, int repetitions)
+    {
+        (this.session, this.training, this.batches, this.device) = (session, training, batches, device);
+        this.repetitions = repetitions;
+    }
+
+    /// <summary>Resident memory at the peak of the whole steps; null where the system doesn't tell.</summary>
+    public long? PeakResidentBytes { get; private set; }
+
+    /// <summary>Managed memory allocated per whole step, by all threads.</summary>
+    public long ManagedBytesPerStep { get; private set; }
+
+    /// <summary>Multiply-adds of all convolutions for one image, forward.</summary>
+    public long MultiplyAddsPerImage { get; private set; }
+
+    private HierarchicalAutoencoder Model => session.Model;
+
+    private long BatchSize => batches[0].shape[0];
+
+    /// <summary>Everything, one part after the other.</summary>
+    /// <param name="progress">Told each part's name as it begins.</param>
+    public IReadOnlyList<BenchmarkPart> Run(Action<string> progress)
+    {
+        parts.Clear();
+        var pixels = batches[0].to(device);
+        var convolutions = ConvolutionTrace.Of(Model, pixels);
+        MultiplyAddsPerImage = convolutions.Sum(convolution => convolution.MultiplyAdds) / BatchSize;
+        Announce("step", WholeStep);
+        Announce("step by stage", StepByStage);
+        Announce("convolutions", () => Convolutions(convolutions));
+        Announce("quantizers", () => QuantizerLevels(pixels));
+        Announce("likelihood", () => LikelihoodAlone(pixels));
+        Announce("evaluation", () => Evaluation(pixels));
+        return parts;
+
+        void Announce(string name, Action part)
+        {
+            progress(name);
+            using var scope = NewDisposeScope();
+            part();
+        }
+    }
+
+    /// <summary>Adds the input pipeline: batches drawn, gathered and augmented with nothing else to do.</summary>
+    public BenchmarkPart Input(ImageBatches source) =>
+        Part("input", Timing.Measure(device, Math.Max(64, repetitions), () => source.Next().Dispose()));
+
+    private Tensor Next() => batches[turn++ % batches.Count];
+
+    private void WholeStep()
+    {
+        for (var warm = 0; warm < 3; warm++)
+            session.Step(Next());
+        PeakMemory.Reset();
+        var clock = new StageClock(device);
+        var allocated = GC.GetTotalAllocatedBytes(precise: true);
+        for (var step = 0; step < repetitions; step++)
+            clock.Time(0, () => session.Step(Next()));
+        ManagedBytesPerStep = (GC.GetTotalAllocatedBytes(precise: true) - allocated) / repetitions;
+        PeakResidentBytes = PeakMemory.Bytes();
+        var timing = clock.Timings[0];
+        var flops = 3 * 2.0 * MultiplyAddsPerImage * BatchSize; // backward takes two products where forward takes one
+        Add(Part("step", timing) with { FlopsPerSecond = flops / timing.MedianSeconds });
+    }
+
+    /// What TrainingSession.Step does, stage by stage
+    private void StepByStage()
+    {
+        var clock = new StageClock(device);
+        for (var step = 0; step < repetitions + 1; step++)
+        {
+            using var scope = NewDisposeScope();
+            var timed = step == 0 ? new StageClock(device) : clock;
+            Model.train();
+            session.Optimizer.ClearGradients();
+            var pixels = Next().to(device);
+            ForwardPass pass = null!;
+            ModelLosses losses = null!;
+            timed.Time(0, () => pass = Model.Run(pixels, new TrainingMoment(session.Seed, session.StepsDone, training.Steps, 0)));
+            timed.Time(1, () => losses = ModelLosses.Of(Model, pass, pixels));
+            timed.Time(2, () => losses.Total.backward());
+            timed.Time(3, UpdateWeights);
+            timed.Time(4, LearnCodes);
+        }
+        foreach (var (stage, timing) in clock.Timings.Index())
+            Add(Part($"step/{Stages[stage]}", timing));
+    }
+
+    private void UpdateWeights()
+    {
+        var norm = session.Optimizer.GradientNorm();
+        session.Optimizer.Update(1e-6, training.WeightDecay, Math.Min(1, 1 / norm));
+    }
+
+    private void LearnCodes()
+    {
+        foreach (var quantizer in Model.Quantizers)
+            quantizer.Learn(session.Seed, session.StepsDone);
+    }
+
+    private void Convolutions(IReadOnlyList<TracedConvolution> convolutions)
+    {
+        var (forward, backward) = (new List<double>(), new List<double>());
+        foreach (var convolution in convolutions)
+        {
+            using var scope = NewDisposeScope();
+            var input = randn(convolution.Input, device: device).requires_grad_(true);
+            var slope = randn(convolution.Output, device: device);
+            Tensor[] leaves = [input, .. convolution.Layer.parameters()];
+            var output = convolution.Layer.forward(input);
+            forward.Add(Median(() => convolution.Layer.forward(input)));
+            backward.Add(Median(() => autograd.grad([output], leaves, [slope], retain_graph: true)));
+        }
+        var flops = 2.0 * MultiplyAddsPerImage * BatchSize;
+        AddSum("convolutions/forward", forward, flops);
+        AddSum("convolutions/backward", backward, 2 * flops);
+
+        double Median(Action work) => Timing.Measure(device, Math.Max(3, repetitions / 4), Scoped(work)).MedianSeconds;
+
+        void AddSum(string name, List<double> medians, double work) =>
+            Add(Part(name, new(medians.Sum(), 0, Math.Max(3, repetitions / 4))) with { FlopsPerSecond = work / medians.Sum() });
+    }
+
+    private void QuantizerLevels(Tensor pixels)
+    {
+        Model.train();
+        foreach (var (level, grid) in Model.Spec.Grids((int)pixels.shape[2], (int)pixels.shape[3]).Index())
+        {
+            var quantizer = Model.Quantizers[level];
+            var map = randn([BatchSize, quantizer.InputChannels, grid.Height, grid.Width], device: device).requires_grad_(true);
+            var moment = new TrainingMoment(session.Seed, session.StepsDone, training.Steps, 0);
+            var timing = Timing.Measure(
+                device,
+                repetitions,
+                Scoped(() =>
+                {
+                    quantizer.Quantize(map, moment);
+                    quantizer.Learn(session.Seed, session.StepsDone);
+                })
+            );
+            Add(Part($"quantizer/{level}", timing));
+        }
+    }
+
+    private void LikelihoodAlone(Tensor pixels)
+    {
+        Tensor output;
+        using (no_grad())
+        {
+            Model.eval();
+            output = Model.Run(pixels).Output.detach().requires_grad_(true);
+        }
+        var likelihood = Model.Likelihood;
+        Action both = Scoped(() => autograd.grad([likelihood.Loss(output, pixels).mean()], [output]));
+        both();
+        PeakMemory.Reset();
+        var resident = PeakMemory.ResidentBytes();
+        var timing = Timing.Measure(device, repetitions, both);
+        Add(
+            Part("likelihood", timing) with
+            {
+                // the output read, its gradient written, the pixels read
+                BytesPerSecond = (2 * sizeof(float) * output.numel() + pixels.numel()) / timing.MedianSeconds,
+                PeakGrowthBytes = PeakMemory.Bytes() - resident,
+            }
+        );
+    }
+
+    private void Evaluation(Tensor pixels)
+    {
+        var evaluator = new SplitEvaluator(Model, CodeFrequencies.Count(Model, [pixels.clone()]));
+        Add(Part("evaluation", Timing.Measure(device, repetitions, Scoped(() => evaluator.Add(pixels)))));
+        Add(Part("encode", Timing.Measure(device, repetitions, Scoped(() => Model.Encode(pixels)))));
+        var codes = Model.Encode(pixels);
+        var (height, width) = (pixels.shape[2], pixels.shape[3]);
+        Add(Part("decode", Timing.Measure(device, repetitions, Scoped(() => Model.Likelihood.Mean(Model.Decode(codes, height, width))))));
+    }
+
+    private void Add(BenchmarkPart part) => parts.Add(part with { ShareOfStep = IsPartOfStep(part.Name) ? Share(part) : null });
+
+    private double Share(BenchmarkPart part) =>
+        part.MedianSeconds / (parts.FirstOrDefault(other => other.Name == "step") ?? part).MedianSeconds;
+
+    private static bool IsPartOfStep(string name) => name is not ("evaluation" or "encode" or "decode" or "input");
+
+    private BenchmarkPart Part(string name, Timing timing) =>
+        new(name, timing.MedianSeconds, timing.SpreadSeconds, timing.Repetitions) { ImagesPerSecond = BatchSize / timing.MedianSeconds };
+
+    private static Action Scoped(Action work) =>
+        () =>
+        {
+            using var scope = NewDisposeScope();
+            work();
+        };
+}

@@ -1,0 +1,210 @@
+/// `dq bench`: how long the parts of training and evaluation take on this machine.
+module DQ.Pipeline.Commands.Bench
+
+open System
+open System.Globalization
+open System.Threading.Tasks
+open Argu
+open DQ.Core.Artifacts
+open DQ.Core.Autoencoders
+open DQ.Core.Images
+open DQ.Core.Measurement
+open DQ.Core.Training
+open DQ.Pipeline
+open DQ.Pipeline.Data
+open FsToolkit.ErrorHandling
+open TorchSharp
+
+type Arguments =
+    | [<MainCommand; ExactlyOnce>] Config of CONFIG: string
+    | Set of ASSIGNMENT: string
+    | Variant of NAME: string
+    | [<Unique>] Repetitions of COUNT: int
+    | [<Unique>] Threads of COUNT: int
+    | [<Unique>] Checkpoint of FILE: string
+
+    interface IArgParserTemplate with
+        member this.Usage =
+            match this with
+            | Config _ -> "configuration file: its model, batch size and images."
+            | Set _ -> "KEY=VALUE over the configuration; may be given several times."
+            | Variant _ -> "the variant to measure (default: the first)."
+            | Repetitions _ -> "counted runs of each part (default: 20)."
+            | Threads _ -> "threads of libtorch (default: all cores)."
+            | Checkpoint _ -> "weights and codebooks to measure with, instead of fresh ones."
+
+let example =
+    "dq bench configs/cifar10-small.json --set data.path=cifar-10-batches-bin --json"
+
+/// Different batches, so that codes are chosen as in training.
+let private batchCount = 8
+
+let private session config (checkpoint: string option) (spec: AutoencoderSpec) device =
+    match checkpoint with
+    | Some file ->
+        let session = TrainingSession.Load(file, config.Training, device)
+
+        if session.Model.Spec.ImageChannels = spec.ImageChannels then
+            Ok session
+        else
+            session.Dispose()
+            Error(Data $"{file}: expected a model for images of {spec.ImageChannels} channels")
+    | None -> Ok(new TrainingSession(spec, config.Training, config.Seed, device))
+
+let private measure (context: StageContext) (variant: Variant) repetitions checkpoint (dataset: Dataset) =
+    result {
+        let config = variant.Config
+        let! device = Train.device context.Device
+        let! spec = Train.fitted config dataset
+        use! session = session config checkpoint spec device
+        let images = dataset.Train.Images
+
+        let augmentation = Augmentation(config.Data.Flip, config.Data.Shift)
+
+        use source =
+            new ImageBatches(images, config.Training.BatchSize, config.Seed, augmentation, 0L)
+
+        let batches = [| for _ in 1..batchCount -> source.Next() |]
+
+        if not session.CodebooksReady then
+            session.InitializeCodebooks batches
+
+        let benchmark = Benchmark(session, config.Training, batches, device, repetitions)
+
+        let parts = benchmark.Run(fun part -> context.Note $"measuring: {part}")
+        context.Note "measuring: input"
+        let input = benchmark.Input source
+
+        for batch in batches do
+            batch.Dispose()
+
+        return
+            BenchmarkRecord(
+                Name = Train.title variant,
+                Software = context.Software,
+                Device = device.ToString(),
+                Threads = torch.get_num_threads (),
+                BatchSize = config.Training.BatchSize,
+                ImageChannels = images.Channels,
+                ImageHeight = images.Height,
+                ImageWidth = images.Width,
+                Parameters = session.Model.ParameterCount,
+                MultiplyAddsPerImage = benchmark.MultiplyAddsPerImage,
+                MachinePeaks = MachinePeaks.Measure device,
+                Parts = [| yield! parts; input |],
+                PeakResidentBytes = benchmark.PeakResidentBytes,
+                ManagedBytesPerStep = benchmark.ManagedBytesPerStep
+            )
+    }
+
+let private number (format: string) (value: float) =
+    value.ToString(format, CultureInfo.InvariantCulture)
+
+let private optional scale format (value: Nullable<float>) =
+    if value.HasValue then
+        number format (value.Value * scale)
+    else
+        ""
+
+let private table (record: BenchmarkRecord) =
+    let summary =
+        Table.render Table.Left [
+            [ "model"; $"{record.Name}, {record.Parameters} parameters" ]
+            [
+                "batch"
+                $"{record.BatchSize} images of {record.ImageChannels} × {record.ImageHeight} × {record.ImageWidth}"
+            ]
+            [ "device"; $"{record.Device}, {record.Threads} threads" ]
+            [
+                "matrix product"
+                $"""{number "F1" (record.MachinePeaks.MatrixProductFlopsPerSecond / 1e9)} GFLOP/s"""
+            ]
+            [
+                "convolution"
+                $"""{number "F1" (record.MachinePeaks.ConvolutionFlopsPerSecond / 1e9)} GFLOP/s"""
+            ]
+            [
+                "copy"
+                $"""{number "F1" (record.MachinePeaks.CopyBytesPerSecond / 1e9)} GB/s"""
+            ]
+            if record.PeakResidentBytes.HasValue then
+                [
+                    "peak resident"
+                    $"""{number "F0" (float record.PeakResidentBytes.Value / 1e6)} MB"""
+                ]
+            [
+                "managed, per step"
+                $"""{number "F1" (float record.ManagedBytesPerStep / 1024.0)} KB"""
+            ]
+        ]
+
+    let parts =
+        Table.render Table.Right [
+            [
+                "part"
+                "median, ms"
+                "spread, ms"
+                "images/s"
+                "of step, %"
+                "GFLOP/s"
+                "GB/s"
+                "growth, MB"
+            ]
+            for part in record.Parts do
+                [
+                    part.Name
+                    number "F2" (part.MedianSeconds * 1e3)
+                    number "F2" (part.SpreadSeconds * 1e3)
+                    number "F0" part.ImagesPerSecond
+                    optional 100.0 "F1" part.ShareOfStep
+                    optional 1e-9 "F1" part.FlopsPerSecond
+                    optional 1e-9 "F1" part.BytesPerSecond
+                    (if part.PeakGrowthBytes.HasValue then
+                         number "F1" (float part.PeakGrowthBytes.Value / 1e6)
+                     else
+                         "")
+                ]
+        ]
+
+    $"{summary}\n{parts}"
+
+let private checkedCount name (value: int option) fallback =
+    match value with
+    | Some count when count < 1 -> Error(Usage $"--{name}: expected an integer of at least 1, got {count}")
+    | _ -> Ok(value |> Option.defaultValue fallback)
+
+let run (place: Workplace) (arguments: ParseResults<Arguments>) =
+    let asked =
+        result {
+            let! variants =
+                Command.variants
+                    (arguments.GetResult Config)
+                    (arguments.GetResults Set)
+                    (arguments.TryGetResult Variant)
+
+            let! repetitions = checkedCount "repetitions" (arguments.TryGetResult Repetitions) 20
+
+            let! threads =
+                checkedCount "threads" (arguments.TryGetResult Threads) Environment.ProcessorCount
+
+            return List.head variants, repetitions, threads
+        }
+
+    task {
+        match asked with
+        | Error error -> return Error error
+        | Ok(variant, repetitions, threads) ->
+            return!
+                Command.inContext place false (fun context ->
+                    torch.set_num_threads threads
+
+                    let checkpoint = arguments.TryGetResult Checkpoint
+
+                    task {
+                        match! Stage.execute context Prepare.stage variant.Config.Data with
+                        | Error error -> return Error error
+                        | Ok dataset ->
+                            return! Task.Run(fun () -> measure context variant repetitions checkpoint dataset)
+                    })
+                |> Command.finish (fun record -> place.Output.Result(table record, record))
+    }
