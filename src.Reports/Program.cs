@@ -1,40 +1,44 @@
-using DQ.Reports.Catalog;
+using DQ.Core.Artifacts;
 using DQ.Reports.Components;
 using DQ.Reports.Hosting;
-using DQ.Reports.Metrics;
-using MudBlazor.Services;
+using DQ.Reports.Report;
 
-// settings of the folder that it happens to be started in are none of its
-var builder = WebApplication.CreateBuilder(new WebApplicationOptions { Args = args, ContentRootPath = AppContext.BaseDirectory });
-builder.Configuration.AddEnvironmentVariables("DQ_").AddCommandLine(args);
-var settings = SiteSettings.From(builder.Configuration);
-builder.WebHost.UseUrls(settings.Urls.Split(';'));
-builder.WebHost.UseStaticWebAssets();
-builder.WebHost.ConfigureKestrel(kestrel => kestrel.AddServerHeader = false);
-if (settings.IsLocal)
-    // a name that resolves to this machine by somebody else's will is not this site
-    builder.Configuration["AllowedHosts"] = "localhost;127.0.0.1;[::1]";
-builder.Logging.SetMinimumLevel(LogLevel.Warning).AddFilter("Microsoft.Hosting.Lifetime", LogLevel.Warning);
+// `dq serve` and `dq report` start this program; it can be started by itself as well
+var (options, report) = ReportOptions.Split(args);
+var builder = Site.Builder(options, out var settings);
+if (report is not null)
+{
+    await using var closed = builder.Build();
+    try
+    {
+        await ReportFile.Write(closed.Services, closed.Environment.WebRootFileProvider, report.Runs, report.Output);
+        Console.WriteLine(Path.GetFullPath(report.Output));
+        return 0;
+    }
+    catch (Exception error) when (error is ArtifactException or IOException or UnauthorizedAccessException)
+    {
+        Console.Error.WriteLine($"dq: {error.Message}");
+        return 3;
+    }
+}
 
-builder.Services.AddSingleton(settings);
-builder.Services.AddSingleton(TimeProvider.System);
-builder.Services.AddSingleton(new ArtifactFolder(settings.Artifacts));
-builder.Services.AddSingleton<MetricsStore>();
-builder.Services.AddSingleton<RunCatalog>();
-builder.Services.AddHostedService(services => services.GetRequiredService<RunCatalog>());
-builder.Services.AddMudServices();
-builder.Services.AddHttpContextAccessor();
-builder.Services.AddRazorComponents().AddInteractiveServerComponents();
-
-var app = builder.Build();
+await using var app = builder.Build();
 app.Use(SecurityHeaders.Add);
 app.UseMiddleware<TokenGate>();
 app.UseStatusCodePagesWithReExecute("/not-found", createScopeForStatusCodePages: true);
 app.UseAntiforgery();
 app.MapStaticAssets();
 app.MapArtifacts();
-app.MapRazorComponents<App>().AddInteractiveServerRenderMode(options => options.ContentSecurityFrameAncestorsPolicy = null);
-
-await app.StartAsync();
+app.MapRazorComponents<App>().AddInteractiveServerRenderMode(mode => mode.ContentSecurityFrameAncestorsPolicy = null);
+try
+{
+    await app.StartAsync();
+}
+catch (IOException error)
+{
+    Console.Error.WriteLine($"dq: {settings.Urls}: can't listen there: {error.Message}");
+    return 3;
+}
 Announcement.Print(app.Urls, settings);
 await app.WaitForShutdownAsync();
+return 0;

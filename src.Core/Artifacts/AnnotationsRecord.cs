@@ -47,6 +47,9 @@ public sealed record RunAnnotation
             }
             : throw new ArgumentException($"expected a note of at most {NoteLength} characters, got {note.Length}");
 
+    /// <summary>Archived or not.</summary>
+    public RunAnnotation Filed(bool archived) => this with { Archived = archived };
+
     private static string Tag(string text)
     {
         var tag = text.Trim();

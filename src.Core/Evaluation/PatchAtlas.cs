@@ -73,7 +73,7 @@ public sealed class PatchAtlas
         Dictionary<string, Array> arrays
     )
     {
-        var cell = spec.Stride << (spec.CoderBlocks - 1 + level);
+        var cell = spec.CellSide(level);
         var shown = Math.Min(2 * cell, LargestSide);
         var count = Math.Min(histogram.CodeCount, Math.Max(1, MostPatches / (nearest.Codebooks * nearest.Patches)));
         var size = (nearest.Codebooks, count, nearest.Patches);
@@ -87,12 +87,12 @@ public sealed class PatchAtlas
         for (var place = 0; place < count; place++)
         for (var patch = 0; patch < size.Patches; patch++)
             imageOf[book, place, patch] = -1;
-        var (gridHeight, gridWidth) = (Grid(source.Height, level), Grid(source.Width, level));
+        var grid = spec.Grids(source.Height, source.Width)[level];
         var result = new AtlasLevel
         {
             Level = level,
-            GridHeight = gridHeight,
-            GridWidth = gridWidth,
+            GridHeight = grid.Height,
+            GridWidth = grid.Width,
             CellSidePixels = cell,
             PatchSidePixels = 2 * cell,
             ShownSidePixels = shown,
@@ -115,7 +115,7 @@ public sealed class PatchAtlas
             for (var place = 0; place < count; place++)
                 foreach (var (patch, (image, at, distance)) in nearest.Of(book.Codebook, book.Codes[place]).Index())
                 {
-                    var (row, column) = (at / gridWidth, at % gridWidth);
+                    var (row, column) = (at / grid.Width, at % grid.Width);
                     imageOf[book.Codebook, place, patch] = image;
                     rowOf[book.Codebook, place, patch] = row;
                     columnOf[book.Codebook, place, patch] = column;
@@ -136,9 +136,6 @@ public sealed class PatchAtlas
         arrays[$"level{level}.distance"] = distanceOf;
         return result;
     }
-
-    /// Cells of the grid along a side, padding's cells included.
-    private int Grid(int side, int level) => spec.GridSide((side + spec.SideDivisor - 1) / spec.SideDivisor * spec.SideDivisor, level);
 
     /// The `count` most used codes, in order.
     private static int[] MostUsed(IReadOnlyList<long> uses, int count) =>

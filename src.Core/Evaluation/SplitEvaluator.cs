@@ -118,16 +118,9 @@ public sealed class SplitEvaluator
 
     private LevelEvaluation Level(int level, LevelStatistics counted, long dimensions)
     {
-<<<<<<< HEAD
         var histogram = counted.Histogram;
         var information = counted.MutualInformationNats;
-        var positions = histogram.Total(0) / images; // H·W of the level's grid, padding included: those codes are stored too
-        var padded = imageShape[1..]
-            .Select(side => (side + model.Spec.SideDivisor - 1) / model.Spec.SideDivisor * model.Spec.SideDivisor)
-            .ToArray();
-=======
         var grid = model.Spec.Grids((int)imageShape[1], (int)imageShape[2])[level];
->>>>>>> main
         return new()
         {
             Level = level,

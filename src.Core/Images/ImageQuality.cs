@@ -13,32 +13,19 @@ public static class ImageQuality
     private const double WindowDeviation = 1.5; // pixels
     private const double Peak = 255;
 
-<<<<<<< HEAD
-    /// <summary>Where <see cref="Psnr"/> ends, in dB: beyond what 8-bit images can differ by, and a number that JSON has.</summary>
-    public const double HighestPsnrDb = 120;
-
-    /// <summary>
-    /// Peak signal-to-noise ratio in dB, 10·log10(255² / mean squared error), the mean over all channels and pixels of an image.
-    /// At most <see cref="HighestPsnrDb"/>, which equal images have.
-=======
     /// dB; an infinite mean would hide all other images, and is no number in JSON
     private const double HighestPsnr = 100;
 
     /// <summary>
     /// Peak signal-to-noise ratio in dB, 10·log10(255² / mean squared error), the mean over all channels and pixels of an image.
     /// At most 100 dB, which is what equal images get.
->>>>>>> main
     /// </summary>
     public static Tensor Psnr(Tensor images, Tensor originals)
     {
         Check(images, originals);
         using var scope = NewDisposeScope();
         var error = (images - originals).square().mean([1, 2, 3]);
-<<<<<<< HEAD
-        return (10 * (Peak * Peak / error).log10()).clamp_max(HighestPsnrDb).MoveToOuterDisposeScope();
-=======
         return (10 * (Peak * Peak / error).log10()).clamp_max_(HighestPsnr).MoveToOuterDisposeScope();
->>>>>>> main
     }
 
     /// <summary>

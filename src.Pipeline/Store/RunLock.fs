@@ -19,15 +19,33 @@ type RunLock private (path: string, record: LockRecord) =
 
     let timer = new Timer(beat, null, LockRecord.Interval, LockRecord.Interval)
 
+    /// The owner of a run's folder, if it lives.
+    static member LivingOwner(folder: string) : LockRecord option =
+        let path = Path.Combine(folder, RunLayout.Lock)
+
+        if not (File.Exists path) then
+            None
+        else
+            try
+                let record = ArtifactJson.Read<LockRecord> path
+
+                if record.HasLivingOwner DateTime.UtcNow then
+                    Some record
+                else
+                    None
+            with :? ArtifactException ->
+                // released between the two lines above, or written by a process that died doing so
+                None
+
     /// Takes the lock of a run's folder, from an owner that is gone too. Call under the store's guard.
     static member Take(folder: string) : Result<RunLock, StageError> =
-        match LockRecord.LivingOwner(folder, DateTime.UtcNow) with
-        | NonNull owner ->
+        match RunLock.LivingOwner folder with
+        | Some owner ->
             Error(
                 Busy
                     $"{folder}: process {owner.ProcessId} on {owner.Host} works on this run (since {owner.ProcessStartedUtc:u}); wait for it or stop it"
             )
-        | null ->
+        | None ->
             let path = Path.Combine(folder, RunLayout.Lock)
             use self = Process.GetCurrentProcess()
             let now = DateTime.UtcNow

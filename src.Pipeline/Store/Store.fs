@@ -53,7 +53,10 @@ module Store =
 
     /// The status to show: a run that says running, and whose owner is gone, was interrupted.
     let status folder (record: RunRecord) =
-        RunStatus.Shown(folder, record, DateTime.UtcNow)
+        if record.Status = RunStatus.Running && (RunLock.LivingOwner folder).IsNone then
+            RunStatus.Interrupted
+        else
+            record.Status
 
     /// All runs, the latest first. A folder without run.json is one whose making was cut short.
     let list store : StoredRun list = [

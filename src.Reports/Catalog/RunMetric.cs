@@ -33,6 +33,9 @@ public sealed record RunMetric(
 {
     public string Text(RunEntry run) => Format is null ? Show.Number(Value(run)) : Show.Number(Value(run), Format);
 
+    /// <summary>Unit and split, as <c>nats/dim, test</c>.</summary>
+    public string Place => string.Join(", ", ((string[])[Unit, Group == "run" ? "" : Group]).Where(part => part.Length > 0));
+
     /// <summary>With group and unit: <c>reconstruction (test), nats/dim</c>.</summary>
     public string FullTitle => $"{Title}{(Group == "run" ? "" : $" ({Group})")}{(Unit.Length == 0 ? "" : $", {Unit}")}";
 

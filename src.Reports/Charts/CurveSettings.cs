@@ -22,5 +22,7 @@ public sealed record CurveSettings(string Axis, bool Log, double Smoothing)
                 : DefaultSmoothing
         );
 
+    public static string DefaultText { get; } = DefaultSmoothing.ToString(CultureInfo.InvariantCulture);
+
     public string SmoothingText => Smoothing.ToString("0.##", CultureInfo.InvariantCulture);
 }

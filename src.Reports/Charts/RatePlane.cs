@@ -16,9 +16,13 @@ public static class RatePlane
             .Concat(others.GroupBy(run => Show.Words(run.Method)).Select(group => new PlaneGroup(group.Key, [.. Points(group, split)])))
             .Where(group => group.Points.Count > 0)
             .ToList();
-        var datasets = chosen.Concat(others).Select(run => run.Dataset).ToHashSet();
         if (groups.Count > 0)
-            groups.AddRange(PublishedPoints.For(datasets));
+        {
+            var runs = chosen.Concat(others).ToArray();
+            groups.AddRange(
+                PublishedPoints.For(runs.Select(run => run.Dataset).ToHashSet(), runs.Select(run => run.Likelihood).ToHashSet())
+            );
+        }
         return new()
         {
             Title = "Rate–distortion plane",

@@ -34,11 +34,7 @@ public sealed partial class AnnotationDialog
         {
             var wanted = tags.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
             await Task.Run(() =>
-                Annotations.Change(
-                    Folder.Root,
-                    Run.Id,
-                    said => said.Tagged(wanted, said.Tags.Except(wanted)).Noted(note) with { Archived = archived }
-                )
+                Annotations.Change(Folder.Root, Run.Id, said => said.Tagged(wanted, said.Tags.Except(wanted)).Noted(note).Filed(archived))
             );
             await Catalog.Refresh();
             Dialog?.Close();

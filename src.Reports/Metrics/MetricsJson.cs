@@ -6,7 +6,13 @@ namespace DQ.Reports.Metrics;
 /// <summary>The series of a run as the charts take them: by split, arrays of equal length by name; null where a row has no number.</summary>
 public static class MetricsJson
 {
-    public static byte[] Of(IReadOnlyDictionary<string, SeriesTable> tables, long bytesRead, long linesSkipped)
+    /// <param name="wanted">Names to write; null for all.</param>
+    public static byte[] Of(
+        IReadOnlyDictionary<string, SeriesTable> tables,
+        long bytesRead,
+        long linesSkipped,
+        Func<string, bool>? wanted = null
+    )
     {
         var buffer = new ArrayBufferWriter<byte>(1 << 16);
         using var json = new Utf8JsonWriter(buffer);
@@ -15,21 +21,22 @@ public static class MetricsJson
         json.WriteNumber("lines_skipped", linesSkipped);
         foreach (var (split, table) in tables)
         {
+            var names = table.Names.Where(wanted ?? (_ => true)).ToArray();
             json.WriteStartObject(split);
             json.WriteNumber("lines", table.Lines);
             json.WriteNumber("lines_per_row", table.LinesPerRow);
             json.WriteStartObject("mean");
-            foreach (var name in table.Names)
+            foreach (var name in names)
                 Write(json, name, table.Means(name));
             json.WriteEndObject();
             if (table.LinesPerRow > 1)
             {
                 json.WriteStartObject("low");
-                foreach (var name in table.Names.Where(HasSpikes))
+                foreach (var name in names.Where(HasSpikes))
                     Write(json, name, table.Lowest(name));
                 json.WriteEndObject();
                 json.WriteStartObject("high");
-                foreach (var name in table.Names.Where(HasSpikes))
+                foreach (var name in names.Where(HasSpikes))
                     Write(json, name, table.Highest(name));
                 json.WriteEndObject();
             }

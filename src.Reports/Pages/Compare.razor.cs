@@ -1,6 +1,5 @@
 using DQ.Reports.Catalog;
 using DQ.Reports.Charts;
-using DQ.Reports.Configuration;
 using DQ.Reports.Metrics;
 using Microsoft.AspNetCore.Components;
 using static DQ.Reports.Urls.Links;
@@ -16,8 +15,6 @@ public sealed partial class Compare
     private IReadOnlyList<RunEntry> runs = [];
     private IReadOnlyList<RunEntry> others = [];
     private IReadOnlyList<string> missing = [];
-    private IReadOnlyList<ComparedMetric> comparison = [];
-    private IReadOnlyList<ConfigDifference> differences = [];
     private IReadOnlyList<CurvePlan> plans = [];
     private PlaneSpec plane = RatePlane.Of([], [], "test");
     private string split = "test";
@@ -41,8 +38,6 @@ public sealed partial class Compare
         [
             .. Catalog.Current.Runs.Where(run => !run.Annotation.Archived && run.Record is not null && !ids.Contains(run.Id)).Take(500),
         ];
-        comparison = ComparedMetric.Of(runs);
-        differences = runs.Count < 2 ? [] : ConfigDifference.Of([.. runs.Select(run => run.Record?.Config)]);
         split = Query[Names.Split] is "validation" ? "validation" : "test";
         plane = RatePlane.Of(runs, runs.Count > 0 ? [] : Catalog.Current.Runs, split);
     }
@@ -60,9 +55,6 @@ public sealed partial class Compare
     }
 
     private int Place(RunEntry run) => runs.ToList().IndexOf(run) % 8;
-
-    private static string UnitOf(RunMetric metric) =>
-        string.Join(", ", ((string[])[metric.Unit, metric.Group == "run" ? "" : metric.Group]).Where(part => part.Length > 0));
 
     private void Choose(string? id, bool wanted)
     {

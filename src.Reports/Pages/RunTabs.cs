@@ -10,5 +10,5 @@ public static class RunTabs
     public const string Files = "files";
 
     public static IReadOnlyList<(string Key, string Label)> All { get; } =
-    [(Overview, "Overview"), (Settings, "Settings"), (Files, "Files")];
+    [(Overview, "Overview"), (Reconstructions, "Reconstructions"), (Codebooks, "Codebooks"), (Settings, "Settings"), (Files, "Files")];
 }

@@ -88,9 +88,6 @@ public sealed partial class Runs
 
     private IReadOnlyList<double>? SparkOf(RunEntry run) => sparks.TryGetValue(run.Id, out var spark) ? spark.Values : null;
 
-    private static string UnitOf(RunMetric metric) =>
-        string.Join(", ", ((string[])[metric.Unit, metric.Group == "run" ? "" : metric.Group]).Where(part => part.Length > 0));
-
     private static IReadOnlyList<(string, string)> Options(IEnumerable<string> values) =>
         [
             .. values

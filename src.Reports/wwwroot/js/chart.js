@@ -127,7 +127,8 @@
     async draw() {
       const turn = (this.turn = (this.turn ?? 0) + 1);
       try {
-        await loadLibrary();
+        // text is measured before it is drawn
+        await Promise.all([loadLibrary(), document.fonts.load("11px Inter")]);
         const look = theme();
         const content = await this.content(look);
         if (turn !== this.turn || !this.isConnected) return;

@@ -38,6 +38,13 @@
     });
   };
 
+  // a constant is a level line and not the noise of its last digits
+  const flat = (lines) => {
+    const values = lines.flatMap((line) => line.y.filter((value) => value !== null));
+    const [low, high] = [Math.min(...values), Math.max(...values)];
+    return high - low <= 1e-4 * Math.abs(high) ? { min: low - Math.abs(low) / 2 || -1, max: high + Math.abs(high) / 2 || 1 } : {};
+  };
+
   const units = { step: "step", images_seen: "images", seconds: "time" };
 
   class Curves extends dq.Chart {
@@ -63,7 +70,9 @@
             const part = wanted.key.endsWith(".") ? `codebook ${key.split(".").pop()}` : wanted.label;
             const label = split === "validation" ? "validation" : part || "training";
             found.push({
-              name: several ? (found.length && label ? `${source.name} · ${label}` : source.name) : label,
+              // runs are told apart by colour and name; what of a run it is, is said on hover
+              name: several ? source.name : label,
+              reading: several ? `${source.name}${label ? ` · ${label}` : ""}` : label,
               split,
               x: means[x],
               y: means[key],
@@ -91,6 +100,7 @@
           {
             ...common,
             name: line.name,
+            id: line.reading,
             color: line.color,
             data: pair(smoothed ? smooth(raw, weight) : raw),
             lineStyle: style,
@@ -108,10 +118,11 @@
       });
       const named = series.filter((one) => one.name);
       const time = x === "seconds";
+      const names = [...new Set(named.map((one) => one.name))];
       const legend = named.length > 1;
       return {
         legend: legend
-          ? { type: "scroll", top: 0, left: 0, icon: "roundRect", itemWidth: 12, itemHeight: 4, textStyle: { color: look.text, fontSize: 11 }, pageTextStyle: { color: look.muted }, pageIconColor: look.text, data: named.map((one) => one.name) }
+          ? { type: "scroll", top: 0, left: 0, icon: "roundRect", itemWidth: 12, itemHeight: 4, textStyle: { color: look.text, fontSize: 11 }, pageTextStyle: { color: look.muted }, pageIconColor: look.text, data: names }
           : undefined,
         grid: { left: 8, right: 18, top: legend ? 32 : 12, bottom: 8, containLabel: true },
         xAxis: dq.axis(look, {
@@ -122,7 +133,7 @@
           axisLabel: { color: look.muted, fontSize: 11, hideOverlap: true, formatter: time ? dq.duration : dq.tick },
           axisPointer: { label: { show: false } },
         }),
-        yAxis: dq.axis(look, { type: log ? "log" : "value", scale: true, axisLine: { show: false }, axisLabel: { color: look.muted, fontSize: 11, formatter: dq.tick } }),
+        yAxis: dq.axis(look, { type: log ? "log" : "value", scale: true, ...flat(lines), axisLine: { show: false }, axisLabel: { color: look.muted, fontSize: 11, formatter: dq.tick } }),
         dataZoom: [{ type: "inside", xAxisIndex: 0, filterMode: "none", zoomOnMouseWheel: false, moveOnMouseWheel: false, moveOnMouseMove: false }],
         toolbox: { show: true, left: -100, feature: { dataZoom: { yAxisIndex: "none", filterMode: "none" } } },
         tooltip: {
@@ -140,11 +151,11 @@
     }
 
     reading(points, place) {
-      const seen = points.filter((point) => point.seriesName && point.value[1] !== null && point.seriesName !== "series\u0000");
+      const seen = points.filter((point) => point.seriesName && point.value[1] !== null);
       if (seen.length === 0) return "";
       const rows = seen
         .slice(0, 16)
-        .map((point) => `<tr><td>${point.marker}${dq.escape(point.seriesName)}</td><td style="text-align:right;padding-left:16px;font-variant-numeric:tabular-nums;font-weight:600">${dq.number(point.value[1])}</td></tr>`)
+        .map((point) => `<tr><td>${point.marker}${dq.escape(point.seriesId.split("\u0000")[0])}</td><td style="text-align:right;padding-left:16px;font-variant-numeric:tabular-nums;font-weight:600">${dq.number(point.value[1])}</td></tr>`)
         .join("");
       return `<div style="margin-bottom:4px">${dq.escape(place(seen[0].value[0]))}</div><table>${rows}</table>`;
     }
@@ -152,7 +163,7 @@
     table(lines) {
       const x = this.dataset.x ?? "step";
       const head = ["series", x, this.title_, "lowest", "highest"];
-      return [head, ...lines.flatMap((line) => line.x.map((at, i) => [line.name, at, line.y[i], line.low?.[i], line.high?.[i]]).filter((row) => row[2] !== null))];
+      return [head, ...lines.flatMap((line) => line.x.map((at, i) => [line.reading, at, line.y[i], line.low?.[i], line.high?.[i]]).filter((row) => row[2] !== null))];
     }
 
     describe(lines) {
@@ -160,7 +171,7 @@
         .slice(0, 6)
         .map((line) => {
           const values = line.y.filter((value) => value !== null);
-          return `${line.name}: from ${dq.number(values[0])} to ${dq.number(values[values.length - 1])}, lowest ${dq.number(Math.min(...values))}, highest ${dq.number(Math.max(...values))}.`;
+          return `${line.reading}: from ${dq.number(values[0])} to ${dq.number(values[values.length - 1])}, lowest ${dq.number(Math.min(...values))}, highest ${dq.number(Math.max(...values))}.`;
         })
         .join(" ");
     }

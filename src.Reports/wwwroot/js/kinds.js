@@ -40,8 +40,8 @@
       option: {
         grid: { left: 8, right: narrow ? 8 : 70, top: 8, bottom: narrow ? 44 : 24, containLabel: true },
         xAxis: dq.axis(look, { type: "category", data: spec.x, name: spec.xName, nameLocation: "middle", nameGap: 24, splitLine: { show: false }, axisLine: { show: false } }),
-        yAxis: dq.axis(look, { type: "category", data: spec.y, name: spec.yName, inverse: true, splitLine: { show: false }, axisLine: { show: false } }),
-        visualMap: { min: spec.low, max: spec.high, calculable: false, orient: narrow ? "horizontal" : "vertical", right: narrow ? "center" : 0, top: narrow ? undefined : "middle", bottom: narrow ? 0 : undefined, itemHeight: 110, itemWidth: 10, precision: 3, formatter: dq.number, inRange: { color: shades }, textStyle: { color: look.muted, fontSize: 11 } },
+        yAxis: dq.axis(look, { type: "category", data: spec.y, inverse: true, splitLine: { show: false }, axisLine: { show: false } }),
+        visualMap: { min: spec.low, max: spec.high, calculable: false, orient: narrow ? "horizontal" : "vertical", right: narrow ? "center" : 0, top: narrow ? undefined : "middle", bottom: narrow ? 0 : undefined, itemHeight: 110, itemWidth: 10, text: [dq.number(spec.high), dq.number(spec.low)], inRange: { color: shades }, textStyle: { color: look.muted, fontSize: 11 } },
         tooltip: {
           ...tooltip(look),
           formatter: (point) => labelled([[`${spec.yName ?? "row"} ${spec.y[point.value[1]]}, ${spec.xName ?? "column"} ${spec.x[point.value[0]]}`, `${dq.number(point.value[2])} ${spec.unit ?? ""}`]]),
@@ -79,7 +79,7 @@
     const points = spec.groups.flatMap((group) => group.points);
     if (points.length === 0) return { empty: spec.emptyText ?? "Nothing to place here yet", rows: () => [], summary: "No points." };
     const [xs, ys] = [points.map((point) => point.x), points.map((point) => point.y)];
-    const pad = (values) => Math.max((Math.max(...values) - Math.min(...values)) * 0.12, 0.02);
+    const pad = (values) => Math.max((Math.max(...values) - Math.min(...values)) * 0.12, 0.1);
     const range = { x: [Math.max(0, Math.min(...xs) - pad(xs)), Math.max(...xs) + pad(xs)], y: [Math.min(...ys) - pad(ys), Math.max(...ys) + pad(ys)] };
     const [least, most] = [range.x[0] + range.y[0], range.x[1] + range.y[1]];
     const stride = niceStride((most - least) / 6);
@@ -111,7 +111,7 @@
           cursor: group.points.some((point) => point.href) ? "pointer" : "default",
           data: group.points.map((point) => ({ value: [point.x, point.y], name: point.name, detail: point.detail, href: point.href })),
           itemStyle: { color: look.colors[index % look.colors.length], borderWidth: group.hollow ? 2 : 0 },
-          label: { show: points.length <= 14 && !narrow, position: "right", formatter: (point) => point.data.name, color: look.text, fontSize: 11 },
+          label: { show: (points.length <= 14 || !group.hollow) && group.points.length <= 14 && !narrow, position: "right", formatter: (point) => point.data.name, color: look.text, fontSize: 11 },
           labelLayout: { hideOverlap: true },
           markLine:
             index === 0 && diagonals.length
@@ -134,12 +134,17 @@
     const points = spec.series.flatMap((one) => one.points);
     if (points.length === 0) return { empty: "Nothing to draw yet", rows: () => [], summary: "No points." };
     const category = !!spec.x;
+    // bars of deviation belong to what is seen
+    const heights = points.flatMap(([, y, deviation]) => (y === null ? [] : [y - (deviation ?? 0), y + (deviation ?? 0)]));
+    const margin = (Math.max(...heights) - Math.min(...heights)) * 0.06 || Math.abs(heights[0]) * 0.05 || 1;
+    const ends = spec.logY ? {} : { min: Math.min(...heights) - margin, max: Math.max(...heights) + margin };
+    const few = points.length <= 200;
     return {
       option: {
         legend: { type: "scroll", top: 0, left: 0, icon: "roundRect", itemWidth: 12, itemHeight: 4, textStyle: { color: look.text, fontSize: 11 } },
         grid: { left: 12, right: 24, top: 34, bottom: 26, containLabel: true },
-        xAxis: dq.axis(look, { type: category ? "category" : spec.logX ? "log" : "value", data: spec.x ?? undefined, scale: true, name: spec.xName, nameLocation: "middle", nameGap: 26, splitLine: { show: false }, axisLabel: { color: look.muted, formatter: category ? undefined : dq.tick } }),
-        yAxis: dq.axis(look, { type: spec.logY ? "log" : "value", scale: true, name: "", axisLine: { show: false }, axisLabel: { color: look.muted, formatter: dq.tick } }),
+        xAxis: dq.axis(look, { type: category ? "category" : spec.logX ? "log" : "value", data: spec.x ?? undefined, scale: true, boundaryGap: category ? true : few ? ["4%", "4%"] : [0, 0], name: spec.xName, nameLocation: "middle", nameGap: 26, splitLine: { show: false }, axisLabel: { color: look.muted, formatter: category ? undefined : dq.tick } }),
+        yAxis: dq.axis(look, { type: spec.logY ? "log" : "value", scale: true, ...ends, axisLine: { show: false }, axisLabel: { color: look.muted, formatter: dq.tick, showMinLabel: false, showMaxLabel: false } }),
         tooltip: { ...tooltip(look), trigger: "item", formatter: (point) => `<strong>${dq.escape(point.seriesName)}</strong>${labelled([[spec.xName, category ? spec.x[point.value[0]] ?? point.name : dq.number(point.value[0])], [spec.yName, dq.number(point.value[1]) + (point.value[2] ? ` ± ${dq.number(point.value[2])}` : "")]])}` },
         series: spec.series.flatMap((one, index) => {
           const color = look.colors[(one.color ?? index) % look.colors.length];
