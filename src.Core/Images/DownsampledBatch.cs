@@ -34,17 +34,12 @@ public sealed class DownsampledBatch : IDisposable
     /// <exception cref="IOException">It can't be read.</exception>
     public static DownsampledBatch Open(string path, InflatedFiles inflated)
     {
-        var bytes = new MappedBytes(path);
         try
         {
-            if (bytes.GetSpan() is not [(byte)'P', (byte)'K', ..])
-                return FromPickle(bytes);
-            ((IDisposable)bytes).Dispose();
-            return FromNpz(path, inflated);
+            return IsZip(path) ? FromNpz(path, inflated) : FromPickle(path);
         }
         catch (Exception error) when (error is WeightsException or EndOfStreamException or OverflowException)
         {
-            ((IDisposable)bytes).Dispose();
             throw new InvalidDataException($"{path}: {error.Message}", error);
         }
     }
@@ -53,6 +48,26 @@ public sealed class DownsampledBatch : IDisposable
     public void Read(int index, Span<byte> pixels) => rows.Read((long)index * pixels.Length, pixels);
 
     public void Dispose() => rows.Dispose();
+
+    private static bool IsZip(string path)
+    {
+        using var file = File.OpenRead(path);
+        return file.ReadByte() == 'P' && file.ReadByte() == 'K';
+    }
+
+    private static DownsampledBatch FromPickle(string path)
+    {
+        var file = new MappedBytes(path);
+        try
+        {
+            return FromPickle(file);
+        }
+        catch
+        {
+            ((IDisposable)file).Dispose();
+            throw;
+        }
+    }
 
     private static DownsampledBatch FromPickle(MappedBytes file)
     {

@@ -142,6 +142,10 @@ public sealed class TrainingSession : IDisposable
 
     /// <summary>A session that begins with a checkpoint's weights and codebooks, with a fresh optimizer and no steps done.</summary>
     /// <param name="path">Of a model of the same shapes; images may be of another size.</param>
+    /// <param name="model">What to train.</param>
+    /// <param name="training">How.</param>
+    /// <param name="seed">Of every random choice.</param>
+    /// <param name="device">Where.</param>
     /// <exception cref="Weights.WeightsException">The file can't be used; the message names it and why.</exception>
     public static TrainingSession StartingFrom(string path, AutoencoderSpec model, TrainingSpec training, long seed, Device device)
     {

@@ -58,7 +58,11 @@ let private packed (store: Store) (chain: Chain) : Result<(string * DatasetRecor
             else
                 return None
         })
-    |> Result.map (List.traverseOptionM id)
+    |> Result.map (fun found ->
+        if List.forall Option.isSome found then
+            Some(List.choose id found)
+        else
+            None)
 
 /// What would happen to a stage's run: its status and id.
 let private standing (store: Store) (ready: Work.Ready) =

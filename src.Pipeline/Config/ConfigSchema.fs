@@ -164,7 +164,7 @@ let private sweep () : JsonNode =
 
 /// Of the `progressive` object.
 let private progressive () : JsonNode =
-    let object' = "type", word "object"
+    let object' () = "type", word "object"
     let properties = JsonObject()
     let stage = section "" DQ.Pipeline.Progressive.Chain.stageFields
     stage["type"] <- words [ "object"; "null" ]
@@ -173,7 +173,7 @@ let private progressive () : JsonNode =
 
     properties["stages"] <-
         described "Stages by name, one after the other; each starts from the weights and codebooks of the one before." [
-            object'
+            object' ()
             "minProperties", JsonValue.Create 1
             "additionalProperties", stage
         ]
@@ -187,7 +187,7 @@ let private progressive () : JsonNode =
     properties["scratch"] <- scratch
 
     described "What dq progressive runs: one model trained at growing image sizes." [
-        object'
+        object' ()
         "additionalProperties", JsonValue.Create false
         "properties", properties
     ]

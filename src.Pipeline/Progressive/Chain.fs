@@ -115,10 +115,11 @@ let private readStage name (node: JsonNode) : Result<string * StageConfig, (stri
     | :? JsonObject as tree ->
         result {
             let! stage = read<StageConfig> key stageFields tree
+            let size = tree["image_size"]
 
             let problems = [
                 if stage.ImageSize < 1 then
-                    $"{key}.image_size", $"expected the side of the images in pixels, got {show tree["image_size"]}"
+                    $"{key}.image_size", $"expected the side of the images in pixels, got {show size}"
                 if stage.Steps.HasValue = stage.Epochs.HasValue then
                     key, "expected either steps or epochs"
                 if stage.Epochs.HasValue && not (stage.Epochs.Value > 0.0) then

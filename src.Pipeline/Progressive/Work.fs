@@ -61,7 +61,7 @@ let plan (store: Store) (chain: Chain) (datasets: (string * DatasetRecord) list)
         let _, first = datasets.Head
         use model = new HierarchicalAutoencoder(chain.Stages.Head.Config.Model.ForImages first.Channels)
 
-        let ready parent stage steps (fingerprint: string, dataset: DatasetRecord) =
+        let ready parent stage steps (fingerprint: string, dataset: DatasetRecord) : Result<Ready, StageError> =
             chain.WithSteps stage steps
             |> Result.map (fun variant -> {
                 Variant = variant
@@ -73,8 +73,8 @@ let plan (store: Store) (chain: Chain) (datasets: (string * DatasetRecord) list)
             (Ok [], List.zip chain.Stages datasets)
             ||> List.fold (fun before (stage, (fingerprint, dataset)) ->
                 before
-                |> Result.bind (fun before ->
-                    let parent = before |> List.tryHead |> Option.map _.Fingerprint
+                |> Result.bind (fun (before: Ready list) ->
+                    let parent = before |> List.tryHead |> Option.map (fun stage -> stage.Fingerprint)
 
                     ready parent stage (stepsOf stage dataset.Train.Count) (fingerprint, dataset)
                     |> Result.map (fun stage -> stage :: before)))
