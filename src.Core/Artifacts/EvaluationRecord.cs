@@ -2,7 +2,7 @@ using DQ.Core.Evaluation;
 
 namespace DQ.Core.Artifacts;
 
-/// <summary><c>evaluation.json</c>: a run's model on whole splits. Histograms are in <c>codebooks.json</c> and empty here.</summary>
+/// <summary><c>evaluation.json</c>: a run's model on whole splits.</summary>
 public sealed record EvaluationRecord : IArtifact
 {
     public static int CurrentSchema => 1;
@@ -32,48 +32,4 @@ public sealed record EvaluationRecord : IArtifact
 
     /// <summary>By name: <c>train</c>, <c>validation</c>, <c>test</c>.</summary>
     public required IReadOnlyDictionary<string, SplitEvaluation> Splits { get; init; }
-
-    /// <summary>A split without its histograms.</summary>
-    public static SplitEvaluation WithoutHistograms(SplitEvaluation split) =>
-        split with
-        {
-            Levels =
-            [
-                .. split.Levels.Select(level =>
-                    level with
-                    {
-                        Codebooks = [.. level.Codebooks.Select(book => book with { Histogram = [] })],
-                    }
-                ),
-            ],
-        };
-}
-
-/// <summary><c>codebooks.json</c>: how often each code was chosen, by split.</summary>
-public sealed record CodebooksRecord : IArtifact
-{
-    public static int CurrentSchema => 1;
-
-    public int Schema { get; init; } = CurrentSchema;
-
-    /// <summary>Step of the checkpoint evaluated.</summary>
-    public required long Step { get; init; }
-
-    /// <summary>By split, level (bottom first), codebook and code: times chosen.</summary>
-    public required IReadOnlyDictionary<string, IReadOnlyList<IReadOnlyList<IReadOnlyList<long>>>> Histograms { get; init; }
-
-    public static CodebooksRecord Of(long step, IReadOnlyDictionary<string, SplitEvaluation> splits) =>
-        new()
-        {
-            Step = step,
-            Histograms = splits.ToDictionary(
-                split => split.Key,
-                IReadOnlyList<IReadOnlyList<IReadOnlyList<long>>> (split) =>
-                    [
-                        .. split.Value.Levels.Select(
-                            IReadOnlyList<IReadOnlyList<long>> (level) => [.. level.Codebooks.Select(book => book.Histogram)]
-                        ),
-                    ]
-            ),
-        };
 }

@@ -19,4 +19,16 @@ public static class RunLayout
     public const string Codebooks = "codebooks.json";
     public const string Images = "images";
     public const string Samples = "samples.json";
+
+    /// <summary>Folder in <see cref="Images"/> with a folder of samples per step shown, named by eight digits.</summary>
+    public const string Steps = "steps";
+
+    /// <summary>Folder with the atlas and <see cref="SampleCodes"/>.</summary>
+    public const string Codes = "codes";
+
+    /// <summary>
+    /// File in <see cref="Codes"/>: the codes of the images of <c>images/samples.json</c>, in their order; array <c>level{l}</c>,
+    /// int32 (N, M, H, W).
+    /// </summary>
+    public const string SampleCodes = "samples.safetensors";
 }

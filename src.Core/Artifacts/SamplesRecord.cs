@@ -1,9 +1,18 @@
+using System.Text.Json.Serialization;
+
 namespace DQ.Core.Artifacts;
 
-/// <summary><c>samples.json</c> beside pictures of reconstructions: what they show.</summary>
+/// <summary>
+/// <c>samples.json</c>: images and what the model makes of them, one sheet of pictures per view beside it. In <c>images/</c> of the
+/// evaluation, in <c>images/steps/00000100/</c> of the training step in its name.
+/// </summary>
+/// <remarks>
+/// A sheet is a PNG with image i at column <c>i mod columns</c>, row <c>i / columns</c>, each of the image's own size, nothing between
+/// them. <c>reconstructions.png</c> has the same enlarged, side by side, for looking at without the program.
+/// </remarks>
 public sealed record SamplesRecord : IArtifact
 {
-    public static int CurrentSchema => 1;
+    public static int CurrentSchema => 2;
 
     public int Schema { get; init; } = CurrentSchema;
 
@@ -11,9 +20,76 @@ public sealed record SamplesRecord : IArtifact
     public required long Step { get; init; }
     public required string Split { get; init; }
 
-    /// <summary>Indices within the split, in the order of the pictures.</summary>
-    public required IReadOnlyList<int> Indices { get; init; }
+    /// <summary>Of an image: 1 (gray) or 3.</summary>
+    public required int Channels { get; init; }
 
-    /// <summary>Rows of the grid, top to bottom, such as <c>original</c>, <c>full</c>, <c>level 1 alone (top)</c>.</summary>
-    public required IReadOnlyList<string> Rows { get; init; }
+    /// <summary>Of an image, in pixels.</summary>
+    public required int Height { get; init; }
+
+    /// <summary>Of an image, in pixels.</summary>
+    public required int Width { get; init; }
+
+    /// <summary>Images in a row of a sheet.</summary>
+    public required int Columns { get; init; }
+
+    /// <summary>In the order of the sheets.</summary>
+    public required IReadOnlyList<SampleImage> Images { get; init; }
+
+    /// <summary>The originals first, then the full reconstruction, then those from a part of the codes.</summary>
+    public required IReadOnlyList<SampleView> Views { get; init; }
+
+    /// <summary>The full reconstruction.</summary>
+    [JsonIgnore]
+    public SampleView Full => Views.Single(view => view.Kind == SampleView.FullKind);
+
+    /// <summary>The reconstruction from these levels alone; null where there is none. All levels are the full one.</summary>
+    public SampleView? OfLevels(params int[] levels) =>
+        Views.FirstOrDefault(view =>
+            view.Kind is SampleView.FullKind or SampleView.LevelsKind && view.Levels.Order().SequenceEqual(levels.Order())
+        );
+
+    /// <summary>The reconstruction without a codebook; null where there is none.</summary>
+    public SampleView? Without(int level, int codebook) => Views.FirstOrDefault(view => view.Without == new CodebookPlace(level, codebook));
 }
+
+/// <param name="Index">Within the split.</param>
+/// <param name="Selection">
+/// Why it is here: <c>first</c> of the split, or among those that the full reconstruction has the lowest (<c>worst</c>) or highest
+/// (<c>best</c>) PSNR on, of all images evaluated, from the most extreme on.
+/// </param>
+public sealed record SampleImage(int Index, string Selection);
+
+/// <summary>One way to reconstruct. Lists of numbers have an entry per image.</summary>
+public sealed record SampleView
+{
+    public const string OriginalKind = "original";
+    public const string FullKind = "full";
+    public const string LevelsKind = "levels";
+    public const string AblationKind = "ablation";
+
+    /// <summary>The sheet's file without its <c>.png</c>: <c>original</c>, <c>full</c>, <c>levels-1</c>, <c>levels-1-2</c>, <c>without-0-3</c>.</summary>
+    public required string Name { get; init; }
+
+    /// <summary><c>original</c>, <c>full</c>, <c>levels</c> (from some levels only) or <c>ablation</c> (without one codebook).</summary>
+    public required string Kind { get; init; }
+
+    /// <summary>Levels decoded, the lowest first; none for the originals.</summary>
+    public required IReadOnlyList<int> Levels { get; init; }
+
+    /// <summary>The codebook whose output is its mean; null but for an ablation.</summary>
+    public CodebookPlace? Without { get; init; }
+
+    /// <summary>Of the mean image; null for the originals.</summary>
+    public IReadOnlyList<double>? PsnrDb { get; init; }
+
+    /// <summary>−log p(x|z); null for the originals and for squared error.</summary>
+    public IReadOnlyList<double>? ReconstructionNatsPerDim { get; init; }
+
+    /// <summary>The sheet's file.</summary>
+    [JsonIgnore]
+    public string File => $"{Name}.png";
+}
+
+/// <param name="Level">0 is the bottom.</param>
+/// <param name="Codebook">Within the level.</param>
+public sealed record CodebookPlace(int Level, int Codebook);

@@ -162,6 +162,38 @@ public sealed class HierarchicalAutoencoder : nn.Module
         return DecodeMaps(maps, height, width, levels).MoveToOuterDisposeScope();
     }
 
+    /// <summary>Decoder output (B, likelihood's channels, H, W) from quantized maps (B, output channels, H_l, W_l) per level.</summary>
+    /// <param name="maps">Bottom first.</param>
+    /// <param name="height">As in <see cref="Decode"/>.</param>
+    /// <param name="width">Likewise.</param>
+    /// <param name="chosen">Levels to decode with, as there.</param>
+    public Tensor DecodeMaps(IReadOnlyList<Tensor> maps, long height, long width, IReadOnlySet<int>? chosen = null)
+    {
+        using var scope = NewDisposeScope();
+        var upsampled = new Tensor[Spec.Levels];
+        for (var level = 0; level < Spec.Levels; level++)
+        {
+            if (chosen is null || chosen.Contains(level))
+            {
+                upsampled[level] = upsamplers[level].forward(maps[level]);
+                continue;
+            }
+            var side = 1L << (Spec.CoderBlocks - 1 + level);
+            upsampled[level] = zeros(
+                maps[level].shape[0],
+                Spec.Channels,
+                maps[level].shape[2] * side,
+                maps[level].shape[3] * side,
+                device: maps[level].device
+            );
+        }
+        var joined = Spec.Levels == 1 ? upsampled[0] : cat([.. upsampled.Reverse()], 1); // top first: (B, L·C, H/s, W/s)
+        var output = decoder.forward(joined);
+        var cropped =
+            output.shape[2] == height && output.shape[3] == width ? output : output[.., .., ..(int)height, ..(int)width].contiguous();
+        return cropped.MoveToOuterDisposeScope();
+    }
+
     /// <summary>
     /// Chooses the codebooks' first codes from the maps they will quantize, top level first, since each level is quantized
     /// given the decoding of the one above.
@@ -222,30 +254,6 @@ public sealed class HierarchicalAutoencoder : nn.Module
         return Spec.Wiring == "skip" && decodedAbove is not null
             ? decoded + nn.functional.interpolate(decodedAbove, scale_factor: [2, 2], mode: InterpolationMode.Nearest)
             : decoded;
-    }
-
-    private Tensor DecodeMaps(IReadOnlyList<Tensor> maps, long height, long width, IReadOnlySet<int>? chosen = null)
-    {
-        var upsampled = new Tensor[Spec.Levels];
-        for (var level = 0; level < Spec.Levels; level++)
-        {
-            if (chosen is null || chosen.Contains(level))
-            {
-                upsampled[level] = upsamplers[level].forward(maps[level]);
-                continue;
-            }
-            var side = 1L << (Spec.CoderBlocks - 1 + level);
-            upsampled[level] = zeros(
-                maps[level].shape[0],
-                Spec.Channels,
-                maps[level].shape[2] * side,
-                maps[level].shape[3] * side,
-                device: maps[level].device
-            );
-        }
-        var joined = Spec.Levels == 1 ? upsampled[0] : cat([.. upsampled.Reverse()], 1); // top first: (B, L·C, H/s, W/s)
-        var output = decoder.forward(joined);
-        return output.shape[2] == height && output.shape[3] == width ? output : output[.., .., ..(int)height, ..(int)width].contiguous();
     }
 
     private Tensor Normalized(Tensor pixels)

@@ -46,7 +46,7 @@ public sealed record Picture(
         double dimensions = image.Bytes.Length;
         var (bits, codeRate) = (nats / Math.Log(2), codeBits / dimensions);
         return new(
-            PixelImage.FromTensor(mean.round().clamp(0, 255).to_type(ScalarType.Byte))[0],
+            PixelImage.FromTensor(Reconstructions.Rounded(mean))[0],
             nats,
             bits,
             codeRate,

@@ -56,6 +56,21 @@ public sealed record LevelEvaluation
 
     public required double CodeRateEmpiricalBitsPerDim { get; init; }
 
+    /// <summary>
+    /// Mutual information between two codebooks' codes at a position, Miller–Madow, mean over all pairs; null with one codebook, where
+    /// counting was not possible, and in records of before it was.
+    /// </summary>
+    public double? MeanMutualInformationNats { get; init; }
+
+    /// <summary>
+    /// What this estimate gives for two independent codebooks with such frequencies and as many positions: near 0, unless there were too few
+    /// images for so many pairs of codes. Null with the former.
+    /// </summary>
+    public double? IndependentMutualInformationNats { get; init; }
+
+    /// <summary><see cref="MeanMutualInformationNats"/> as a share of the two entropies' mean, 0 … 1.</summary>
+    public double? MeanNormalizedMutualInformation { get; init; }
+
     public required IReadOnlyList<CodebookEvaluation> Codebooks { get; init; }
 }
 
@@ -80,7 +95,4 @@ public sealed record CodebookEvaluation
 
     /// <summary>Mean squared distance between the vectors and their codes, per channel.</summary>
     public required double QuantizationError { get; init; }
-
-    /// <summary>Times each code was chosen (K).</summary>
-    public required IReadOnlyList<long> Histogram { get; init; }
 }

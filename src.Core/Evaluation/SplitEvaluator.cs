@@ -1,3 +1,4 @@
+using DQ.Core.Artifacts;
 using DQ.Core.Autoencoders;
 using DQ.Core.Images;
 using DQ.Core.Likelihoods;
@@ -11,7 +12,8 @@ public sealed class SplitEvaluator
 {
     private readonly HierarchicalAutoencoder model;
     private readonly CodeFrequencies frequencies;
-    private readonly CodeHistogram[] histograms;
+    private readonly LevelStatistics[] statistics;
+    private readonly PatchAtlas? atlas;
     private readonly double[][] errors;
     private readonly Device device;
     private long[] imageShape = [];
@@ -19,19 +21,26 @@ public sealed class SplitEvaluator
     private double loss;
     private double squaredError;
     private double normalizedError;
-    private double psnr;
+    private readonly List<double> psnr = [];
     private double ssim;
 
     /// <param name="model">Is put in evaluation mode.</param>
     /// <param name="frequencies">Code frequencies of the training split, for the empirical code rate.</param>
-    public SplitEvaluator(HierarchicalAutoencoder model, CodeFrequencies frequencies)
+    /// <param name="atlas">Is shown all that is quantized.</param>
+    public SplitEvaluator(HierarchicalAutoencoder model, CodeFrequencies frequencies, PatchAtlas? atlas = null)
     {
-        (this.model, this.frequencies) = (model, frequencies);
+        (this.model, this.frequencies, this.atlas) = (model, frequencies, atlas);
         model.eval();
         device = model.parameters().First().device;
-        histograms = [.. model.Quantizers.Select(quantizer => new CodeHistogram(quantizer.Codebooks, quantizer.CodeCount))];
+        statistics = [.. model.Quantizers.Select(quantizer => new LevelStatistics(quantizer.Codebooks, quantizer.CodeCount))];
         errors = [.. model.Quantizers.Select(quantizer => new double[quantizer.Codebooks])];
     }
+
+    /// <summary>How often each code was chosen, by level, bottom first.</summary>
+    public IReadOnlyList<CodeHistogram> Histograms => [.. statistics.Select(level => level.Histogram)];
+
+    /// <summary>Of each image's mean image, in the order in which they came.</summary>
+    public IReadOnlyList<double> PsnrDb => psnr;
 
     /// <summary>Evaluates (B, C, H, W) uint8 pixels; all batches must have images of one shape.</summary>
     public void Add(Tensor pixels)
@@ -58,11 +67,12 @@ public sealed class SplitEvaluator
         normalizedError += !model.Likelihood.IsDensity
             ? batchLoss
             : Sum((PixelNormalization.Normalize(mean) - PixelNormalization.Normalize(there)).square().mean([1, 2, 3]));
-        psnr += Sum(ImageQuality.Psnr(mean, original));
+        psnr.AddRange(ImageQuality.Psnr(mean, original).to_type(ScalarType.Float64).cpu().data<double>());
         ssim += Sum(ImageQuality.Ssim(mean, original));
-        for (var level = 0; level < histograms.Length; level++)
+        atlas?.Add(pass.Levels);
+        for (var level = 0; level < statistics.Length; level++)
         {
-            histograms[level].Add(pass.Levels[level].Codes);
+            statistics[level].Add(pass.Levels[level].Codes);
             var batchErrors = pass.Levels[level].Errors.cpu().data<float>();
             for (var book = 0; book < errors[level].Length; book++)
                 errors[level][book] += batchErrors[book] * batch;
@@ -76,7 +86,7 @@ public sealed class SplitEvaluator
         if (images == 0)
             throw new InvalidOperationException("no images were evaluated");
         var dimensions = imageShape.Aggregate(1L, (product, side) => product * side);
-        var levels = histograms.Select((histogram, level) => Level(level, histogram, dimensions)).ToArray();
+        var levels = statistics.Select((level, index) => Level(index, level, dimensions)).ToArray();
         double Bits(Func<LevelEvaluation, double> perDimension) => levels.Sum(perDimension) * dimensions;
         var rates = new RateAccounting(
             dimensions,
@@ -96,14 +106,20 @@ public sealed class SplitEvaluator
             TotalEmpiricalBitsPerDim = rates.TotalEmpiricalBitsPerDim,
             MeanSquaredError = squaredError / images,
             NormalizedSquaredError = normalizedError / images,
-            PsnrDb = psnr / images,
+            PsnrDb = psnr.Average(),
             Ssim = ssim / images,
             Levels = levels,
         };
     }
 
-    private LevelEvaluation Level(int level, CodeHistogram histogram, long dimensions)
+    /// <summary>What was counted of the codes, its arrays added to <paramref name="arrays"/>.</summary>
+    public SplitCodebooks Codebooks(string split, IDictionary<string, Array> arrays) =>
+        new(images, [.. statistics.Select((level, index) => level.Record(split, index, arrays))]);
+
+    private LevelEvaluation Level(int level, LevelStatistics counted, long dimensions)
     {
+        var histogram = counted.Histogram;
+        var information = counted.MutualInformationNats;
         var grid = model.Spec.Grids((int)imageShape[1], (int)imageShape[2])[level];
         return new()
         {
@@ -112,6 +128,9 @@ public sealed class SplitEvaluator
             GridWidth = grid.Width,
             CodeRateUniformBitsPerDim = CodeRate.UniformBitsPerImage([grid]) / dimensions,
             CodeRateEmpiricalBitsPerDim = frequencies.Levels[level].CrossEntropyBits(histogram) / images / dimensions,
+            IndependentMutualInformationNats = counted.IndependentNats,
+            MeanMutualInformationNats = information is null ? null : CodePairs.MeanOfPairs(information),
+            MeanNormalizedMutualInformation = information is null ? null : CodePairs.MeanOfPairs(CodePairs.Normalized(information)),
             Codebooks = [.. Enumerable.Range(0, histogram.Codebooks).Select(book => Codebook(level, histogram, book))],
         };
     }
@@ -126,7 +145,6 @@ public sealed class SplitEvaluator
             EntropyNats = histogram.EntropyNats(book),
             Perplexity = histogram.Perplexity(book),
             QuantizationError = errors[level][book] / images,
-            Histogram = histogram.Counts(book),
         };
 
     private static double Sum(Tensor perImage) => perImage.sum(ScalarType.Float64).item<double>();

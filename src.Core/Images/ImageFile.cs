@@ -77,6 +77,13 @@ public static class ImageFile
         return data.ToArray();
     }
 
+    /// <summary>Writes a PNG file, whole or not at all.</summary>
+    public static void WritePng(string path, PixelImage image)
+    {
+        var png = EncodePng(image);
+        AtomicFile.Write(path, stream => stream.Write(png));
+    }
+
     private static PixelImage Planes(SKBitmap bitmap, int channels)
     {
         var image = new PixelImage(channels, bitmap.Height, bitmap.Width);

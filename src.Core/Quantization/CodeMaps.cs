@@ -21,6 +21,6 @@ internal static class CodeMaps
     {
         var (books, codeCount, width) = (codebooks.shape[0], codebooks.shape[1], codebooks.shape[2]);
         var offsets = arange(books, device: chosen.device).unsqueeze(1) * codeCount;
-        return codebooks.view(-1, width).index_select(0, (chosen + offsets).view(-1)).view(books, -1, width);
+        return codebooks.view(-1, width).index_select(0, (chosen + offsets).reshape(-1)).view(books, -1, width);
     }
 }

@@ -84,13 +84,15 @@ public abstract class CodebookQuantizer : Quantizer
         if (training)
             Usage.Add(vectors, chosen, codes.detach());
         var nearest = CodeMaps.Vectors(CodeMaps.Look(codes, chosen), batch, height, side);
-        var errors = (nearest.detach() - input).square().mean([0, 2, 3, 4]); // (M)
+        var squares = (nearest.detach() - input).square(); // (B, M, D, H, W)
+        var errors = squares.mean([0, 2, 3, 4]); // (M)
         return new(
             Gradient.Apply(input, nearest).reshape(batch, OutputChannels, height, side),
             CodeMaps.Codes(chosen, batch, height, side),
             errors.sum(),
             errors.detach(),
-            CodeLoss(nearest, input)
+            CodeLoss(nearest, input),
+            Distances(squares)
         );
     }
 

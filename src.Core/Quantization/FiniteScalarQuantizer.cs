@@ -74,11 +74,13 @@ public sealed class FiniteScalarQuantizer : Quantizer
         var rounded = bounded.detach().round();
         var (scaled, values) = (bounded / steps, rounded / steps);
         var chosen = ((rounded + steps) * PerDimension(Places(), map.device)).sum(2).to_type(ScalarType.Int64); // (B, M, H, W); exact below 2^24
+        var squares = (values - scaled.detach()).square(); // (B, M, d, H, W)
         return new(
             gradient.Apply(scaled, values).reshape(map.shape),
             chosen,
             zeros([], device: map.device),
-            (values - scaled.detach()).square().mean([0, 2, 3, 4])
+            squares.mean([0, 2, 3, 4]),
+            Distances: Distances(squares)
         );
     }
 

@@ -70,13 +70,15 @@ public sealed class GumbelQuantizer : Quantizer
         var logs = nn.functional.log_softmax(logits, 2);
         var probabilities = logs.exp();
         var (chosen, vectors) = training ? Sample(logits, moment) : Likeliest(logits); // (M, N), (M, N, D)
+        var squares = (bmm(probabilities.detach(), codes.detach()) - vectors.detach()).square(); // (M, N, D)
         return new(
             CodeMaps.Vectors(vectors, batch, height, side).reshape(batch, OutputChannels, height, side),
             CodeMaps.Codes(chosen, batch, height, side),
             zeros([], device: map.device),
-            (bmm(probabilities.detach(), codes.detach()) - vectors.detach()).square().mean([1, 2]),
+            squares.mean([1, 2]),
             // KL(p ‖ uniform) = ln K − H(p), mean over positions
-            spec.UniformWeight * ((probabilities * logs).sum(2).mean([1]) + Math.Log(CodeCount)).sum()
+            spec.UniformWeight * ((probabilities * logs).sum(2).mean([1]) + Math.Log(CodeCount)).sum(),
+            Distances(CodeMaps.Vectors(squares, batch, height, side))
         );
     }
 

@@ -52,13 +52,15 @@ public sealed class LookupFreeQuantizer : Quantizer
         var input = map.to_type(ScalarType.Float32).view(map.shape[0], Codebooks, bits, map.shape[2], map.shape[3]);
         var positive = input.detach() > 0; // (B, M, d, H, W)
         var signs = positive.to_type(ScalarType.Float32) * 2 - 1;
-        var errors = (signs - input).square().mean([0, 2, 3, 4]); // (M)
+        var squares = (signs - input).square(); // (B, M, d, H, W)
+        var errors = squares.mean([0, 2, 3, 4]); // (M)
         return new(
             gradient.Apply(input, signs).reshape(map.shape),
             (positive.to_type(ScalarType.Int64) * Places(map.device)).sum(2),
             errors.sum(),
             errors.detach(),
-            spec.EntropyWeight * Entropies(input)
+            spec.EntropyWeight * Entropies(input),
+            Distances(squares)
         );
     }
 

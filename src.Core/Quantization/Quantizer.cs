@@ -11,7 +11,16 @@ namespace DQ.Core.Quantization;
 /// <param name="Errors">Mean squared distance per codebook (M), detached.</param>
 /// <param name="CodeLoss">Scalar that a quantizer adds to the model's loss for its codes' sake, weighted already: what codes learn by,
 /// or what keeps them in use. Null where there is none.</param>
-public sealed record Quantized(Tensor Map, Tensor Codes, Tensor LatentLoss, Tensor Errors, Tensor? CodeLoss = null)
+/// <param name="Distances">(B, M, H, W): the squared distance per channel whose mean is <paramref name="Errors"/>, at every position,
+/// detached; null in training, which has no use for it.</param>
+public sealed record Quantized(
+    Tensor Map,
+    Tensor Codes,
+    Tensor LatentLoss,
+    Tensor Errors,
+    Tensor? CodeLoss = null,
+    Tensor? Distances = null
+)
 {
     /// <summary>Hands all tensors to the enclosing dispose scope.</summary>
     public Quantized MoveToOuterDisposeScope() =>
@@ -20,7 +29,8 @@ public sealed record Quantized(Tensor Map, Tensor Codes, Tensor LatentLoss, Tens
             Codes.MoveToOuterDisposeScope(),
             LatentLoss.MoveToOuterDisposeScope(),
             Errors.MoveToOuterDisposeScope(),
-            CodeLoss?.MoveToOuterDisposeScope()
+            CodeLoss?.MoveToOuterDisposeScope(),
+            Distances?.MoveToOuterDisposeScope()
         );
 }
 
@@ -114,6 +124,9 @@ public abstract class Quantizer : nn.Module
             train(wasTraining);
         }
     }
+
+    /// <summary>Squared differences (B, M, D, H, W) to their means over channels (B, M, H, W) in evaluation, to null in training.</summary>
+    protected Tensor? Distances(Tensor squares) => training ? null : squares.detach().mean([2]);
 
     /// <summary><see cref="Quantize"/> of a map of the right shape, inside a dispose scope.</summary>
     protected abstract Quantized QuantizeMap(Tensor map, TrainingMoment moment);

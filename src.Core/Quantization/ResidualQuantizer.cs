@@ -29,12 +29,14 @@ public sealed class ResidualQuantizer(QuantizerSpec spec, int codebooks, int cod
         if (training)
             Usage.Add(seen, chosen, Codes);
         var sums = CodeMaps.Vectors(CodeMaps.Look(Codes, chosen), batch, height, side).cumsum(1); // what the first m stages add up to, (B, M, D, H, W)
-        var errors = (sums - input).square().mean([0, 2, 3, 4]); // (M)
+        var squares = (sums - input).square(); // (B, M, D, H, W)
+        var errors = squares.mean([0, 2, 3, 4]); // (M)
         return new(
             Gradient.Apply(input, sums.narrow(1, Codebooks - 1, 1)).reshape(batch, Width, height, side),
             CodeMaps.Codes(chosen, batch, height, side),
             errors.sum(),
-            errors.detach()
+            errors.detach(),
+            Distances: Distances(squares)
         );
     }
 

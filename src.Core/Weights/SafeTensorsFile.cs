@@ -1,11 +1,19 @@
 using System.Buffers.Binary;
 using System.IO.MemoryMappedFiles;
+using System.Runtime.InteropServices;
 using static TorchSharp.torch;
 
 namespace DQ.Core.Weights;
 
+/// <summary>A tensor as an array.</summary>
+/// <param name="Shape">Sizes, the slowest axis first.</param>
+/// <param name="Values">In row-major order.</param>
+public sealed record StoredArray<T>(long[] Shape, T[] Values)
+    where T : unmanaged;
+
 /// <summary>
-/// A safetensors file, memory-mapped: opening reads the header only, each tensor is copied when asked for.
+/// A safetensors file, memory-mapped: opening reads the header only, each tensor is copied when asked for. Opening and reading arrays
+/// needs no libtorch.
 /// </summary>
 /// <remarks>Source: https://huggingface.co/docs/safetensors. Byte order is little-endian, as the format says.</remarks>
 public sealed class SafeTensorsFile : IDisposable
@@ -90,13 +98,42 @@ public sealed class SafeTensorsFile : IDisposable
     /// <exception cref="WeightsException">No tensor of that name.</exception>
     public Tensor Read(string name)
     {
-        if (!places.TryGetValue(name, out var place))
-            throw new WeightsException($"{path}: expected a tensor {WeightsException.Quote(name)}, found none of that name");
-        var (entry, begin, end) = place;
-        // a mapped view of no bytes would be one of the whole file
-        using Stream bytes = end > begin ? file.CreateViewStream(dataStart + begin, end - begin, MemoryMappedFileAccess.Read) : Stream.Null;
-        return TensorBytes.Read(bytes, entry.Type, entry.Shape);
+        var place = Find(name);
+        using var bytes = Bytes(place);
+        return TensorBytes.Read(bytes, place.Entry.Type, place.Entry.Shape);
     }
+
+    /// <summary>A tensor's elements in row-major order, read without libtorch.</summary>
+    /// <typeparam name="T">What is stored: double (F64), float (F32), long (I64), int (I32) or byte (U8).</typeparam>
+    /// <exception cref="WeightsException">No tensor of that name, or one of other elements, or of more than an array can hold.</exception>
+    public StoredArray<T> ReadArray<T>(string name)
+        where T : unmanaged
+    {
+        var place = Find(name);
+        var (type, shape) = (place.Entry.Type, place.Entry.Shape);
+        if (SafeTensorsType.ClrTypeOf(type) != typeof(T))
+            throw new WeightsException(
+                $"{path}: {WeightsException.Quote(name)}: expected elements of type {typeof(T).Name}, found {SafeTensorsType.NameOf(type)}"
+            );
+        var count = (place.End - place.Begin) / SafeTensorsType.BytesOf(type);
+        if (count * SafeTensorsType.BytesOf(type) > Array.MaxLength)
+            throw new WeightsException($"{path}: {WeightsException.Quote(name)}: expected at most {Array.MaxLength} bytes, found more");
+        var values = new T[count];
+        using var bytes = Bytes(place);
+        bytes.ReadExactly(MemoryMarshal.AsBytes(values.AsSpan()));
+        return new(shape, values);
+    }
+
+    private SafeTensorsPlace Find(string name) =>
+        places.TryGetValue(name, out var place)
+            ? place
+            : throw new WeightsException($"{path}: expected a tensor {WeightsException.Quote(name)}, found none of that name");
+
+    // a mapped view of no bytes would be one of the whole file
+    private Stream Bytes(SafeTensorsPlace place) =>
+        place.End > place.Begin
+            ? file.CreateViewStream(dataStart + place.Begin, place.End - place.Begin, MemoryMappedFileAccess.Read)
+            : Stream.Null;
 
     /// <summary>
     /// Writes the tensors in the order given, one at a time: none is copied but those that are not contiguous on the CPU.
@@ -143,6 +180,13 @@ public sealed class SafeTensorsFile : IDisposable
                     WriteBytes(file, tensor);
             }
         );
+    }
+
+    /// <summary>Writes arrays of numbers, of any rank, as tensors of their shape; see <see cref="Write"/>.</summary>
+    public static void WriteArrays(string path, IEnumerable<KeyValuePair<string, Array>> arrays)
+    {
+        using var scope = NewDisposeScope();
+        Write(path, [.. arrays.Select(array => KeyValuePair.Create(array.Key, from_array(array.Value)))]);
     }
 
     private static SafeTensorsPlace Place(string name, Tensor tensor, long begin) =>

@@ -5,18 +5,18 @@ namespace DQ.Core.Weights;
 /// <summary>The element types of a safetensors file that libtorch has here, by their names in the header.</summary>
 internal static class SafeTensorsType
 {
-    private static readonly (string Name, ScalarType Type, int Bytes)[] Known =
+    private static readonly (string Name, ScalarType Type, int Bytes, Type? Clr)[] Known =
     [
-        ("F64", ScalarType.Float64, 8),
-        ("F32", ScalarType.Float32, 4),
-        ("F16", ScalarType.Float16, 2),
-        ("BF16", ScalarType.BFloat16, 2),
-        ("I64", ScalarType.Int64, 8),
-        ("I32", ScalarType.Int32, 4),
-        ("I16", ScalarType.Int16, 2),
-        ("I8", ScalarType.Int8, 1),
-        ("U8", ScalarType.Byte, 1),
-        ("BOOL", ScalarType.Bool, 1),
+        ("F64", ScalarType.Float64, 8, typeof(double)),
+        ("F32", ScalarType.Float32, 4, typeof(float)),
+        ("F16", ScalarType.Float16, 2, null),
+        ("BF16", ScalarType.BFloat16, 2, null),
+        ("I64", ScalarType.Int64, 8, typeof(long)),
+        ("I32", ScalarType.Int32, 4, typeof(int)),
+        ("I16", ScalarType.Int16, 2, null),
+        ("I8", ScalarType.Int8, 1, null),
+        ("U8", ScalarType.Byte, 1, typeof(byte)),
+        ("BOOL", ScalarType.Bool, 1, null),
     ];
 
     public static string Names => string.Join(", ", Known.Select(known => known.Name));
@@ -34,7 +34,10 @@ internal static class SafeTensorsType
     /// <summary>Bytes of one element.</summary>
     public static int BytesOf(ScalarType type) => Find(type).Bytes;
 
-    private static (string Name, ScalarType Type, int Bytes) Find(ScalarType type)
+    /// <summary>What an array of such elements holds; null where arrays of them are not read.</summary>
+    public static Type? ClrTypeOf(ScalarType type) => Find(type).Clr;
+
+    private static (string Name, ScalarType Type, int Bytes, Type? Clr) Find(ScalarType type)
     {
         var index = Array.FindIndex(Known, known => known.Type == type);
         return index >= 0 ? Known[index] : throw new ArgumentException($"expected a tensor of one of {Names}, got {type}");

@@ -4,7 +4,6 @@ module DQ.Pipeline.Commands.Decode
 open System.IO
 open System.Threading.Tasks
 open Argu
-open DQ.Core
 open DQ.Core.Codes
 open DQ.Core.Images
 open DQ.Pipeline
@@ -52,11 +51,8 @@ let private decode (place: Workplace) (context: StageContext) (arguments: ParseR
             for image in 0 .. header.Count - 1 do
                 context.Cancellation.ThrowIfCancellationRequested()
 
-                let png =
-                    ImageFile.EncodePng(ModelCodes.Decode(model, header, image, codes.Read image))
-
                 let target = Reconstruct.target folder (header.Name image)
-                AtomicFile.Write(target, fun stream -> stream.Write(png, 0, png.Length))
+                ImageFile.WritePng(target, ModelCodes.Decode(model, header, image, codes.Read image))
 
                 context.Progress {
                     Title = "decode"

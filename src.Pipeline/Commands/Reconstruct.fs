@@ -6,7 +6,6 @@ open System.Globalization
 open System.IO
 open System.Threading.Tasks
 open Argu
-open DQ.Core
 open DQ.Core.Evaluation
 open DQ.Core.Images
 open DQ.Pipeline
@@ -106,9 +105,8 @@ let private reconstruct (place: Workplace) (arguments: ParseResults<Arguments>) 
         let results = [
             for image, pixels in pictures do
                 let picture = Picture.Of(model, pixels.WithChannels model.Spec.ImageChannels)
-                let png = ImageFile.EncodePng picture.Reconstruction
                 let file = target folder image
-                AtomicFile.Write(file, fun stream -> stream.Write(png, 0, png.Length))
+                ImageFile.WritePng(file, picture.Reconstruction)
                 image, file, picture
         ]
 

@@ -37,6 +37,21 @@ let private rows (splitName: string) : (string * (SplitEvaluation -> string)) li
     (fun split -> perLevel split (fun level -> number "F0" (100.0 * average level _.Usage)))
     "codebook perplexity (bottom first)",
     (fun split -> perLevel split (fun level -> number "F1" (average level _.Perplexity)))
+    "codebook entropy, nats (bottom first)",
+    (fun split -> perLevel split (fun level -> number "F3" (average level _.EntropyNats)))
+    "mutual information, nats (bottom first)",
+    (fun split -> perLevel split (fun level -> optional "F3" level.MeanMutualInformationNats))
+    "  the same of independent codebooks",
+    (fun split -> perLevel split (fun level -> optional "F3" level.IndependentMutualInformationNats))
+    "mutual information, % of entropy",
+    (fun split ->
+        perLevel split (fun level ->
+            optional
+                "F1"
+                (Option.toNullable (
+                    Option.ofNullable level.MeanNormalizedMutualInformation
+                    |> Option.map (fun share -> 100.0 * share)
+                ))))
 ]
 
 let private cells (evaluations: EvaluationRecord list) = [

@@ -64,6 +64,9 @@ let private evaluation (c: EvaluationConfig) = [
     | Some message -> "checkpoint", message
     | None -> ()
     yield! atLeast 0L "samples" c.Samples
+    yield! atLeast 0L "extremes" c.Extremes
+    yield! atLeast 0L "ablation_images" c.AblationImages
+    yield! atLeast 0L "atlas_patches" c.AtlasPatches
 ]
 
 /// The side the data will have, where that is known before reading it.

@@ -47,8 +47,14 @@ type EvaluationConfig = {
     BatchSize: int
     /// `last` or `best` (by validation).
     Checkpoint: string
-    /// Images in the reconstruction grids, the first of the last split named.
+    /// Images to keep reconstructions and codes of, the first of the last split named.
     Samples: int
+    /// As many more of it with the worst reconstructions, and with the best.
+    Extremes: int
+    /// Images of it, the first ones, on which every codebook and level is left out in turn; 0 takes none.
+    AblationImages: int
+    /// Patches of images to keep for every code, the nearest; 0 makes no atlas.
+    AtlasPatches: int
 }
 
 /// One run, fully resolved.
@@ -111,6 +117,9 @@ module Settings =
             BatchSize = 64
             Checkpoint = "last"
             Samples = 16
+            Extremes = 8
+            AblationImages = 128
+            AtlasPatches = 8
         }
     }
 

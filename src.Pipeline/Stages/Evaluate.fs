@@ -21,7 +21,7 @@ type EvaluatedRun = {
 }
 
 /// Raised when the same input gives another output than before.
-let private version = 2
+let private version = 3
 
 /// The same settings, always the same text.
 let settings (config: EvaluationConfig) =
@@ -82,32 +82,24 @@ let batches (context: StageContext) title (images: PackedImages) size limit =
             }
     }
 
-/// Each split that has images, evaluated, and the images per second over all of them.
-let private evaluateSplits
+/// An evaluator that has seen a split.
+let private evaluateSplit
     context
     title
     (config: EvaluationConfig)
-    (dataset: Dataset)
-    (model: HierarchicalAutoencoder)
+    model
     frequencies
+    (atlas: PatchAtlas option)
+    name
+    images
     =
-    let watch = Stopwatch.StartNew()
-    let splits = Dictionary<string, SplitEvaluation>()
+    let evaluator = SplitEvaluator(model, frequencies, Option.toObj atlas)
 
-    for name in config.Splits do
-        let images = imagesOf dataset name
+    for batch in batches context $"evaluate {title} on {name}" images config.BatchSize config.Limit do
+        use batch = batch
+        evaluator.Add batch
 
-        if images.Count > 0 then
-            let evaluator = SplitEvaluator(model, frequencies)
-
-            for batch in batches context $"evaluate {title} on {name}" images config.BatchSize config.Limit do
-                use batch = batch
-                evaluator.Add batch
-
-            splits[name] <- evaluator.Finish()
-
-    let images = splits.Values |> Seq.sumBy _.Images
-    splits, float images / watch.Elapsed.TotalSeconds
+    evaluator
 
 let private evaluate
     (context: StageContext)
@@ -144,21 +136,60 @@ let private evaluate
                     config.FrequencyImages
             )
 
-        let splits, rate = evaluateSplits context title config run.Dataset model frequencies
+        let asked = [
+            for name in Seq.distinct config.Splits do
+                let images = imagesOf run.Dataset name
 
-        if splits.Count = 0 then
-            let asked = String.Join(", ", config.Splits)
-            return! Error(Data $"{run.Dataset.Folder}: expected images in {asked}, found none")
+                if images.Count > 0 then
+                    name, images
+        ]
 
+        if asked.IsEmpty then
+            let names = String.Join(", ", config.Splits)
+            return! Error(Data $"{run.Dataset.Folder}: expected images in {names}, found none")
+
+        let shown, pictures = List.last asked
+
+        let atlas =
+            if config.AtlasPatches = 0 then
+                None
+            else
+                Some(PatchAtlas(model, config.AtlasPatches))
+
+        let watch = Stopwatch.StartNew()
+
+        let evaluators = [
+            for name, images in asked ->
+                let atlas = if name = shown then atlas else None
+                name, evaluateSplit context title config model frequencies atlas name images
+        ]
+
+        let splits = Dictionary<string, SplitEvaluation>()
+
+        for name, evaluator in evaluators do
+            splits[name] <- evaluator.Finish()
+
+        let images = splits.Values |> Seq.sumBy _.Images
+        let rate = float images / watch.Elapsed.TotalSeconds
         let step = checkpoint.Progress.StepsDone
-        let shown = config.Splits |> Seq.findBack splits.ContainsKey
-        let pictures = imagesOf run.Dataset shown
-        let samples = min config.Samples pictures.Count
 
-        let shortened = Dictionary<string, SplitEvaluation>()
+        let ablated =
+            let limit = int (min (int64 config.AblationImages) splits[shown].Images)
+            batches context $"ablate codebooks of {title}" pictures config.BatchSize limit
 
-        for pair in splits do
-            shortened[pair.Key] <- EvaluationRecord.WithoutHistograms pair.Value
+        let examined =
+            Examine.examine
+                config
+                model
+                step
+                evaluators
+                {
+                    Split = shown
+                    Images = pictures
+                    Evaluator = snd (List.last evaluators)
+                    Atlas = atlas
+                }
+                ablated
 
         let record =
             EvaluationRecord(
@@ -169,23 +200,14 @@ let private evaluate
                 Parameters = model.ParameterCount,
                 FrequencyImages = frequencies.Images,
                 ImagesPerSecond = rate,
-                Splits = shortened
+                Splits = splits
             )
 
         let headline = Headline.Of(shown, step, splits[shown])
 
         return
             held.Guarded(fun () ->
-                if samples > 0 then
-                    Samples.write
-                        (Path.Combine(run.Folder, RunLayout.Images))
-                        model
-                        pictures
-                        shown
-                        [| 0 .. samples - 1 |]
-                        step
-
-                ArtifactJson.Write(Path.Combine(run.Folder, RunLayout.Codebooks), CodebooksRecord.Of(step, splits))
+                Examine.write run.Folder examined
                 // as it is now: it may have been trained on since it was read
                 let evaluated = (Store.read run.Folder).Evaluated headline
                 Store.save run.Folder evaluated

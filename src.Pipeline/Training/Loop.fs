@@ -56,9 +56,15 @@ let private sample job (session: TrainingSession) =
 
     if count > 0 then
         let step = session.StepsDone
-        let folder = Path.Combine(job.Folder, RunLayout.Images, $"step-{step:D8}")
-        let indices = [| 0 .. count - 1 |]
-        Samples.write folder session.Model job.Validation "validation" indices step
+
+        let folder =
+            Path.Combine(job.Folder, RunLayout.Images, RunLayout.Steps, $"{step:D8}")
+
+        let images, chosen = job.Validation, Samples.first count
+        use decoder = new PartialDecoder(session.Model)
+
+        Samples.draw decoder (CodePart.OfLevels session.Model.Spec) images chosen
+        |> Samples.write folder images "validation" chosen step
 
 /// The k-means start of the codebooks, from the batches that training sees first.
 let private initialize job (session: TrainingSession) =

@@ -1,28 +1,80 @@
 /// Pictures of reconstructions with a record of what they show.
 module DQ.Pipeline.Samples
 
+open System.Collections.Generic
 open System.IO
-open DQ.Core
 open DQ.Core.Artifacts
-open DQ.Core.Autoencoders
 open DQ.Core.Evaluation
 open DQ.Core.Images
 
-/// Small images are drawn at least this large, in pixels of the picture.
+/// Small images are drawn at least this large in the grid, in pixels of the picture.
 let private shownSide = 96
 
 /// File of the grid beside its samples.json.
 let grid = "reconstructions.png"
 
-/// Writes the grid of these images and samples.json into the folder.
-let write (folder: string) (model: HierarchicalAutoencoder) (images: PackedImages) split (indices: int[]) step =
+/// The first images of a split.
+let first count : SampleImage[] =
+    Array.init count (fun index -> SampleImage(index, "first"))
+
+/// The first images, and besides them those with the lowest and the highest PSNR, as many of each, the most extreme first.
+let choose count extremes (psnrDb: IReadOnlyList<float>) : SampleImage[] =
+    let first = first (min count psnrDb.Count)
+
+    let rest = [| for index in first.Length .. psnrDb.Count - 1 -> index, psnrDb[index] |]
+
+    let worst = rest |> Array.sortBy snd |> Array.truncate extremes
+
+    let best =
+        rest
+        |> Array.except worst
+        |> Array.sortByDescending snd
+        |> Array.truncate extremes
+
+    [|
+        yield! first
+        for index, _ in worst -> SampleImage(index, "worst")
+        for index, _ in best -> SampleImage(index, "best")
+    |]
+
+/// Images and what they become from each of the parts of their codes.
+let draw
+    (decoder: PartialDecoder)
+    (parts: IReadOnlyList<CodePart>)
+    (images: PackedImages)
+    (chosen: SampleImage[])
+    : SampleSheets =
+    use pixels =
+        images.Gather(System.ReadOnlySpan [| for image in chosen -> image.Index |])
+
+    SampleSheets.Draw(decoder, parts, pixels)
+
+/// Writes a sheet per view, the grid and samples.json into the folder.
+let write (folder: string) (images: PackedImages) split (chosen: SampleImage[]) step (sheets: SampleSheets) =
     Directory.CreateDirectory folder |> ignore
-    use pixels = images.Gather(System.ReadOnlySpan indices)
+
+    for index, view in Seq.indexed sheets.Views do
+        ImageFile.WritePng(Path.Combine(folder, view.File), sheets.Sheet index)
+
+    let columns =
+        chosen
+        |> Array.filter (fun image -> image.Selection = "first")
+        |> Array.length
+        |> max 1
+
     let zoom = max 1 (shownSide / max images.Height images.Width)
-    let png = ImageFile.EncodePng(Reconstructions.Grid(model, pixels, zoom))
-    AtomicFile.Write(Path.Combine(folder, grid), fun stream -> stream.Write(png, 0, png.Length))
+    ImageFile.WritePng(Path.Combine(folder, grid), sheets.Grid(columns, zoom))
 
     ArtifactJson.Write(
         Path.Combine(folder, RunLayout.Samples),
-        SamplesRecord(Step = step, Split = split, Indices = indices, Rows = Reconstructions.Rows model.Spec)
+        SamplesRecord(
+            Step = step,
+            Split = split,
+            Channels = images.Channels,
+            Height = images.Height,
+            Width = images.Width,
+            Columns = SampleSheets.Columns,
+            Images = chosen,
+            Views = sheets.Views
+        )
     )

@@ -7,7 +7,9 @@ open System.Threading
 open Expecto
 open DQ.Core.Artifacts
 open DQ.Core.Autoencoders
+open DQ.Core.Images
 open DQ.Core.Training
+open DQ.Core.Weights
 open DQ.Pipeline
 open DQ.Pipeline.Data
 open DQ.Tests.TemporaryFolder
@@ -442,18 +444,151 @@ let tests =
                 let codebooks =
                     ArtifactJson.Read<CodebooksRecord>(Path.Combine(run.Folder, RunLayout.Codebooks))
 
-                let bottom = codebooks.Histograms["test"].[0].[0]
+                let bottom = codebooks.Splits["test"].Levels[0]
+                let images = first.Splits.["test"].Images
+                Expect.equal bottom.Positions (images * 16L) "one count per position of every image"
+                use arrays = SafeTensorsFile.Open(Path.Combine(run.Folder, CodebooksRecord.Tensors))
+                let histogram = arrays.ReadArray<int64> bottom.Histogram
+                Expect.sequenceEqual histogram.Shape [| 2L; 8L |] "codebooks, codes"
+                Expect.equal (Array.sum histogram.Values) (2L * bottom.Positions) "all counted")
+        }
 
-                Expect.equal
-                    (Seq.sum bottom)
-                    (first.Splits.["test"].Images * 16L)
-                    "one count per position of every image"
+        test "an evaluation leaves everything its pages show, and all of it agrees" {
+            inFolder (fun root ->
+                let variant =
+                    variant [
+                        "evaluation.samples=2"
+                        "evaluation.extremes=2"
+                        "evaluation.ablation_images=3"
+                    ]
+
+                let run = train root None variant |> finished
+
+                let evaluation =
+                    match
+                        (Stage.execute (contextIn root None) (Evaluate.stage "tiny" variant.Config.Evaluation) run)
+                            .GetAwaiter()
+                            .GetResult()
+                    with
+                    | Ok evaluated -> evaluated.Evaluation
+                    | Error error -> failtestf "%A" (StageError.lines error)
+
+                let at (parts: string list) =
+                    Path.Combine(List.toArray (run.Folder :: parts))
+
+                let test = evaluation.Splits["test"]
+                let codebooks = ArtifactJson.Read<CodebooksRecord>(at [ RunLayout.Codebooks ])
+                use arrays = SafeTensorsFile.Open(at [ CodebooksRecord.Tensors ])
+
+                for level in codebooks.Splits["test"].Levels do
+                    let matrix = arrays.ReadArray<float>(nonNull level.MutualInformation).Values
+                    let shown = test.Levels[level.Level]
+                    Expect.floatClose Accuracy.high matrix[1] shown.MeanMutualInformationNats.Value "the one pair"
+                    let map = arrays.ReadArray<float>(nonNull level.EntropyMap)
+
+                    Expect.sequenceEqual
+                        map.Shape
+                        [| 2L; int64 level.GridHeight; int64 level.GridWidth |]
+                        "entropy map"
+
+                let ablation = nonNull codebooks.Ablation
+                Expect.equal (ablation.Images, ablation.Codebooks.Count) (3L, 4) "limited, every codebook"
 
                 let samples =
-                    ArtifactJson.Read<SamplesRecord>(Path.Combine(run.Folder, RunLayout.Images, RunLayout.Samples))
+                    ArtifactJson.Read<SamplesRecord>(at [ RunLayout.Images; RunLayout.Samples ])
 
-                Expect.equal samples.Rows.Count 4 "originals, all levels, each level alone"
-                Expect.isTrue (File.Exists(Path.Combine(run.Folder, RunLayout.Images, Samples.grid))) "the picture")
+                Expect.equal
+                    [ for image in samples.Images -> image.Selection ]
+                    [ "first"; "first"; "worst"; "worst"; "best"; "best" ]
+                    "images"
+
+                Expect.equal (samples.Images |> Seq.distinctBy _.Index |> Seq.length) 6 "each once"
+
+                Expect.equal
+                    [ for view in samples.Views -> view.Name ]
+                    [
+                        "original"
+                        "full"
+                        "levels-1"
+                        "levels-0"
+                        "without-0-0"
+                        "without-0-1"
+                        "without-1-0"
+                        "without-1-1"
+                    ]
+                    "views"
+
+                for view in samples.Views do
+                    let sheet = ImageFile.Read(at [ RunLayout.Images; view.File ])
+                    Expect.equal (sheet.Width, sheet.Height) (6 * 8, 8) view.Name
+
+                let psnr = nonNull samples.Full.PsnrDb
+                Expect.isLessThan psnr[2] psnr[4] "worst are worse than best"
+                Expect.isNotNull (samples.OfLevels(1, 0)) "all levels are the full one"
+                Expect.isTrue (File.Exists(at [ RunLayout.Images; Samples.grid ])) "the picture"
+
+                let original = ImageFile.Read(at [ RunLayout.Images; "original.png" ])
+                let third = run.Dataset.Test.Images[samples.Images[2].Index]
+                Expect.equal (original.Plane(0).Slice(16, 8).ToArray()) (third.Slice(0, 8).ToArray()) "its first row"
+
+                use codes = SafeTensorsFile.Open(at [ RunLayout.Codes; RunLayout.SampleCodes ])
+                Expect.sequenceEqual (codes.ReadArray<int> "level1").Shape [| 6L; 2L; 2L; 2L |] "codes"
+
+                let atlas =
+                    ArtifactJson.Read<AtlasRecord>(at [ RunLayout.Codes; AtlasRecord.FileName ])
+
+                Expect.equal atlas.Images test.Images "all images looked at"
+                use places = SafeTensorsFile.Open(at [ RunLayout.Codes; AtlasRecord.Tensors ])
+                let images = places.ReadArray<int> "level0.image"
+                Expect.sequenceEqual images.Shape [| 2L; 8L; 8L |] "codebooks, codes, patches"
+                let histogram = (arrays.ReadArray<int64> "test.level0.histogram").Values
+
+                for code in 0..15 do
+                    Expect.equal (images.Values[8 * code] >= 0) (histogram[code] > 0L) "patches where it was chosen"
+
+                for level in atlas.Levels do
+                    for book in level.Codebooks do
+                        Expect.isTrue (File.Exists(at [ RunLayout.Codes; book.File ])) book.File)
+        }
+
+        test "what is not asked for is not made" {
+            inFolder (fun root ->
+                let variant =
+                    variant [
+                        "evaluation.samples=0"
+                        "evaluation.extremes=0"
+                        "evaluation.ablation_images=0"
+                        "evaluation.atlas_patches=0"
+                        "training.sample_every=15"
+                        "training.samples=3"
+                    ]
+
+                let run = train root None variant |> finished
+
+                (Stage.execute (contextIn root None) (Evaluate.stage "tiny" variant.Config.Evaluation) run)
+                    .GetAwaiter()
+                    .GetResult()
+                |> Result.isOk
+                |> Flip.Expect.isTrue "evaluated"
+
+                let codebooks =
+                    ArtifactJson.Read<CodebooksRecord>(Path.Combine(run.Folder, RunLayout.Codebooks))
+
+                Expect.isNull codebooks.Ablation "no ablation"
+                Expect.isEmpty (Directory.GetFiles(Path.Combine(run.Folder, RunLayout.Codes))) "no atlas, no codes"
+
+                // but those of training, by step
+                let steps = Path.Combine(run.Folder, RunLayout.Images, RunLayout.Steps)
+
+                Expect.equal
+                    (Directory.GetDirectories steps |> Array.map Path.GetFileName |> Array.sort)
+                    [| "00000015"; "00000030" |]
+                    "steps"
+
+                let samples =
+                    ArtifactJson.Read<SamplesRecord>(Path.Combine(steps, "00000015", RunLayout.Samples))
+
+                Expect.equal (samples.Step, samples.Images.Count, samples.Views.Count) (15L, 3, 4) "what they show")
         }
 
         test "a run that someone works on is not evaluated" {

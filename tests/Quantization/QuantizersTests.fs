@@ -92,6 +92,19 @@ let contract =
                         $"{code}"
             }
 
+            test $"{name}: in evaluation its errors are the means of the distances; training keeps none" {
+                use quantizer = made spec
+                quantizer.eval ()
+                use _ = torch.no_grad ()
+                let result = quantizer.Quantize(mapFor quantizer)
+                let distances = nonNull result.Distances
+                Expect.sequenceEqual distances.shape [| 2L; 3L; 4L; 5L |] "one per position"
+                let means = distances.mean ([| 0L; 2L; 3L |])
+                Expect.isLessThan ((means - result.Errors).abs().max().ToSingle()) 1e-5f "means"
+                quantizer.train ()
+                Expect.isNull (quantizer.Quantize(mapFor quantizer).Distances) "training"
+            }
+
             test $"{name}: training and gradients leave the quantized values as they are" {
                 use quantizer = made spec
                 let map = mapFor(quantizer).requires_grad_()

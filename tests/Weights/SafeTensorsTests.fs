@@ -4,11 +4,25 @@ open System
 open System.Buffers.Binary
 open System.Collections.Generic
 open System.IO
+open System.Reflection
+open System.Runtime.Loader
 open System.Text
 open Expecto
 open DQ.Core.Weights
 open DQ.Tests.Fixtures
 open TorchSharp
+
+/// Resolves assemblies beside the tests' own, each anew.
+type private LoadContext() =
+    inherit AssemblyLoadContext("arrays", isCollectible = true)
+
+    override this.Load name : Assembly | null =
+        let file = Path.Combine(AppContext.BaseDirectory, $"{name.Name}.dll")
+
+        if File.Exists file then
+            this.LoadFromAssemblyPath file
+        else
+            null
 
 let private pair name (tensor: torch.Tensor) = KeyValuePair(name, tensor)
 
@@ -284,5 +298,78 @@ let tests =
                         ()
 
                 Expect.isGreaterThan read 10 "some mutations leave a well-formed file")
+        }
+
+        test "arrays come back as they were written, of any rank, and as tensors too" {
+            withFile (fun path ->
+                let grid = Array2D.init 2 3 (fun row column -> float (10 * row + column) / 3.0)
+
+                let counts =
+                    Array3D.init 1 2 2 (fun _ row column -> int64 (row - column) * 5_000_000_000L)
+
+                SafeTensorsFile.WriteArrays(
+                    path,
+                    [
+                        KeyValuePair("grid", grid :> Array)
+                        KeyValuePair("counts", counts :> Array)
+                        KeyValuePair("codes", [| 3; -1 |] :> Array)
+                        KeyValuePair("distances", [| 0.5f |] :> Array)
+                        KeyValuePair("none", Array.zeroCreate<int> 0 :> Array)
+                    ]
+                )
+
+                use file = SafeTensorsFile.Open path
+                let back = file.ReadArray<float> "grid"
+                Expect.sequenceEqual back.Shape [| 2L; 3L |] "shape"
+                Expect.sequenceEqual back.Values (Seq.cast<float> grid) "row by row"
+                Expect.sequenceEqual (file.ReadArray<int64> "counts").Values (Seq.cast<int64> counts) "whole numbers"
+                Expect.sequenceEqual (file.ReadArray<int> "codes").Values [| 3; -1 |] "short ones"
+                Expect.sequenceEqual (file.ReadArray<float32> "distances").Values [| 0.5f |] "floats"
+                Expect.isEmpty (file.ReadArray<int> "none").Values "none"
+                Expect.equal (file.Read("grid").[1, 2].ToDouble()) grid[1, 2] "as a tensor")
+        }
+
+        test "an array of other elements, or none of the name, is refused" {
+            withFile (fun path ->
+                SafeTensorsFile.WriteArrays(path, [ KeyValuePair("codes", [| 3; -1 |] :> Array) ])
+                use file = SafeTensorsFile.Open path
+
+                let message (read: unit -> unit) =
+                    try
+                        read ()
+                        ""
+                    with :? WeightsException as error ->
+                        error.Message
+
+                let other = message (fun () -> file.ReadArray<float> "codes" |> ignore)
+                Expect.equal other $"{path}: 'codes': expected elements of type Double, found I32" "type"
+                let missing = message (fun () -> file.ReadArray<int> "cods" |> ignore)
+                Expect.equal missing $"{path}: expected a tensor 'cods', found none of that name" "name")
+        }
+
+        test "reading arrays loads no libtorch" {
+            withFile (fun path ->
+                SafeTensorsFile.WriteArrays(path, [ KeyValuePair("codes", [| 3; -1 |] :> Array) ])
+
+                // a second copy of the assemblies, in which nothing was loaded yet
+                let context = LoadContext()
+                let core = context.LoadFromAssemblyPath(typeof<SafeTensorsFile>.Assembly.Location)
+                let fileType = nonNull (core.GetType "DQ.Core.Weights.SafeTensorsFile")
+                let opened = nonNull (fileType.GetMethod "Open")
+                let file = nonNull (opened.Invoke(null, [| path |]))
+                let read = (nonNull (fileType.GetMethod "ReadArray")).MakeGenericMethod typeof<int>
+                let stored = nonNull (read.Invoke(file, [| "codes" |]))
+                let values = nonNull (stored.GetType().GetProperty "Values")
+                Expect.sequenceEqual (unbox<int[]>(nonNull (values.GetValue stored))) [| 3; -1 |] "values"
+                (file :?> IDisposable).Dispose()
+
+                let torch =
+                    nonNull (context.LoadFromAssemblyPath(typeof<torch>.Assembly.Location).GetType "TorchSharp.torch")
+
+                let loaded =
+                    nonNull (torch.GetField("nativeBackendLoaded", BindingFlags.Static ||| BindingFlags.NonPublic))
+
+                Expect.equal (loaded.GetValue null) (box false) "libtorch"
+                context.Unload())
         }
     ]

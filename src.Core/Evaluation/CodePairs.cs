@@ -1,0 +1,146 @@
+using System.Runtime.InteropServices;
+using static TorchSharp.torch;
+
+namespace DQ.Core.Evaluation;
+
+/// <summary>
+/// How often two codebooks of a level chose each pair of codes at the same position, and what that says of their mutual information.
+/// </summary>
+/// <remarks>
+/// I(X; Y) = H(X) + H(Y) − H(X, Y), each by <see cref="MillerMadow"/>, over all positions of all images. Axis legend: B batch, M codebooks,
+/// K codes, H W sides of the level's grid.
+/// </remarks>
+public sealed class CodePairs
+{
+    /// 256 MB of counts: all pairs of 10 codebooks of 1,024 codes, say.
+    private const long MostCells = 1 << 26;
+
+    private readonly int codebooks;
+    private readonly int codes;
+    private readonly int[][] single; // (M) of K
+    private readonly int[][] joint; // a row of K × K for each pair, in the order of Pairs
+
+    private CodePairs(int codebooks, int codes)
+    {
+        (this.codebooks, this.codes) = (codebooks, codes);
+        single = [.. Enumerable.Range(0, codebooks).Select(_ => new int[codes])];
+        joint = [.. Pairs().Select(_ => new int[codes * codes])];
+    }
+
+    /// <summary>Empty counts; null where they would not fit in memory.</summary>
+    public static CodePairs? Create(int codebooks, int codes) =>
+        (long)codebooks * (codebooks - 1) / 2 * codes * codes <= MostCells ? new(codebooks, codes) : null;
+
+    /// <summary>Counts codes (B, M, H, W) int64.</summary>
+    public void Add(Tensor given)
+    {
+        using var scope = NewDisposeScope();
+        var positions = (int)(given.shape[2] * given.shape[3]);
+        var values = MemoryMarshal.Cast<byte, long>(given.cpu().contiguous().bytes);
+        for (var image = 0; image < values.Length; image += codebooks * positions)
+        {
+            for (var book = 0; book < codebooks; book++)
+                foreach (var code in values.Slice(image + book * positions, positions))
+                    single[book][code]++;
+            var pair = 0;
+            foreach (var (one, other) in Pairs())
+            {
+                var counts = joint[pair++];
+                var (first, second) = (image + one * positions, image + other * positions);
+                for (var at = 0; at < positions; at++)
+                    counts[values[first + at] * codes + values[second + at]]++;
+            }
+        }
+    }
+
+    /// <summary>(M, M) in nats: symmetric, entropies on the diagonal.</summary>
+    public double[,] MutualInformationNats()
+    {
+        var entropies = Array.ConvertAll(single, counts => MillerMadow.EntropyNats(counts));
+        var matrix = new double[codebooks, codebooks];
+        for (var book = 0; book < codebooks; book++)
+            matrix[book, book] = entropies[book];
+        foreach (var ((one, other), counts) in Pairs().Zip(joint))
+            matrix[one, other] = matrix[other, one] = entropies[one] + entropies[other] - MillerMadow.EntropyNats(counts);
+        return matrix;
+    }
+
+    /// <summary>2·I(X; Y) / (H(X) + H(Y)) of a matrix (M, M) as above; ones on the diagonal, 0 where neither codebook says anything.</summary>
+    public static double[,] Normalized(double[,] matrix)
+    {
+        var books = matrix.GetLength(0);
+        var result = new double[books, books];
+        for (var one = 0; one < books; one++)
+        for (var other = 0; other < books; other++)
+        {
+            var mean = (matrix[one, one] + matrix[other, other]) / 2;
+            result[one, other] =
+                one == other ? 1
+                : mean > 0 ? matrix[one, other] / mean
+                : 0;
+        }
+        return result;
+    }
+
+    /// <summary>Mean over the pairs of two codebooks; null where there is only one.</summary>
+    public static double? MeanOfPairs(double[,] matrix)
+    {
+        var books = matrix.GetLength(0);
+        if (books < 2)
+            return null;
+        var sum = 0.0;
+        for (var one = 0; one < books; one++)
+        for (var other = one + 1; other < books; other++)
+            sum += matrix[one, other];
+        return sum / (books * (books - 1) / 2);
+    }
+
+    /// <summary>
+    /// What the estimate gives for two codebooks that are independent, with the frequencies of the first two and as many positions: 0 but
+    /// for what bias the correction leaves. Null where there is only one.
+    /// </summary>
+    public double? IndependentNats()
+    {
+        if (codebooks < 2)
+            return null;
+        var random = new SplitMix64(0);
+        var (one, other) = (Cumulated(single[0]), Cumulated(single[1]));
+        var (x, y, xy) = (new int[codes], new int[codes], new int[codes * codes]);
+        for (var position = 0L; position < one[^1]; position++)
+        {
+            var (first, second) = (Draw(one, ref random), Draw(other, ref random));
+            x[first]++;
+            y[second]++;
+            xy[first * codes + second]++;
+        }
+        return MillerMadow.EntropyNats(x) + MillerMadow.EntropyNats(y) - MillerMadow.EntropyNats(xy);
+    }
+
+    private static long[] Cumulated(int[] counts)
+    {
+        var (sums, sum) = (new long[counts.Length], 0L);
+        for (var code = 0; code < counts.Length; code++)
+            sums[code] = sum += counts[code];
+        return sums;
+    }
+
+    /// A code by its frequency.
+    private static int Draw(long[] cumulated, ref SplitMix64 random)
+    {
+        var place = (long)(random.NextDouble() * cumulated[^1]);
+        var (low, high) = (0, cumulated.Length - 1); // the first code whose sum is above the place
+        while (low < high)
+        {
+            var middle = (low + high) / 2;
+            (low, high) = cumulated[middle] > place ? (low, middle) : (middle + 1, high);
+        }
+        return low;
+    }
+
+    private IEnumerable<(int One, int Other)> Pairs()
+    {
+        for (var one = 0; one < codebooks; one++)
+        for (var other = one + 1; other < codebooks; other++)
+            yield return (one, other);
+    }
+}

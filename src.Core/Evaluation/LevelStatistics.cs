@@ -1,0 +1,73 @@
+using DQ.Core.Artifacts;
+using DQ.Core.Quantization;
+using static TorchSharp.torch;
+
+namespace DQ.Core.Evaluation;
+
+/// <summary>What is counted of a level's codes over a split; a split's worth of codes is never held.</summary>
+/// <remarks>Axis legend: B batch, M codebooks, K codes, H W sides of the level's grid.</remarks>
+public sealed class LevelStatistics(int codebooks, int codes)
+{
+    private readonly CodePairs? pairs = CodePairs.Create(codebooks, codes);
+    private PositionCounts? positions;
+    private int height;
+    private int width;
+
+    public CodeHistogram Histogram { get; } = new(codebooks, codes);
+
+    /// <summary>(M, M) in nats, see <see cref="CodePairs"/>; null where pairs were not counted.</summary>
+    public double[,]? MutualInformationNats => pairs?.MutualInformationNats();
+
+    /// <summary>See <see cref="CodePairs.IndependentNats"/>; null where pairs were not counted.</summary>
+    public double? IndependentNats => pairs?.IndependentNats();
+
+    /// <summary>Counts codes (B, M, H, W) int64, of one H and W.</summary>
+    public void Add(Tensor given)
+    {
+        using var scope = NewDisposeScope();
+        if (height == 0)
+        {
+            (height, width) = ((int)given.shape[2], (int)given.shape[3]);
+            positions = PositionCounts.Create(codebooks, height, width, codes);
+        }
+        var there = given.cpu();
+        Histogram.Add(there);
+        pairs?.Add(there);
+        positions?.Add(there);
+    }
+
+    /// <summary>The record, its arrays added to <paramref name="arrays"/> under names that begin with the split's.</summary>
+    public LevelCodebooks Record(string split, int level, IDictionary<string, Array> arrays)
+    {
+        string? Stored(string what, Array? values)
+        {
+            if (values is null)
+                return null;
+            var name = $"{split}.level{level}.{what}";
+            arrays[name] = values;
+            return name;
+        }
+
+        var histogram = new long[codebooks, codes];
+        for (var book = 0; book < codebooks; book++)
+        for (var code = 0; code < codes; code++)
+            histogram[book, code] = Histogram.Counts(book)[code];
+        var information = MutualInformationNats;
+        return new()
+        {
+            Level = level,
+            Codebooks = codebooks,
+            Codes = codes,
+            GridHeight = height,
+            GridWidth = width,
+            Positions = Histogram.Total(0),
+            Histogram = Stored("histogram", histogram)!,
+            EntropyMap = Stored("entropy_map", positions?.EntropyNats()),
+            MutualInformation = Stored("mutual_information", information),
+            NormalizedMutualInformation = Stored(
+                "normalized_mutual_information",
+                information is null ? null : CodePairs.Normalized(information)
+            ),
+        };
+    }
+}

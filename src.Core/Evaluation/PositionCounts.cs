@@ -1,0 +1,52 @@
+using System.Runtime.InteropServices;
+using static TorchSharp.torch;
+
+namespace DQ.Core.Evaluation;
+
+/// <summary>How often each code was chosen at each position of a level's grid, and the entropy there (paper, figure 3).</summary>
+/// <remarks>Axis legend: B batch, M codebooks, K codes, H W sides of the grid.</remarks>
+public sealed class PositionCounts
+{
+    /// 256 MB of counts.
+    private const long MostCells = 1 << 26;
+
+    private readonly int codes;
+    private readonly int codebooks;
+    private readonly int height;
+    private readonly int width;
+    private readonly int[] counts; // (M, H, W, K)
+
+    private PositionCounts(int codebooks, int height, int width, int codes)
+    {
+        (this.codebooks, this.height, this.width, this.codes) = (codebooks, height, width, codes);
+        counts = new int[codebooks * height * width * codes];
+    }
+
+    /// <summary>Empty counts; null where they would not fit in memory.</summary>
+    public static PositionCounts? Create(int codebooks, int height, int width, int codes) =>
+        (long)codebooks * height * width * codes <= MostCells ? new(codebooks, height, width, codes) : null;
+
+    /// <summary>Counts codes (B, M, H, W) int64.</summary>
+    public void Add(Tensor given)
+    {
+        using var scope = NewDisposeScope();
+        var places = counts.Length / codes;
+        var values = MemoryMarshal.Cast<byte, long>(given.cpu().contiguous().bytes);
+        for (var at = 0; at < values.Length; at++)
+            counts[at % places * codes + values[at]]++;
+    }
+
+    /// <summary>Entropy over images at each position, in nats: (M, H, W).</summary>
+    public double[,,] EntropyNats()
+    {
+        var map = new double[codebooks, height, width];
+        for (var book = 0; book < codebooks; book++)
+        for (var row = 0; row < height; row++)
+        for (var column = 0; column < width; column++)
+        {
+            var place = (book * height + row) * width + column;
+            map[book, row, column] = MillerMadow.EntropyNats(counts.AsSpan(place * codes, codes));
+        }
+        return map;
+    }
+}

@@ -1,0 +1,67 @@
+using DQ.Core.Artifacts;
+using DQ.Core.Images;
+using static TorchSharp.torch;
+
+namespace DQ.Core.Evaluation;
+
+/// <summary>Pictures of the same images, reconstructed from several parts of their codes.</summary>
+/// <param name="Views">The originals first.</param>
+/// <param name="Pictures">For each view, a picture per image.</param>
+/// <param name="Codes">Per level, bottom first, of all images: int (N, M, H, W).</param>
+public sealed record SampleSheets(IReadOnlyList<SampleView> Views, IReadOnlyList<PixelImage[]> Pictures, IReadOnlyList<Array> Codes)
+{
+    /// <summary>Images in a row of a sheet.</summary>
+    public const int Columns = 8;
+
+    /// <summary>Reconstructs images from everything and from each of <paramref name="parts"/>.</summary>
+    /// <param name="decoder">With frequencies, where codebooks are ablated.</param>
+    /// <param name="parts">Besides everything.</param>
+    /// <param name="pixels">uint8 (B, C, H, W).</param>
+    public static SampleSheets Draw(PartialDecoder decoder, IReadOnlyList<CodePart> parts, Tensor pixels)
+    {
+        using var scope = NewDisposeScope();
+        using var _ = no_grad();
+        var there = decoder.ToDevice(pixels);
+        var codes = decoder.Encode(there);
+        var views = new List<SampleView>
+        {
+            new()
+            {
+                Name = SampleView.OriginalKind,
+                Kind = SampleView.OriginalKind,
+                Levels = [],
+            },
+        };
+        var pictures = new List<PixelImage[]> { PixelImage.FromTensor(pixels) };
+        foreach (var part in parts.Prepend(CodePart.Full(decoder.Spec)))
+        {
+            using var inner = NewDisposeScope();
+            var decoded = decoder.Decode(part, codes, there);
+            pictures.Add(PixelImage.FromTensor(Reconstructions.Rounded(decoded.Mean)));
+            views.Add(
+                new()
+                {
+                    Name = part.Name,
+                    Kind = part.Kind,
+                    Levels = part.Levels,
+                    Without = part.Without,
+                    PsnrDb = decoded.PsnrDb,
+                    ReconstructionNatsPerDim = decoded.NatsPerDim,
+                }
+            );
+        }
+        return new(views, pictures, [.. codes.Select(level => level.to_type(ScalarType.Int32).cpu().data<int>().ToNDArray())]);
+    }
+
+    /// <summary>A view's sheet, as <see cref="SamplesRecord"/> says.</summary>
+    public PixelImage Sheet(int view) => ImageGrid.Tile(Pictures[view], Columns, padding: 0);
+
+    /// <summary>The first <paramref name="images"/> images enlarged, a column each, with a row per view that is not an ablation.</summary>
+    /// <param name="images">At least one.</param>
+    /// <param name="zoom">Each pixel becomes this many across and down.</param>
+    public PixelImage Grid(int images, int zoom)
+    {
+        var rows = Views.Zip(Pictures).Where(view => view.First.Kind != SampleView.AblationKind).Select(view => view.Second);
+        return ImageGrid.Tile([.. rows.SelectMany(row => row.Take(images))], images, zoom: zoom);
+    }
+}
