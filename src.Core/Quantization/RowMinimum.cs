@@ -21,15 +21,12 @@ internal sealed unsafe class RowMinimum : ParallelChunks
     private readonly int rowsPerBook;
     private readonly long bookStride;
 
-    private RowMinimum(float* values, long* places, int rows, int columns, int rowsPerBook, long bookStride) =>
-        (this.values, this.places, this.rows, this.columns, this.rowsPerBook, this.bookStride) = (
-            values,
-            places,
-            rows,
-            columns,
-            rowsPerBook,
-            bookStride
-        );
+    private RowMinimum(float* values, long* places, int rows, int columns, int rowsPerBook, long bookStride)
+    {
+        this.values = values;
+        this.places = places;
+        (this.rows, this.columns, this.rowsPerBook, this.bookStride) = (rows, columns, rowsPerBook, bookStride);
+    }
 
     /// <param name="distances">(M, n, K) contiguous float32.</param>
     /// <param name="chosen">(M, N) contiguous int64; columns <paramref name="start"/> … start + n − 1 receive the first of the least
