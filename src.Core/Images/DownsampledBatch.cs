@@ -94,10 +94,10 @@ public sealed class DownsampledBatch : IDisposable
 
     private static DownsampledBatch FromNpz(string path, InflatedFiles inflated)
     {
-        var length = new FileInfo(path).Length;
-        var zip = new ZipDirectory(MemoryMappedFile.CreateFromFile(path, FileMode.Open, null, 0, MemoryMappedFileAccess.Read), length);
+        var file = MemoryMappedFile.CreateFromFile(path, FileMode.Open, null, 0, MemoryMappedFileAccess.Read);
         try
         {
+            var zip = new ZipDirectory(file, new FileInfo(path).Length);
             var (entry, header) = Array(zip, "data.npy");
             var shape = ShapeOf(header.ElementType, header.Shape);
             var (labelsEntry, labelsHeader) = Array(zip, "labels.npy");
@@ -114,7 +114,7 @@ public sealed class DownsampledBatch : IDisposable
         }
         catch
         {
-            zip.Dispose();
+            file.Dispose();
             throw;
         }
     }
