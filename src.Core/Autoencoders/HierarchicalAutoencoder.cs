@@ -89,7 +89,8 @@ public sealed class HierarchicalAutoencoder : nn.Module
     public long ParameterCount => parameters().Sum(parameter => parameter.numel());
 
     /// <summary>Parts of a model by which <c>training.freeze</c> names them.</summary>
-    public static IReadOnlyList<string> PartNames { get; } = ["encoders", "projections", "codebooks", "conditioners", "upsamplers", "decoder"];
+    public static IReadOnlyList<string> PartNames { get; } =
+    ["encoders", "projections", "codebooks", "conditioners", "upsamplers", "decoder"];
 
     /// <summary>A part by its name.</summary>
     public nn.Module Part(string name) =>

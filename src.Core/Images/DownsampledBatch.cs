@@ -105,7 +105,9 @@ public sealed class DownsampledBatch : IDisposable
             var labels = new byte[labelsEntry.Bytes - labelsHeader.DataOffset];
             content.ReadExactly(labels);
             if (entry.Bytes - header.DataOffset != (long)shape.Count * 3 * shape.Side * shape.Side || entry.Bytes > System.Array.MaxLength)
-                throw new WeightsException($"expected as many bytes in data.npy as its shape says, found {entry.Bytes - header.DataOffset}");
+                throw new WeightsException(
+                    $"expected as many bytes in data.npy as its shape says, found {entry.Bytes - header.DataOffset}"
+                );
             return new(
                 new ZippedRows(zip, entry, header.DataOffset, inflated),
                 shape,

@@ -69,7 +69,10 @@ public sealed record TrainingSpec
             yield return new("explosion_factor", $"expected 0 or a number above 1, got {ExplosionFactor}");
         foreach (var (index, part) in Freeze.Index())
             if (!HierarchicalAutoencoder.PartNames.Contains(part))
-                yield return new($"freeze[{index}]", $"expected one of {string.Join(", ", HierarchicalAutoencoder.PartNames)}, got '{part}'");
+                yield return new(
+                    $"freeze[{index}]",
+                    $"expected one of {string.Join(", ", HierarchicalAutoencoder.PartNames)}, got '{part}'"
+                );
         // codebooks may learn without gradients, but then there is nothing to take a step on
         if (HierarchicalAutoencoder.PartNames.Where(part => part != "codebooks").All(Freeze.Contains))
             yield return new("freeze", "expected a part besides the codebooks that is left to train");

@@ -28,13 +28,15 @@ public sealed class PickledArray : PickledValue
         {
             // an empty one, filled by a BUILD that follows
             case (
-                "numpy.core.multiarray._reconstruct" or "numpy._core.multiarray._reconstruct",
+                "numpy.core.multiarray._reconstruct"
+                    or "numpy._core.multiarray._reconstruct",
                 [PickledGlobal { Name: "numpy.ndarray" }, _, _]
             ):
                 return new PickledArray();
             // protocol 5
             case (
-                "numpy.core.numeric._frombuffer" or "numpy._core.numeric._frombuffer",
+                "numpy.core.numeric._frombuffer"
+                    or "numpy._core.numeric._frombuffer",
                 [var bytes, var type, var shape, PickledText { Value: "C" }]
             ):
             {

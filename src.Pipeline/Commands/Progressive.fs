@@ -83,14 +83,30 @@ let private plan (place: Workplace) (chain: Chain) =
         match datasets with
         | None ->
             let rows = [
-                for stage in chain.Stages -> [ stage.Name; $"{stage.Config.Data.ImageSize}×{stage.Config.Data.ImageSize}"; length stage ]
+                for stage in chain.Stages ->
+                    [
+                        stage.Name
+                        $"{stage.Config.Data.ImageSize}×{stage.Config.Data.ImageSize}"
+                        length stage
+                    ]
             ]
 
             let text =
                 Table.render Table.Left rows
                 + "costs, and what can be reused, are known once the images are packed\n"
 
-            place.Output.Result(text, {| Stages = [ for stage in chain.Stages -> {| Stage = stage.Name; Length = length stage |} ] |})
+            place.Output.Result(
+                text,
+                {|
+                    Stages = [
+                        for stage in chain.Stages ->
+                            {|
+                                Stage = stage.Name
+                                Length = length stage
+                            |}
+                    ]
+                |}
+            )
         | Some datasets ->
             let! plan = Work.plan store chain datasets
 

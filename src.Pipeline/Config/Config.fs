@@ -202,7 +202,8 @@ module Config =
                 Error(Usage $"{file}: has a sweep, which dq sweep runs; --set sweep=null leaves it out")
             elif asksFor "progressive" layers then
                 Error(
-                    Usage $"{file}: has a chain of stages, which dq progressive runs; --set progressive=null leaves it out"
+                    Usage
+                        $"{file}: has a chain of stages, which dq progressive runs; --set progressive=null leaves it out"
                 )
             else
                 ofLayers file layers)

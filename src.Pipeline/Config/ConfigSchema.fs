@@ -161,10 +161,12 @@ let private sweep () : JsonNode =
 let private progressive () : JsonNode =
     let object' () = "type", word "object"
     let properties = JsonObject()
-    let stage = section "" DQ.Pipeline.Progressive.Chain.stageFields
+    let stage = section "" DQ.Pipeline.Progressive.Stages.stageFields
     stage["type"] <- words [ "object"; "null" ]
     stage["required"] <- words [ "image_size" ]
-    (nonNull (nonNull stage["properties"]).["image_size"]).AsObject().Remove "default" |> ignore
+
+    (nonNull (nonNull stage["properties"]).["image_size"]).AsObject().Remove "default"
+    |> ignore
 
     properties["stages"] <-
         described "Stages by name, one after the other; each starts from the weights and codebooks of the one before." [
@@ -173,11 +175,12 @@ let private progressive () : JsonNode =
             "additionalProperties", stage
         ]
 
-    let scratch = section "" DQ.Pipeline.Progressive.Chain.scratchFields
+    let scratch = section "" DQ.Pipeline.Progressive.Stages.scratchFields
     scratch["type"] <- words [ "object"; "null" ]
 
     scratch["description"] <-
-        word "For comparison: training at the last size from new weights, with as many multiply-adds as the whole chain."
+        word
+            "For comparison: training at the last size from new weights, with as many multiply-adds as the whole chain."
 
     properties["scratch"] <- scratch
 

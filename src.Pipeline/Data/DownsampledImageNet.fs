@@ -61,7 +61,8 @@ let private ofOneSize path (imageSize: int option) (batches: Batch list) =
     | _, None -> Error(Data $"{path}: found images of sides {listed}: expected data.image_size to say which")
     | _, Some size ->
         match sides |> List.tryFind (fun side -> side >= size) with
-        | None -> Error(Data $"{path}: expected images of at least {size}×{size} (data.image_size), found sides {listed}")
+        | None ->
+            Error(Data $"{path}: expected images of at least {size}×{size} (data.image_size), found sides {listed}")
         | Some side -> Ok(side, batches |> List.filter (fun batch -> batch.Content.Side = side))
 
 let private split (batches: Batch list) side =
@@ -110,7 +111,10 @@ let open' (path: string) (imageSize: int option) : Result<ImageSource, StageErro
                     | _, [ _ ] -> ()
                     | _, others ->
                         return!
-                            Error(Data $"{path}: expected one file val_data of side {side}, found {others.Length} of them")
+                            Error(
+                                Data
+                                    $"{path}: expected one file val_data of side {side}, found {others.Length} of them"
+                            )
 
                     match train |> List.countBy _.Number |> List.tryFind (fun (_, count) -> count > 1) with
                     | Some(number, _) ->

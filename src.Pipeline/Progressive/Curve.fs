@@ -14,10 +14,7 @@ open DQ.Pipeline
 open TorchSharp
 
 /// What the stages before a stage took.
-type Spent = {
-    Seconds: float
-    MultiplyAdds: float
-}
+type Spent = { Seconds: float; MultiplyAdds: float }
 
 let nothing = { Seconds = 0.0; MultiplyAdds = 0.0 }
 
@@ -31,29 +28,40 @@ let private point (spent: Spent) perImage step images seconds (nats: Nullable<fl
         spent.Seconds + seconds,
         spent.MultiplyAdds + multiplyAdds perImage images,
         nats,
-        (if nats.HasValue then Nullable(nats.Value / Math.Log 2.0) else Nullable()),
+        (if nats.HasValue then
+             Nullable(nats.Value / Math.Log 2.0)
+         else
+             Nullable()),
         squared
     )
 
 /// The validations during training, where that was at the last size.
-let private ofValidations spent perImage (run: string) =
-    [
-        for line in File.ReadLines(Path.Combine(run, RunLayout.Metrics)) do
-            match JsonSerializer.Deserialize<MetricsRecord>(line, ArtifactJson.Options) with
-            | NonNull record when record.Split = "validation" ->
-                point
-                    spent
-                    perImage
-                    record.Step
-                    record.ImagesSeen
-                    record.Seconds
-                    record.ReconstructionNatsPerDim
-                    record.ReconstructionSquaredError
-            | _ -> ()
-    ]
+let private ofValidations spent perImage (run: string) = [
+    for line in File.ReadLines(Path.Combine(run, RunLayout.Metrics)) do
+        match JsonSerializer.Deserialize<MetricsRecord>(line, ArtifactJson.Options) with
+        | NonNull record when record.Split = "validation" ->
+            point
+                spent
+                perImage
+                record.Step
+                record.ImagesSeen
+                record.Seconds
+                record.ReconstructionNatsPerDim
+                record.ReconstructionSquaredError
+        | _ -> ()
+]
 
 /// The checkpoints there are, each at the last size.
-let private ofCheckpoints spent perImage (context: StageContext) title (device: torch.Device) (images: PackedImages) (config: RunConfig) run =
+let private ofCheckpoints
+    spent
+    perImage
+    (context: StageContext)
+    title
+    (device: torch.Device)
+    (images: PackedImages)
+    (config: RunConfig)
+    run
+    =
     let states = Checkpoints.all run
 
     [
@@ -98,7 +106,9 @@ let measure
     Train.device context.Device
     |> Result.map (fun device ->
         let config = variant.Config
-        let isAtLastSize = (run.Dataset.Record.Height, run.Dataset.Record.Width) = (images.Height, images.Width)
+
+        let isAtLastSize =
+            (run.Dataset.Record.Height, run.Dataset.Record.Width) = (images.Height, images.Width)
 
         let points =
             if isAtLastSize then
@@ -166,5 +176,10 @@ let csv (chain: ChainRecord) =
 /// Replaces chain.json and curve.csv.
 let save (folder: string) (chain: ChainRecord) =
     Directory.CreateDirectory folder |> ignore
-    AtomicFile.Write(Path.Combine(folder, RunLayout.ChainCurve), fun stream -> stream.Write(Text.Encoding.UTF8.GetBytes(csv chain)))
+
+    AtomicFile.Write(
+        Path.Combine(folder, RunLayout.ChainCurve),
+        fun stream -> stream.Write(Text.Encoding.UTF8.GetBytes(csv chain))
+    )
+
     ArtifactJson.Write(Path.Combine(folder, RunLayout.Chain), chain)

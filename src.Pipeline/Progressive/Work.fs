@@ -59,7 +59,9 @@ let private stepsWithin (budget: float) forward (batch: int) =
 let plan (store: Store) (chain: Chain) (datasets: (string * DatasetRecord) list) : Result<Plan, StageError> =
     result {
         let _, first = datasets.Head
-        use model = new HierarchicalAutoencoder(chain.Stages.Head.Config.Model.ForImages first.Channels)
+
+        use model =
+            new HierarchicalAutoencoder(chain.Stages.Head.Config.Model.ForImages first.Channels)
 
         let ready parent stage steps (fingerprint: string, dataset: DatasetRecord) : Result<Ready, StageError> =
             chain.WithSteps stage steps

@@ -102,8 +102,7 @@ let run (job: Job) : Result<LoopState, StageError> =
     let mutable session =
         match resumed, job.From with
         | Some state, _ -> load state
-        | None, Some file ->
-            TrainingSession.StartingFrom(file, config.Model, config.Training, config.Seed, job.Device)
+        | None, Some file -> TrainingSession.StartingFrom(file, config.Model, config.Training, config.Seed, job.Device)
         | None, None -> new TrainingSession(config.Model, config.Training, config.Seed, job.Device)
 
     let mutable batches = batchesFrom job start.Step

@@ -159,7 +159,10 @@ let tests =
                     }
 
                     let target = Path.Combine(folder, name)
-                    let record = ok (Ingest.run config name target (fun _ _ -> ()) Threading.CancellationToken.None)
+
+                    let record =
+                        ok (Ingest.run config name target (fun _ _ -> ()) Threading.CancellationToken.None)
+
                     record.Train.Count, record.Validation.Count, record.Test.Count, record.Train.Images.Sha256
 
                 let expected = packed "a" "pickled"

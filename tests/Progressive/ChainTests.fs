@@ -94,27 +94,65 @@ let tests =
         for what, progressive, expected in
             [
                 "no stages", """{ "stages": {} }""", [ "progressive.stages: expected at least one stage" ]
-                "stages of no kind", """{ "stages": [] }""", [ "progressive.stages: expected an object of named stages, got []" ]
-                "none at all", """{ "scratch": {} }""", [ "progressive.stages: expected an object of named stages, got null" ]
-                "an unknown key", """{ "stages": { "a": { "image_size": 8, "steps": 1, "batchsize": 4 } } }""", [ "progressive.stages.a.batchsize: unknown key, did you mean 'batch_size'?" ]
-                "an unknown key beside stages", """{ "stages": { "a": { "image_size": 8, "steps": 1 } }, "from_scratch": true }""", [ "progressive.from_scratch: unknown key; known here: stages, scratch" ]
-                "a wrong type", """{ "stages": { "a": { "image_size": "8", "steps": 1 } } }""", [ "progressive.stages.a.image_size: expected a whole number, got \"8\"" ]
-                "no size", """{ "stages": { "a": { "steps": 1 } } }""", [ "progressive.stages.a.image_size: expected the side of the images in pixels, got null" ]
-                "no length", """{ "stages": { "a": { "image_size": 8 } } }""", [ "progressive.stages.a: expected either steps or epochs" ]
-                "two lengths", """{ "stages": { "a": { "image_size": 8, "steps": 1, "epochs": 1 } } }""", [ "progressive.stages.a: expected either steps or epochs" ]
-                "no epochs", """{ "stages": { "a": { "image_size": 8, "epochs": 0 } } }""", [ "progressive.stages.a.epochs: expected a number above 0, got 0" ]
-                "a size that can't be halved", """{ "stages": { "a": { "image_size": 8, "steps": 1 }, "b": { "image_size": 10, "steps": 1 } } }""", [ "progressive.stages.b.image_size: expected a side divisible by 4" ]
-                "a shrinking chain", """{ "stages": { "a": { "image_size": 16, "steps": 1 }, "b": { "image_size": 8, "steps": 1 } } }""", [ "progressive.stages.b.image_size: expected at least 16, the size of the stage before, got 8" ]
-                "wrong values, all at once", """{ "stages": { "a": { "image_size": 8, "steps": 0, "batch_size": 0 }, "b": { "image_size": 8, "steps": 1, "learning_rate": -1, "freeze": ["head"] } } }""", [
+                "stages of no kind",
+                """{ "stages": [] }""",
+                [ "progressive.stages: expected an object of named stages, got []" ]
+                "none at all",
+                """{ "scratch": {} }""",
+                [ "progressive.stages: expected an object of named stages, got null" ]
+                "an unknown key",
+                """{ "stages": { "a": { "image_size": 8, "steps": 1, "batchsize": 4 } } }""",
+                [ "progressive.stages.a.batchsize: unknown key, did you mean 'batch_size'?" ]
+                "an unknown key beside stages",
+                """{ "stages": { "a": { "image_size": 8, "steps": 1 } }, "from_scratch": true }""",
+                [ "progressive.from_scratch: unknown key; known here: stages, scratch" ]
+                "a wrong type",
+                """{ "stages": { "a": { "image_size": "8", "steps": 1 } } }""",
+                [ "progressive.stages.a.image_size: expected a whole number, got \"8\"" ]
+                "no size",
+                """{ "stages": { "a": { "steps": 1 } } }""",
+                [
+                    "progressive.stages.a.image_size: expected the side of the images in pixels, got null"
+                ]
+                "no length",
+                """{ "stages": { "a": { "image_size": 8 } } }""",
+                [ "progressive.stages.a: expected either steps or epochs" ]
+                "two lengths",
+                """{ "stages": { "a": { "image_size": 8, "steps": 1, "epochs": 1 } } }""",
+                [ "progressive.stages.a: expected either steps or epochs" ]
+                "no epochs",
+                """{ "stages": { "a": { "image_size": 8, "epochs": 0 } } }""",
+                [ "progressive.stages.a.epochs: expected a number above 0, got 0" ]
+                "a size that can't be halved",
+                """{ "stages": { "a": { "image_size": 8, "steps": 1 }, "b": { "image_size": 10, "steps": 1 } } }""",
+                [ "progressive.stages.b.image_size: expected a side divisible by 4" ]
+                "a shrinking chain",
+                """{ "stages": { "a": { "image_size": 16, "steps": 1 }, "b": { "image_size": 8, "steps": 1 } } }""",
+                [
+                    "progressive.stages.b.image_size: expected at least 16, the size of the stage before, got 8"
+                ]
+                "wrong values, all at once",
+                """{ "stages": { "a": { "image_size": 8, "steps": 0, "batch_size": 0 }, "b": { "image_size": 8, "steps": 1, "learning_rate": -1, "freeze": ["head"] } } }""",
+                [
                     "progressive.stages.a.steps: expected an integer of at least 1, got 0"
                     "progressive.stages.a.batch_size: expected an integer of at least 1, got 0"
                     "progressive.stages.b.learning_rate: expected a number above 0, got -1"
                     "progressive.stages.b.freeze[0]: expected one of encoders"
                 ]
-                "everything frozen", """{ "stages": { "a": { "image_size": 8, "steps": 1, "freeze": ["encoders", "projections", "conditioners", "upsamplers", "decoder"] } } }""", [ "progressive.stages.a.freeze: expected a part besides the codebooks that is left to train" ]
-                "a reserved name", """{ "stages": { "scratch": { "image_size": 8, "steps": 1 } } }""", [ "progressive.stages.scratch: expected another name" ]
-                "a scratch of no kind", """{ "stages": { "a": { "image_size": 8, "steps": 1 } }, "scratch": true }""", [ "progressive.scratch: expected an object { … } or null, got true" ]
-                "an unknown key of scratch", """{ "stages": { "a": { "image_size": 8, "steps": 1 } }, "scratch": { "steps": 4 } }""", [ "progressive.scratch.steps: unknown key" ]
+                "everything frozen",
+                """{ "stages": { "a": { "image_size": 8, "steps": 1, "freeze": ["encoders", "projections", "conditioners", "upsamplers", "decoder"] } } }""",
+                [
+                    "progressive.stages.a.freeze: expected a part besides the codebooks that is left to train"
+                ]
+                "a reserved name",
+                """{ "stages": { "scratch": { "image_size": 8, "steps": 1 } } }""",
+                [ "progressive.stages.scratch: expected another name" ]
+                "a scratch of no kind",
+                """{ "stages": { "a": { "image_size": 8, "steps": 1 } }, "scratch": true }""",
+                [ "progressive.scratch: expected an object { … } or null, got true" ]
+                "an unknown key of scratch",
+                """{ "stages": { "a": { "image_size": 8, "steps": 1 } }, "scratch": { "steps": 4 } }""",
+                [ "progressive.scratch.steps: unknown key" ]
                 "no object", "[]", [ "progressive: expected an object { … }, got []" ]
             ] do
             test $"{what} is refused under its key" {

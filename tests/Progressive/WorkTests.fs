@@ -61,7 +61,9 @@ let private finished (_, result) : Work.Outcome =
     | Ok outcome -> outcome
     | Error error -> failtestf "%A" (StageError.lines error)
 
-let private folderOf root (stage: ChainStageRecord) = Path.Combine(root, RunLayout.Runs, stage.Run)
+let private folderOf root (stage: ChainStageRecord) =
+    Path.Combine(root, RunLayout.Runs, stage.Run)
+
 let private recordOf root (stage: ChainStageRecord) = Store.read (folderOf root stage)
 
 /// All tensors of the last checkpoint as one text.
@@ -97,17 +99,26 @@ let tests =
                 Expect.equal (small.Steps, large.Steps) (20L, 9L) "steps"
 
                 // lineage
-                let parents stage =
-                    [ for parent in (recordOf root stage).Parents do if parent.Kind = "run" then parent.Id ]
+                let parents stage = [
+                    for parent in (recordOf root stage).Parents do
+                        if parent.Kind = "run" then
+                            parent.Id
+                ]
 
                 Expect.equal (parents small, parents large, parents scratch) ([], [ small.Run ], []) "parents"
-                Expect.equal (model root large 0L) (model root small 20L) "the first weights and codes are the last ones"
+
+                Expect.equal
+                    (model root large 0L)
+                    (model root small 20L)
+                    "the first weights and codes are the last ones"
+
                 use first = Checkpoint.Open(Checkpoints.weights (folderOf root large) 0L)
                 Expect.equal first.Progress.OptimizerUpdates 0L "with a fresh optimizer"
 
                 // frozen parts
                 let encoders step =
-                    model root large step |> List.filter (fun (name, _) -> name.StartsWith "model.enc_blocks.")
+                    model root large step
+                    |> List.filter (fun (name, _) -> name.StartsWith "model.enc_blocks.")
 
                 Expect.isNonEmpty (encoders 0L) "there are encoders"
                 Expect.equal (encoders 9L) (encoders 0L) "which stay as they were"
@@ -117,7 +128,12 @@ let tests =
                 use built = new HierarchicalAutoencoder(chain.Stages.Head.Config.Model.ForImages 3)
                 let forward (side: int) = built.MultiplyAdds(side, side)
                 Expect.equal small.ForwardMultiplyAddsPerImage (forward 8) "forward at 8"
-                Expect.equal (recordOf root large).ForwardMultiplyAddsPerImage (Nullable(forward 16)) "in run.json, at 16"
+
+                Expect.equal
+                    (recordOf root large).ForwardMultiplyAddsPerImage
+                    (Nullable(forward 16))
+                    "in run.json, at 16"
+
                 let spent = 3.0 * float (forward 8 * 80L + forward 16 * 72L)
 
                 Expect.equal
@@ -134,8 +150,7 @@ let tests =
                 Expect.equal [ for point in small.Points -> point.Step ] [ 0L; 5L; 10L; 15L; 20L ] "every checkpoint"
                 Expect.equal [ for point in large.Points -> point.Step ] [ 5L; 9L ] "every validation"
 
-                let images =
-                    outcome.Evaluated.Head.Run.Dataset.Validation.Images.Batches 4
+                let images = outcome.Evaluated.Head.Run.Dataset.Validation.Images.Batches 4
 
                 use last = Checkpoint.Open(Checkpoints.weights (folderOf root small) 20L)
                 use atTheEnd = last.Model()
@@ -143,11 +158,7 @@ let tests =
                 let point = Seq.last small.Points
                 Expect.floatClose Accuracy.high point.ReconstructionNatsPerDim.Value again "the small model at 16"
 
-                Expect.floatClose
-                    Accuracy.high
-                    point.ReconstructionBitsPerDim.Value
-                    (again / Math.Log 2.0)
-                    "in bits"
+                Expect.floatClose Accuracy.high point.ReconstructionBitsPerDim.Value (again / Math.Log 2.0) "in bits"
 
                 let all = [ yield! small.Points; yield! large.Points ]
 
@@ -163,19 +174,26 @@ let tests =
                 let file = Path.Combine(outcome.Folder, RunLayout.Chain)
                 Expect.equal (ArtifactJson.Read<ChainRecord> file).Stages.Count 2 "chain.json"
 
-                let rows =
-                    File.ReadAllLines(Path.Combine(outcome.Folder, RunLayout.ChainCurve))
+                let rows = File.ReadAllLines(Path.Combine(outcome.Folder, RunLayout.ChainCurve))
 
                 Expect.hasLength rows (1 + all.Length + scratch.Points.Count) "curve.csv"
                 Expect.isTrue (rows |> Array.forall (fun row -> row.Split(',').Length = 9)) "in columns"
                 Expect.hasLength outcome.Evaluated 2 "both ends are evaluated"
 
                 // again
-                let written = File.GetLastWriteTimeUtc(Path.Combine(folderOf root small, RunLayout.Run))
+                let written =
+                    File.GetLastWriteTimeUtc(Path.Combine(folderOf root small, RunLayout.Run))
+
                 let notes, again = run root None chain
                 Expect.isOk again "again"
 
-                for name in [ "train tiny-small"; "train tiny-large"; "train tiny-scratch"; "evaluate tiny-large" ] do
+                for name in
+                    [
+                        "train tiny-small"
+                        "train tiny-large"
+                        "train tiny-scratch"
+                        "evaluate tiny-large"
+                    ] do
                     Expect.contains notes $"{name}: done before, reused" name
 
                 Expect.equal
@@ -193,7 +211,9 @@ let tests =
                 Expect.contains notes "train tiny-large: done before, reused" "the second"
 
                 Expect.equal
-                    [ for stage in outcome.Record.Stages -> stage.Run = small.Run, stage.Run = large.Run ]
+                    [
+                        for stage in outcome.Record.Stages -> stage.Run = small.Run, stage.Run = large.Run
+                    ]
                     [ true, false; false, true; false, false ]
                     "only the third is new"
 
@@ -250,9 +270,7 @@ let tests =
 
                 let stages = Prepare.stage |> Stage.andThen (Train.stage alone)
 
-                (Stage.execute (context root notes None) stages alone.Config.Data)
-                    .GetAwaiter()
-                    .GetResult()
+                (Stage.execute (context root notes None) stages alone.Config.Data).GetAwaiter().GetResult()
                 |> ignore
 
                 Expect.contains notes "train tiny: done before, reused" "the same run")

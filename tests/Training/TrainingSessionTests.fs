@@ -144,9 +144,16 @@ let tests =
                     "decoder", "decoder."
                 ]
 
-            Expect.equal (List.ofSeq prefixes.Keys) (List.ofSeq HierarchicalAutoencoder.PartNames) "every part has a name"
+            Expect.equal
+                (List.ofSeq prefixes.Keys)
+                (List.ofSeq HierarchicalAutoencoder.PartNames)
+                "every part has a name"
 
-            for frozen in [ [ "encoders"; "codebooks" ]; [ "projections"; "conditioners"; "upsamplers"; "decoder" ] ] do
+            for frozen in
+                [
+                    [ "encoders"; "codebooks" ]
+                    [ "projections"; "conditioners"; "upsamplers"; "decoder" ]
+                ] do
                 let training =
                     TrainingSpec(Steps = 100L, BatchSize = 8, LearningRate = 1e-3, Freeze = List.toArray frozen)
 
