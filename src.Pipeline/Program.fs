@@ -12,6 +12,7 @@ type Arguments =
     | [<CliPrefix(CliPrefix.None)>] Train of ParseResults<Train.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Evaluate of ParseResults<Evaluate.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Sweep of ParseResults<Sweep.Arguments>
+    | [<CliPrefix(CliPrefix.None)>] Progressive of ParseResults<Progressive.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Plan of ParseResults<Plan.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Runs of ParseResults<Runs.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Import of ParseResults<Import.Arguments>
@@ -41,6 +42,7 @@ type Arguments =
             | Train _ -> "a model."
             | Evaluate _ -> "trained runs on whole splits."
             | Sweep _ -> "the runs of a grid or list of settings, and one table of them."
+            | Progressive _ -> "one model at growing image sizes, and beside it training at the last size alone."
             | Plan _ -> "what run would do and why, and what it would cost."
             | Runs _ -> "what is in the artifacts folder."
             | Import _ -> "weights of the published implementation, or bare ones, as a run."
@@ -68,6 +70,7 @@ let private examples = [
     "train", Train.example
     "evaluate", Evaluate.example
     "sweep", Sweep.example
+    "progressive", Progressive.example
     "plan", Plan.example
     "runs", Runs.example
     "import", Import.example
@@ -99,6 +102,7 @@ let private dispatch (place: Workplace) (parsed: ParseResults<Arguments>) : Task
     | Train arguments -> Train.run place arguments
     | Evaluate arguments -> Evaluate.run place arguments
     | Sweep arguments -> Sweep.run place arguments
+    | Progressive arguments -> Progressive.run place arguments
     | Plan arguments -> Plan.run place arguments
     | Runs arguments -> Runs.run place arguments
     | Import arguments -> Import.run place arguments
@@ -120,6 +124,7 @@ let private maxMinutes (parsed: ParseResults<Arguments>) : Result<float option, 
         match parsed.GetSubCommand() with
         | Run arguments -> arguments.TryGetResult Run.Max_Minutes
         | Train arguments -> arguments.TryGetResult Train.Max_Minutes
+        | Progressive arguments -> arguments.TryGetResult Progressive.Max_Minutes
         | Sweep arguments -> arguments.TryGetResult Sweep.Max_Minutes
         | _ -> None
 

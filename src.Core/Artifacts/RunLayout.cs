@@ -4,6 +4,9 @@ namespace DQ.Core.Artifacts;
 public static class RunLayout
 {
     public const string Runs = "runs";
+    public const string Chains = "chains";
+    public const string Chain = "chain.json";
+    public const string ChainCurve = "curve.csv";
     public const string Run = "run.json";
     public const string Lock = "lock.json";
 

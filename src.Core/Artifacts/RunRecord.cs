@@ -100,6 +100,9 @@ public sealed record RunRecord : IArtifact
 
     /// <summary>Trainable parameters, codebooks not counted; null until the model was built.</summary>
     public long? Parameters { get; init; }
+
+    /// <summary>Of one image's forward pass, counted (<see cref="Autoencoders.HierarchicalAutoencoder.MultiplyAdds"/>); null as above.</summary>
+    public long? ForwardMultiplyAddsPerImage { get; init; }
     public required long Steps { get; init; }
     public long StepsDone { get; init; }
     public long ImagesSeen { get; init; }
@@ -121,7 +124,14 @@ public sealed record RunRecord : IArtifact
     public Headline? Headline { get; init; }
 
     /// <summary>Work begins, at the steps done so far when the run is taken up again.</summary>
-    public RunRecord Begun(SoftwareRecord software, string device, int threads, long parameters, DateTime nowUtc) =>
+    public RunRecord Begun(
+        SoftwareRecord software,
+        string device,
+        int threads,
+        long parameters,
+        long forwardMultiplyAddsPerImage,
+        DateTime nowUtc
+    ) =>
         this with
         {
             Status = RunStatus.Running,
@@ -130,6 +140,7 @@ public sealed record RunRecord : IArtifact
             Device = device,
             Threads = threads,
             Parameters = parameters,
+            ForwardMultiplyAddsPerImage = forwardMultiplyAddsPerImage,
             Headline = null,
             UpdatedUtc = nowUtc,
             ResumedAtSteps = StepsDone > 0 ? [.. ResumedAtSteps, StepsDone] : ResumedAtSteps,

@@ -12,6 +12,12 @@ namespace DQ.Core.Training;
 /// </remarks>
 public sealed class TrainingSession : IDisposable
 {
+    /// <summary>
+    /// Multiply-adds of a training step over those of its images' forward pass: the pass itself, the gradients of the maps and those of
+    /// the weights. Frozen parts, which take less, are counted in full.
+    /// </summary>
+    public const int MultiplyAddsFactor = 3;
+
     /// <summary>Weight of the past in the moving mean of the loss.</summary>
     private const double UsualLossMemory = 0.9;
 
@@ -35,7 +41,9 @@ public sealed class TrainingSession : IDisposable
         sums = new StepSums(model);
         Model.to(device);
         CodebooksReady = !Model.Quantizers.Any(quantizer => quantizer.NeedsInitialization);
-        optimizer = new AdamOptimizer(Model.named_parameters());
+        foreach (var parameter in training.Freeze.SelectMany(part => Model.Part(part).parameters()))
+            parameter.requires_grad = false;
+        optimizer = new AdamOptimizer(Model.named_parameters().Where(entry => entry.parameter.requires_grad));
     }
 
     public HierarchicalAutoencoder Model { get; }
@@ -132,6 +140,22 @@ public sealed class TrainingSession : IDisposable
         return session;
     }
 
+    /// <summary>A session that begins with a checkpoint's weights and codebooks, with a fresh optimizer and no steps done.</summary>
+    /// <param name="path">Of a model of the same shapes; images may be of another size.</param>
+    /// <param name="model">What to train.</param>
+    /// <param name="training">How.</param>
+    /// <param name="seed">Of every random choice.</param>
+    /// <param name="device">Where.</param>
+    /// <exception cref="Weights.WeightsException">The file can't be used; the message names it and why.</exception>
+    public static TrainingSession StartingFrom(string path, AutoencoderSpec model, TrainingSpec training, long seed, Device device)
+    {
+        using var file = Checkpoint.Open(path);
+        var session = new TrainingSession(model, training, seed, device);
+        file.Fill(session.Model);
+        session.CodebooksReady = file.Progress.CodebooksReady;
+        return session;
+    }
+
     public void Dispose()
     {
         optimizer.Dispose();
@@ -151,6 +175,8 @@ public sealed class TrainingSession : IDisposable
     {
         var scale = training.ClipNorm > 0 ? Math.Min(1, training.ClipNorm / (norm + 1e-6)) : 1;
         optimizer.Update(rate, training.WeightDecay, scale);
+        if (training.Freeze.Contains("codebooks"))
+            return Forget();
         return [.. Model.Quantizers.Select((quantizer, level) => quantizer.Learn(SplitMix64.Derive(Seed, level), StepsDone))];
     }
 

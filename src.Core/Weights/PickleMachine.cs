@@ -16,7 +16,13 @@ namespace DQ.Core.Weights;
 /// <param name="pickle">The whole pickle.</param>
 /// <param name="persistent">Gives the storage of a persistent id.</param>
 /// <param name="admit">Refuses tensors too large to be honest.</param>
-internal sealed class PickleMachine(ReadOnlyMemory<byte> pickle, Func<PickledValue, PickledStorage> persistent, Action<PickledTensor> admit)
+/// <param name="further">What may be called besides what <see cref="PickleCalls"/> knows: the value, or null where it is refused.</param>
+internal sealed class PickleMachine(
+    ReadOnlyMemory<byte> pickle,
+    Func<PickledValue, PickledStorage> persistent,
+    Action<PickledTensor> admit,
+    Func<PickledGlobal, IReadOnlyList<PickledValue>, PickledValue?>? further = null
+)
 {
     private const int HighestProtocol = 5;
     private const int MostValues = 4_000_000;
@@ -33,7 +39,7 @@ internal sealed class PickleMachine(ReadOnlyMemory<byte> pickle, Func<PickledVal
     /// <exception cref="WeightsException">Not a pickle of plain data; the message lacks the file's name.</exception>
     public PickledValue Run()
     {
-        var calls = new PickleCalls(admit, Charge, pickle.Length);
+        var calls = new PickleCalls(admit, Charge, pickle.Length, further);
         while (true)
         {
             var at = position;

@@ -157,6 +157,39 @@ let private sweep () : JsonNode =
         "properties", properties
     ]
 
+/// Of the `progressive` object.
+let private progressive () : JsonNode =
+    let object' () = "type", word "object"
+    let properties = JsonObject()
+    let stage = section "" DQ.Pipeline.Progressive.Stages.stageFields
+    stage["type"] <- words [ "object"; "null" ]
+    stage["required"] <- words [ "image_size" ]
+
+    (nonNull (nonNull stage["properties"]).["image_size"]).AsObject().Remove "default"
+    |> ignore
+
+    properties["stages"] <-
+        described "Stages by name, one after the other; each starts from the weights and codebooks of the one before." [
+            object' ()
+            "minProperties", JsonValue.Create 1
+            "additionalProperties", stage
+        ]
+
+    let scratch = section "" DQ.Pipeline.Progressive.Stages.scratchFields
+    scratch["type"] <- words [ "object"; "null" ]
+
+    scratch["description"] <-
+        word
+            "For comparison: training at the last size from new weights, with as many multiply-adds as the whole chain."
+
+    properties["scratch"] <- scratch
+
+    described "What dq progressive runs: one model trained at growing image sizes." [
+        object' ()
+        "additionalProperties", JsonValue.Create false
+        "properties", properties
+    ]
+
 /// The schema as text, ending in a new line.
 let generate () =
     let fields = Settings.fields Settings.defaults
@@ -175,6 +208,7 @@ let generate () =
         ]
 
     properties["sweep"] <- sweep ()
+    properties["progressive"] <- progressive ()
 
     let whole = JsonObject()
     whole["$schema"] <- word "https://json-schema.org/draft/2020-12/schema"

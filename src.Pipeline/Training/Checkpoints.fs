@@ -28,6 +28,9 @@ let private states run : LoopState seq =
     else
         Seq.empty
 
+/// What there is, the earliest first.
+let all run : LoopState list = states run |> List.ofSeq |> List.rev
+
 /// Where to go on from.
 let latest run : LoopState option = Seq.tryHead (states run)
 
@@ -53,7 +56,7 @@ let add run (write: string -> unit) (state: LoopState) =
 
 /// Removes tensors that belong to no state: of checkpoints dropped or never finished, and of what is no longer the best.
 let private tidy run =
-    let states = List.ofSeq (states run)
+    let states = all run
 
     let owned =
         set [
@@ -81,7 +84,7 @@ let save run keep (regular: LoopState -> bool) (session: TrainingSession) (state
         |> Set.ofSeq
         |> Set.add state.Step
 
-    for old in List.ofSeq (states run) do
+    for old in all run do
         if not (kept.Contains old.Step) then
             File.Delete(stateFile run old.Step)
 
@@ -90,7 +93,7 @@ let save run keep (regular: LoopState -> bool) (session: TrainingSession) (state
 /// Goes back to the checkpoint of this state's step, whose tensors stay as they are; what came after it is gone.
 /// Until its last line, which is one step, the run is where it was.
 let goBack run (state: LoopState) =
-    for later in List.ofSeq (states run) do
+    for later in all run do
         if later.Step > state.Step then
             File.Delete(stateFile run later.Step)
 

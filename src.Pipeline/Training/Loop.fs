@@ -20,6 +20,8 @@ type Job = {
     Validation: PackedImages
     Context: StageContext
     Device: TorchSharp.torch.Device
+    /// A checkpoint whose weights and codebooks are the first ones.
+    From: string option
     /// Of the folder; everything is written under it.
     Held: RunLock
     /// run.json at this state.
@@ -98,9 +100,10 @@ let run (job: Job) : Result<LoopState, StageError> =
         session
 
     let mutable session =
-        match resumed with
-        | Some state -> load state
-        | None -> new TrainingSession(config.Model, config.Training, config.Seed, job.Device)
+        match resumed, job.From with
+        | Some state, _ -> load state
+        | None, Some file -> TrainingSession.StartingFrom(file, config.Model, config.Training, config.Seed, job.Device)
+        | None, None -> new TrainingSession(config.Model, config.Training, config.Seed, job.Device)
 
     let mutable batches = batchesFrom job start.Step
 
