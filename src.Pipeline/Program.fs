@@ -21,6 +21,8 @@ type Arguments =
     | [<CliPrefix(CliPrefix.None)>] Decode of ParseResults<Decode.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Verify of ParseResults<Verify.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Bench of ParseResults<Bench.Arguments>
+    | [<CliPrefix(CliPrefix.None)>] Serve of ParseResults<Serve.Arguments>
+    | [<CliPrefix(CliPrefix.None)>] Report of ParseResults<Report.Arguments>
     | [<CliPrefix(CliPrefix.None); SubCommand>] Doctor
     | [<CliPrefix(CliPrefix.None); SubCommand>] Schema
     | [<Inherit; Unique>] Artifacts of DIR: string
@@ -48,6 +50,8 @@ type Arguments =
             | Decode _ -> "codes to pictures."
             | Verify _ -> "this program against recorded outputs of the published implementation."
             | Bench _ -> "how long the parts of training and evaluation take on this machine."
+            | Serve _ -> "the report site: runs, curves, pictures, comparisons in a browser."
+            | Report _ -> "runs as one HTML file to send to someone."
             | Doctor -> "what this machine has, and what to do where something is missing."
             | Schema -> "the JSON Schema of configurations, for editors."
             | Artifacts _ -> "where artifacts are kept (default: DQ_ARTIFACTS, else artifacts)."
@@ -73,6 +77,8 @@ let private examples = [
     "decode", Decode.example
     "verify", Verify.example
     "bench", Bench.example
+    "serve", Serve.example
+    "report", Report.example
     "doctor", Doctor.example
     "schema", Schema.example
 ]
@@ -102,6 +108,8 @@ let private dispatch (place: Workplace) (parsed: ParseResults<Arguments>) : Task
     | Decode arguments -> Decode.run place arguments
     | Verify arguments -> Verify.run place arguments
     | Bench arguments -> Bench.run place arguments
+    | Serve arguments -> Serve.run place arguments
+    | Report arguments -> Report.run place arguments
     | Doctor -> Doctor.run place
     | Schema -> Schema.run ()
     | other -> Task.FromResult(Error(Usage $"{other} is no command"))

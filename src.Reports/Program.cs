@@ -1,4 +1,44 @@
-var builder = WebApplication.CreateBuilder(args);
-var app = builder.Build();
-app.MapGet("/", () => "DQ");
-app.Run();
+using DQ.Core.Artifacts;
+using DQ.Reports.Components;
+using DQ.Reports.Hosting;
+using DQ.Reports.Report;
+
+// `dq serve` and `dq report` start this program; it can be started by itself as well
+var (options, report) = ReportOptions.Split(args);
+var builder = Site.Builder(options, out var settings);
+if (report is not null)
+{
+    await using var closed = builder.Build();
+    try
+    {
+        await ReportFile.Write(closed.Services, closed.Environment.WebRootFileProvider, report.Runs, report.Output);
+        Console.WriteLine(Path.GetFullPath(report.Output));
+        return 0;
+    }
+    catch (Exception error) when (error is ArtifactException or IOException or UnauthorizedAccessException)
+    {
+        Console.Error.WriteLine($"dq: {error.Message}");
+        return 3;
+    }
+}
+
+await using var app = builder.Build();
+app.Use(SecurityHeaders.Add);
+app.UseMiddleware<TokenGate>();
+app.UseStatusCodePagesWithReExecute("/not-found", createScopeForStatusCodePages: true);
+app.UseAntiforgery();
+app.MapStaticAssets();
+app.MapArtifacts();
+app.MapRazorComponents<App>().AddInteractiveServerRenderMode(mode => mode.ContentSecurityFrameAncestorsPolicy = null);
+try
+{
+    await app.StartAsync();
+}
+catch (IOException error)
+{
+    Console.Error.WriteLine($"dq: {settings.Urls}: can't listen there: {error.Message}");
+    return 3;
+}
+Announcement.Print(app.Urls, settings);
+await app.WaitForShutdownAsync();
+return 0;

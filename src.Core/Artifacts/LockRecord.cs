@@ -29,6 +29,24 @@ public sealed record LockRecord(
     /// <summary>The same owner, alive at this time.</summary>
     public LockRecord At(DateTime nowUtc) => this with { HeartbeatUtc = nowUtc };
 
+    /// <summary>The owner of a run's folder, if there is one and it lives.</summary>
+    public static LockRecord? LivingOwner(string folder, DateTime nowUtc)
+    {
+        var path = Path.Combine(folder, RunLayout.Lock);
+        if (!File.Exists(path))
+            return null;
+        try
+        {
+            var owner = ArtifactJson.Read<LockRecord>(path);
+            return owner.HasLivingOwner(nowUtc) ? owner : null;
+        }
+        catch (ArtifactException)
+        {
+            // released between the two lines above, or written by a process that died doing so
+            return null;
+        }
+    }
+
     /// <summary>
     /// Whether the owner still works. On its own host the process decides, as it may merely be suspended; elsewhere the heartbeat.
     /// </summary>

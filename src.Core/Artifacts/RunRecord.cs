@@ -10,6 +10,10 @@ public static class RunStatus
     public const string Completed = "completed";
     public const string Failed = "failed";
     public const string Interrupted = "interrupted";
+
+    /// <summary>The status to show: a run that says running, and whose owner is gone, was interrupted.</summary>
+    public static string Shown(string folder, RunRecord record, DateTime nowUtc) =>
+        record.Status == Running && LockRecord.LivingOwner(folder, nowUtc) is null ? Interrupted : record.Status;
 }
 
 /// <summary>What a run was made from, by its fingerprint.</summary>

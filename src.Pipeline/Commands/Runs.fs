@@ -18,18 +18,65 @@ type ShowArguments =
             match this with
             | Run _ -> "id of a run, or a part of it that fits only one."
 
-[<CliPrefix(CliPrefix.None)>]
-type Arguments =
-    | [<SubCommand>] List
-    | Show of ParseResults<ShowArguments>
+type ListArguments =
+    | Archived
 
     interface IArgParserTemplate with
         member this.Usage =
             match this with
-            | List -> "all runs, the latest first."
-            | Show _ -> "one run: settings, state, numbers."
+            | Archived -> "the archived ones too."
 
-let example = "dq runs list\n  dq runs show quickstart-dq"
+type TagArguments =
+    | [<MainCommand; ExactlyOnce>] Run of RUN: string
+    | Add of TAG: string list
+    | Remove of TAG: string list
+
+    interface IArgParserTemplate with
+        member this.Usage =
+            match this with
+            | Run _ -> "id of a run, or a part of it that fits only one."
+            | Add _ -> "tags to give it."
+            | Remove _ -> "tags to take from it."
+
+type NoteArguments =
+    | [<MainCommand; ExactlyOnce>] Run of RUN: string
+    | [<ExactlyOnce>] Text of TEXT: string
+
+    interface IArgParserTemplate with
+        member this.Usage =
+            match this with
+            | Run _ -> "id of a run, or a part of it that fits only one."
+            | Text _ -> "the note in place of the one before; empty for none."
+
+type ArchiveArguments =
+    | [<MainCommand; ExactlyOnce>] Run of RUN: string
+    | Undo
+
+    interface IArgParserTemplate with
+        member this.Usage =
+            match this with
+            | Run _ -> "id of a run, or a part of it that fits only one."
+            | Undo -> "list it again."
+
+[<CliPrefix(CliPrefix.None)>]
+type Arguments =
+    | List of ParseResults<ListArguments>
+    | Show of ParseResults<ShowArguments>
+    | Tag of ParseResults<TagArguments>
+    | Note of ParseResults<NoteArguments>
+    | Archive of ParseResults<ArchiveArguments>
+
+    interface IArgParserTemplate with
+        member this.Usage =
+            match this with
+            | List _ -> "all runs, the latest first."
+            | Show _ -> "one run: settings, state, numbers."
+            | Tag _ -> "tags of a run, which the site shows and filters by."
+            | Note _ -> "a note on a run, which the site shows."
+            | Archive _ -> "leaves a run out of lists; nothing is deleted."
+
+let example =
+    "dq runs list\n  dq runs show quickstart-dq\n  dq runs tag quickstart-dq --add baseline\n  dq runs note quickstart-dq --text 'the one in the paper'\n  dq runs archive quickstart-vq"
 
 let private validation (record: RunRecord) =
     let number (value: float) =
@@ -42,50 +89,87 @@ let private validation (record: RunRecord) =
     | None, Some error -> $"{number error} squared error"
     | None, None -> "–"
 
-let private list (place: Workplace) (store: Store) =
-    let runs = Store.list store
+/// What is said of runs is in a file that the site shares; the runs stay as they are.
+let private annotated (work: unit -> 'a) : Result<'a, StageError> =
+    try
+        Ok(work ())
+    with
+    | :? System.ArgumentException as error -> Error(Usage error.Message)
+    | :? ArtifactException as error -> Error(Data error.Message)
+    | :? IOException
+    | :? UnauthorizedAccessException as error -> Error(Storage error.Message)
 
-    let known = [
-        for run in runs do
-            match run.Record with
-            | Ok record -> run.Folder, record
-            | Error _ -> ()
-    ]
+let private annotate (place: Workplace) (store: Store) id (change: RunAnnotation -> RunAnnotation) =
+    result {
+        let! folder, record = Store.find store id
+        let run = nonNull (Path.GetFileName folder)
+        let! said = annotated (fun () -> Annotations.Change(store.Root, run, change))
+        let tags = String.concat ", " said.Tags
 
-    for run in runs do
-        match run.Record with
-        | Error message -> place.Output.Note message
-        | Ok _ -> ()
-
-    let text =
-        if known.IsEmpty then
-            $"no runs in {Store.runs store}\n"
-        else
+        let text =
             Table.render Table.Left [
-                [ "id"; "status"; "steps"; "validation" ]
-                for folder, record in known do
-                    [
-                        record.Id
-                        Store.status folder record
-                        $"{record.StepsDone}/{record.Steps}"
-                        validation record
-                    ]
+                [ "id"; record.Id ]
+                [ "tags"; (if tags = "" then "–" else tags) ]
+                [ "note"; (if said.Note = "" then "–" else said.Note) ]
+                [ "archived"; (if said.Archived then "yes" else "no") ]
             ]
 
-    let data = [
-        for folder, record in known ->
-            {|
-                Id = record.Id
-                Folder = folder
-                Status = Store.status folder record
-                StepsDone = record.StepsDone
-                Steps = record.Steps
-                ValidationReconstructionNatsPerDim = record.ValidationReconstructionNatsPerDim
-                ValidationSquaredError = record.ValidationSquaredError
-            |}
-    ]
+        place.Output.Result(text, {| Id = record.Id; Annotation = said |})
+    }
 
-    place.Output.Result(text, {| Runs = data |})
+let private list (place: Workplace) (store: Store) all =
+    result {
+        let! said = annotated (fun () -> Annotations.Read store.Root)
+
+        let archived (run: StoredRun) =
+            match said.TryGetValue(nonNull (Path.GetFileName run.Folder)) with
+            | true, said -> said.Archived
+            | _ -> false
+
+        let runs = Store.list store |> List.filter (fun run -> all || not (archived run))
+
+        let known = [
+            for run in runs do
+                match run.Record with
+                | Ok record -> run.Folder, record
+                | Error _ -> ()
+        ]
+
+        for run in runs do
+            match run.Record with
+            | Error message -> place.Output.Note message
+            | Ok _ -> ()
+
+        let text =
+            if known.IsEmpty then
+                $"no runs in {Store.runs store}\n"
+            else
+                Table.render Table.Left [
+                    [ "id"; "status"; "steps"; "validation" ]
+                    for folder, record in known do
+                        [
+                            record.Id
+                            Store.status folder record
+                            $"{record.StepsDone}/{record.Steps}"
+                            validation record
+                        ]
+                ]
+
+        let data = [
+            for folder, record in known ->
+                {|
+                    Id = record.Id
+                    Folder = folder
+                    Status = Store.status folder record
+                    StepsDone = record.StepsDone
+                    Steps = record.Steps
+                    ValidationReconstructionNatsPerDim = record.ValidationReconstructionNatsPerDim
+                    ValidationSquaredError = record.ValidationSquaredError
+                |}
+        ]
+
+        place.Output.Result(text, {| Runs = data |})
+    }
 
 let private show (place: Workplace) (store: Store) id =
     result {
@@ -149,6 +233,15 @@ let run (place: Workplace) (arguments: ParseResults<Arguments>) =
     let store = Workplace.store place
 
     match arguments.GetSubCommand() with
-    | List -> Ok(list place store)
-    | Show show' -> show place store (show'.GetResult Run)
+    | List list' -> list place store (list'.Contains Archived)
+    | Show show' -> show place store (show'.GetResult ShowArguments.Run)
+    | Tag tag ->
+        annotate
+            place
+            store
+            (tag.GetResult TagArguments.Run)
+            _.Tagged(tag.GetResult(Add, []), tag.GetResult(Remove, []))
+    | Note note -> annotate place store (note.GetResult NoteArguments.Run) _.Noted(note.GetResult Text)
+    | Archive archive ->
+        annotate place store (archive.GetResult ArchiveArguments.Run) _.Filed(not (archive.Contains Undo))
     |> Task.FromResult

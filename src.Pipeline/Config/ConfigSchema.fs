@@ -124,22 +124,17 @@ let private described (description: string) (schema: (string * (JsonNode | null)
 
 /// Of the `sweep` object; names of trends are checked by `dq sweep`.
 let private sweep () : JsonNode =
-    let object' = "type", word "object"
+    let object' () = "type", word "object"
     let listOf (items: JsonNode) = [ "type", word "array"; "items", items; "minItems", JsonValue.Create 1 ]
-    let anything = JsonObject()
-
     let properties = JsonObject()
 
     properties["grid"] <-
-        described "Lists of values by dotted key, such as model.codebooks: every combination is a cell." [
-            object'
-            "additionalProperties", anything
-        ]
+        described "Lists of values by dotted key, such as model.codebooks: every combination is a cell." [ object' () ]
 
     properties["cells"] <-
         described
             "Cells besides those of the grid: each an object of settings by dotted key."
-            (listOf (described "Settings of one cell." [ object' ]))
+            (listOf (described "Settings of one cell." [ object' () ]))
 
     properties["seeds"] <-
         described
@@ -157,7 +152,7 @@ let private sweep () : JsonNode =
             (listOf (described "Name of a trend." [ "enum", words DQ.Pipeline.Sweeps.Trends.names ]))
 
     described "What dq sweep runs: a grid, a list of cells or both, at every seed." [
-        object'
+        object' ()
         "additionalProperties", JsonValue.Create false
         "properties", properties
     ]
@@ -168,25 +163,16 @@ let generate () =
     let root = section "" fields
     let properties = (nonNull root["properties"]).AsObject()
 
-    let extra (key: string) (description: string) (schema: (string * JsonNode) list) =
-        let node = JsonObject()
+    properties["$schema"] <- described "This schema, for editors." [ "type", word "string" ]
 
-        for name, value in schema do
-            node[name] <- value
+    properties["extends"] <-
+        described "A configuration file this one is laid over; relative to this file." [ "type", word "string" ]
 
-        node["description"] <- word description
-        properties[key] <- node
-
-    extra "$schema" "This schema, for editors." [ "type", nonNull (word "string") ]
-
-    extra "extends" "A configuration file this one is laid over; relative to this file." [
-        "type", nonNull (word "string")
-    ]
-
-    extra "variants" "Runs by name, each laid over the rest: all are trained and evaluated and stand in one table." [
-        "type", nonNull (word "object")
-        "additionalProperties", section "" fields
-    ]
+    properties["variants"] <-
+        described "Runs by name, each laid over the rest: all are trained and evaluated and stand in one table." [
+            "type", word "object"
+            "additionalProperties", section "" fields
+        ]
 
     properties["sweep"] <- sweep ()
 

@@ -191,7 +191,7 @@ let markdown (sweep: SweepRecord) =
 
     line $"# Sweep {sweep.Name}"
     line ""
-    line $"{sweep.Cells.Count} cells: {standing sweep}. On {sweep.Split}; mean ± sample standard deviation over seeds."
+    line $"Cells: {standing sweep}. On {sweep.Split}; mean ± sample standard deviation over seeds."
 
     for table in tables sweep do
         line ""
@@ -227,7 +227,7 @@ let markdown (sweep: SweepRecord) =
 /// For the terminal.
 let plain (sweep: SweepRecord) =
     [
-        $"{sweep.Cells.Count} cells on {sweep.Split}: {standing sweep}\n"
+        $"cells on {sweep.Split}: {standing sweep}\n"
         for table in tables sweep do
             Table.render Table.Left table
         match failures sweep with

@@ -304,7 +304,7 @@ let tests =
 
             inFolder (fun folder ->
                 let artifacts = Path.Combine(folder, "artifacts")
-                let arguments = runIn artifacts "train" (written folder 300) [ "--keep"; "1" ]
+                let arguments = runIn artifacts "train" (written folder 150) [ "--keep"; "1" ]
                 let started = start arguments
                 untilCheckpoint artifacts started
                 kill "-TERM" started
@@ -327,7 +327,7 @@ let tests =
 
                 Expect.stringContains
                     evaluated.Errors
-                    $"interrupted at step {unfinished.StepsDone} of 300: evaluated as it is"
+                    $"interrupted at step {unfinished.StepsDone} of 150: evaluated as it is"
                     "it says so"
 
                 Expect.equal (nonNull unfinished.Headline).Step unfinished.StepsDone "the headline names the step"
@@ -336,7 +336,7 @@ let tests =
                 Expect.hasLength (Directory.GetFiles(checkpoints, "step-*.safetensors")) 1 "--keep 1"
 
                 // how many are kept makes no other run
-                let again = run (runIn artifacts "train" (written folder 300) [ "--keep"; "3" ])
+                let again = run (runIn artifacts "train" (written folder 150) [ "--keep"; "3" ])
                 Expect.stringContains again.Errors "done before, reused" "the same run"
 
                 File.Delete(Checkpoints.weights (runFolder artifacts) (record artifacts).StepsDone)
@@ -348,7 +348,7 @@ let tests =
         test "of two that take an interrupted run up at once, exactly one does" {
             inFolder (fun folder ->
                 let artifacts = Path.Combine(folder, "artifacts")
-                let arguments = runIn artifacts "train" (written folder 400) []
+                let arguments = runIn artifacts "train" (written folder 200) []
                 let started = start arguments
                 untilCheckpoint artifacts started
                 kill "-KILL" started
@@ -364,7 +364,7 @@ let tests =
         test "going on with another number of threads is an event" {
             inFolder (fun folder ->
                 let artifacts = Path.Combine(folder, "artifacts")
-                let arguments = runIn artifacts "train" (written folder 300) []
+                let arguments = runIn artifacts "train" (written folder 150) []
 
                 let stopped shell =
                     let started = startAfter shell arguments

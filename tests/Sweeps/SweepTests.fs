@@ -115,7 +115,7 @@ let tests =
 
                 let first = sweep [ "--jobs"; "2" ]
                 Expect.equal first.ExitCode 0 first.Errors
-                Expect.stringContains first.Output "8 cells on test: 8 completed" first.Output
+                Expect.stringContains first.Output "cells on test: 8 completed" first.Output
                 let found = record artifacts
                 Expect.sequenceEqual found.Keys [ "model.codebooks"; "model.quantizer.kind" ] "what varies"
                 Expect.hasLength (runs artifacts) 8 "a run per cell"
@@ -213,6 +213,9 @@ let tests =
                 let sweep more =
                     run ([ "sweep"; config; "--artifacts"; artifacts ] @ more)
 
+                let shard = sweep [ "--shard"; "2/2" ]
+                Expect.equal shard.ExitCode 0 shard.Errors
+                Expect.sequenceEqual (statuses artifacts) [ CellStatus.Waiting; CellStatus.Completed ] "its cells only"
                 let first = sweep []
                 Expect.equal first.ExitCode 2 first.Errors
                 let line = Array.exactlyOne (errorLines first)

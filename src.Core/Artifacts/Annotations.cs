@@ -1,0 +1,51 @@
+namespace DQ.Core.Artifacts;
+
+/// <summary>Reads and changes <c>annotations.json</c> of an artifacts folder, which the site and <c>dq runs</c> share.</summary>
+public static class Annotations
+{
+    public const string FileName = "annotations.json";
+
+    /// <summary>The file whose holder may change the annotations; empty.</summary>
+    private const string Guard = ".annotations.guard";
+
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(10);
+
+    /// <summary>By run id; empty where there is no file.</summary>
+    /// <exception cref="ArtifactException">Damaged, or of an unknown schema version.</exception>
+    public static IReadOnlyDictionary<string, RunAnnotation> Read(string artifacts)
+    {
+        var path = Path.Combine(artifacts, FileName);
+        return File.Exists(path) ? ArtifactJson.Read<AnnotationsRecord>(path).Runs : new Dictionary<string, RunAnnotation>();
+    }
+
+    /// <summary>Changes what is said of one run, one process at a time; the file is replaced whole.</summary>
+    /// <returns>What is said of it now.</returns>
+    /// <exception cref="ArtifactException">Damaged, or of an unknown schema version: left as it is.</exception>
+    /// <exception cref="IOException">It can't be written, or another process holds it for long.</exception>
+    public static RunAnnotation Change(string artifacts, string run, Func<RunAnnotation, RunAnnotation> change)
+    {
+        using var guard = Enter(Path.Combine(artifacts, Guard));
+        var runs = new SortedDictionary<string, RunAnnotation>(Read(artifacts).ToDictionary(), StringComparer.Ordinal);
+        var changed = change(runs.GetValueOrDefault(run, RunAnnotation.None));
+        if (changed.IsEmpty)
+            runs.Remove(run);
+        else
+            runs[run] = changed;
+        ArtifactJson.Write(Path.Combine(artifacts, FileName), new AnnotationsRecord { Runs = runs });
+        return changed;
+    }
+
+    private static FileStream Enter(string path)
+    {
+        var until = DateTime.UtcNow + Patience;
+        while (true)
+            try
+            {
+                return new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
+            }
+            catch (IOException) when (File.Exists(path) && DateTime.UtcNow < until)
+            {
+                Thread.Sleep(20);
+            }
+    }
+}

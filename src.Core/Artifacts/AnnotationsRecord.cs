@@ -1,0 +1,60 @@
+namespace DQ.Core.Artifacts;
+
+/// <summary><c>annotations.json</c>: what people say of runs. Runs themselves are never changed by it.</summary>
+public sealed record AnnotationsRecord : IArtifact
+{
+    public static int CurrentSchema => 1;
+
+    public int Schema { get; init; } = CurrentSchema;
+
+    /// <summary>By run id; a run that nothing is said of has no entry.</summary>
+    public required IReadOnlyDictionary<string, RunAnnotation> Runs { get; init; }
+}
+
+/// <summary>What is said of one run.</summary>
+public sealed record RunAnnotation
+{
+    public static RunAnnotation None { get; } = new();
+
+    /// <summary>Sorted, each once; at most <see cref="TagLength"/> characters, no control characters, no commas.</summary>
+    public IReadOnlyList<string> Tags { get; init; } = [];
+
+    /// <summary>Any text of at most <see cref="NoteLength"/> characters.</summary>
+    public string Note { get; init; } = "";
+
+    /// <summary>Left out of lists unless asked for.</summary>
+    public bool Archived { get; init; }
+
+    public const int TagLength = 40;
+    public const int NoteLength = 10_000;
+
+    public bool IsEmpty => Tags.Count == 0 && Note.Length == 0 && !Archived;
+
+    /// <summary>With these tags too, without those.</summary>
+    /// <exception cref="ArgumentException">A tag that is none; says what was expected.</exception>
+    public RunAnnotation Tagged(IEnumerable<string> added, IEnumerable<string> removed) =>
+        this with
+        {
+            Tags = [.. Tags.Concat(added.Select(Tag)).Except(removed.Select(tag => tag.Trim())).Distinct().Order(StringComparer.Ordinal)],
+        };
+
+    /// <exception cref="ArgumentException">Too long.</exception>
+    public RunAnnotation Noted(string note) =>
+        note.Length <= NoteLength
+            ? this with
+            {
+                Note = note.Trim(),
+            }
+            : throw new ArgumentException($"expected a note of at most {NoteLength} characters, got {note.Length}");
+
+    /// <summary>Archived or not.</summary>
+    public RunAnnotation Filed(bool archived) => this with { Archived = archived };
+
+    private static string Tag(string text)
+    {
+        var tag = text.Trim();
+        return tag.Length is > 0 and <= TagLength && !tag.Any(c => char.IsControl(c) || c == ',')
+            ? tag
+            : throw new ArgumentException($"expected a tag of 1 to {TagLength} characters without commas, got '{tag}'");
+    }
+}

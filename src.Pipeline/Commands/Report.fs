@@ -1,0 +1,22 @@
+/// `dq report`: runs as one HTML file to send to someone.
+module DQ.Pipeline.Commands.Report
+
+open System.IO
+open Argu
+open DQ.Pipeline
+
+type Arguments =
+    | [<MainCommand; ExactlyOnce; Last>] Runs of RUN: string list
+    | [<AltCommandLine "-o"; Unique>] Output of FILE: string
+
+    interface IArgParserTemplate with
+        member this.Usage =
+            match this with
+            | Runs _ -> "ids of runs, or parts of them that fit only one."
+            | Output _ -> "the HTML file (default: report.html)."
+
+let example = "dq report -o report.html quickstart-dq quickstart-vq"
+
+let run (place: Workplace) (arguments: ParseResults<Arguments>) =
+    let output = Path.GetFullPath(arguments.GetResult(Output, "report.html"))
+    SiteProgram.start place ("report" :: arguments.GetResult Runs @ [ "-o"; output ])

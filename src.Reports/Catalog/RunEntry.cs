@@ -1,0 +1,61 @@
+using DQ.Core.Artifacts;
+using DQ.Core.Evaluation;
+
+namespace DQ.Reports.Catalog;
+
+/// <summary>A run's folder as last seen; replaced whole when its files change.</summary>
+public sealed record RunEntry
+{
+    /// <summary>Shown where <c>run.json</c> can't be read.</summary>
+    public const string Damaged = "damaged";
+
+    /// <summary>Folder name: what the site knows the run by, whatever its record says.</summary>
+    public required string Id { get; init; }
+
+    /// <summary>Null where it can't be read.</summary>
+    public RunRecord? Record { get; init; }
+
+    /// <summary>One of <see cref="RunStatus"/>, or <see cref="Damaged"/>.</summary>
+    public required string Status { get; init; }
+
+    /// <summary>Null before the run was evaluated, and where that can't be read.</summary>
+    public EvaluationRecord? Evaluation { get; init; }
+
+    /// <summary>What is wrong with its files, a line each; empty for most.</summary>
+    public IReadOnlyList<string> Problems { get; init; } = [];
+
+    public RunAnnotation Annotation { get; init; } = RunAnnotation.None;
+
+    /// <summary>Changes when a file of the run that pages show does.</summary>
+    public required long Version { get; init; }
+
+    /// <summary>Name and variant, as <c>quickstart-dq</c>; the folder's where there is no record.</summary>
+    public string Name =>
+        Record switch
+        {
+            null => Id,
+            { Variant: "" } record => record.Name,
+            var record => $"{record.Name}-{record.Variant}",
+        };
+
+    public DateTime? StartedUtc => Record?.StartedUtc;
+
+    /// <summary>Kind of quantizer.</summary>
+    public string Method => Setting("model", "quantizer", "kind");
+
+    /// <summary>Source of the images.</summary>
+    public string Dataset => Setting("data", "source");
+
+    /// <summary>Of the run's own kind of likelihood.</summary>
+    public string Likelihood => Setting("model", "likelihood", "kind");
+
+    public SplitEvaluation? Split(string name) => Evaluation?.Splits.GetValueOrDefault(name);
+
+    private string Setting(params ReadOnlySpan<string> keys)
+    {
+        System.Text.Json.Nodes.JsonNode? node = Record?.Config;
+        foreach (var key in keys)
+            node = node is System.Text.Json.Nodes.JsonObject tree && tree.TryGetPropertyValue(key, out var value) ? value : null;
+        return node is System.Text.Json.Nodes.JsonValue leaf && leaf.TryGetValue<string>(out var text) ? text : "";
+    }
+}

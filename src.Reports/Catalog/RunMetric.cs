@@ -1,0 +1,211 @@
+using DQ.Core.Evaluation;
+using DQ.Reports.Text;
+
+namespace DQ.Reports.Catalog;
+
+/// <summary>Which way a metric improves.</summary>
+public enum Better
+{
+    Neither,
+    Lower,
+    Higher,
+}
+
+/// <summary>A number of a run: the one list that table columns, headlines, comparisons and exports take theirs from.</summary>
+/// <param name="Key">In URLs and files; carries the unit.</param>
+/// <param name="Title">Short.</param>
+/// <param name="Unit">Empty for a share or a count.</param>
+/// <param name="Group">Where it belongs: a split, or <c>run</c>.</param>
+/// <param name="Meaning">One sentence.</param>
+/// <param name="Better">Which way it improves.</param>
+/// <param name="Value">Null where the run has none.</param>
+/// <param name="Format">Of the number; null for the usual.</param>
+public sealed record RunMetric(
+    string Key,
+    string Title,
+    string Unit,
+    string Group,
+    string Meaning,
+    Better Better,
+    Func<RunEntry, double?> Value,
+    string? Format = null
+)
+{
+    public string Text(RunEntry run) => Format is null ? Show.Number(Value(run)) : Show.Number(Value(run), Format);
+
+    /// <summary>Unit and split, as <c>nats/dim, test</c>.</summary>
+    public string Place => string.Join(", ", ((string[])[Unit, Group == "run" ? "" : Group]).Where(part => part.Length > 0));
+
+    /// <summary>With group and unit: <c>reconstruction (test), nats/dim</c>.</summary>
+    public string FullTitle => $"{Title}{(Group == "run" ? "" : $" ({Group})")}{(Unit.Length == 0 ? "" : $", {Unit}")}";
+
+    public static IReadOnlyList<RunMetric> All { get; } =
+    [
+        .. OfSplit("validation"),
+        .. OfSplit("test"),
+        new(
+            "training_validation_nats_per_dim",
+            "last validation",
+            "nats/dim",
+            "run",
+            "Reconstruction on the first validation images, while training.",
+            Better.Lower,
+            run => run.Record?.ValidationReconstructionNatsPerDim
+        ),
+        new(
+            "training_validation_squared_error",
+            "last validation error",
+            "",
+            "run",
+            "Squared error on normalized values on the first validation images, while training.",
+            Better.Lower,
+            run => run.Record?.ValidationSquaredError
+        ),
+        new(
+            "parameters",
+            "parameters",
+            "",
+            "run",
+            "Trainable, codebooks not counted.",
+            Better.Neither,
+            run => run.Record?.Parameters,
+            "N0"
+        ),
+        new("steps_done", "steps", "", "run", "Training steps done.", Better.Neither, run => run.Record?.StepsDone, "N0"),
+        new(
+            "images_seen",
+            "images seen",
+            "",
+            "run",
+            "Images trained on, each time counted.",
+            Better.Neither,
+            run => run.Record?.ImagesSeen,
+            "N0"
+        ),
+        new(
+            "images_per_second",
+            "speed",
+            "images/s",
+            "run",
+            "Images trained on per second of training steps.",
+            Better.Higher,
+            run => run.Record?.ImagesPerSecond,
+            "N1"
+        ),
+        new(
+            "training_seconds",
+            "training time",
+            "s",
+            "run",
+            "Time spent in training steps, over all interruptions.",
+            Better.Neither,
+            run => run.Record?.TrainingSeconds,
+            "N0"
+        ),
+    ];
+
+    public static RunMetric? Find(string key) => All.FirstOrDefault(metric => metric.Key == key);
+
+    private static IEnumerable<RunMetric> OfSplit(string split)
+    {
+        RunMetric Of(string key, string title, string unit, string meaning, Better better, Func<SplitEvaluation, double?> value) =>
+            new($"{split}_{key}", title, unit, split, meaning, better, run => run.Split(split) is { } found ? value(found) : null);
+
+        yield return Of(
+            "reconstruction_nats_per_dim",
+            "reconstruction",
+            "nats/dim",
+            "−log p(image | codes) per channel of a pixel: what the decoder leaves to be said once the codes are known.",
+            Better.Lower,
+            found => found.ReconstructionNatsPerDim
+        );
+        yield return Of(
+            "reconstruction_bits_per_dim",
+            "reconstruction",
+            "bits/dim",
+            "The same in bits: nats / ln 2.",
+            Better.Lower,
+            found => found.ReconstructionBitsPerDim
+        );
+        yield return Of(
+            "code_rate_uniform_bits_per_dim",
+            "code rate, uniform",
+            "bits/dim",
+            "What the codes cost when each is stored at equal length, log₂ K bits.",
+            Better.Lower,
+            found => found.CodeRateUniformBitsPerDim
+        );
+        yield return Of(
+            "code_rate_empirical_bits_per_dim",
+            "code rate, empirical",
+            "bits/dim",
+            "What the codes cost under the training images' code frequencies: a length one could really pay.",
+            Better.Lower,
+            found => found.CodeRateEmpiricalBitsPerDim
+        );
+        yield return Of(
+            "total_uniform_bits_per_dim",
+            "total, uniform",
+            "bits/dim",
+            "Reconstruction + uniform code rate: an upper bound on −log₂ p(image).",
+            Better.Lower,
+            found => found.TotalUniformBitsPerDim
+        );
+        yield return Of(
+            "total_empirical_bits_per_dim",
+            "total, empirical",
+            "bits/dim",
+            "Reconstruction + empirical code rate: what a lossless file would cost. Only totals compare with other likelihood models.",
+            Better.Lower,
+            found => found.TotalEmpiricalBitsPerDim
+        );
+        yield return Of(
+            "psnr_db",
+            "PSNR",
+            "dB",
+            "How close the mean picture is, averaged over images; 3 dB more is half the squared error.",
+            Better.Higher,
+            found => found.PsnrDb
+        );
+        yield return Of(
+            "ssim",
+            "SSIM",
+            "",
+            "Structural similarity of the mean picture, 1 for the same.",
+            Better.Higher,
+            found => found.Ssim
+        );
+        yield return Of(
+            "mean_squared_error",
+            "squared error",
+            "",
+            "Of the mean picture, pixels scaled to 0 … 1.",
+            Better.Lower,
+            found => found.MeanSquaredError
+        );
+        yield return Of(
+            "normalized_squared_error",
+            "normalized error",
+            "",
+            "Squared error on normalized values: the loss that squared error trains on.",
+            Better.Lower,
+            found => found.NormalizedSquaredError
+        );
+        yield return Of(
+            "perplexity",
+            "perplexity",
+            "codes",
+            "Codes in effective use, exp(entropy), mean over all codebooks.",
+            Better.Higher,
+            found => found.Levels.SelectMany(level => level.Codebooks).Select(book => (double?)book.Perplexity).Average()
+        );
+        yield return Of(
+            "usage",
+            "usage",
+            "",
+            "Share of codes chosen at least once, mean over all codebooks.",
+            Better.Higher,
+            found => found.Levels.SelectMany(level => level.Codebooks).Select(book => (double?)book.Usage).Average()
+        );
+    }
+}

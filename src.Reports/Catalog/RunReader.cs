@@ -1,0 +1,71 @@
+using DQ.Core.Artifacts;
+
+namespace DQ.Reports.Catalog;
+
+/// <summary>Reads a run's folder into an entry. Whatever is wrong with one run stays with it.</summary>
+public sealed class RunReader(ArtifactFolder folder)
+{
+    private static readonly string[] Watched =
+    [
+        RunLayout.Run,
+        RunLayout.Evaluation,
+        RunLayout.Metrics,
+        RunLayout.Events,
+        RunLayout.Codebooks,
+        $"{RunLayout.Images}/{RunLayout.Samples}",
+    ];
+
+    /// <summary>What a folder's files look like from outside; equal stamps mean nothing to read anew.</summary>
+    public static long Stamp(string path)
+    {
+        var hash = new HashCode();
+        foreach (var name in Watched)
+            if (new FileInfo(Path.Combine(path, name)) is { Exists: true } file)
+            {
+                hash.Add(name);
+                hash.Add(file.Length);
+                hash.Add(file.LastWriteTimeUtc.Ticks);
+            }
+        return (uint)hash.ToHashCode();
+    }
+
+    /// <summary>The entry of a run; <paramref name="known"/> keeps what was read when only logs grew.</summary>
+    public RunEntry Read(string id, string path, long stamp, RunAnnotation annotation, RunEntry? known)
+    {
+        var problems = new List<string>();
+        var record = Try(() => Artifact<RunRecord>(id, RunLayout.Run), problems);
+        if (record is null && problems.Count == 0)
+            problems.Add($"{RunLayout.Run}: missing, or a link that leads outside of the artifacts folder");
+        var evaluation = record is null ? null : Try(() => Artifact<EvaluationRecord>(id, RunLayout.Evaluation), problems);
+        return new()
+        {
+            Id = id,
+            Record = record,
+            Evaluation = evaluation ?? (problems.Count == 0 ? null : known?.Evaluation),
+            Status = record is null ? RunEntry.Damaged : RunStatus.Shown(path, record, DateTime.UtcNow),
+            Problems =
+            [
+                .. problems.Select(problem => problem.Replace(folder.Root + Path.DirectorySeparatorChar, "", StringComparison.Ordinal)),
+            ],
+            Annotation = annotation,
+            Version = stamp,
+        };
+    }
+
+    private T? Artifact<T>(string id, string name)
+        where T : class, IArtifact => folder.Record(RunLayout.Runs, id, name) is { } path ? ArtifactJson.Read<T>(path) : null;
+
+    private static T? Try<T>(Func<T?> read, List<string> problems)
+        where T : class
+    {
+        try
+        {
+            return read();
+        }
+        catch (ArtifactException problem)
+        {
+            problems.Add(problem.Message);
+            return null;
+        }
+    }
+}

@@ -1,0 +1,114 @@
+using DQ.Reports.Urls;
+using static DQ.Reports.Urls.Links;
+
+namespace DQ.Reports.Catalog;
+
+/// <summary>What the table of runs shows: read from the page's query, and the only meaning that has.</summary>
+public sealed record RunsView
+{
+    public const int PageSize = 50;
+    public const string Started = "started";
+    public const string NameKey = "name";
+
+    public static IReadOnlyList<string> DefaultColumns { get; } =
+    [
+        "test_reconstruction_nats_per_dim",
+        "test_total_empirical_bits_per_dim",
+        "test_code_rate_empirical_bits_per_dim",
+        "test_psnr_db",
+        "test_perplexity",
+    ];
+
+    public string Search { get; init; } = "";
+    public IReadOnlyList<string> Datasets { get; init; } = [];
+    public IReadOnlyList<string> Methods { get; init; } = [];
+    public IReadOnlyList<string> Statuses { get; init; } = [];
+    public IReadOnlyList<string> Tags { get; init; } = [];
+    public bool Archived { get; init; }
+
+    /// <summary>Key of a metric, <see cref="Started"/> or <see cref="NameKey"/>.</summary>
+    public string Sort { get; init; } = Started;
+    public bool Descending { get; init; } = true;
+    public IReadOnlyList<RunMetric> Columns { get; init; } = [];
+
+    /// <summary>Key of what rows are grouped by; empty for nothing.</summary>
+    public string Group { get; init; } = "";
+
+    /// <summary>From 1.</summary>
+    public int Page { get; init; } = 1;
+
+    public static RunsView Of(Query query)
+    {
+        var sort = query[Names.Sort] ?? $"-{Started}";
+        return new()
+        {
+            Search = query[Names.Search] ?? "",
+            Datasets = query.All(Names.Dataset),
+            Methods = query.All(Names.Method),
+            Statuses = query.All(Names.Status),
+            Tags = query.All(Names.Tag),
+            Archived = query.Has(Names.Archived),
+            Sort = sort.TrimStart('-'),
+            Descending = sort.StartsWith('-'),
+            Columns =
+            [
+                .. (query[Names.Columns] is { } chosen ? chosen.Split(',') : DefaultColumns)
+                    .Select(RunMetric.Find)
+                    .OfType<RunMetric>()
+                    .Distinct(),
+            ],
+            Group = query[Names.Group] ?? "",
+            Page = query.Number(Names.Page, 1, 1, 100_000),
+        };
+    }
+
+    public bool IsFiltered => Search.Length > 0 || Datasets.Count + Methods.Count + Statuses.Count + Tags.Count > 0;
+
+    /// <summary>The runs to show, in order.</summary>
+    public IReadOnlyList<RunEntry> Apply(IEnumerable<RunEntry> runs)
+    {
+        var words = Search.Split(' ', StringSplitOptions.RemoveEmptyEntries);
+        var kept = runs.Where(run =>
+            (Archived || !run.Annotation.Archived)
+            && Any(Datasets, run.Dataset)
+            && Any(Methods, run.Method)
+            && Any(Statuses, run.Status)
+            && Tags.All(run.Annotation.Tags.Contains)
+            && words.All(word => Mentions(run, word))
+        );
+        return Sort switch
+        {
+            Started => [.. Directed(kept, run => run.StartedUtc ?? DateTime.MinValue)],
+            NameKey => [.. Directed(kept, run => run.Name, StringComparer.OrdinalIgnoreCase)],
+            _ when RunMetric.Find(Sort) is { } metric =>
+            [
+                // runs without the number come last either way
+                .. Directed(kept.OrderBy(run => metric.Value(run) is null), run => metric.Value(run) ?? 0),
+            ],
+            _ => [.. kept],
+        };
+    }
+
+    private IEnumerable<RunEntry> Directed<T>(IEnumerable<RunEntry> runs, Func<RunEntry, T> key, IComparer<T>? comparer = null) =>
+        (runs, Descending) switch
+        {
+            (IOrderedEnumerable<RunEntry> ordered, true) => ordered.ThenByDescending(key, comparer),
+            (IOrderedEnumerable<RunEntry> ordered, false) => ordered.ThenBy(key, comparer),
+            (_, true) => runs.OrderByDescending(key, comparer),
+            _ => runs.OrderBy(key, comparer),
+        };
+
+    private static bool Any(IReadOnlyList<string> wanted, string value) => wanted.Count == 0 || wanted.Contains(value);
+
+    private static bool Mentions(RunEntry run, string word) =>
+        Has(run.Id, word)
+        || Has(run.Name, word)
+        || Has(run.Dataset, word)
+        || Has(run.Method, word)
+        || Has(run.Likelihood, word)
+        || Has(run.Status, word)
+        || Has(run.Annotation.Note, word)
+        || run.Annotation.Tags.Any(tag => Has(tag, word));
+
+    private static bool Has(string text, string word) => text.Contains(word, StringComparison.OrdinalIgnoreCase);
+}

@@ -1,0 +1,74 @@
+using System.Text.Json;
+using DQ.Reports.Metrics;
+
+namespace DQ.Reports.Charts;
+
+/// <param name="Key">Name of a series; one that ends in a dot stands for all that begin so.</param>
+/// <param name="Label">Empty for the only one.</param>
+public sealed record CurveKey(string Key, string Label);
+
+/// <summary>A chart of curves.</summary>
+/// <param name="Title">With its unit after a comma.</param>
+/// <param name="Meaning">One sentence.</param>
+/// <param name="Keys">What it draws.</param>
+public sealed record CurvePlan(string Title, string Meaning, IReadOnlyList<CurveKey> Keys)
+{
+    private static readonly JsonSerializerOptions Options = new(JsonSerializerDefaults.Web);
+
+    public string KeysJson => JsonSerializer.Serialize(Keys, Options);
+
+    private static readonly CurvePlan[] First =
+    [
+        new("Loss", "What the optimizer minimizes: reconstruction + β · latent.", [new("loss", "training")]),
+        new(
+            "Reconstruction, nats/dim",
+            "−log p(image | codes) per dimension; dashed on validation images.",
+            [new("reconstruction_nats_per_dim", "training")]
+        ),
+        new("Squared error", "On normalized values; dashed on validation images.", [new("reconstruction_squared_error", "training")]),
+        new("Latent loss", "How far vectors are from their codes.", [new("latent", "training")]),
+    ];
+
+    private static readonly CurvePlan[] Last =
+    [
+        new("Learning rate", "Of the optimizer.", [new("learning_rate", "")]),
+        new("Gradient norm", "Before clipping; a rising one announces trouble.", [new("gradient_norm", "")]),
+        new("Speed, images/s", "Images trained on per second.", [new("images_per_second", "")]),
+    ];
+
+    /// <summary>The charts for which these series have numbers.</summary>
+    public static IReadOnlyList<CurvePlan> For(IReadOnlyCollection<string> names)
+    {
+        var levels = names
+            .Where(name => name.StartsWith("perplexity.", StringComparison.Ordinal))
+            .Select(name => int.TryParse(name.Split('.')[1], out var level) ? level : -1)
+            .Distinct()
+            .Order()
+            .ToArray();
+        return
+        [
+            .. First.Where(plan => names.Contains(plan.Keys[0].Key)),
+            .. levels.Select(level => new CurvePlan(
+                $"Perplexity{Of(level, levels.Length)}",
+                "Codes in effective use in one batch, by codebook.",
+                [new($"perplexity.{level}.", "codebook")]
+            )),
+            .. levels.Select(level => new CurvePlan(
+                $"Revived codes{Of(level, levels.Length)}",
+                "Dead codes given a new place since the line before, by codebook.",
+                [new($"revived.{level}.", "codebook")]
+            )),
+            .. Last.Where(plan => names.Contains(plan.Keys[0].Key)),
+        ];
+    }
+
+    /// <summary>Names of series in a run's log.</summary>
+    public static IReadOnlyCollection<string> Names(IReadOnlyDictionary<string, SeriesTable> tables) =>
+        tables.Values.SelectMany(table => table.Names).ToHashSet();
+
+    private static string Of(int level, int levels) =>
+        levels < 2 ? ""
+        : level == 0 ? ", level 0 (bottom)"
+        : level == levels - 1 ? $", level {level} (top)"
+        : $", level {level}";
+}

@@ -1,0 +1,22 @@
+using DQ.Reports.Hosting;
+using Microsoft.AspNetCore.Components;
+using Microsoft.AspNetCore.Components.Web;
+
+namespace DQ.Reports.Components;
+
+/// <summary>The page around all pages.</summary>
+public sealed partial class App
+{
+    /// <summary>In the order they need each other; the library of charts is fetched by the first that draws.</summary>
+    public static IReadOnlyList<string> Scripts { get; } =
+    ["js/format.js", "js/chart.js", "js/kinds.js", "js/curves.js", "js/pictures.js", "js/tables.js"];
+
+    [CascadingParameter]
+    private HttpContext? Context { get; set; }
+
+    private static IComponentRenderMode InteractiveServer => RenderMode.InteractiveServer;
+
+    private bool Dark => Theme.IsDark(Context);
+
+    private string Base => $"{Context?.Request.PathBase}/";
+}

@@ -1,0 +1,40 @@
+using DQ.Reports.Catalog;
+using DQ.Reports.Metrics;
+using MudBlazor.Services;
+
+namespace DQ.Reports.Hosting;
+
+/// <summary>The site's services and settings.</summary>
+public static class Site
+{
+    public static WebApplicationBuilder Builder(string[] arguments, out SiteSettings settings)
+    {
+        // settings in the folder that it happens to be started in are none of its
+        var builder = WebApplication.CreateBuilder(
+            new WebApplicationOptions { Args = arguments, ContentRootPath = AppContext.BaseDirectory }
+        );
+        builder.Configuration.AddEnvironmentVariables("DQ_").AddCommandLine(arguments);
+        settings = SiteSettings.From(builder.Configuration);
+        builder.WebHost.UseUrls(settings.Urls.Split(';'));
+        builder.WebHost.UseStaticWebAssets();
+        builder.WebHost.ConfigureKestrel(kestrel => kestrel.AddServerHeader = false);
+        if (settings.IsLocal)
+            // a name that resolves to this machine by somebody else's will is not this site
+            builder.Configuration["AllowedHosts"] = "localhost;127.0.0.1;[::1]";
+        // where to listen is said once it does; keys are kept unencrypted because they guard nothing but forms of this machine's pages
+        builder
+            .Logging.SetMinimumLevel(LogLevel.Warning)
+            .AddFilter("Microsoft.AspNetCore.DataProtection", LogLevel.Error)
+            .AddFilter("Microsoft.AspNetCore.Server.Kestrel", LogLevel.Error);
+
+        builder.Services.AddSingleton(settings);
+        builder.Services.AddSingleton(TimeProvider.System);
+        builder.Services.AddSingleton(new ArtifactFolder(settings.Artifacts));
+        builder.Services.AddSingleton<MetricsStore>();
+        builder.Services.AddSingleton<RunCatalog>();
+        builder.Services.AddHostedService(services => services.GetRequiredService<RunCatalog>());
+        builder.Services.AddMudServices();
+        builder.Services.AddRazorComponents().AddInteractiveServerComponents();
+        return builder;
+    }
+}

@@ -1,0 +1,67 @@
+using DQ.Reports.Catalog;
+using DQ.Reports.Charts;
+using DQ.Reports.Metrics;
+using Microsoft.AspNetCore.Components;
+using static DQ.Reports.Urls.Links;
+
+namespace DQ.Reports.Pages;
+
+/// <summary>Runs beside one another.</summary>
+public sealed partial class Compare
+{
+    /// <summary>More than these can't be told apart, nor read.</summary>
+    private const int Most = 24;
+
+    private IReadOnlyList<RunEntry> runs = [];
+    private IReadOnlyList<RunEntry> others = [];
+    private IReadOnlyList<string> missing = [];
+    private IReadOnlyList<CurvePlan> plans = [];
+    private PlaneSpec plane = RatePlane.Of([], [], "test");
+    private string split = "test";
+    private string plannedFor = "";
+    private bool planning;
+
+    [Inject]
+    private MetricsStore Metrics { get; set; } = null!;
+
+    private CurveSettings Settings => CurveSettings.Of(Query);
+
+    private string Sources => CurveSource.Json(runs);
+
+    protected override void Update()
+    {
+        var byId = Catalog.Current.ById;
+        var ids = Query.All(Names.Run).Distinct().Take(Most).ToArray();
+        runs = [.. ids.Select(id => byId.GetValueOrDefault(id)).OfType<RunEntry>()];
+        missing = [.. ids.Where(id => !byId.ContainsKey(id))];
+        others =
+        [
+            .. Catalog.Current.Runs.Where(run => !run.Annotation.Archived && run.Record is not null && !ids.Contains(run.Id)).Take(500),
+        ];
+        split = Query[Names.Split] is "validation" ? "validation" : "test";
+        plane = RatePlane.Of(runs, runs.Count > 0 ? [] : Catalog.Current.Runs, split);
+    }
+
+    protected override async Task OnAfterRenderAsync(bool firstRender)
+    {
+        var wanted = string.Join(' ', runs.Select(run => $"{run.Id} {run.Version}"));
+        if (planning || plannedFor == wanted)
+            return;
+        planning = true;
+        var ids = runs.Select(run => run.Id).ToArray();
+        var names = await Task.Run(() => ids.SelectMany(id => Metrics.Look(id, CurvePlan.Names) ?? []).ToHashSet());
+        (planning, plannedFor, plans) = (false, wanted, CurvePlan.For(names));
+        StateHasChanged();
+    }
+
+    private int Place(RunEntry run) => runs.ToList().IndexOf(run) % 8;
+
+    private void Choose(string? id, bool wanted)
+    {
+        if (!string.IsNullOrEmpty(id))
+            Go(
+                Query.With(Names.Run, wanted ? [.. Query.All(Names.Run), id] : Query.All(Names.Run).Where(one => one != id)),
+                replace: false
+            );
+    }
+}

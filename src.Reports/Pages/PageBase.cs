@@ -1,0 +1,67 @@
+using DQ.Reports.Catalog;
+using DQ.Reports.Urls;
+using Microsoft.AspNetCore.Components;
+using Microsoft.AspNetCore.Components.Routing;
+
+namespace DQ.Reports.Pages;
+
+/// <summary>
+/// A page whose state is its URL, and which follows the runs. It renders when either changes, and what it shows is a function of both.
+/// </summary>
+public abstract class PageBase : ComponentBase, IDisposable
+{
+    [Inject]
+    protected NavigationManager Navigation { get; set; } = null!;
+
+    [Inject]
+    protected RunCatalog Catalog { get; set; } = null!;
+
+    protected Query Query { get; private set; } = new();
+
+    /// <summary>Read the query and the runs into what the page shows; called before every rendering that either causes.</summary>
+    protected abstract void Update();
+
+    protected override async Task OnInitializedAsync()
+    {
+        Query = Query.Parse(Navigation.Uri);
+        await Catalog.Ready;
+        Navigation.LocationChanged += OnLocation;
+        Catalog.Changed += OnCatalog;
+    }
+
+    protected override void OnParametersSet()
+    {
+        Query = Query.Parse(Navigation.Uri);
+        if (Catalog.Ready.IsCompleted)
+            Update();
+    }
+
+    /// <summary>Sets a name of the query, in the same place of the history.</summary>
+    protected void Set(string name, string? value) => Go(Query.With(name, value));
+
+    /// <summary>Replaces the query.</summary>
+    protected void Go(Query query, bool replace = true) =>
+        Navigation.NavigateTo(Navigation.ToBaseRelativePath(Navigation.Uri).Split('?', '#')[0] + query, replace: replace);
+
+    private void OnLocation(object? sender, LocationChangedEventArgs args) =>
+        InvokeAsync(() =>
+        {
+            Query = Query.Parse(args.Location);
+            Update();
+            StateHasChanged();
+        });
+
+    private void OnCatalog() =>
+        InvokeAsync(() =>
+        {
+            Update();
+            StateHasChanged();
+        });
+
+    public void Dispose()
+    {
+        Navigation.LocationChanged -= OnLocation;
+        Catalog.Changed -= OnCatalog;
+        GC.SuppressFinalize(this);
+    }
+}

@@ -1,0 +1,38 @@
+using DQ.Reports.Catalog;
+using DQ.Reports.Components;
+using Microsoft.AspNetCore.Components;
+using MudBlazor;
+
+namespace DQ.Reports.Pages;
+
+/// <summary>One run.</summary>
+public sealed partial class Run
+{
+    private static readonly Dictionary<string, object?> ProgressAttributes = new() { ["aria-label"] = "Steps done" };
+    private static readonly DialogOptions Options = new() { CloseButton = true, CloseOnEscapeKey = true };
+
+    private RunEntry? run;
+    private string tab = RunTabs.Overview;
+
+    [Parameter]
+    public string Id { get; set; } = "";
+
+    [Parameter]
+    public string? Tab { get; set; }
+
+    [Inject]
+    private IDialogService Dialogs { get; set; } = null!;
+
+    protected override void Update()
+    {
+        run = Catalog.Current.ById.GetValueOrDefault(Id);
+        tab = Tab ?? RunTabs.Overview;
+    }
+
+    private Task Annotate() =>
+        Dialogs.ShowAsync<AnnotationDialog>(
+            "Tags and note",
+            new DialogParameters<AnnotationDialog> { { dialog => dialog.Run, run } },
+            Options
+        );
+}

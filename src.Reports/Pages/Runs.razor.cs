@@ -1,0 +1,121 @@
+using DQ.Reports.Catalog;
+using DQ.Reports.Metrics;
+using DQ.Reports.Text;
+using DQ.Reports.Urls;
+using Microsoft.AspNetCore.Components;
+using static DQ.Reports.Urls.Links;
+
+namespace DQ.Reports.Pages;
+
+/// <summary>All runs.</summary>
+public sealed partial class Runs
+{
+    private const string One = "1";
+    private static readonly Dictionary<string, object?> SearchAttributes = new() { ["aria-label"] = "Search runs", ["type"] = "search" };
+    private static readonly IReadOnlyList<(string, string)> columns = [.. RunMetric.All.Select(metric => (metric.Key, metric.FullTitle))];
+
+    private readonly HashSet<string> chosen = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, (long Version, IReadOnlyList<double> Values)> sparks = new(StringComparer.Ordinal);
+    private RunsView view = new();
+    private IReadOnlyList<RunEntry> shown = [];
+    private IReadOnlyList<RunGroup> groups = [];
+    private IReadOnlyList<(string, string)> datasets = [];
+    private IReadOnlyList<(string, string)> methods = [];
+    private IReadOnlyList<(string, string)> statuses = [];
+    private IReadOnlyList<(string, string)> tags = [];
+    private CatalogSnapshot? optionsOf;
+    private int pages;
+    private bool drawing;
+
+    [Inject]
+    private MetricsStore Metrics { get; set; } = null!;
+
+    [Inject]
+    private ArtifactFolder Folder { get; set; } = null!;
+
+    private string Count =>
+        shown.Count == Catalog.Current.Runs.Count
+            ? Show.Count(shown.Count)
+            : $"{Show.Count(shown.Count)} of {Show.Count(Catalog.Current.Runs.Count)}";
+
+    protected override void Update()
+    {
+        view = RunsView.Of(Query);
+        var snapshot = Catalog.Current;
+        if (!ReferenceEquals(optionsOf, snapshot))
+        {
+            datasets = Options(snapshot.Runs.Select(run => run.Dataset));
+            methods = Options(snapshot.Runs.Select(run => run.Method));
+            statuses = Options(snapshot.Runs.Select(run => run.Status));
+            tags = Options(snapshot.Runs.SelectMany(run => run.Annotation.Tags));
+            optionsOf = snapshot;
+        }
+        shown = view.Apply(snapshot.Runs);
+        pages = (shown.Count + RunsView.PageSize - 1) / RunsView.PageSize;
+        view = view with { Page = Math.Clamp(view.Page, 1, Math.Max(1, pages)) };
+        groups = RunGroups.Of(shown.Skip((view.Page - 1) * RunsView.PageSize).Take(RunsView.PageSize), view.Group);
+    }
+
+    /// Curves come after the table: the numbers are there at once, whatever the logs weigh.
+    protected override async Task OnAfterRenderAsync(bool firstRender)
+    {
+        if (drawing)
+            return;
+        var due = groups
+            .SelectMany(group => group.Runs)
+            .Where(run => !sparks.TryGetValue(run.Id, out var spark) || spark.Version != run.Version)
+            .ToArray();
+        if (due.Length == 0)
+            return;
+        drawing = true;
+        var drawn = await Task.Run(() => due.Select(run => (run, Values: Spark(run))).ToArray());
+        foreach (var (run, values) in drawn)
+            sparks[run.Id] = (run.Version, values);
+        drawing = false;
+        StateHasChanged();
+    }
+
+    private double[] Spark(RunEntry run) =>
+        Metrics.Look(
+            run.Id,
+            tables =>
+            {
+                var values = tables[RunMetrics.Train].Means("loss").Where(double.IsFinite).ToArray();
+                var stride = Math.Max(1, values.Length / 48);
+                return values.Where((_, i) => i % stride == 0 || i == values.Length - 1).ToArray();
+            }
+        ) ?? [];
+
+    private IReadOnlyList<double>? SparkOf(RunEntry run) => sparks.TryGetValue(run.Id, out var spark) ? spark.Values : null;
+
+    private static IReadOnlyList<(string, string)> Options(IEnumerable<string> values) =>
+        [
+            .. values
+                .Where(value => value.Length > 0)
+                .CountBy(value => value)
+                .OrderByDescending(pair => pair.Value)
+                .ThenBy(pair => pair.Key, StringComparer.Ordinal)
+                .Select(pair => (pair.Key, $"{Show.Words(pair.Key)} ({Show.Count(pair.Value)})")),
+        ];
+
+    private void Filter(string name, string? value) => Go(Query.With(name, value).With(Names.Page));
+
+    private void Filter(string name, IReadOnlyList<string> values) => Go(Query.With(name, values).With(Names.Page));
+
+    private void ChooseColumns(IReadOnlyList<string> keys)
+    {
+        var ordered = RunMetric.All.Select(metric => metric.Key).Where(keys.Contains);
+        Go(Query.With(Names.Columns, keys.Count == 0 ? "none" : string.Join(',', ordered)));
+    }
+
+    private void Choose(string id, bool wanted)
+    {
+        if (wanted)
+            chosen.Add(id);
+        else
+            chosen.Remove(id);
+    }
+
+    private string PageLink(int page) =>
+        Links.Runs + Query.With(Names.Page, page.ToString(System.Globalization.CultureInfo.InvariantCulture));
+}

@@ -1,0 +1,16 @@
+using DQ.Reports.Catalog;
+using DQ.Reports.Sweeps;
+using Microsoft.AspNetCore.Components;
+
+namespace DQ.Reports.Pages;
+
+/// <summary>All sweeps.</summary>
+public sealed partial class Sweeps
+{
+    private IReadOnlyList<SweepEntry> sweeps = [];
+
+    [Inject]
+    private ArtifactFolder Folder { get; set; } = null!;
+
+    protected override void Update() => sweeps = SweepEntry.All(Folder);
+}

@@ -1,0 +1,116 @@
+using System.Net;
+using System.Text;
+using DQ.Core;
+using DQ.Core.Artifacts;
+using DQ.Reports.Catalog;
+using DQ.Reports.Charts;
+using DQ.Reports.Codebooks;
+using DQ.Reports.Components;
+using DQ.Reports.Metrics;
+using Microsoft.AspNetCore.Components;
+using Microsoft.AspNetCore.Components.Web;
+using Microsoft.Extensions.FileProviders;
+
+namespace DQ.Reports.Report;
+
+/// <summary>Writes runs as one HTML file: styles, scripts, fonts, numbers and pictures inside, nothing fetched.</summary>
+public static class ReportFile
+{
+    /// <summary>Writes the file.</summary>
+    /// <param name="services">The site's.</param>
+    /// <param name="assets">Its styles, scripts and fonts.</param>
+    /// <exception cref="ArtifactException">A text that fits no run or several.</exception>
+    /// <exception cref="IOException">The file can't be written; what was there before is intact.</exception>
+    public static async Task Write(IServiceProvider services, IFileProvider assets, IReadOnlyList<string> runs, string path)
+    {
+        var catalog = services.GetRequiredService<RunCatalog>();
+        await catalog.Refresh();
+        var found = runs.Select(id => Find(catalog.Current, id)).Distinct().ToArray();
+        var html = await Render(services, assets, found);
+        Directory.CreateDirectory(Path.GetDirectoryName(Path.GetFullPath(path))!);
+        AtomicFile.Write(path, stream => stream.Write(Encoding.UTF8.GetBytes(html)));
+    }
+
+    private static RunEntry Find(CatalogSnapshot snapshot, string id)
+    {
+        if (snapshot.ById.GetValueOrDefault(id) is { } exact)
+            return exact;
+        var fitting = snapshot.Runs.Where(run => run.Id.Contains(id, StringComparison.Ordinal)).ToArray();
+        return fitting switch
+        {
+            [var only] => only,
+            [] => throw new ArtifactException($"expected a run whose id contains '{id}', found none; see dq runs list"),
+            _ => throw new ArtifactException($"'{id}' fits several runs: {string.Join(", ", fitting.Take(8).Select(run => run.Id))}"),
+        };
+    }
+
+    private static async Task<string> Render(IServiceProvider services, IFileProvider assets, IReadOnlyList<RunEntry> runs)
+    {
+        var folder = services.GetRequiredService<ArtifactFolder>();
+        var parameters = ParameterView.FromDictionary(
+            new Dictionary<string, object?>
+            {
+                [nameof(ReportPage.Runs)] = runs,
+                [nameof(ReportPage.Log)] = services.GetRequiredService<MetricsStore>(),
+                [nameof(ReportPage.Pictures)] = runs.ToDictionary(run => run.Id, run => ReportPicture.Of(folder, run)),
+                [nameof(ReportPage.Codebooks)] = runs.ToDictionary(run => run.Id, run => Charts(folder, run)),
+            }
+        );
+        await using var renderer = new HtmlRenderer(services, services.GetRequiredService<ILoggerFactory>());
+        var body = await renderer.Dispatcher.InvokeAsync(async () =>
+            (await renderer.RenderComponentAsync<ReportPage>(parameters)).ToHtmlString()
+        );
+        string Text(string name) => Encoding.UTF8.GetString(Bytes(assets, name));
+        string Script(string name) =>
+            $"<script>{Text(name).Replace("</script", "<\\/script", StringComparison.OrdinalIgnoreCase)}</script>\n";
+        var font = Convert.ToBase64String(Bytes(assets, "fonts/inter-latin.woff2"));
+        var styles =
+            Text("css/site.css").Replace("../fonts/inter-latin.woff2", $"data:font/woff2;base64,{font}") + Text("dq-reports.styles.css");
+        return $"""
+            <!DOCTYPE html>
+            <html lang="en">
+            <head>
+            <meta charset="utf-8">
+            <meta name="viewport" content="width=device-width, initial-scale=1">
+            <title>{WebUtility.HtmlEncode(string.Join(", ", runs.Select(run => run.Name)))} · DQ</title>
+            <style>{ReportStyle.Palettes}{styles}{ReportStyle.Page}</style>
+            <script>document.documentElement.dataset.theme = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";</script>
+            </head>
+            <body>
+            {body}
+            {Script("lib/echarts/echarts.min.js")}{string.Concat(App.Scripts.Select(Script))}
+            </body>
+            </html>
+            """;
+    }
+
+    private static IReadOnlyList<ChartSpec> Charts(ArtifactFolder folder, RunEntry run)
+    {
+        var charts = new List<ChartSpec>();
+        try
+        {
+            for (var level = 0; CodebookView.Of(folder, run.Id, "test", level) is { } view && level < view.Levels; level++)
+                if (view.MutualInformation is { } information)
+                    charts.Add(
+                        CodebookCharts.Information(
+                            $"Mutual information between codebooks, level {level}, {view.Split} split, nats",
+                            information,
+                            Math.Max(1e-9, information.Values.Max())
+                        )
+                    );
+        }
+        catch (ArtifactException)
+        {
+            // what can't be read is said on the site; the report shows the rest
+        }
+        return charts;
+    }
+
+    private static byte[] Bytes(IFileProvider assets, string name)
+    {
+        using var stream = assets.GetFileInfo(name).CreateReadStream();
+        using var copy = new MemoryStream();
+        stream.CopyTo(copy);
+        return copy.ToArray();
+    }
+}

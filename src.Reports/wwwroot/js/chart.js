@@ -1,0 +1,212 @@
+// <dq-chart data-spec="{…}">: a chart with its tools. What it draws is given by its kind (kinds.js, curves.js); here is what all share:
+// the library, colours of the page's theme, sizes, exports, and a summary for those who don't see it.
+"use strict";
+(() => {
+  let library;
+  const loadLibrary = () =>
+    (library ??= globalThis.echarts
+      ? Promise.resolve()
+      : new Promise((resolve, reject) => {
+          const script = document.createElement("script");
+          script.src = "lib/echarts/echarts.min.js";
+          script.onload = () => resolve();
+          script.onerror = () => reject(new Error("the library of charts could not be loaded"));
+          document.head.append(script);
+        }));
+
+  // told apart also by those who see red and green alike; light and dark versions of the same eight
+  const palettes = {
+    light: ["#3b4fd1", "#d9480f", "#0b7285", "#a61e9a", "#2b7a3d", "#8a5a00", "#c2255c", "#4a5568"],
+    dark: ["#9db0ff", "#ff9d66", "#4fd1e0", "#ef9be6", "#7ddb97", "#f0c35c", "#ff8fb3", "#b6c0d0"],
+  };
+
+  const theme = () => {
+    const dark = document.documentElement.dataset.theme === "dark";
+    return {
+      dark,
+      colors: dark ? palettes.dark : palettes.light,
+      text: dark ? "#e8ebf1" : "#1a1f29",
+      muted: dark ? "#a3adbd" : "#545d6e",
+      line: dark ? "#2a313d" : "#e2e5ea",
+      surface: dark ? "#161b24" : "#ffffff",
+    };
+  };
+
+  const base = (look) => ({
+    animation: false,
+    color: look.colors,
+    textStyle: { fontFamily: "Inter, system-ui, sans-serif", fontSize: 11, color: look.muted },
+    grid: { left: 8, right: 16, top: 12, bottom: 8, containLabel: true },
+    tooltip: {
+      confine: true,
+      backgroundColor: look.surface,
+      borderColor: look.line,
+      textStyle: { color: look.text, fontSize: 12, fontFamily: "Inter, system-ui, sans-serif" },
+      extraCssText: "box-shadow: 0 4px 16px rgb(0 0 0 / 18%); border-radius: 6px; padding: 8px 10px; max-width: 420px;",
+    },
+  });
+
+  const axis = (look, more) => ({
+    axisLine: { lineStyle: { color: look.line } },
+    axisTick: { show: false },
+    splitLine: { lineStyle: { color: look.line } },
+    axisLabel: { color: look.muted, fontSize: 11, hideOverlap: true },
+    nameTextStyle: { color: look.muted, fontSize: 11 },
+    ...more,
+  });
+
+  const kinds = {};
+
+  class Chart extends HTMLElement {
+    static observedAttributes = ["data-spec"];
+
+    connectedCallback() {
+      if (!this.canvas) this.build();
+      this.watch = new ResizeObserver(() => this.chart?.resize());
+      this.watch.observe(this.canvas);
+      this.colors = new MutationObserver(() => this.draw());
+      this.colors.observe(document.documentElement, { attributeFilter: ["data-theme"] });
+      this.draw();
+    }
+
+    disconnectedCallback() {
+      this.watch?.disconnect();
+      this.colors?.disconnect();
+      this.chart?.dispose();
+      this.chart = undefined;
+    }
+
+    attributeChangedCallback() {
+      if (this.isConnected && this.canvas) this.draw();
+    }
+
+    get spec() {
+      // a report carries the data inside the element
+      const inner = this.querySelector(':scope > script[type="application/json"]');
+      return JSON.parse(inner?.textContent ?? this.dataset.spec ?? "{}");
+    }
+
+    build() {
+      this.canvas = document.createElement("div");
+      this.canvas.className = "canvas";
+      this.canvas.setAttribute("role", "img");
+      this.tools = document.createElement("div");
+      this.tools.className = "tools";
+      const button = (label, title, act) => {
+        const made = document.createElement("button");
+        made.type = "button";
+        made.textContent = label;
+        made.title = title;
+        made.setAttribute("aria-label", `${title}: ${this.title_}`);
+        made.addEventListener("click", act);
+        this.tools.append(made);
+        return made;
+      };
+      this.reset = button("Reset zoom", "Show all of it", () => this.unzoom());
+      this.reset.hidden = true;
+      button("CSV", "Save the numbers", () => dq.saveText(`${this.file}.csv`, "text/csv", dq.csv(this.rows())));
+      button("PNG", "Save as a picture", () => this.savePicture());
+      button("SVG", "Save as a drawing", () => this.saveDrawing());
+      this.append(this.tools, this.canvas);
+    }
+
+    get title_() {
+      return this.getAttribute("data-title") ?? this.spec.title ?? "chart";
+    }
+
+    get file() {
+      return this.title_.replace(/[^\p{L}\p{N}]+/gu, "-").replace(/^-|-$/g, "");
+    }
+
+    // what to draw: { option, rows, summary, zooms }
+    async content(look) {
+      const spec = this.spec;
+      return kinds[spec.kind](spec, look, this.canvas.clientWidth < 480);
+    }
+
+    async draw() {
+      const turn = (this.turn = (this.turn ?? 0) + 1);
+      try {
+        // text is measured before it is drawn
+        await Promise.all([loadLibrary(), document.fonts.load("11px Inter")]);
+        const look = theme();
+        const content = await this.content(look);
+        if (turn !== this.turn || !this.isConnected) return;
+        this.drawn = content;
+        this.canvas.setAttribute("aria-label", `${this.title_}. ${content.summary}`);
+        this.classList.toggle("empty", !!content.empty);
+        if (content.empty) {
+          this.chart?.dispose();
+          this.chart = undefined;
+          this.canvas.textContent = content.empty;
+          return;
+        }
+        if (!this.chart) {
+          this.canvas.textContent = "";
+          this.chart = echarts.init(this.canvas, undefined, { renderer: "canvas" });
+          this.chart.on("click", (event) => this.follow(event));
+          this.chart.on("datazoom", () => (this.reset.hidden = !this.zoomed()));
+          this.chart.getZr().on("dblclick", () => this.unzoom());
+        }
+        const zoom = this.zoomed();
+        this.chart.setOption({ ...base(look), ...content.option }, { notMerge: true });
+        if (content.zooms) {
+          if (zoom) this.chart.dispatchAction({ type: "dataZoom", dataZoomIndex: 0, startValue: zoom[0], endValue: zoom[1] });
+          this.chart.dispatchAction({ type: "takeGlobalCursor", key: "dataZoomSelect", dataZoomSelectActive: true });
+        }
+        this.dataset.drawn = String(turn);
+      } catch (error) {
+        if (turn !== this.turn) return;
+        this.canvas.textContent = `This chart can't be drawn: ${error.message}`;
+        this.classList.add("empty");
+      }
+    }
+
+    // the part of the x axis shown; null for all
+    zoomed() {
+      const zoom = this.chart?.getOption()?.dataZoom?.[0];
+      return zoom && (zoom.start > 0.01 || zoom.end < 99.99) ? [zoom.startValue, zoom.endValue] : null;
+    }
+
+    unzoom() {
+      const zooms = this.chart?.getOption()?.dataZoom?.length ?? 0;
+      for (let i = 0; i < zooms; i++) this.chart.dispatchAction({ type: "dataZoom", dataZoomIndex: i, start: 0, end: 100 });
+      this.reset.hidden = true;
+    }
+
+    follow(event) {
+      const href = event.data?.href;
+      if (!href) return;
+      const link = document.createElement("a");
+      link.href = href;
+      this.append(link);
+      link.click();
+      link.remove();
+    }
+
+    rows() {
+      return this.drawn?.rows() ?? [];
+    }
+
+    savePicture() {
+      if (this.chart)
+        dq.save(`${this.file}.png`, this.chart.getDataURL({ type: "png", pixelRatio: 2, backgroundColor: theme().surface }));
+    }
+
+    saveDrawing() {
+      if (!this.chart) return;
+      const drawing = echarts.init(null, undefined, {
+        renderer: "svg",
+        ssr: true,
+        width: this.canvas.clientWidth,
+        height: this.canvas.clientHeight,
+      });
+      drawing.setOption({ ...base(theme()), ...this.drawn.option, backgroundColor: theme().surface });
+      dq.saveText(`${this.file}.svg`, "image/svg+xml", drawing.renderToSVGString());
+      drawing.dispose();
+    }
+  }
+
+  Object.assign(globalThis.dq, { Chart, kinds, axis, theme });
+  customElements.define("dq-chart", Chart);
+})();

@@ -1,0 +1,16 @@
+// Loaded before the first paint: the colours the browser asks for, until others are chosen.
+"use strict";
+globalThis.dq = globalThis.dq ?? {};
+dq.setTheme = (name) => {
+  document.cookie = `dq-theme=${name}; path=/; max-age=31536000; samesite=strict`;
+  document.documentElement.dataset.theme = name;
+};
+// browsers that send no hint would show a first page in light colours
+if (!/dq-theme=/.test(document.cookie)) {
+  const wanted = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
+  const shown = document.documentElement.dataset.theme;
+  if (wanted !== shown && navigator.cookieEnabled) {
+    dq.setTheme(wanted);
+    location.reload();
+  }
+}
