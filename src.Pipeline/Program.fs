@@ -14,6 +14,7 @@ type Arguments =
     | [<CliPrefix(CliPrefix.None)>] Sweep of ParseResults<Sweep.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Plan of ParseResults<Plan.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Runs of ParseResults<Runs.Arguments>
+    | [<CliPrefix(CliPrefix.None)>] Density of ParseResults<Density.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Import of ParseResults<Import.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Export of ParseResults<Export.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Reconstruct of ParseResults<Reconstruct.Arguments>
@@ -43,6 +44,7 @@ type Arguments =
             | Sweep _ -> "the runs of a grid or list of settings, and one table of them."
             | Plan _ -> "what run would do and why, and what it would cost."
             | Runs _ -> "what is in the artifacts folder."
+            | Density _ -> "how well quantizers alone describe a network's features."
             | Import _ -> "weights of the published implementation, or bare ones, as a run."
             | Export _ -> "a run's weights as safetensors, for PyTorch."
             | Reconstruct _ -> "pictures through a trained model, with their rates."
@@ -70,6 +72,7 @@ let private examples = [
     "sweep", Sweep.example
     "plan", Plan.example
     "runs", Runs.example
+    "density", Density.example
     "import", Import.example
     "export", Export.example
     "reconstruct", Reconstruct.example
@@ -101,6 +104,7 @@ let private dispatch (place: Workplace) (parsed: ParseResults<Arguments>) : Task
     | Sweep arguments -> Sweep.run place arguments
     | Plan arguments -> Plan.run place arguments
     | Runs arguments -> Runs.run place arguments
+    | Density arguments -> Density.run place arguments
     | Import arguments -> Import.run place arguments
     | Export arguments -> Export.run place arguments
     | Reconstruct arguments -> Reconstruct.run place arguments
@@ -121,6 +125,7 @@ let private maxMinutes (parsed: ParseResults<Arguments>) : Result<float option, 
         | Run arguments -> arguments.TryGetResult Run.Max_Minutes
         | Train arguments -> arguments.TryGetResult Train.Max_Minutes
         | Sweep arguments -> arguments.TryGetResult Sweep.Max_Minutes
+        | Density arguments -> arguments.TryGetResult Density.Max_Minutes
         | _ -> None
 
     match given with
