@@ -15,6 +15,7 @@ type Arguments =
     | [<CliPrefix(CliPrefix.None)>] Progressive of ParseResults<Progressive.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Plan of ParseResults<Plan.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Runs of ParseResults<Runs.Arguments>
+    | [<CliPrefix(CliPrefix.None)>] Density of ParseResults<Density.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Import of ParseResults<Import.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Export of ParseResults<Export.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Reconstruct of ParseResults<Reconstruct.Arguments>
@@ -45,6 +46,7 @@ type Arguments =
             | Progressive _ -> "one model at growing image sizes, and beside it training at the last size alone."
             | Plan _ -> "what run would do and why, and what it would cost."
             | Runs _ -> "what is in the artifacts folder."
+            | Density _ -> "how well quantizers alone describe a network's features."
             | Import _ -> "weights of the published implementation, or bare ones, as a run."
             | Export _ -> "a run's weights as safetensors, for PyTorch."
             | Reconstruct _ -> "pictures through a trained model, with their rates."
@@ -73,6 +75,7 @@ let private examples = [
     "progressive", Progressive.example
     "plan", Plan.example
     "runs", Runs.example
+    "density", Density.example
     "import", Import.example
     "export", Export.example
     "reconstruct", Reconstruct.example
@@ -105,6 +108,7 @@ let private dispatch (place: Workplace) (parsed: ParseResults<Arguments>) : Task
     | Progressive arguments -> Progressive.run place arguments
     | Plan arguments -> Plan.run place arguments
     | Runs arguments -> Runs.run place arguments
+    | Density arguments -> Density.run place arguments
     | Import arguments -> Import.run place arguments
     | Export arguments -> Export.run place arguments
     | Reconstruct arguments -> Reconstruct.run place arguments
@@ -126,6 +130,7 @@ let private maxMinutes (parsed: ParseResults<Arguments>) : Result<float option, 
         | Train arguments -> arguments.TryGetResult Train.Max_Minutes
         | Progressive arguments -> arguments.TryGetResult Progressive.Max_Minutes
         | Sweep arguments -> arguments.TryGetResult Sweep.Max_Minutes
+        | Density arguments -> arguments.TryGetResult Density.Max_Minutes
         | _ -> None
 
     match given with

@@ -148,6 +148,14 @@ public sealed class HierarchicalAutoencoder : nn.Module
         return [.. Quantize(EncodeLevels(Normalized(pixels)), default).Select(level => level.Codes.MoveToOuterDisposeScope())];
     }
 
+    /// <summary>The encoders' maps (B, C, H_l, W_l) per level, bottom first, before anything is quantized.</summary>
+    public IReadOnlyList<Tensor> Features(Tensor pixels)
+    {
+        using var scope = NewDisposeScope();
+        using var _ = no_grad();
+        return [.. EncodeLevels(Normalized(pixels)).Select(map => map.MoveToOuterDisposeScope())];
+    }
+
     /// <summary>Decoder output (B, likelihood's channels, H, W) from codes per level, bottom first.</summary>
     /// <param name="codes">As from <see cref="Encode"/>.</param>
     /// <param name="height">Rows of the images; the codes' padding is cropped.</param>

@@ -128,24 +128,6 @@ let private describe
         Steps = config.Training.Steps
     )
 
-/// run.json of the run under work.
-type private RunFile(folder: string, held: RunLock, begun: RunRecord) =
-    let mutable record = begun
-
-    member _.Save(change: RunRecord -> RunRecord) =
-        record <- change record
-        held.Guarded(fun () -> Store.save folder record)
-        record
-
-    /// Says why work ended. On a full disk, or where the run is another's, the error that led here is the one to report.
-    member this.TryEnd(status: string, reason: string) =
-        try
-            this.Save(_.Ended(status, reason, DateTime.UtcNow)) |> ignore
-        with
-        | :? IOException
-        | :? UnauthorizedAccessException
-        | :? LockLostException -> ()
-
 /// What there is to know about a model before it is trained.
 type private Measured = {
     IsDensity: bool
@@ -256,14 +238,7 @@ let private work
             Dataset = dataset
         }
     | Error error ->
-        let status =
-            match error with
-            | Interrupted _
-            | TimeUp _
-            | Storage _ -> RunStatus.Interrupted
-            | _ -> RunStatus.Failed
-
-        file.TryEnd(status, StageError.lines error |> String.concat "; ")
+        file.TryEnd error
         Error error
 
 /// The finished run of this fingerprint, if there is one.
