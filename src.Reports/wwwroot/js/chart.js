@@ -64,20 +64,39 @@
       if (!this.canvas) this.build();
       this.watch = new ResizeObserver(() => this.chart?.resize());
       this.watch.observe(this.canvas);
-      this.colors = new MutationObserver(() => this.draw());
+      this.colors = new MutationObserver(() => this.request());
       this.colors.observe(document.documentElement, { attributeFilter: ["data-theme"] });
-      this.draw();
+      // a page of many charts that follows a run draws those that can be seen
+      this.seen = new IntersectionObserver((entries) => this.show(entries.at(-1).isIntersecting), { rootMargin: "200px" });
+      this.seen.observe(this);
+      document.addEventListener("visibilitychange", this.wake);
+      this.due = true;
+    }
+
+    show(visible) {
+      this.visible = visible;
+      if (visible && this.due) this.request();
+    }
+
+    wake = () => this.show(this.visible);
+
+    request() {
+      this.due = !this.visible || document.hidden;
+      if (!this.due) this.draw();
     }
 
     disconnectedCallback() {
       this.watch?.disconnect();
       this.colors?.disconnect();
+      this.seen?.disconnect();
+      document.removeEventListener("visibilitychange", this.wake);
+      this.visible = false;
       this.chart?.dispose();
       this.chart = undefined;
     }
 
     attributeChangedCallback() {
-      if (this.isConnected && this.canvas) this.draw();
+      if (this.isConnected && this.canvas) this.request();
     }
 
     get spec() {
@@ -90,6 +109,7 @@
       this.canvas = document.createElement("div");
       this.canvas.className = "canvas";
       this.canvas.setAttribute("role", "img");
+      this.canvas.setAttribute("aria-label", this.title_);
       this.tools = document.createElement("div");
       this.tools.className = "tools";
       const button = (label, title, act) => {
@@ -97,7 +117,7 @@
         made.type = "button";
         made.textContent = label;
         made.title = title;
-        made.setAttribute("aria-label", `${title}: ${this.title_}`);
+        made.setAttribute("aria-label", `${label}: ${this.title_}`);
         made.addEventListener("click", act);
         this.tools.append(made);
         return made;
@@ -135,6 +155,7 @@
         this.drawn = content;
         this.canvas.setAttribute("aria-label", `${this.title_}. ${content.summary}`);
         this.classList.toggle("empty", !!content.empty);
+        this.dataset.drawn = String(turn);
         if (content.empty) {
           this.chart?.dispose();
           this.chart = undefined;
@@ -154,7 +175,6 @@
           if (zoom) this.chart.dispatchAction({ type: "dataZoom", dataZoomIndex: 0, startValue: zoom[0], endValue: zoom[1] });
           this.chart.dispatchAction({ type: "takeGlobalCursor", key: "dataZoomSelect", dataZoomSelectActive: true });
         }
-        this.dataset.drawn = String(turn);
       } catch (error) {
         if (turn !== this.turn) return;
         this.canvas.textContent = `This chart can't be drawn: ${error.message}`;
@@ -208,5 +228,4 @@
   }
 
   Object.assign(globalThis.dq, { Chart, kinds, axis, theme });
-  customElements.define("dq-chart", Chart);
 })();
