@@ -15,20 +15,36 @@ public static class AtomicFile
         var temporary = $"{path}.{Path.GetRandomFileName()}.tmp";
         try
         {
-            using (var file = new FileStream(temporary, FileMode.CreateNew, FileAccess.Write, FileShare.None, bufferSize: 1 << 16))
-            {
-                content(file);
-                file.Flush(flushToDisk: true);
-            }
+            Limited(
+                path,
+                () =>
+                {
+                    using var file = new FileStream(temporary, FileMode.CreateNew, FileAccess.Write, FileShare.None, bufferSize: 1 << 16);
+                    content(file);
+                    file.Flush(flushToDisk: true);
+                }
+            );
             File.Move(temporary, path, overwrite: true);
         }
-        catch (Exception error)
+        catch
         {
             File.Delete(temporary);
-            // what .NET makes of EFBIG, a limit on the size of files
-            if (error is ArgumentOutOfRangeException { ParamName: "value" })
-                throw new IOException($"{path}: {error.Message}", error);
             throw;
+        }
+    }
+
+    /// <summary>Does what writes to a file; a limit on the size of files is then an error like a full disk.</summary>
+    /// <exception cref="IOException">The limit is reached.</exception>
+    public static void Limited(string path, Action write)
+    {
+        try
+        {
+            write();
+        }
+        catch (ArgumentOutOfRangeException error) when (error.ParamName == "value")
+        {
+            // what .NET makes of EFBIG
+            throw new IOException($"{path}: {error.Message}", error);
         }
     }
 }

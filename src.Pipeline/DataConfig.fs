@@ -2,7 +2,7 @@ namespace DQ.Pipeline
 
 /// Where images come from and how they are cut in splits: the `data` part of a configuration.
 type DataConfig = {
-    /// `dead_leaves`, `cifar10`, `idx`, `folder` or `tiny_imagenet`.
+    /// `dead_leaves`, `cifar10`, `idx`, `folder`, `tiny_imagenet` or `imagenet_downsampled`.
     Source: string
     /// Folder, file or zip; null for `dead_leaves`.
     Path: string | null
@@ -30,7 +30,14 @@ type DataConfig = {
 
 module DataConfig =
     /// Sources a configuration may name.
-    let sources = [ "dead_leaves"; "cifar10"; "idx"; "folder"; "tiny_imagenet" ]
+    let sources = [
+        "dead_leaves"
+        "cifar10"
+        "idx"
+        "folder"
+        "tiny_imagenet"
+        "imagenet_downsampled"
+    ]
 
     /// Everything wrong with these settings that shows without opening the images; `file` is where they come from.
     let problems file (config: DataConfig) : ConfigProblem list =

@@ -12,8 +12,10 @@ type Arguments =
     | [<CliPrefix(CliPrefix.None)>] Train of ParseResults<Train.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Evaluate of ParseResults<Evaluate.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Sweep of ParseResults<Sweep.Arguments>
+    | [<CliPrefix(CliPrefix.None)>] Progressive of ParseResults<Progressive.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Plan of ParseResults<Plan.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Runs of ParseResults<Runs.Arguments>
+    | [<CliPrefix(CliPrefix.None)>] Density of ParseResults<Density.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Import of ParseResults<Import.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Export of ParseResults<Export.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Reconstruct of ParseResults<Reconstruct.Arguments>
@@ -41,8 +43,10 @@ type Arguments =
             | Train _ -> "a model."
             | Evaluate _ -> "trained runs on whole splits."
             | Sweep _ -> "the runs of a grid or list of settings, and one table of them."
+            | Progressive _ -> "one model at growing image sizes, and beside it training at the last size alone."
             | Plan _ -> "what run would do and why, and what it would cost."
             | Runs _ -> "what is in the artifacts folder."
+            | Density _ -> "how well quantizers alone describe a network's features."
             | Import _ -> "weights of the published implementation, or bare ones, as a run."
             | Export _ -> "a run's weights as safetensors, for PyTorch."
             | Reconstruct _ -> "pictures through a trained model, with their rates."
@@ -68,8 +72,10 @@ let private examples = [
     "train", Train.example
     "evaluate", Evaluate.example
     "sweep", Sweep.example
+    "progressive", Progressive.example
     "plan", Plan.example
     "runs", Runs.example
+    "density", Density.example
     "import", Import.example
     "export", Export.example
     "reconstruct", Reconstruct.example
@@ -99,8 +105,10 @@ let private dispatch (place: Workplace) (parsed: ParseResults<Arguments>) : Task
     | Train arguments -> Train.run place arguments
     | Evaluate arguments -> Evaluate.run place arguments
     | Sweep arguments -> Sweep.run place arguments
+    | Progressive arguments -> Progressive.run place arguments
     | Plan arguments -> Plan.run place arguments
     | Runs arguments -> Runs.run place arguments
+    | Density arguments -> Density.run place arguments
     | Import arguments -> Import.run place arguments
     | Export arguments -> Export.run place arguments
     | Reconstruct arguments -> Reconstruct.run place arguments
@@ -120,7 +128,9 @@ let private maxMinutes (parsed: ParseResults<Arguments>) : Result<float option, 
         match parsed.GetSubCommand() with
         | Run arguments -> arguments.TryGetResult Run.Max_Minutes
         | Train arguments -> arguments.TryGetResult Train.Max_Minutes
+        | Progressive arguments -> arguments.TryGetResult Progressive.Max_Minutes
         | Sweep arguments -> arguments.TryGetResult Sweep.Max_Minutes
+        | Density arguments -> arguments.TryGetResult Density.Max_Minutes
         | _ -> None
 
     match given with

@@ -63,6 +63,10 @@ module Stage =
         | :? ArtifactException
         | :? WeightsException
         | :? InvalidDataException -> Some(Data error.Message)
+        | :? LockLostException -> Some(Busy error.Message)
+        | :? FileNotFoundException
+        | :? DirectoryNotFoundException
+        | :? EndOfStreamException -> Some(Data error.Message)
         | :? LibTorchException -> Some(CheckFailed error.Message)
         | :? IOException
         | :? UnauthorizedAccessException ->

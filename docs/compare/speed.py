@@ -43,11 +43,10 @@ def dq(*words):
 trained = json.loads(dq("train", *common, "--set", "training.steps=1", "--json"))["runs"][0]["id"]
 weights = os.path.join(artifacts, "weights.safetensors")
 dq("export", trained, "-o", weights, "--names", "reference")
-checkpoint = os.path.join(artifacts, "runs", trained, "checkpoints", "last.safetensors")
 
 
 def ours():
-    words = ["--checkpoint", checkpoint, "--repetitions", str(given.repetitions), "--threads", str(given.threads), "--json"]
+    words = ["--run", trained, "--repetitions", str(given.repetitions), "--threads", str(given.threads), "--json"]
     record = json.loads(dq("bench", *common, *words))
     seconds = {part["name"]: part["median_seconds"] for part in record["parts"]}
     memory = {part["name"]: part.get("peak_growth_bytes") for part in record["parts"]}

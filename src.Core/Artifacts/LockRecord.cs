@@ -8,7 +8,15 @@ namespace DQ.Core.Artifacts;
 /// <param name="ProcessStartedUtc">Its start: process ids are used again.</param>
 /// <param name="Host">Machine name.</param>
 /// <param name="HeartbeatUtc">When the owner last said that it lives.</param>
-public sealed record LockRecord(int Schema, int ProcessId, DateTime ProcessStartedUtc, string Host, DateTime HeartbeatUtc) : IArtifact
+/// <param name="Token">Drawn anew each time the lock is taken: an owner that finds another one has lost it.</param>
+public sealed record LockRecord(
+    int Schema,
+    int ProcessId,
+    DateTime ProcessStartedUtc,
+    string Host,
+    DateTime HeartbeatUtc,
+    string Token = ""
+) : IArtifact
 {
     public static int CurrentSchema => 1;
 

@@ -26,7 +26,7 @@ public sealed record MetricsRecord
     public double? LearningRate { get; init; }
     public double? GradientNorm { get; init; }
 
-    /// <summary>Steps left out for a loss or gradient that was not finite.</summary>
+    /// <summary>Steps left out for a loss or gradient that was not finite, or a loss that exploded.</summary>
     public int? SkippedSteps { get; init; }
     public double? ImagesPerSecond { get; init; }
 
@@ -43,7 +43,7 @@ public sealed record EventRecord
 {
     /// <summary>
     /// <c>codebook_collapsed</c>, <c>codebook_recovered</c>, <c>revival_burst</c>, <c>step_skipped</c>,
-    /// <c>validation_not_finite</c> or <c>fell_back</c>.
+    /// <c>validation_not_finite</c>, <c>fell_back</c> or <c>resumed_elsewhere</c>.
     /// </summary>
     public required string Kind { get; init; }
     public required long Step { get; init; }

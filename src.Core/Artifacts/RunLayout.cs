@@ -4,14 +4,20 @@ namespace DQ.Core.Artifacts;
 public static class RunLayout
 {
     public const string Runs = "runs";
+    public const string Chains = "chains";
+    public const string Chain = "chain.json";
+    public const string ChainCurve = "curve.csv";
     public const string Run = "run.json";
     public const string Lock = "lock.json";
+
+    /// <summary>Empty; held open while <see cref="Lock"/> is taken or something is written under it.</summary>
+    public const string LockGuard = ".guard";
     public const string Metrics = "metrics.jsonl";
     public const string Events = "events.jsonl";
     public const string Checkpoints = "checkpoints";
-    public const string BestCheckpoint = "best.safetensors";
     public const string Evaluation = "evaluation.json";
     public const string Codebooks = "codebooks.json";
+    public const string Density = "density.json";
     public const string Images = "images";
     public const string Samples = "samples.json";
 

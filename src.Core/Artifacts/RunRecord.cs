@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using DQ.Core.Evaluation;
 
 namespace DQ.Core.Artifacts;
 
@@ -24,6 +25,39 @@ public sealed record Parent(string Kind, string Id, string Fingerprint);
 /// <summary>Versions a run was made with.</summary>
 public sealed record SoftwareRecord(string Dq, string TorchSharp, string LibTorch, string Runtime, string System);
 
+/// <summary>The numbers of a run to show first, from its latest evaluation; all of it is in <c>evaluation.json</c>.</summary>
+/// <param name="Split">The last split evaluated: test where there is one.</param>
+/// <param name="Images">Images of it.</param>
+/// <param name="Step">Step of the checkpoint evaluated.</param>
+/// <param name="ReconstructionNatsPerDim">Null for squared error, as the next three.</param>
+/// <param name="ReconstructionBitsPerDim">The same in bits.</param>
+/// <param name="TotalUniformBitsPerDim">With the codes at equal length.</param>
+/// <param name="TotalEmpiricalBitsPerDim">With the codes under the training split's frequencies.</param>
+/// <param name="PsnrDb">Of the mean image.</param>
+public sealed record Headline(
+    string Split,
+    long Images,
+    long Step,
+    double? ReconstructionNatsPerDim,
+    double? ReconstructionBitsPerDim,
+    double? TotalUniformBitsPerDim,
+    double? TotalEmpiricalBitsPerDim,
+    double PsnrDb
+)
+{
+    public static Headline Of(string name, long step, SplitEvaluation split) =>
+        new(
+            name,
+            split.Images,
+            step,
+            split.ReconstructionNatsPerDim,
+            split.ReconstructionBitsPerDim,
+            split.TotalUniformBitsPerDim,
+            split.TotalEmpiricalBitsPerDim,
+            split.PsnrDb
+        );
+}
+
 /// <summary><c>run.json</c>: one training run and where it stands, or a model that was imported.</summary>
 public sealed record RunRecord : IArtifact
 {
@@ -36,7 +70,7 @@ public sealed record RunRecord : IArtifact
     /// <summary>Name of the variant in its configuration; empty where there are none.</summary>
     public string Variant { get; init; } = "";
 
-    /// <summary><c>train</c> or <c>import</c>.</summary>
+    /// <summary><c>train</c>, <c>import</c> or <c>density</c>.</summary>
     public string Stage { get; init; } = "train";
 
     /// <summary>One of <see cref="RunStatus"/>. A <c>running</c> run whose lock has no living owner was interrupted.</summary>
@@ -66,6 +100,9 @@ public sealed record RunRecord : IArtifact
 
     /// <summary>Trainable parameters, codebooks not counted; null until the model was built.</summary>
     public long? Parameters { get; init; }
+
+    /// <summary>Of one image's forward pass, counted (<see cref="Autoencoders.HierarchicalAutoencoder.MultiplyAdds"/>); null as above.</summary>
+    public long? ForwardMultiplyAddsPerImage { get; init; }
     public required long Steps { get; init; }
     public long StepsDone { get; init; }
     public long ImagesSeen { get; init; }
@@ -83,8 +120,18 @@ public sealed record RunRecord : IArtifact
     /// <summary>Step of the best validation.</summary>
     public long? BestStep { get; init; }
 
+    /// <summary>Null before it was evaluated.</summary>
+    public Headline? Headline { get; init; }
+
     /// <summary>Work begins, at the steps done so far when the run is taken up again.</summary>
-    public RunRecord Begun(SoftwareRecord software, string device, int threads, long parameters, DateTime nowUtc) =>
+    public RunRecord Begun(
+        SoftwareRecord software,
+        string device,
+        int threads,
+        long parameters,
+        long forwardMultiplyAddsPerImage,
+        DateTime nowUtc
+    ) =>
         this with
         {
             Status = RunStatus.Running,
@@ -93,6 +140,8 @@ public sealed record RunRecord : IArtifact
             Device = device,
             Threads = threads,
             Parameters = parameters,
+            ForwardMultiplyAddsPerImage = forwardMultiplyAddsPerImage,
+            Headline = null,
             UpdatedUtc = nowUtc,
             ResumedAtSteps = StepsDone > 0 ? [.. ResumedAtSteps, StepsDone] : ResumedAtSteps,
         };
@@ -118,6 +167,9 @@ public sealed record RunRecord : IArtifact
             BestStep = bestStep,
             UpdatedUtc = nowUtc,
         };
+
+    /// <summary>It was evaluated.</summary>
+    public RunRecord Evaluated(Headline headline) => this with { Headline = headline };
 
     /// <summary>Work ended: a <see cref="RunStatus"/> and, but for completed, one line why.</summary>
     public RunRecord Ended(string status, string? reason, DateTime nowUtc) =>

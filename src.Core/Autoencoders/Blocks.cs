@@ -95,6 +95,8 @@ public sealed class RectifyInPlace() : nn.Module<Tensor, Tensor>(nameof(RectifyI
 /// <summary>Repeats every position factor × factor times: (B, C, H, W) to (B, C, H·factor, W·factor).</summary>
 public sealed class NearestUpsample(int factor) : nn.Module<Tensor, Tensor>(nameof(NearestUpsample))
 {
+    public int Factor => factor;
+
     public override Tensor forward(Tensor input) =>
         factor == 1 ? input.alias() : nn.functional.interpolate(input, scale_factor: [factor, factor], mode: InterpolationMode.Nearest);
 }

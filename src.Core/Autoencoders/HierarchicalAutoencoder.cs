@@ -88,6 +88,47 @@ public sealed class HierarchicalAutoencoder : nn.Module
     /// <summary>Numbers trained by gradient; codebooks that learn by moving average are not among them.</summary>
     public long ParameterCount => parameters().Sum(parameter => parameter.numel());
 
+    /// <summary>Parts of a model by which <c>training.freeze</c> names them.</summary>
+    public static IReadOnlyList<string> PartNames { get; } =
+    ["encoders", "projections", "codebooks", "conditioners", "upsamplers", "decoder"];
+
+    /// <summary>A part by its name.</summary>
+    public nn.Module Part(string name) =>
+        name switch
+        {
+            "encoders" => encoders,
+            "projections" => projections,
+            "codebooks" => quantizers,
+            "conditioners" => conditioners,
+            "upsamplers" => upsamplers,
+            "decoder" => decoder,
+            _ => throw new ArgumentException($"expected one of {string.Join(", ", PartNames)}, got '{name}'", nameof(name)),
+        };
+
+    /// <summary>
+    /// Multiply-adds of one image's forward pass: convolutions, and distances to the codes. Backward takes about twice that, for the
+    /// maps and for the weights.
+    /// </summary>
+    /// <param name="height">Rows of the image; padding counts.</param>
+    /// <param name="width">Columns.</param>
+    public long MultiplyAdds(int height, int width)
+    {
+        var encoding = new MapCost(0, Spec.PaddedSide(height), Spec.PaddedSide(width));
+        var (total, decoded) = (0L, encoding);
+        for (var level = 0; level < Spec.Levels; level++)
+        {
+            encoding = encoding.Through(encoders[level]);
+            var grid = encoding.Anew();
+            decoded = grid.Through(upsamplers[level]);
+            total +=
+                grid.Through(projections[level]).MultiplyAdds
+                + grid.Positions * quantizers[level].MultiplyAddsPerPosition
+                + grid.Through(conditioners[level]).MultiplyAdds
+                + decoded.MultiplyAdds;
+        }
+        return total + encoding.MultiplyAdds + decoded.Anew().Through(decoder).MultiplyAdds;
+    }
+
     /// <summary>One pass with gradients where enabled; in training mode the quantizers collect what their codes will learn from.</summary>
     /// <param name="pixels">(B, image channels, H, W) uint8.</param>
     /// <param name="moment">Where training is; evaluation does not depend on it.</param>
@@ -105,6 +146,14 @@ public sealed class HierarchicalAutoencoder : nn.Module
         using var scope = NewDisposeScope();
         using var _ = no_grad();
         return [.. Quantize(EncodeLevels(Normalized(pixels)), default).Select(level => level.Codes.MoveToOuterDisposeScope())];
+    }
+
+    /// <summary>The encoders' maps (B, C, H_l, W_l) per level, bottom first, before anything is quantized.</summary>
+    public IReadOnlyList<Tensor> Features(Tensor pixels)
+    {
+        using var scope = NewDisposeScope();
+        using var _ = no_grad();
+        return [.. EncodeLevels(Normalized(pixels)).Select(map => map.MoveToOuterDisposeScope())];
     }
 
     /// <summary>Decoder output (B, likelihood's channels, H, W) from codes per level, bottom first.</summary>

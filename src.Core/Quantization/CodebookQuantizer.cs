@@ -37,6 +37,8 @@ public abstract class CodebookQuantizer : Quantizer
 
     public override int OutputChannels => Codebooks * Width;
 
+    public override long MultiplyAddsPerPosition => (long)Codebooks * CodeCount * Width;
+
     public override bool NeedsInitialization => spec.Initialization == "kmeans";
 
     /// <summary>Slices of the input map that each go to codebooks of their own: M, or 1 when all see the same.</summary>

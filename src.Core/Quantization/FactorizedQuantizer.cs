@@ -40,6 +40,8 @@ public sealed class FactorizedQuantizer : Quantizer
 
     public override int OutputChannels { get; }
 
+    public override long MultiplyAddsPerPosition => inner.MultiplyAddsPerPosition + (long)OutputChannels * inner.Width;
+
     public override bool NeedsInitialization => inner.NeedsInitialization;
 
     public override void Initialize(IReadOnlyList<Tensor> maps, long seed) => inner.Initialize(maps, seed);

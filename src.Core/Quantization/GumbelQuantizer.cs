@@ -49,6 +49,8 @@ public sealed class GumbelQuantizer : Quantizer
 
     public override int OutputChannels => Codebooks * Width;
 
+    public override long MultiplyAddsPerPosition => (long)Codebooks * CodeCount * Width;
+
     /// <summary>τ at a moment of training: from 1 at its first step to 1/16 at the last one of the annealing.</summary>
     public double Temperature(TrainingMoment moment)
     {

@@ -29,7 +29,10 @@ public static class NearestCodes
             var length = Math.Min(chunk, rows - start);
             var part = vectors.narrow(1, start, length).expand(books, length, width);
             var distances = bmm(part, transposed).add_(lengths); // (M, n, K)
-            chosen.narrow(1, start, length).copy_(distances.argmin(2));
+            if (distances.device_type == TorchSharp.DeviceType.CPU)
+                RowMinimum.Find(distances, chosen, start);
+            else
+                chosen.narrow(1, start, length).copy_(distances.argmin(2));
         }
         return chosen.MoveToOuterDisposeScope();
     }

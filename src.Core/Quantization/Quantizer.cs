@@ -62,6 +62,9 @@ public abstract class Quantizer : nn.Module
     /// <summary>Channels of the quantized map.</summary>
     public abstract int OutputChannels { get; }
 
+    /// <summary>Multiply-adds to quantize one position: distances to all codes, or what takes their place.</summary>
+    public virtual long MultiplyAddsPerPosition => 0;
+
     /// <summary>True when <see cref="Initialize"/> chooses its first codes.</summary>
     public virtual bool NeedsInitialization => false;
 

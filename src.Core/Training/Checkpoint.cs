@@ -7,13 +7,25 @@ using static TorchSharp.torch;
 namespace DQ.Core.Training;
 
 /// <summary>Where a training run is, beside its tensors.</summary>
+/// <param name="Seed">Of everything random.</param>
+/// <param name="StepsDone">Optimizer steps, skipped ones among them.</param>
+/// <param name="ImagesSeen">Training images, with repetition.</param>
+/// <param name="CodebooksReady">False before the k-means start.</param>
+/// <param name="RateFactor">Factor on the learning rate.</param>
+/// <param name="OptimizerUpdates">Updates made by the optimizer.</param>
+/// <param name="UsualLoss">Moving mean of reconstruction + latent over the steps that learned; null before the first.</param>
+/// <param name="Device">Where it was trained; null where no session wrote it.</param>
+/// <param name="Threads">libtorch's threads then; another number rounds sums in another order.</param>
 public sealed record TrainingProgress(
     long Seed,
     long StepsDone,
     long ImagesSeen,
     bool CodebooksReady,
     double RateFactor,
-    long OptimizerUpdates
+    long OptimizerUpdates,
+    double? UsualLoss = null,
+    string? Device = null,
+    int? Threads = null
 );
 
 /// <summary>

@@ -7,8 +7,9 @@ namespace DQ.Core.Training;
 /// <param name="Latent">Sum over levels and codebooks of the mean squared distance to the codes, unweighted.</param>
 /// <param name="LearningRate">Used in this step.</param>
 /// <param name="GradientNorm">Before clipping.</param>
-/// <param name="Skipped">True when loss or gradient was not finite: nothing was learned.</param>
+/// <param name="Skipped">True when loss or gradient was not finite or the loss exploded: nothing was learned.</param>
 /// <param name="Levels">Bottom first.</param>
+/// <param name="UsualLoss">Moving mean of reconstruction + latent before the step; null at the first.</param>
 public sealed record StepReport(
     long Step,
     double Loss,
@@ -17,7 +18,8 @@ public sealed record StepReport(
     double LearningRate,
     double GradientNorm,
     bool Skipped,
-    IReadOnlyList<LevelReport> Levels
+    IReadOnlyList<LevelReport> Levels,
+    double? UsualLoss = null
 );
 
 /// <summary>One level's codebooks in one step.</summary>

@@ -12,10 +12,20 @@ namespace DQ.Core.Training;
 /// </remarks>
 public sealed class TrainingSession : IDisposable
 {
+    /// <summary>
+    /// Multiply-adds of a training step over those of its images' forward pass: the pass itself, the gradients of the maps and those of
+    /// the weights. Frozen parts, which take less, are counted in full.
+    /// </summary>
+    public const int MultiplyAddsFactor = 3;
+
+    /// <summary>Weight of the past in the moving mean of the loss.</summary>
+    private const double UsualLossMemory = 0.9;
+
     private readonly TrainingSpec training;
     private readonly AdamOptimizer optimizer;
     private readonly Device device;
     private readonly StepSums sums; // kept from step to step for its arrays
+    private double? usualLoss;
 
     /// <param name="model">What to train.</param>
     /// <param name="training">How.</param>
@@ -31,7 +41,9 @@ public sealed class TrainingSession : IDisposable
         sums = new StepSums(model);
         Model.to(device);
         CodebooksReady = !Model.Quantizers.Any(quantizer => quantizer.NeedsInitialization);
-        optimizer = new AdamOptimizer(Model.named_parameters());
+        foreach (var parameter in training.Freeze.SelectMany(part => Model.Part(part).parameters()))
+            parameter.requires_grad = false;
+        optimizer = new AdamOptimizer(Model.named_parameters().Where(entry => entry.parameter.requires_grad));
     }
 
     public HierarchicalAutoencoder Model { get; }
@@ -52,6 +64,10 @@ public sealed class TrainingSession : IDisposable
 
     /// <summary>Factor on the learning rate, lowered after a numerical failure.</summary>
     public double RateFactor { get; set; } = 1;
+
+    /// <summary>The counters, as a checkpoint holds them.</summary>
+    public TrainingProgress Progress =>
+        new(Seed, StepsDone, ImagesSeen, CodebooksReady, RateFactor, optimizer.Updates, usualLoss, device.ToString(), get_num_threads());
 
     /// <summary>Fits the first codes to the first batches, (B, C, H, W) uint8 each.</summary>
     public void InitializeCodebooks(IReadOnlyList<Tensor> batches)
@@ -86,17 +102,25 @@ public sealed class TrainingSession : IDisposable
             );
         var rate = LearningRate.At(training, StepsDone) * RateFactor;
         var norm = optimizer.GradientNorm();
-        var skipped = !double.IsFinite(norm) || !double.IsFinite(sums.Loss);
+        var skipped = !double.IsFinite(norm) || !double.IsFinite(sums.Loss) || Explodes(sums);
         var revived = skipped ? Forget() : Learn(rate, norm);
         StepsDone++;
         ImagesSeen += pixels.shape[0];
-        return new(StepsDone, sums.Loss, sums.Reconstruction, sums.Latent, rate, norm, skipped, sums.Levels(revived));
+        var usual = usualLoss;
+        if (!skipped)
+            usualLoss = usual is { } mean ? UsualLossMemory * mean + (1 - UsualLossMemory) * Size(sums) : Size(sums);
+        return new(StepsDone, sums.Loss, sums.Reconstruction, sums.Latent, rate, norm, skipped, sums.Levels(revived), usual);
     }
+
+    private bool Explodes(StepSums sums) =>
+        training.ExplosionFactor > 0 && usualLoss is { } usual && Size(sums) > training.ExplosionFactor * usual;
+
+    // what quantizers add for their codes may lie below zero, these don't
+    private static double Size(StepSums sums) => sums.Reconstruction + sums.Latent;
 
     /// <summary>Writes everything needed to go on exactly; the file appears whole or not at all.</summary>
     /// <exception cref="IOException">It can't be written; what was there before is intact.</exception>
-    public void Save(string path) =>
-        Checkpoint.Write(path, Model, optimizer, new(Seed, StepsDone, ImagesSeen, CodebooksReady, RateFactor, optimizer.Updates));
+    public void Save(string path) => Checkpoint.Write(path, Model, optimizer, Progress);
 
     /// <summary>The session a checkpoint was written by.</summary>
     /// <exception cref="Weights.WeightsException">The file can't be used; the message names it and why.</exception>
@@ -112,6 +136,23 @@ public sealed class TrainingSession : IDisposable
         session.ImagesSeen = file.Progress.ImagesSeen;
         session.CodebooksReady = file.Progress.CodebooksReady;
         session.RateFactor = file.Progress.RateFactor;
+        session.usualLoss = file.Progress.UsualLoss;
+        return session;
+    }
+
+    /// <summary>A session that begins with a checkpoint's weights and codebooks, with a fresh optimizer and no steps done.</summary>
+    /// <param name="path">Of a model of the same shapes; images may be of another size.</param>
+    /// <param name="model">What to train.</param>
+    /// <param name="training">How.</param>
+    /// <param name="seed">Of every random choice.</param>
+    /// <param name="device">Where.</param>
+    /// <exception cref="Weights.WeightsException">The file can't be used; the message names it and why.</exception>
+    public static TrainingSession StartingFrom(string path, AutoencoderSpec model, TrainingSpec training, long seed, Device device)
+    {
+        using var file = Checkpoint.Open(path);
+        var session = new TrainingSession(model, training, seed, device);
+        file.Fill(session.Model);
+        session.CodebooksReady = file.Progress.CodebooksReady;
         return session;
     }
 
@@ -134,6 +175,8 @@ public sealed class TrainingSession : IDisposable
     {
         var scale = training.ClipNorm > 0 ? Math.Min(1, training.ClipNorm / (norm + 1e-6)) : 1;
         optimizer.Update(rate, training.WeightDecay, scale);
+        if (training.Freeze.Contains("codebooks"))
+            return Forget();
         return [.. Model.Quantizers.Select((quantizer, level) => quantizer.Learn(SplitMix64.Derive(Seed, level), StepsDone))];
     }
 

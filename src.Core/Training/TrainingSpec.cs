@@ -1,3 +1,5 @@
+using DQ.Core.Autoencoders;
+
 namespace DQ.Core.Training;
 
 /// <summary>How a model is trained: optimizer, schedule, batches. Units in the names or here.</summary>
@@ -30,6 +32,15 @@ public sealed record TrainingSpec
     /// <summary>Gradient norm above which gradients are scaled down; 0 turns clipping off.</summary>
     public double ClipNorm { get; init; } = 2;
 
+    /// <summary>
+    /// A step whose reconstruction and latent loss are together this many times their moving mean is skipped, as one whose
+    /// loss is not finite; 0 turns that off.
+    /// </summary>
+    public double ExplosionFactor { get; init; } = 20;
+
+    /// <summary>Parts of the model that stay as they are: encoders, projections, codebooks, conditioners, upsamplers, decoder.</summary>
+    public IReadOnlyList<string> Freeze { get; init; } = [];
+
     /// <summary>Precision policy; <c>float32</c>.</summary>
     public string Precision { get; init; } = "float32";
 
@@ -54,6 +65,17 @@ public sealed record TrainingSpec
             yield return new("weight_decay", $"expected a number of at least 0, got {WeightDecay}");
         if (!(ClipNorm >= 0))
             yield return new("clip_norm", $"expected a number of at least 0, got {ClipNorm}");
+        if (ExplosionFactor != 0 && !(ExplosionFactor > 1))
+            yield return new("explosion_factor", $"expected 0 or a number above 1, got {ExplosionFactor}");
+        foreach (var (index, part) in Freeze.Index())
+            if (!HierarchicalAutoencoder.PartNames.Contains(part))
+                yield return new(
+                    $"freeze[{index}]",
+                    $"expected one of {string.Join(", ", HierarchicalAutoencoder.PartNames)}, got '{part}'"
+                );
+        // codebooks may learn without gradients, but then there is nothing to take a step on
+        if (HierarchicalAutoencoder.PartNames.Where(part => part != "codebooks").All(Freeze.Contains))
+            yield return new("freeze", "expected a part besides the codebooks that is left to train");
         if (Precision != "float32")
             yield return new("precision", $"expected float32, got '{Precision}'");
     }

@@ -10,9 +10,15 @@ namespace DQ.Core.Weights;
 /// <param name="admit">Refuses tensors too large to be honest.</param>
 /// <param name="charge">Told how many values were copied.</param>
 /// <param name="longestBytes">Bytes that all byte strings together may have that are written as text (protocol 2).</param>
-internal sealed class PickleCalls(Action<PickledTensor> admit, Action<int> charge, int longestBytes)
+/// <param name="further">What else may be called: the value, or null where it is refused.</param>
+internal sealed class PickleCalls(
+    Action<PickledTensor> admit,
+    Action<int> charge,
+    int longestBytes,
+    Func<PickledGlobal, IReadOnlyList<PickledValue>, PickledValue?>? further
+)
 {
-    private const string NumpyType = "numpy.dtype";
+    public const string NumpyType = "numpy.dtype";
 
     private static readonly Dictionary<string, ScalarType> TorchTypes = new()
     {
@@ -82,7 +88,7 @@ internal sealed class PickleCalls(Action<PickledTensor> admit, Action<int> charg
                 type,
                 bytes.Value.Span
             ),
-            _ => throw Refused(function),
+            _ => further?.Invoke(function, arguments) ?? throw Refused(function),
         };
 
     /// <summary>Sets an object's attributes. Those of a dictionary, such as a state dict's <c>_metadata</c>, are left out.</summary>
@@ -92,6 +98,9 @@ internal sealed class PickleCalls(Action<PickledTensor> admit, Action<int> charg
         {
             case (PickledObject { ClassName: NumpyType } type, PickledSequence { Values: [_, PickledText order, ..] }):
                 type.Attributes.Set(new PickledText("byteorder"), order);
+                break;
+            case (PickledArray array, PickledSequence contents):
+                array.Fill(contents.Items);
                 break;
             case (PickledObject bag, PickledDictionary attributes):
                 AddAttributes(bag, attributes);

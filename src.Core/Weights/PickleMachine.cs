@@ -9,14 +9,20 @@ namespace DQ.Core.Weights;
 /// <see cref="PickleCalls"/>; no code outside of this program is found by it or run.
 /// </summary>
 /// <remarks>
-/// Source: the opcodes' description in CPython's <c>pickletools.py</c>, protocols 2 to 5, those that pickling data emits.
+/// Source: the opcodes' description in CPython's <c>pickletools.py</c>, protocols 2 to 5, those that pickling data emits, Python 2's among them.
 /// Others (text forms, extension codes, <c>DUP</c>) are refused. The number of values is bounded and so is memory: one byte
 /// of a pickle can ask for a hundred.
 /// </remarks>
-/// <param name="pickle">The whole pickle.</param>
+/// <param name="pickle">The whole pickle, and possibly more.</param>
 /// <param name="persistent">Gives the storage of a persistent id.</param>
 /// <param name="admit">Refuses tensors too large to be honest.</param>
-internal sealed class PickleMachine(ReadOnlyMemory<byte> pickle, Func<PickledValue, PickledStorage> persistent, Action<PickledTensor> admit)
+/// <param name="further">What may be called besides what <see cref="PickleCalls"/> knows: the value, or null where it is refused.</param>
+internal sealed class PickleMachine(
+    ReadOnlyMemory<byte> pickle,
+    Func<PickledValue, PickledStorage> persistent,
+    Action<PickledTensor> admit,
+    Func<PickledGlobal, IReadOnlyList<PickledValue>, PickledValue?>? further = null
+)
 {
     private const int HighestProtocol = 5;
     private const int MostValues = 4_000_000;
@@ -30,10 +36,13 @@ internal sealed class PickleMachine(ReadOnlyMemory<byte> pickle, Func<PickledVal
     private int position;
     private int made;
 
+    /// <summary>Bytes of the pickle, once it was run; what follows it is not looked at.</summary>
+    public int Consumed => position;
+
     /// <exception cref="WeightsException">Not a pickle of plain data; the message lacks the file's name.</exception>
     public PickledValue Run()
     {
-        var calls = new PickleCalls(admit, Charge, pickle.Length);
+        var calls = new PickleCalls(admit, Charge, pickle.Length, further);
         while (true)
         {
             var at = position;
@@ -78,6 +87,9 @@ internal sealed class PickleMachine(ReadOnlyMemory<byte> pickle, Func<PickledVal
                     break;
                 case 0x8c or (byte)'X' or 0x8d: // SHORT_BINUNICODE, BINUNICODE, BINUNICODE8
                     Push(new PickledText(Text(Take(code == 0x8c ? Byte() : Length(code == 'X' ? 4 : 8)))));
+                    break;
+                case (byte)'U' or (byte)'T': // SHORT_BINSTRING, BINSTRING: Python 2's texts
+                    Push(new PickledText(Text(Take(code == 'U' ? Byte() : Length(4)))));
                     break;
                 case (byte)'C' or (byte)'B' or 0x8e or 0x96: // SHORT_BINBYTES, BINBYTES, BINBYTES8, BYTEARRAY8
                     Push(new PickledBytes(TakeMemory(code == 'C' ? Byte() : Length(code == 'B' ? 4 : 8))));

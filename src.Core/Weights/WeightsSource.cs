@@ -50,7 +50,7 @@ public sealed class WeightsSource : IDisposable
     /// <exception cref="WeightsException">The file cannot be read, or is of neither kind; names it.</exception>
     public static WeightsSource Open(string path)
     {
-        if (!IsSafeTensors(path))
+        if (!TensorFile.IsSafeTensors(path))
             return new(path, PublishedCheckpoint.Open(path));
         var file = SafeTensorsFile.Open(path);
         try
@@ -126,22 +126,5 @@ public sealed class WeightsSource : IDisposable
         return own.Count > 0
             ? own.ToDictionary(name => name[ModelPrefix.Length..], file.Read)
             : names.ToDictionary(name => name, file.Read);
-    }
-
-    /// Eight bytes of length, then a JSON object; a PyTorch archive is a zip file.
-    private static bool IsSafeTensors(string path)
-    {
-        try
-        {
-            using var stream = File.OpenRead(path);
-            Span<byte> start = stackalloc byte[9];
-            return stream.ReadAtLeast(start, start.Length, throwOnEndOfStream: false) == start.Length
-                && start[8] == '{'
-                && !start.StartsWith("PK"u8);
-        }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
-        {
-            throw new WeightsException($"{path}: expected a readable file of weights: {error.Message}", error);
-        }
     }
 }

@@ -58,7 +58,8 @@ internal sealed class ZipDirectory : IDisposable
         return Part(entry, start, count);
     }
 
-    private Stream Part(ZipFileEntry entry, long start, long count)
+    /// <summary>The same without a look at the checksum, which takes reading all of the file.</summary>
+    public Stream Part(ZipFileEntry entry, long start, long count)
     {
         var data = DataOffset(entry);
         if (count == 0)

@@ -21,6 +21,7 @@ type Arguments =
     | Variant of NAME: string
     | [<Unique>] Repetitions of COUNT: int
     | [<Unique>] Threads of COUNT: int
+    | [<Unique>] Run of RUN: string
     | [<Unique>] Checkpoint of FILE: string
 
     interface IArgParserTemplate with
@@ -31,7 +32,8 @@ type Arguments =
             | Variant _ -> "the variant to measure (default: the first)."
             | Repetitions _ -> "counted runs of each part (default: 20)."
             | Threads _ -> "threads of libtorch (default: all cores)."
-            | Checkpoint _ -> "weights and codebooks to measure with, instead of fresh ones."
+            | Run _ -> "a run whose weights and codebooks to measure with, instead of fresh ones."
+            | Checkpoint _ -> "a checkpoint file instead of a run."
 
 let example =
     "dq bench configs/cifar10-small.json --set data.path=cifar-10-batches-bin --json"
@@ -187,18 +189,21 @@ let run (place: Workplace) (arguments: ParseResults<Arguments>) =
             let! threads =
                 checkedCount "threads" (arguments.TryGetResult Threads) Environment.ProcessorCount
 
-            return List.head variants, repetitions, threads
+            let! checkpoint =
+                match arguments.TryGetResult Run, arguments.TryGetResult Checkpoint with
+                | None, None -> Ok None
+                | run, file -> Command.checkpoint place run file |> Result.map (fst >> Some)
+
+            return List.head variants, repetitions, threads, checkpoint
         }
 
     task {
         match asked with
         | Error error -> return Error error
-        | Ok(variant, repetitions, threads) ->
+        | Ok(variant, repetitions, threads, checkpoint) ->
             return!
                 Command.inContext place false (fun context ->
                     torch.set_num_threads threads
-
-                    let checkpoint = arguments.TryGetResult Checkpoint
 
                     task {
                         match! Stage.execute context Prepare.stage variant.Config.Data with

@@ -1,9 +1,12 @@
 /// What commands share.
 module DQ.Pipeline.Commands.Command
 
+open System.IO
 open System.Threading.Tasks
+open DQ.Core.Artifacts
 open DQ.Core.Training
 open DQ.Pipeline
+open DQ.Pipeline.Data
 open FsToolkit.ErrorHandling
 
 /// Opens the context stages work with, and shows their progress.
@@ -46,6 +49,9 @@ let only file (name: string option) (variants: Variant list) : Result<Variant li
 let variants file assignments (name: string option) : Result<Variant list, StageError> =
     Config.load file assignments |> Result.bind (only file name)
 
+/// `--keep N` as what it is short for.
+let keep (count: int option) = [ for count in Option.toList count -> $"training.keep={count}" ]
+
 /// The checkpoint that `--run` or `--checkpoint` names, and the id of the run in the first case.
 let checkpoint
     (place: Workplace)
@@ -80,3 +86,16 @@ let finish (act: 'a -> unit) (work: Task<Result<'a, StageError>>) : Task<Result<
         let! outcome = work
         return Result.map act outcome
     }
+
+/// A run's own data set, unless the command line names other data or the run was imported and has none.
+let ownDataset (record: RunRecord) (sets: ConfigTree.Layer list) =
+    if sets |> List.exists (fun set -> set.Tree.ContainsKey "data") then
+        None
+    else
+        record.Parents |> Seq.tryFind (fun parent -> parent.Kind = "dataset")
+
+/// The data set `own`, or the one of the images that `data` names.
+let dataset (context: StageContext) (own: Parent option) (data: DataConfig) =
+    match own with
+    | Some parent -> Task.FromResult(Dataset.open' (Path.Combine(context.Store.Root, "datasets", parent.Id)))
+    | None -> Stage.execute { context with Force = false } Prepare.stage data

@@ -45,13 +45,6 @@ let private assignments (arguments: ParseResults<Arguments>) =
     | Some text -> Error(Usage $"--set {text}: expected a key of data or evaluation: the rest is what was trained")
     | None -> Config.assignments texts |> Result.mapError Configuration
 
-/// Its own data set, unless the command line names other data or it was imported and has none.
-let private ownDataset (record: RunRecord) (sets: ConfigTree.Layer list) =
-    if sets |> List.exists (fun set -> set.Tree.ContainsKey "data") then
-        None
-    else
-        record.Parents |> Seq.tryFind (fun parent -> parent.Kind = "dataset")
-
 /// What is to be evaluated on what.
 type private Plan = {
     Folder: string
@@ -62,11 +55,19 @@ type private Plan = {
     Evaluation: EvaluationConfig
 }
 
-let private plan (store: Store) (arguments: ParseResults<Arguments>) id =
+let private plan (place: Workplace) (arguments: ParseResults<Arguments>) id =
     result {
-        let! folder, record = Store.find store id
+        let! folder, record = Store.find (Workplace.store place) id
+
+        if record.Stage = "density" then
+            return! Error(Data $"{record.Id}: expected a trained run, found one of dq density")
+
+        if record.Status <> RunStatus.Completed then
+            place.Output.Note
+                $"{record.Id}: {Store.status folder record} at step {record.StepsDone} of {record.Steps}: evaluated as it is"
+
         let! sets = assignments arguments
-        let own = ownDataset record sets
+        let own = Command.ownDataset record sets
 
         let data = (Config.ofTree record.Config).Data
 
@@ -100,14 +101,9 @@ let private plan (store: Store) (arguments: ParseResults<Arguments>) id =
         }
     }
 
-let private dataset (context: StageContext) (plan: Plan) =
-    match plan.Own with
-    | Some parent -> Task.FromResult(Dataset.open' (Path.Combine(context.Store.Root, "datasets", parent.Id)))
-    | None -> Stage.execute { context with Force = false } Prepare.stage plan.Data
-
 let private evaluate (context: StageContext) (plan: Plan) =
     task {
-        match! dataset context plan with
+        match! Command.dataset context plan.Own plan.Data with
         | Error error -> return Error error
         | Ok dataset ->
             let run: Train.TrainedRun = {
@@ -121,10 +117,7 @@ let private evaluate (context: StageContext) (plan: Plan) =
 
 let run (place: Workplace) (arguments: ParseResults<Arguments>) =
     task {
-        match
-            arguments.GetResult Runs
-            |> List.traverseResultM (plan (Workplace.store place) arguments)
-        with
+        match arguments.GetResult Runs |> List.traverseResultM (plan place arguments) with
         | Error error -> return Error error
         | Ok plans ->
             return!

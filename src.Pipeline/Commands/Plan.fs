@@ -132,9 +132,13 @@ let private planOf (store: Store) (variant: Variant) =
         let folder = Prepare.folder store config.Data data
         let exists = Directory.Exists folder
 
+        // opened as run does, so that a set that was damaged since is not called reusable
         let! record =
             if exists then
-                Dataset.readRecord folder |> Result.map Some
+                Dataset.open' folder
+                |> Result.map (fun dataset ->
+                    use opened = dataset
+                    Some opened.Record)
             else
                 Ok None
 

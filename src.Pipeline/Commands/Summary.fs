@@ -88,6 +88,8 @@ let table (runs: EvaluatedRun list) =
             for run in runs -> run.Evaluation.Parameters.ToString("N0", CultureInfo.InvariantCulture)
         ]
         "training steps" :: [ for run in runs -> string run.Evaluation.Step ]
+        "code frequencies, training images"
+        :: [ for run in runs -> string run.Evaluation.FrequencyImages ]
         "training, images/s"
         :: [ for run in runs -> optional "F1" run.Run.Record.ImagesPerSecond ]
         yield! cells (runs |> List.map _.Evaluation)

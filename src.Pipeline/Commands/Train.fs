@@ -9,6 +9,7 @@ type Arguments =
     | [<MainCommand; ExactlyOnce>] Config of CONFIG: string
     | Set of ASSIGNMENT: string
     | Variant of NAME: string
+    | [<Unique>] Keep of N: int
     | [<Unique>] Max_Minutes of MINUTES: float
     | Force
 
@@ -18,6 +19,7 @@ type Arguments =
             | Config _ -> "configuration file (JSON with comments)."
             | Set _ -> "KEY=VALUE over the configuration; may be given several times."
             | Variant _ -> "only this variant of the configuration."
+            | Keep _ -> "checkpoints to keep, the last ones (training.keep); the best by validation is kept besides."
             | Max_Minutes _ -> "save and stop after so many minutes, exit code 0; the same command goes on from there."
             | Force -> "train anew, beside what was trained before."
 
@@ -39,7 +41,7 @@ let run (place: Workplace) (arguments: ParseResults<Arguments>) =
         match
             Command.variants
                 (arguments.GetResult Config)
-                (arguments.GetResults Set)
+                (arguments.GetResults Set @ Command.keep (arguments.TryGetResult Arguments.Keep))
                 (arguments.TryGetResult Arguments.Variant)
         with
         | Error error -> return Error error

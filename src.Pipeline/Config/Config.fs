@@ -54,7 +54,7 @@ module Config =
     let private shared (layer: ConfigTree.Layer) =
         let tree = layer.Tree.DeepClone().AsObject()
 
-        for key in [ "variants"; "sweep" ] do
+        for key in [ "variants"; "sweep"; "progressive" ] do
             tree.Remove key |> ignore
 
         { layer with Tree = tree }
@@ -187,19 +187,23 @@ module Config =
         | Error problem, Ok _ -> Error(Configuration [ problem ])
         | Error problem, Error wrong -> Error(Configuration(problem :: wrong))
 
-    let private asksForSweep (layers: ConfigTree.Layer list) =
-        match layers |> List.tryPick (fun layer -> ConfigTree.find "sweep" layer.Tree) with
-        | None -> false
-        | Some _ ->
-            layers
-            |> List.findBack (fun layer -> layer.Tree.ContainsKey "sweep")
-            |> fun last -> not (isNull last.Tree["sweep"])
+    /// Whether the last layer that says something of a key says more than null.
+    let asksFor (key: string) (layers: ConfigTree.Layer list) =
+        layers
+        |> List.choose (fun layer -> ConfigTree.find key layer.Tree)
+        |> List.tryLast
+        |> Option.exists (fun node -> not (isNull node))
 
     /// A configuration file with its `--set` assignments over it.
     let load (file: string) (texts: string list) : Result<Variant list, StageError> =
         layers file texts
         |> Result.bind (fun layers ->
-            if asksForSweep layers then
+            if asksFor "sweep" layers then
                 Error(Usage $"{file}: has a sweep, which dq sweep runs; --set sweep=null leaves it out")
+            elif asksFor "progressive" layers then
+                Error(
+                    Usage
+                        $"{file}: has a chain of stages, which dq progressive runs; --set progressive=null leaves it out"
+                )
             else
                 ofLayers file layers)

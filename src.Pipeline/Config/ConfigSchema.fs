@@ -113,31 +113,102 @@ and private section prefix (fields: Shape.Field list) : JsonObject =
     schema["properties"] <- properties
     schema
 
+let private described (description: string) (schema: (string * (JsonNode | null)) list) =
+    let node = JsonObject()
+
+    for name, value in schema do
+        node[name] <- value
+
+    node["description"] <- word description
+    node
+
+/// Of the `sweep` object; names of trends are checked by `dq sweep`.
+let private sweep () : JsonNode =
+    let object' () = "type", word "object"
+    let listOf (items: JsonNode) = [ "type", word "array"; "items", items; "minItems", JsonValue.Create 1 ]
+    let properties = JsonObject()
+
+    properties["grid"] <-
+        described "Lists of values by dotted key, such as model.codebooks: every combination is a cell." [ object' () ]
+
+    properties["cells"] <-
+        described
+            "Cells besides those of the grid: each an object of settings by dotted key."
+            (listOf (described "Settings of one cell." [ object' () ]))
+
+    properties["seeds"] <-
+        described
+            "Every cell is run with each; the table has mean and deviation over them. Without it, the configuration's own seed."
+            (listOf (described "Seed." [ "type", word "integer" ]))
+
+    properties["published"] <-
+        described "A file of published numbers, to stand beside those measured; relative to this file." [
+            "type", word "string"
+        ]
+
+    properties["trends"] <-
+        described
+            "What was published, to be looked for in the cells' numbers."
+            (listOf (described "Name of a trend." [ "enum", words DQ.Pipeline.Sweeps.Trends.names ]))
+
+    described "What dq sweep runs: a grid, a list of cells or both, at every seed." [
+        object' ()
+        "additionalProperties", JsonValue.Create false
+        "properties", properties
+    ]
+
+/// Of the `progressive` object.
+let private progressive () : JsonNode =
+    let object' () = "type", word "object"
+    let properties = JsonObject()
+    let stage = section "" DQ.Pipeline.Progressive.Stages.stageFields
+    stage["type"] <- words [ "object"; "null" ]
+    stage["required"] <- words [ "image_size" ]
+
+    (nonNull (nonNull stage["properties"]).["image_size"]).AsObject().Remove "default"
+    |> ignore
+
+    properties["stages"] <-
+        described "Stages by name, one after the other; each starts from the weights and codebooks of the one before." [
+            object' ()
+            "minProperties", JsonValue.Create 1
+            "additionalProperties", stage
+        ]
+
+    let scratch = section "" DQ.Pipeline.Progressive.Stages.scratchFields
+    scratch["type"] <- words [ "object"; "null" ]
+
+    scratch["description"] <-
+        word
+            "For comparison: training at the last size from new weights, with as many multiply-adds as the whole chain."
+
+    properties["scratch"] <- scratch
+
+    described "What dq progressive runs: one model trained at growing image sizes." [
+        object' ()
+        "additionalProperties", JsonValue.Create false
+        "properties", properties
+    ]
+
 /// The schema as text, ending in a new line.
 let generate () =
     let fields = Settings.fields Settings.defaults
     let root = section "" fields
     let properties = (nonNull root["properties"]).AsObject()
 
-    let extra (key: string) (description: string) (schema: (string * JsonNode) list) =
-        let node = JsonObject()
+    properties["$schema"] <- described "This schema, for editors." [ "type", word "string" ]
 
-        for name, value in schema do
-            node[name] <- value
+    properties["extends"] <-
+        described "A configuration file this one is laid over; relative to this file." [ "type", word "string" ]
 
-        node["description"] <- word description
-        properties[key] <- node
+    properties["variants"] <-
+        described "Runs by name, each laid over the rest: all are trained and evaluated and stand in one table." [
+            "type", word "object"
+            "additionalProperties", section "" fields
+        ]
 
-    extra "$schema" "This schema, for editors." [ "type", nonNull (word "string") ]
-
-    extra "extends" "A configuration file this one is laid over; relative to this file." [
-        "type", nonNull (word "string")
-    ]
-
-    extra "variants" "Runs by name, each laid over the rest: all are trained and evaluated and stand in one table." [
-        "type", nonNull (word "object")
-        "additionalProperties", section "" fields
-    ]
+    properties["sweep"] <- sweep ()
+    properties["progressive"] <- progressive ()
 
     let whole = JsonObject()
     whole["$schema"] <- word "https://json-schema.org/draft/2020-12/schema"

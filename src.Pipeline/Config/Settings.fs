@@ -14,7 +14,8 @@ type LoopConfig = {
     ValidationImages: int
     /// Steps between two checkpoints; one is also written at signals and at the end.
     CheckpointEvery: int64
-    /// Checkpoints to keep, the last ones; the best by validation is kept besides.
+    /// Checkpoints to keep, the last ones; the best by validation is kept besides. With two, training that fails can go
+    /// back past one that was bad already.
     Keep: int
     /// Steps between two pictures of reconstructions; 0 makes none.
     SampleEvery: int64
@@ -26,7 +27,7 @@ type LoopConfig = {
     CollapsePerplexity: float
     /// Share of a codebook's codes revived in one step from which it is an event.
     RevivalBurst: float
-    /// Skipped steps in a row (NaN or infinite loss) before going back to the last checkpoint.
+    /// Skipped steps in a row (NaN, infinite or exploding loss) before going back to the last checkpoint.
     SkipLimit: int
     /// How often training may go back before it gives up.
     Fallbacks: int

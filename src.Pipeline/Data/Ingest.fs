@@ -29,6 +29,7 @@ let private openSource (config: DataConfig) =
     | "idx" -> Idx.open' path
     | "folder" -> ImageFolder.open' path
     | "tiny_imagenet" -> TinyImageNet.open' path
+    | "imagenet_downsampled" -> DownsampledImageNet.open' path (Option.ofNullable config.ImageSize)
     | other -> Error(Data $"data.source: expected one of {DataConfig.sources}, got '{other}'")
 
 let private withSource config (work: ImageSource -> Result<'value, StageError>) =

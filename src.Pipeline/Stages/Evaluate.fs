@@ -101,7 +101,14 @@ let private evaluateSplit
 
     evaluator
 
-let private evaluate (context: StageContext) title (config: EvaluationConfig) fingerprint (run: TrainedRun) =
+let private evaluate
+    (context: StageContext)
+    title
+    (config: EvaluationConfig)
+    fingerprint
+    (run: TrainedRun)
+    (held: RunLock)
+    =
     result {
         let! device = Train.device context.Device
         let! file = Checkpoints.choose run.Folder config.Checkpoint
@@ -170,19 +177,19 @@ let private evaluate (context: StageContext) title (config: EvaluationConfig) fi
             let limit = int (min (int64 config.AblationImages) splits[shown].Images)
             batches context $"ablate codebooks of {title}" pictures config.BatchSize limit
 
-        Examine.write
-            config
-            run.Folder
-            model
-            step
-            evaluators
-            {
-                Split = shown
-                Images = pictures
-                Evaluator = snd (List.last evaluators)
-                Atlas = atlas
-            }
-            ablated
+        let examined =
+            Examine.examine
+                config
+                model
+                step
+                evaluators
+                {
+                    Split = shown
+                    Images = pictures
+                    Evaluator = snd (List.last evaluators)
+                    Atlas = atlas
+                }
+                ablated
 
         let record =
             EvaluationRecord(
@@ -196,9 +203,29 @@ let private evaluate (context: StageContext) title (config: EvaluationConfig) fi
                 Splits = splits
             )
 
-        // last: where it is, the rest is whole
-        ArtifactJson.Write(Path.Combine(run.Folder, RunLayout.Evaluation), record)
-        return { Run = run; Evaluation = record }
+        let headline = Headline.Of(shown, step, splits[shown])
+
+        return
+            held.Guarded(fun () ->
+                Examine.write run.Folder examined
+                // as it is now: it may have been trained on since it was read
+                let evaluated = (Store.read run.Folder).Evaluated headline
+                Store.save run.Folder evaluated
+                // last: where it is, the rest is whole
+                ArtifactJson.Write(Path.Combine(run.Folder, RunLayout.Evaluation), record)
+
+                {
+                    Run = { run with Record = evaluated }
+                    Evaluation = record
+                })
+    }
+
+/// Under the run's lock, so that nobody trains or evaluates it meanwhile.
+let private lockAndEvaluate (context: StageContext) title (config: EvaluationConfig) fingerprint (run: TrainedRun) =
+    result {
+        let! held = RunLock.Take run.Folder
+        use _ = held
+        return! evaluate context title config fingerprint run held
     }
 
 let stage title (config: EvaluationConfig) : Stage<TrainedRun, EvaluatedRun> = {
@@ -209,7 +236,7 @@ let stage title (config: EvaluationConfig) : Stage<TrainedRun, EvaluatedRun> = {
             find fingerprint run.Folder
             |> Option.map (fun record -> { Run = run; Evaluation = record })
             |> Ok
-    Run = fun context fingerprint run -> Task.Run(fun () -> evaluate context title config fingerprint run)
+    Run = fun context fingerprint run -> Task.Run(fun () -> lockAndEvaluate context title config fingerprint run)
 }
 
 /// The whole way from a configuration's images: ingest, train, evaluate.

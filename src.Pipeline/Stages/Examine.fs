@@ -14,57 +14,45 @@ open DQ.Core.Weights
 type Shown = {
     Split: string
     Images: PackedImages
+    /// That has seen it.
     Evaluator: SplitEvaluator
+    /// That has seen it; None where none is wanted.
     Atlas: PatchAtlas option
 }
 
-let private arrays (path: string) (entries: (string * Array) seq) =
-    SafeTensorsFile.WriteArrays(path, [ for name, values in entries -> KeyValuePair(name, values) ])
+/// Computed and not written yet.
+type Examined = {
+    Shown: Shown
+    Samples: (SampleImage[] * SampleSheets) option
+    Atlas: DrawnAtlas option
+    Codebooks: CodebooksRecord
+    /// Those that the record names.
+    Arrays: Dictionary<string, Array>
+}
 
-let private writeSamples
+let private samples (config: EvaluationConfig) decoder (spec: AutoencoderSpec) shown =
+    match Samples.choose config.Samples config.Extremes shown.Evaluator.PsnrDb with
+    | [||] -> None
+    | chosen ->
+        let parts = [| yield! CodePart.OfLevels spec; yield! CodePart.Ablations spec |]
+        Some(chosen, Samples.draw decoder parts shown.Images chosen)
+
+/// `ablated` are the images to leave codebooks out on, in batches.
+let examine
     (config: EvaluationConfig)
-    (folder: string)
-    decoder
-    (model: HierarchicalAutoencoder)
-    step
-    shown
-    =
-    let chosen = Samples.choose config.Samples config.Extremes shown.Evaluator.PsnrDb
-
-    if chosen.Length > 0 then
-        let parts = [| yield! CodePart.OfLevels model.Spec; yield! CodePart.Ablations model.Spec |]
-
-        let images = Path.Combine(folder, RunLayout.Images)
-        let sheets = Samples.write images decoder parts shown.Images shown.Split chosen step
-
-        arrays (Path.Combine(folder, RunLayout.Codes, RunLayout.SampleCodes)) [
-            for level, codes in Seq.indexed sheets.Codes -> $"level{level}", codes
-        ]
-
-let private writeAtlas (folder: string) step shown (atlas: PatchAtlas) =
-    let codes = Path.Combine(folder, RunLayout.Codes)
-    let drawn = atlas.Draw(step, shown.Split, shown.Images, shown.Evaluator.Histograms)
-
-    for struct (file, sheet) in drawn.Sheets do
-        ImageFile.WritePng(Path.Combine(codes, file), sheet)
-
-    arrays (Path.Combine(codes, AtlasRecord.Tensors)) [ for pair in drawn.Arrays -> pair.Key, pair.Value ]
-    ArtifactJson.Write(Path.Combine(codes, AtlasRecord.FileName), drawn.Record)
-
-/// Writes everything. `ablated` are the images to leave codebooks out on, in batches.
-let write
-    (config: EvaluationConfig)
-    (folder: string)
     (model: HierarchicalAutoencoder)
     step
     (evaluators: (string * SplitEvaluator) list)
     shown
     (ablated: TorchSharp.torch.Tensor seq)
     =
-    Directory.CreateDirectory(Path.Combine(folder, RunLayout.Codes)) |> ignore
-    use decoder = new PartialDecoder(model, shown.Evaluator.Histograms)
-    writeSamples config folder decoder model step shown
-    shown.Atlas |> Option.iter (writeAtlas folder step shown)
+    let histograms = shown.Evaluator.Histograms
+    use decoder = new PartialDecoder(model, histograms)
+    let arrays = Dictionary<string, Array>()
+    let splits = Dictionary<string, SplitCodebooks>()
+
+    for name, evaluator in evaluators do
+        splits[name] <- evaluator.Codebooks(name, arrays)
 
     let ablation =
         if config.AblationImages = 0 then
@@ -72,15 +60,41 @@ let write
         else
             Ablation.Of(decoder, shown.Split, ablated)
 
-    let stored = Dictionary<string, Array>()
-    let splits = Dictionary<string, SplitCodebooks>()
+    {
+        Shown = shown
+        Samples = samples config decoder model.Spec shown
+        Atlas =
+            shown.Atlas
+            |> Option.map (fun atlas -> atlas.Draw(step, shown.Split, shown.Images, histograms))
+        Codebooks = CodebooksRecord(Step = step, Splits = splits, Ablation = ablation)
+        Arrays = arrays
+    }
 
-    for name, evaluator in evaluators do
-        splits[name] <- evaluator.Codebooks(name, stored)
+let private writeAtlas (codes: string) (atlas: DrawnAtlas) =
+    for struct (file, sheet) in atlas.Sheets do
+        ImageFile.WritePng(Path.Combine(codes, file), sheet)
 
-    arrays (Path.Combine(folder, CodebooksRecord.Tensors)) [ for pair in stored -> pair.Key, pair.Value ]
+    SafeTensorsFile.WriteArrays(Path.Combine(codes, AtlasRecord.Tensors), atlas.Arrays)
+    ArtifactJson.Write(Path.Combine(codes, AtlasRecord.FileName), atlas.Record)
 
-    ArtifactJson.Write(
-        Path.Combine(folder, RunLayout.Codebooks),
-        CodebooksRecord(Step = step, Splits = splits, Ablation = ablation)
-    )
+/// Writes it into a run's folder.
+let write (folder: string) examined =
+    let codes = Path.Combine(folder, RunLayout.Codes)
+    let shown = examined.Shown
+    Directory.CreateDirectory codes |> ignore
+
+    match examined.Samples with
+    | None -> ()
+    | Some(chosen, sheets) ->
+        let images = Path.Combine(folder, RunLayout.Images)
+        Samples.write images shown.Images shown.Split chosen examined.Codebooks.Step sheets
+
+        let levels = [
+            for level, codes in Seq.indexed sheets.Codes -> KeyValuePair($"level{level}", codes)
+        ]
+
+        SafeTensorsFile.WriteArrays(Path.Combine(codes, RunLayout.SampleCodes), levels)
+
+    examined.Atlas |> Option.iter (writeAtlas codes)
+    SafeTensorsFile.WriteArrays(Path.Combine(folder, CodebooksRecord.Tensors), examined.Arrays)
+    ArtifactJson.Write(Path.Combine(folder, RunLayout.Codebooks), examined.Codebooks)

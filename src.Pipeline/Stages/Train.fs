@@ -27,11 +27,23 @@ let private settings (config: RunConfig) =
     for key in [ "name"; "data"; "evaluation" ] do
         tree.Remove key |> ignore
 
+    // how many checkpoints lie there changes nothing in them
+    (nonNull tree["training"]).AsObject().Remove "keep" |> ignore
+
     $"{ConfigTree.canonical tree} flip {config.Data.Flip} shift {config.Data.Shift}"
 
-/// Of a run with these settings on the data of this fingerprint.
-let fingerprint (config: RunConfig) (dataset: string) =
-    Fingerprint.ofParts [ "train"; string version; settings config; dataset ]
+/// Of a run with these settings on the data of this fingerprint, which starts from the run of another.
+let fingerprintFrom (parent: string option) (config: RunConfig) (dataset: string) =
+    Fingerprint.ofParts [
+        "train"
+        string version
+        settings config
+        dataset
+        yield! Option.toList parent
+    ]
+
+/// Of one that starts from nothing.
+let fingerprint = fingerprintFrom None
 
 /// What a run is called in folders and in progress.
 let title (variant: Variant) =
@@ -84,7 +96,14 @@ let fitted (config: RunConfig) (dataset: Dataset) : Result<AutoencoderSpec, Stag
             $"expected at most the {r.Train.Count} training images there are, got {config.Training.BatchSize}"
     | [] -> Ok(config.Model.ForImages r.Channels)
 
-let private describe (context: StageContext) (variant: Variant) (dataset: Dataset) fingerprint id : RunRecord =
+let private describe
+    (context: StageContext)
+    (parent: TrainedRun option)
+    (variant: Variant)
+    (dataset: Dataset)
+    fingerprint
+    id
+    : RunRecord =
     let config = variant.Config
     let now = DateTime.UtcNow
 
@@ -98,6 +117,8 @@ let private describe (context: StageContext) (variant: Variant) (dataset: Datase
         Config = Settings.toTree config,
         Parents = [|
             Parent("dataset", nonNull (Path.GetFileName dataset.Folder), dataset.Record.Fingerprint)
+            for parent in Option.toList parent do
+                Parent("run", parent.Record.Id, parent.Record.Fingerprint)
         |],
         Software = context.Software,
         Device = context.Device,
@@ -107,37 +128,23 @@ let private describe (context: StageContext) (variant: Variant) (dataset: Datase
         Steps = config.Training.Steps
     )
 
-/// run.json of the run under work.
-type private RunFile(folder: string, begun: RunRecord) =
-    let mutable record = begun
-
-    member _.Save(change: RunRecord -> RunRecord) =
-        record <- change record
-        Store.save folder record
-        record
-
-    /// Says why work ended. On a full disk the error that led here is the one to report.
-    member this.TryEnd(status: string, reason: string) =
-        try
-            this.Save(_.Ended(status, reason, DateTime.UtcNow)) |> ignore
-        with
-        | :? IOException
-        | :? UnauthorizedAccessException -> ()
-
 /// What there is to know about a model before it is trained.
 type private Measured = {
     IsDensity: bool
     OutputChannels: int
     Parameters: int64
+    /// Of one image's forward pass.
+    MultiplyAdds: int64
 }
 
-let private measure (spec: AutoencoderSpec) =
+let private measure (spec: AutoencoderSpec) (images: DatasetRecord) =
     use model = new HierarchicalAutoencoder(spec)
 
     {
         IsDensity = model.Likelihood.IsDensity
         OutputChannels = model.Likelihood.OutputChannels
         Parameters = model.ParameterCount
+        MultiplyAdds = model.MultiplyAdds(images.Height, images.Width)
     }
 
 /// Trains in a folder that is locked for it, and keeps run.json true while doing so.
@@ -148,10 +155,12 @@ let private work
     (device: torch.Device)
     spec
     (dataset: Dataset)
+    from
     folder
+    held
     (begun: RunRecord)
     =
-    let file = RunFile(folder, begun)
+    let file = RunFile(folder, held, begun)
     let _, available = Memory.ofMachine ()
 
     /// What goes wrong as an error; for a bug too, run.json says that the run failed.
@@ -179,7 +188,14 @@ let private work
 
     let train measured =
         file.Save(
-            _.Begun(context.Software, device.ToString(), torch.get_num_threads (), measured.Parameters, DateTime.UtcNow)
+            _.Begun(
+                context.Software,
+                device.ToString(),
+                torch.get_num_threads (),
+                measured.Parameters,
+                measured.MultiplyAdds,
+                DateTime.UtcNow
+            )
         )
         |> ignore
 
@@ -203,12 +219,14 @@ let private work
             Validation = dataset.Validation.Images
             Context = context
             Device = device
+            From = from
+            Held = held
             Record = reached
         }
 
     let outcome =
         result {
-            let! measured = guarded (fun () -> Ok(measure spec))
+            let! measured = guarded (fun () -> Ok(measure spec dataset.Record))
             return! guarded (fun () -> train measured) |> Result.mapError (advised measured)
         }
 
@@ -220,14 +238,7 @@ let private work
             Dataset = dataset
         }
     | Error error ->
-        let status =
-            match error with
-            | Interrupted _
-            | TimeUp _
-            | Storage _ -> RunStatus.Interrupted
-            | _ -> RunStatus.Failed
-
-        file.TryEnd(status, StageError.lines error |> String.concat "; ")
+        file.TryEnd error
         Error error
 
 /// The finished run of this fingerprint, if there is one.
@@ -242,13 +253,17 @@ let private finished (context: StageContext) title (dataset: Dataset) fingerprin
         })
     )
 
-let private claimAndWork (context: StageContext) (variant: Variant) fingerprint (dataset: Dataset) =
+let private claimAndWork (context: StageContext) parent (variant: Variant) fingerprint (dataset: Dataset) =
     result {
         let title = title variant
-        let describe = describe context variant dataset fingerprint
+        let describe = describe context parent variant dataset fingerprint
         // before there is a run: what can't begin leaves none behind
         let! device = device context.Device
         let! spec = fitted variant.Config dataset
+
+        let! from =
+            parent
+            |> Option.traverseResult (fun (parent: TrainedRun) -> Checkpoints.choose parent.Folder "last")
 
         match! Store.claim context.Store title fingerprint context.Force describe with
         | Finished(folder, record) ->
@@ -260,12 +275,18 @@ let private claimAndWork (context: StageContext) (variant: Variant) fingerprint 
         | Resumed(folder, record, held)
         | Fresh(folder, record, held) ->
             use _ = held
-            return! work context title variant.Config device spec dataset folder record
+            return! work context title variant.Config device spec dataset from folder held record
     }
 
-let stage (variant: Variant) : Stage<Dataset, TrainedRun> = {
+/// A run whose first weights and codebooks are the last ones of another.
+let stageFrom (parent: TrainedRun option) (variant: Variant) : Stage<Dataset, TrainedRun> = {
     Name = $"train {title variant}"
-    Fingerprint = fun dataset -> Ok(fingerprint variant.Config dataset.Record.Fingerprint)
+    Fingerprint =
+        fun dataset ->
+            let parent = parent |> Option.map _.Record.Fingerprint
+            Ok(fingerprintFrom parent variant.Config dataset.Record.Fingerprint)
     Find = fun context fingerprint dataset -> finished context (title variant) dataset fingerprint
-    Run = fun context fingerprint dataset -> Task.Run(fun () -> claimAndWork context variant fingerprint dataset)
+    Run = fun context fingerprint dataset -> Task.Run(fun () -> claimAndWork context parent variant fingerprint dataset)
 }
+
+let stage = stageFrom None

@@ -5,6 +5,7 @@ open System.IO
 open System.Text
 open System.Text.Json
 open System.Text.Json.Serialization
+open DQ.Core
 open DQ.Core.Artifacts
 
 /// A file of JSON lines that only grows. Its length is recorded with every checkpoint, and what was written after the
@@ -18,8 +19,9 @@ type AppendLog(path: string, length: int64) =
         )
 
     let file =
+        // no buffer: a line is one write, and one that failed is not tried again on closing
         let file =
-            new FileStream(path, FileMode.OpenOrCreate, FileAccess.Write, FileShare.ReadWrite)
+            new FileStream(path, FileMode.OpenOrCreate, FileAccess.Write, FileShare.ReadWrite, 0)
 
         if file.Length < length then
             let found = file.Length
@@ -39,8 +41,9 @@ type AppendLog(path: string, length: int64) =
     /// Adds one line in one write, visible to readers at once.
     member _.Append(record: obj) =
         let line = JsonSerializer.Serialize(record, record.GetType(), json) + "\n"
-        file.Write(Encoding.UTF8.GetBytes line)
-        file.Flush()
+
+        let bytes = Encoding.UTF8.GetBytes line
+        AtomicFile.Limited(path, fun () -> file.Write bytes)
 
     /// Waits until the lines are on the disk.
     member _.Persist() = file.Flush(flushToDisk = true)

@@ -2,7 +2,6 @@ namespace DQ.Pipeline
 
 open System
 open System.IO
-open System.Threading
 open DQ.Core.Artifacts
 
 /// The artifacts folder.
@@ -42,11 +41,15 @@ module Store =
         | :? UnauthorizedAccessException as error ->
             Error(Storage $"{root}: expected a folder for artifacts, it can't be made: {error.Message.TrimEnd '.'}")
 
+    /// run.json of a folder; an `ArtifactException` where it can't be read.
+    let read (folder: string) =
+        ArtifactJson.Read<RunRecord>(Path.Combine(folder, RunLayout.Run))
+
     let private stored folder = {
         Folder = folder
         Record =
             try
-                Ok(ArtifactJson.Read<RunRecord>(Path.Combine(folder, RunLayout.Run)))
+                Ok(read folder)
             with :? ArtifactException as error ->
                 Error error.Message
     }
@@ -139,16 +142,9 @@ module Store =
 
     /// One process at a time between looking for a run and locking it.
     let private guarded store (action: unit -> Result<'a, StageError>) =
-        let path = Path.Combine(runs store, ".guard")
+        use _ =
+            FileGuard.enter (Path.Combine(runs store, RunLayout.LockGuard)) (TimeSpan.FromSeconds 30.0)
 
-        let rec enter attempts =
-            try
-                new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None)
-            with :? IOException when attempts > 0 && File.Exists path ->
-                Thread.Sleep 20
-                enter (attempts - 1)
-
-        use _ = enter 500
         action ()
 
     /// Replaces run.json.

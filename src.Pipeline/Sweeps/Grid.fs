@@ -30,13 +30,27 @@ let private show (node: JsonNode | null) =
     | null -> "null"
     | node -> node.ToJsonString()
 
-/// What the layers say of the sweep, merged; None where none of them says anything. Dotted keys of the grid are spelled out.
+/// Every value of a tree under its dotted key, in the order of the text.
+let rec private flat (tree: JsonObject) : JsonObject =
+    let result = JsonObject()
+
+    for pair in tree do
+        match pair.Value with
+        | :? JsonObject as inner ->
+            for below in flat inner do
+                result[$"{pair.Key}.{below.Key}"] <-
+                    below.Value |> Option.ofObj |> Option.map _.DeepClone() |> Option.toObj
+        | value -> result[pair.Key] <- value |> Option.ofObj |> Option.map _.DeepClone() |> Option.toObj
+
+    result
+
+/// What the layers say of the sweep, merged; None where none of them says anything. The grid's keys become dotted ones.
 let private merged (layers: ConfigTree.Layer list) : Result<JsonObject option, (string * string) list> =
-    let spelledOut (sweep: JsonObject) =
+    let withFlatGrid (sweep: JsonObject) =
         let sweep = sweep.DeepClone().AsObject()
 
         match sweep["grid"] with
-        | :? JsonObject as grid -> sweep["grid"] <- ConfigTree.nested grid
+        | :? JsonObject as grid -> sweep["grid"] <- flat grid
         | _ -> ()
 
         sweep
@@ -49,7 +63,7 @@ let private merged (layers: ConfigTree.Layer list) : Result<JsonObject option, (
         | Ok _, Some null -> Ok None
         | Ok whole, Some(:? JsonObject as sweep) ->
             let under = whole |> Option.defaultWith (fun () -> JsonObject())
-            Ok(Some(ConfigTree.mergeObjects under (spelledOut sweep)))
+            Ok(Some(ConfigTree.mergeObjects under (withFlatGrid sweep)))
         | Ok _, Some other -> Error [ "sweep", $"expected an object {{ … }}, got {show other}" ])
 
 let private knownKeys (sweep: JsonObject) : Validation<unit, string * string> =
@@ -74,7 +88,10 @@ let private items (sweep: JsonObject) key expectation (read: JsonNode | null -> 
         match values |> Seq.tryFindIndex (fun value -> (read value).IsNone) with
         | Some index -> Error [ $"sweep.{key}[{index}]", $"expected {expectation}, got {show values[index]}" ]
         | None -> Ok(Some(values |> Seq.choose read |> List.ofSeq))
-    | Some other -> Error [ $"sweep.{key}", $"expected a list, at least one, each {expectation}; got {show other}" ]
+    | Some other ->
+        Error [
+            $"sweep.{key}", $"expected a list, at least one, each {expectation}; got {show other}"
+        ]
 
 let private ofKind kind (node: JsonNode | null) =
     match node with
@@ -95,14 +112,6 @@ let private settingsObject (node: JsonNode | null) =
     match node with
     | :? JsonObject as tree -> Some(ConfigTree.nested tree)
     | _ -> None
-
-/// Every dotted key of the grid with what stands there.
-let rec private leaves prefix (grid: JsonObject) : (string * (JsonNode | null)) list = [
-    for pair in grid do
-        match pair.Value with
-        | :? JsonObject as inner -> yield! leaves (prefix + pair.Key + ".") inner
-        | value -> prefix + pair.Key, value
-]
 
 /// A sweep has a name, and seeds of its own.
 let private notReserved (what: string) (settings: JsonObject) : Validation<unit, string * string> =
@@ -139,15 +148,17 @@ let private combinations (sweep: JsonObject) : Validation<JsonObject list, strin
     | Some(:? JsonObject as grid) ->
         validation {
             let! axes =
-                leaves "" grid
-                |> List.traverseResultA (fun (key, value) ->
-                    match value with
-                    | :? JsonArray as values when values.Count > 0 -> Ok(key, List.ofSeq values)
-                    | other -> Error($"sweep.grid.{key}", $"expected a list of values, at least one; got {show other}"))
+                List.ofSeq grid
+                |> List.traverseResultA (fun axis ->
+                    match axis.Value with
+                    | :? JsonArray as values when values.Count > 0 -> Ok(axis.Key, List.ofSeq values)
+                    | other ->
+                        Error($"sweep.grid.{axis.Key}", $"expected a list of values, at least one; got {show other}"))
 
             and! () = notReserved "sweep.grid" grid
 
-            let size = (1.0, axes) ||> List.fold (fun size (_, values) -> size * float values.Length)
+            let size =
+                (1.0, axes) ||> List.fold (fun size (_, values) -> size * float values.Length)
 
             if size > float mostCells then
                 return! Error [ "sweep.grid", $"expected at most {mostCells} cells, got {size}" ]

@@ -70,7 +70,10 @@ let private quoted (text: string) =
 let csv (sweep: SweepRecord) =
     let metrics = [
         for name in metricNames do
-            if sweep.Rows |> Seq.exists (fun row -> (statistic row name).IsSome || (published row name).IsSome) then
+            if
+                sweep.Rows
+                |> Seq.exists (fun row -> (statistic row name).IsSome || (published row name).IsSome)
+            then
                 name
     ]
 
@@ -141,7 +144,11 @@ let private tables (sweep: SweepRecord) : string list list list = [
             rows |> List.exists (fun row -> show row <> "–")
 
         let told = columns |> List.filter isTold
-        [ List.map fst told; yield! [ for row in rows -> [ for _, show in told -> show row ] ] ]
+
+        [
+            List.map fst told
+            yield! [ for row in rows -> [ for _, show in told -> show row ] ]
+        ]
 ]
 
 let private verdict (trend: SweepTrend) =
@@ -175,12 +182,16 @@ let standing (sweep: SweepRecord) =
 /// The same for people: tables, failures, trends.
 let markdown (sweep: SweepRecord) =
     let text = StringBuilder()
-    let line (content: string) = text.Append(content).Append('\n') |> ignore
-    let row cells = line ("| " + String.concat " | " cells + " |")
+
+    let line (content: string) =
+        text.Append(content).Append('\n') |> ignore
+
+    let row cells =
+        line ("| " + String.concat " | " cells + " |")
 
     line $"# Sweep {sweep.Name}"
     line ""
-    line $"{sweep.Cells.Count} cells: {standing sweep}. On {sweep.Split}; mean ± sample standard deviation over seeds."
+    line $"Cells: {standing sweep}. On {sweep.Split}; mean ± sample standard deviation over seeds."
 
     for table in tables sweep do
         line ""
@@ -216,12 +227,14 @@ let markdown (sweep: SweepRecord) =
 /// For the terminal.
 let plain (sweep: SweepRecord) =
     [
-        $"{sweep.Cells.Count} cells on {sweep.Split}: {standing sweep}\n"
+        $"cells on {sweep.Split}: {standing sweep}\n"
         for table in tables sweep do
             Table.render Table.Left table
         match failures sweep with
         | [] -> ()
-        | lines -> "failed:\n" + (lines |> List.map (fun line -> $"  {line}\n") |> String.concat "")
+        | lines ->
+            "failed:\n"
+            + (lines |> List.map (fun line -> $"  {line}\n") |> String.concat "")
         if sweep.Trends.Count > 0 then
             sweep.Trends
             |> Seq.map (fun trend ->

@@ -79,10 +79,12 @@ let private statistics split (cells: (Cell * CellState) list) : IReadOnlyDiction
     let found = Dictionary<string, SweepStatistic>()
 
     for name, value in metrics do
-        match [
-            for run, split in evaluated do
-                yield! Option.toList (Option.ofNullable (value run split))
-        ] with
+        match
+            [
+                for run, split in evaluated do
+                    yield! Option.toList (Option.ofNullable (value run split))
+            ]
+        with
         | [] -> ()
         | values -> found[name] <- statistic values
 

@@ -34,7 +34,11 @@ let settings (keys: string list) (cell: Cell) : JsonObject =
     let values = JsonObject()
 
     for key in keys do
-        values[key] <- valueAt key cell.Tree |> Option.ofObj |> Option.map _.DeepClone() |> Option.toObj
+        values[key] <-
+            valueAt key cell.Tree
+            |> Option.ofObj
+            |> Option.map _.DeepClone()
+            |> Option.toObj
 
     values
 
@@ -65,7 +69,9 @@ let private numbered (configs: RunConfig list) : string list * Cell list =
     let varies key =
         trees
         |> List.distinctBy (fun tree -> ConfigTree.canonical (valueAt key tree))
-        |> List.length > 1
+        |> List.length
+            >
+            1
 
     let keys = configurationKeys |> List.filter varies
     let seeds = configs |> List.distinctBy _.Seed
@@ -163,8 +169,7 @@ let load (knownTrends: string list) (file: string) (assignments: string list) : 
 
         match Grid.read knownTrends file (own @ sets) with
         | Error problems -> fail problems
-        | Ok None ->
-            Error(Usage $"{file}: expected a sweep object; dq run is for configurations without one")
+        | Ok None -> Error(Usage $"{file}: expected a sweep object; dq run is for configurations without one")
         | Ok(Some grid) ->
             resolved file own grid sets
             |> Result.bind (fun configs ->

@@ -24,9 +24,7 @@ let private whole (node: JsonNode | null) = (nonNull node).GetValue<int>()
 let private kind row = Sweep.show (value kindKey row)
 let private codebooks row = whole (value codebooksKey row)
 
-let private codes row = [
-    for count in (nonNull (value codesKey row)).AsArray() -> whole count
-]
+let private codes row = [ for count in (nonNull (value codesKey row)).AsArray() -> whole count ]
 
 /// The configuration but for one key, as text: what a fair comparison along that key shares.
 let private but key (row: Row) =
@@ -34,7 +32,9 @@ let private but key (row: Row) =
     let parts = (key: string).Split '.'
 
     let parent =
-        parts[.. parts.Length - 2] |> String.concat "." |> (fun path -> ConfigTree.find path tree)
+        parts[.. parts.Length - 2]
+        |> String.concat "."
+        |> (fun path -> ConfigTree.find path tree)
 
     match parent with
     | Some(:? JsonObject as section) -> section.Remove(Array.last parts) |> ignore
@@ -48,8 +48,13 @@ let private number (value: float) =
 let private percent (value: float) =
     value.ToString("+0.0;-0.0;0.0", CultureInfo.InvariantCulture) + " %"
 
+let private ofCodebooks row = $"M = {codebooks row}"
+
+let private ofCodes row =
+    $"K = {ConfigTree.canonical (value codesKey row)}"
+
 let private named row =
-    $"M = {codebooks row}, K = {ConfigTree.canonical (value codesKey row)}, {row.Record.Loss}"
+    $"{ofCodebooks row}, {ofCodes row}, {row.Record.Loss}"
 
 /// Rows with a loss, in series along a key: equal in everything else, ascending.
 let private series key (position: Row -> float) (rows: (Row * float) list) =
@@ -77,13 +82,14 @@ let private quantizers rows =
     rows |> List.map (fst >> kind) |> List.distinct
 
 /// The loss falls at every step of every series, looked at for each quantizer.
-let private falls name claim along letter (position: Row -> string) rows = [
+let private falls name claim along (shared: Row -> string) (varied: Row -> string) rows = [
     for quantizer in quantizers rows do
         let found = along (rows |> List.filter (fun (row, _) -> kind row = quantizer))
 
         let line (members: (Row * float) list) =
-            let points = [ for row, loss in members -> $"{number loss} ({letter} = {position row})" ]
-            $"{named (fst members.Head)} on: " + String.concat " → " points
+            let row = fst members.Head
+            let points = [ for row, loss in members -> $"{number loss} ({varied row})" ]
+            $"{shared row}, {row.Record.Loss}: " + String.concat " → " points
 
         let holds =
             all [
@@ -103,7 +109,9 @@ let private perDoubling (position: Row -> float) (found: (Row * float) list list
             found
             |> List.averageBy (fun members ->
                 let first, last = List.head members, List.last members
-                log (snd last / snd first) / Math.Log2(position (fst last) / position (fst first)))
+
+                log (snd last / snd first)
+                / Math.Log2(position (fst last) / position (fst first)))
             |> fun change -> 100.0 * (exp change - 1.0)
         )
 
@@ -130,7 +138,8 @@ let private pairs (wanted: Row -> bool) (rows: (Row * float) list) =
     |> List.filter (fst >> wanted)
     |> List.groupBy (fst >> but kindKey)
     |> List.choose (fun (_, members) ->
-        let ofKind name = members |> List.tryFind (fun (row, _) -> kind row = name)
+        let ofKind name =
+            members |> List.tryFind (fun (row, _) -> kind row = name)
 
         match ofKind DepthwiseQuantizer.Kind, ofKind VectorQuantizer.Kind with
         | Some dq, Some vq -> Some(dq, vq)
@@ -232,10 +241,8 @@ let private stepsToMatch name rows =
 
 /// By the names configurations use, how each is looked for.
 let private known: (string * (string -> (Row * float) list -> SweepTrend list)) list = [
-    "loss_falls_with_codebooks",
-    (fun name -> falls name "the loss falls with every more M" alongCodebooks "M" (codebooks >> string))
-    "loss_falls_with_codes",
-    (fun name -> falls name "the loss falls with every more K" alongCodes "K" (codes >> List.head >> string))
+    "loss_falls_with_codebooks", (fun name -> falls name "the loss falls as M rises" alongCodebooks ofCodes ofCodebooks)
+    "loss_falls_with_codes", (fun name -> falls name "the loss falls as K rises" alongCodes ofCodebooks ofCodes)
     "codes_matter_less", codesMatterLess
     "equal_at_one_codebook", equalAtOne
     "depthwise_below_vector", below
@@ -246,7 +253,8 @@ let names = List.map fst known
 
 /// The trends of these names in the completed rows.
 let judge (asked: string list) (rows: Row list) : SweepTrend list =
-    let rows = rows |> List.choose (fun row -> loss row |> Option.map (fun loss -> row, loss))
+    let rows =
+        rows |> List.choose (fun row -> loss row |> Option.map (fun loss -> row, loss))
 
     [
         for name, look in known do

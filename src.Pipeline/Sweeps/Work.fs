@@ -72,11 +72,10 @@ let private execute (context: StageContext) (cell: Cell) (claim: Claim) =
         }
 
         try
-            let! outcome = Stage.execute context (Evaluate.pipeline cell.Variant) cell.Variant.Config.Data
+            let! outcome =
+                Stage.execute context (Evaluate.pipeline cell.Variant) cell.Variant.Config.Data
 
-            return
-                outcome
-                |> Result.map (fun run -> (run.Run.Dataset :> IDisposable).Dispose())
+            return outcome |> Result.map (fun run -> (run.Run.Dataset :> IDisposable).Dispose())
         with error ->
             return Error(CheckFailed $"an error of this program: {error.GetType().Name}: {Stage.firstLine error}")
     }

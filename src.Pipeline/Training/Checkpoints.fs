@@ -1,6 +1,8 @@
 /// The checkpoints folder of a run: the last ones with their loop states, and the best by validation.
+/// A checkpoint counts from the moment its state is there, which is written after its tensors, in one step.
 module DQ.Pipeline.Checkpoints
 
+open System
 open System.IO
 open DQ.Core.Artifacts
 open DQ.Core.Training
@@ -8,61 +10,103 @@ open DQ.Core.Training
 let private folder run =
     Path.Combine(run, RunLayout.Checkpoints)
 
-let private file run (step: int64) extension =
-    Path.Combine(folder run, $"step-{step:D8}{extension}")
+let private file run kind (step: int64) extension =
+    Path.Combine(folder run, $"{kind}-{step:D8}{extension}")
 
-let weights run step = file run step ".safetensors"
+let weights run step = file run "step" step ".safetensors"
 
-let best run =
-    Path.Combine(folder run, RunLayout.BestCheckpoint)
+let private stateFile run step = file run "step" step ".json"
 
-/// Loop states, the latest first. A checkpoint counts once its state is there, which is written after its weights.
-let private states run : string[] =
+let private bestAt run step = file run "best" step ".safetensors"
+
+/// The latest first.
+let private states run : LoopState seq =
     if Directory.Exists(folder run) then
-        Directory.GetFiles(folder run, "step-*.json") |> Array.sortDescending
+        Directory.GetFiles(folder run, "step-*.json")
+        |> Array.sortDescending
+        |> Seq.map ArtifactJson.Read<LoopState>
     else
-        [||]
+        Seq.empty
+
+/// What there is, the earliest first.
+let all run : LoopState list = states run |> List.ofSeq |> List.rev
 
 /// Where to go on from.
-let latest run : LoopState option =
-    states run |> Array.tryHead |> Option.map ArtifactJson.Read<LoopState>
+let latest run : LoopState option = Seq.tryHead (states run)
+
+/// The latest that training may go back to.
+let latestWhere run (good: LoopState -> bool) : LoopState option = states run |> Seq.tryFind good
+
+/// The counters in a checkpoint's tensors.
+let progress run step : TrainingProgress =
+    use checkpoint = Checkpoint.Open(weights run step)
+    checkpoint.Progress
+
+/// The best by validation up to the latest checkpoint.
+let best run : string option =
+    latest run
+    |> Option.bind (fun state -> Option.ofNullable state.BestStep)
+    |> Option.map (bestAt run)
 
 /// Writes a checkpoint, its tensors by `write` to the path given, and then its state.
 let add run (write: string -> unit) (state: LoopState) =
     Directory.CreateDirectory(folder run) |> ignore
     write (weights run state.Step)
-    ArtifactJson.Write(file run state.Step ".json", state)
+    ArtifactJson.Write(stateFile run state.Step, state)
 
-/// Writes a checkpoint, then removes the ones beyond the last `keep` and what writes cut short left behind.
-let save run keep (session: TrainingSession) (state: LoopState) =
+/// Removes tensors that belong to no state: of checkpoints dropped or never finished, and of what is no longer the best.
+let private tidy run =
+    let states = all run
+
+    let owned =
+        set [
+            for state in states do
+                weights run state.Step
+
+                if state.BestStep.HasValue then
+                    bestAt run state.BestStep.Value
+        ]
+
+    for tensors in Directory.GetFiles(folder run, "*.safetensors") do
+        if not (owned.Contains tensors) then
+            File.Delete tensors
+
+/// Writes a checkpoint and keeps with it the last regular ones, `keep` in all. One made because a run was stopped is no
+/// regular one: it goes when the next is written, so that a run that was stopped leaves what another leaves.
+let save run keep (regular: LoopState -> bool) (session: TrainingSession) (state: LoopState) =
     add run session.Save state
 
-    for old in states run |> Array.skip (min keep (states run).Length) do
-        File.Delete old
-        File.Delete(nonNull (Path.ChangeExtension(old, ".safetensors")))
+    let kept =
+        states run
+        |> Seq.filter (fun other -> other.Step <> state.Step && regular other)
+        |> Seq.truncate (if regular state then keep - 1 else keep)
+        |> Seq.map _.Step
+        |> Set.ofSeq
+        |> Set.add state.Step
 
-    for left in Directory.GetFiles(folder run, "*.tmp") do
-        File.Delete left
+    for old in all run do
+        if not (kept.Contains old.Step) then
+            File.Delete(stateFile run old.Step)
 
-/// Replaces the best checkpoint; it is for evaluation and holds no optimizer.
+    tidy run
+
+/// Goes back to the checkpoint of this state's step, whose tensors stay as they are; what came after it is gone.
+/// Until its last line, which is one step, the run is where it was.
+let goBack run (state: LoopState) =
+    for later in all run do
+        if later.Step > state.Step then
+            File.Delete(stateFile run later.Step)
+
+    ArtifactJson.Write(stateFile run state.Step, state)
+
+/// Writes the model as the best so far, which the next checkpoint makes it. It is for evaluation and holds no optimizer.
 let saveBest run (session: TrainingSession) =
     Directory.CreateDirectory(folder run) |> ignore
-
-    let progress =
-        TrainingProgress(
-            session.Seed,
-            session.StepsDone,
-            session.ImagesSeen,
-            session.CodebooksReady,
-            session.RateFactor,
-            0L
-        )
-
-    Checkpoint.Write(best run, session.Model, null, progress)
+    Checkpoint.Write(bestAt run session.StepsDone, session.Model, null, session.Progress)
 
 /// The checkpoint an evaluation asks for: `last` or `best` (by validation; the last where nothing was validated).
 let choose run (which: string) : Result<string, StageError> =
     match latest run with
-    | _ when which = "best" && File.Exists(best run) -> Ok(best run)
-    | Some state -> Ok(weights run state.Step)
     | None -> Error(Data $"{folder run}: expected a checkpoint, found none")
+    | Some state when which = "best" && state.BestStep.HasValue -> Ok(bestAt run state.BestStep.Value)
+    | Some state -> Ok(weights run state.Step)

@@ -20,6 +20,10 @@ type Job = {
     Validation: PackedImages
     Context: StageContext
     Device: TorchSharp.torch.Device
+    /// A checkpoint whose weights and codebooks are the first ones.
+    From: string option
+    /// Of the folder; everything is written under it.
+    Held: RunLock
     /// run.json at this state.
     Record: LoopState -> unit
 }
@@ -56,11 +60,11 @@ let private sample job (session: TrainingSession) =
         let folder =
             Path.Combine(job.Folder, RunLayout.Images, RunLayout.Steps, $"{step:D8}")
 
+        let images, chosen = job.Validation, Samples.first count
         use decoder = new PartialDecoder(session.Model)
-        let parts = CodePart.OfLevels session.Model.Spec
 
-        Samples.write folder decoder parts job.Validation "validation" (Samples.first count) step
-        |> ignore
+        Samples.draw decoder (CodePart.OfLevels session.Model.Spec) images chosen
+        |> Samples.write folder images "validation" chosen step
 
 /// The k-means start of the codebooks, from the batches that training sees first.
 let private initialize job (session: TrainingSession) =
@@ -84,41 +88,38 @@ let run (job: Job) : Result<LoopState, StageError> =
         resumed
         |> Option.defaultValue (LoopState.start codes.Length config.Model.Codebooks)
 
-    use metrics =
-        new AppendLog(Path.Combine(job.Folder, RunLayout.Metrics), start.MetricsBytes)
+    use journal = new Journal(job.Folder, job.Held, start)
+    let isRegular = LoopState.isRegular loop config.Training.Steps
 
-    use events =
-        new AppendLog(Path.Combine(job.Folder, RunLayout.Events), start.EventsBytes)
+    let load (state: LoopState) =
+        let session =
+            TrainingSession.Load(Checkpoints.weights job.Folder state.Step, config.Training, job.Device)
 
-    let load step =
-        TrainingSession.Load(Checkpoints.weights job.Folder step, config.Training, job.Device)
+        // the state says how often training went back, the tensors are older
+        session.RateFactor <- LoopState.rateFactor loop state
+        session
 
     let mutable session =
-        match resumed with
-        | Some state -> load state.Step
-        | None -> new TrainingSession(config.Model, config.Training, config.Seed, job.Device)
+        match resumed, job.From with
+        | Some state, _ -> load state
+        | None, Some file -> TrainingSession.StartingFrom(file, config.Model, config.Training, config.Seed, job.Device)
+        | None, None -> new TrainingSession(config.Model, config.Training, config.Seed, job.Device)
 
     let mutable batches = batchesFrom job start.Step
 
     let checkpoint (state: LoopState) =
-        metrics.Persist()
-        events.Persist()
+        let state = journal.Mark state
 
-        let state = {
-            state with
-                MetricsBytes = metrics.Length
-                EventsBytes = events.Length
-        }
-
-        Checkpoints.save job.Folder loop.Keep session state
-        job.Record state
+        job.Held.Guarded(fun () ->
+            Checkpoints.save job.Folder loop.Keep isRegular session state
+            job.Record state)
 
     /// A line of metrics for the window so far, and what the codebooks say in it.
     let log (state: LoopState) =
         let line =
             Window.line session.Model.Likelihood.IsDensity state.Step state.ImagesSeen state.Seconds state.Window
 
-        metrics.Append line
+        journal.Metrics line
 
         let flags, seen =
             CodebookWatch.look
@@ -131,7 +132,7 @@ let run (job: Job) : Result<LoopState, StageError> =
                 state.Codebooks
 
         for event in seen do
-            events.Append event
+            journal.Event event
 
         for kind, several in seen |> List.groupBy _.Kind do
             let where =
@@ -161,19 +162,12 @@ let run (job: Job) : Result<LoopState, StageError> =
                 if Double.IsFinite measured then
                     Nullable measured
                 else
-                    events.Append(
-                        EventRecord(
-                            Kind = "validation_not_finite",
-                            Step = state.Step,
-                            Message = $"validation loss {measured}: this model is not kept as the best"
-                        )
-                    )
-
+                    journal.Event(Events.validationNotFinite state.Step measured)
                     Nullable()
 
             let isDensity = session.Model.Likelihood.IsDensity
 
-            metrics.Append(
+            journal.Metrics(
                 MetricsRecord(
                     Split = "validation",
                     Step = state.Step,
@@ -187,7 +181,7 @@ let run (job: Job) : Result<LoopState, StageError> =
             let best, state = LoopState.validated loss state
 
             if best then
-                Checkpoints.saveBest job.Folder session
+                job.Held.Guarded(fun () -> Checkpoints.saveBest job.Folder session)
 
             state
 
@@ -198,14 +192,7 @@ let run (job: Job) : Result<LoopState, StageError> =
         let seconds = watch.Elapsed.TotalSeconds
 
         if report.Skipped then
-            events.Append(
-                EventRecord(
-                    Kind = "step_skipped",
-                    Step = report.Step,
-                    Message =
-                        $"loss {report.Loss}, gradient norm {report.GradientNorm}: nothing was learned in this step"
-                )
-            )
+            journal.Event(Events.skipped report)
 
         let window = Window.add batch.shape[0] seconds report state.Window
 
@@ -235,42 +222,53 @@ let run (job: Job) : Result<LoopState, StageError> =
         let state = if due loop.ValidateEvery then validate state else state
 
         if loop.SampleEvery > 0L && due loop.SampleEvery then
-            sample job session
+            job.Held.Guarded(fun () -> sample job session)
 
-        if due loop.CheckpointEvery && state.SkippedInARow = 0 then
+        // the last one also after a skipped step, which left the model as it was
+        if last || isRegular state then
             checkpoint state
 
         state
 
-    /// Back to the last checkpoint with a lower learning rate; None when that was tried often enough.
+    /// Back to the last good checkpoint with a lower learning rate; None when that was tried often enough. One made right
+    /// after the last step that learned may hold what that step did wrong: the one before it, where there is one.
     let fallBack (state: LoopState) =
-        match Checkpoints.latest job.Folder with
-        | Some good when good.Fallbacks < loop.Fallbacks ->
+        let learned = state.Step - int64 state.SkippedInARow
+        let isGood (other: LoopState) = isRegular other && other.Step < learned
+
+        let good =
+            Checkpoints.latestWhere job.Folder isGood
+            |> Option.orElse (Checkpoints.latestWhere job.Folder isRegular)
+
+        match good with
+        | Some good when state.Fallbacks < loop.Fallbacks ->
             let failedAt = state.Step
-            session.Dispose()
-            session <- load good.Step
-            session.RateFactor <- session.RateFactor * loop.FallbackFactor
-            batches.Dispose()
-            batches <- batchesFrom job good.Step
-            metrics.Truncate good.MetricsBytes
-
-            let event =
-                EventRecord(
-                    Kind = "fell_back",
-                    Step = failedAt,
-                    Message =
-                        $"{state.SkippedInARow} steps in a row were not finite: back to step {good.Step} with the learning rate times {session.RateFactor}"
-                )
-
-            events.Append event
-            job.Context.Note $"{job.Title}: {event.Message}"
 
             let state = {
                 good with
-                    Fallbacks = good.Fallbacks + 1
+                    Fallbacks = state.Fallbacks + 1
             }
 
-            checkpoint state
+            session.Dispose()
+            session <- load state
+            batches.Dispose()
+            batches <- batchesFrom job good.Step
+
+            let event = Events.fellBack failedAt loop.SkipLimit good.Step session.RateFactor
+
+            journal.Event event
+            job.Context.Note $"{job.Title}: {event.Message}"
+
+            let state = {
+                journal.Mark state with
+                    MetricsBytes = good.MetricsBytes
+            }
+
+            job.Held.Guarded(fun () ->
+                Checkpoints.goBack job.Folder state
+                journal.CutMetrics state
+                job.Record state)
+
             Some state
         | _ -> None
 
@@ -281,7 +279,7 @@ let run (job: Job) : Result<LoopState, StageError> =
             | None ->
                 Error(
                     Numerical
-                        $"{job.Title}: {state.SkippedInARow} steps in a row were not finite at step {state.Step}, after going back {loop.Fallbacks} times; the last good checkpoint is in {job.Folder}; try a lower training.learning_rate or training.clip_norm"
+                        $"{job.Title}: {state.SkippedInARow} steps in a row were skipped up to step {state.Step} (see {RunLayout.Events}), after going back {loop.Fallbacks} times; the last good checkpoint is in {job.Folder}; try a lower training.learning_rate or training.clip_norm"
                 )
         elif state.Step >= config.Training.Steps then
             Ok state
@@ -297,6 +295,10 @@ let run (job: Job) : Result<LoopState, StageError> =
             checkpoint start
         else
             job.Context.Note $"{job.Title}: going on from step {start.Step}"
+            let before = Checkpoints.progress job.Folder start.Step
+
+            Events.resumedElsewhere start.Step before session.Progress
+            |> Option.iter journal.Event
 
         advance start
     finally

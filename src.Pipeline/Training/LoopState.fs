@@ -45,6 +45,15 @@ module LoopState =
         BestStep = Nullable()
     }
 
+    /// Whether a run that is never stopped writes a checkpoint here that training may go back to.
+    let isRegular (loop: LoopConfig) (steps: int64) (state: LoopState) =
+        state.SkippedInARow = 0
+        && (state.Step = steps || state.Step % loop.CheckpointEvery = 0L)
+
+    /// The factor on the learning rate after going back so many times.
+    let rateFactor (loop: LoopConfig) (state: LoopState) =
+        pown loop.FallbackFactor state.Fallbacks
+
     /// After a validation, whose loss is null where it was not finite; the flag says whether it is the best so far.
     let validated (loss: Nullable<float>) (state: LoopState) =
         let best =

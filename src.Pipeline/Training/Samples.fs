@@ -37,31 +37,33 @@ let choose count extremes (psnrDb: IReadOnlyList<float>) : SampleImage[] =
         for index, _ in best -> SampleImage(index, "best")
     |]
 
-/// Writes a sheet per view, the grid and samples.json into the folder.
-let write
-    (folder: string)
+/// Images and what they become from each of the parts of their codes.
+let draw
     (decoder: PartialDecoder)
     (parts: IReadOnlyList<CodePart>)
     (images: PackedImages)
-    split
     (chosen: SampleImage[])
-    step
     : SampleSheets =
-    Directory.CreateDirectory folder |> ignore
-
     use pixels =
         images.Gather(System.ReadOnlySpan [| for image in chosen -> image.Index |])
 
-    let sheets = SampleSheets.Draw(decoder, parts, pixels)
+    SampleSheets.Draw(decoder, parts, pixels)
+
+/// Writes a sheet per view, the grid and samples.json into the folder.
+let write (folder: string) (images: PackedImages) split (chosen: SampleImage[]) step (sheets: SampleSheets) =
+    Directory.CreateDirectory folder |> ignore
 
     for index, view in Seq.indexed sheets.Views do
         ImageFile.WritePng(Path.Combine(folder, view.File), sheets.Sheet index)
 
     let columns =
-        chosen |> Array.filter (fun image -> image.Selection = "first") |> Array.length
+        chosen
+        |> Array.filter (fun image -> image.Selection = "first")
+        |> Array.length
+        |> max 1
 
     let zoom = max 1 (shownSide / max images.Height images.Width)
-    ImageFile.WritePng(Path.Combine(folder, grid), sheets.Grid(max 1 columns, zoom))
+    ImageFile.WritePng(Path.Combine(folder, grid), sheets.Grid(columns, zoom))
 
     ArtifactJson.Write(
         Path.Combine(folder, RunLayout.Samples),
@@ -76,5 +78,3 @@ let write
             Views = sheets.Views
         )
     )
-
-    sheets

@@ -52,10 +52,6 @@ let private untilCheckpoint artifacts (started: Process) =
           && watch.Elapsed < TimeSpan.FromSeconds 60.0 do
         Thread.Sleep 20
 
-let private kill (signal: string) (started: Process) =
-    use sent = Process.Start("/bin/kill", [ signal; string started.Id ])
-    sent.WaitForExit()
-
 let private errorLines (finished: Finished) =
     finished.Errors.Split('\n') |> Array.filter _.StartsWith("dq: ")
 
@@ -226,7 +222,10 @@ let tests =
                 File.WriteAllBytes(train, bytes)
                 let changed = run (runIn artifacts "run" config [])
                 Expect.equal changed.ExitCode 3 changed.Errors
-                Expect.stringContains changed.Errors "SHA-256" "a data set that changed since")
+                Expect.stringContains changed.Errors "SHA-256" "a data set that changed since"
+                let plan = run (runIn artifacts "plan" config [])
+                Expect.equal plan.ExitCode 3 "a plan doesn't call it reusable either"
+                Expect.stringContains plan.Errors "SHA-256" plan.Errors)
         }
 
         test "SIGTERM saves and exits 143; the same command goes on to the weights of an undisturbed run" {
@@ -293,6 +292,102 @@ let tests =
                 Expect.isEmpty (Directory.GetFiles(checkpoints, "*.tmp")) "nothing half-written"
                 Expect.equal (run arguments).ExitCode 0 "with room again, it goes on"
                 Expect.equal (record artifacts).Status RunStatus.Completed "to the end")
+        }
+
+        test "a folder that can't be written to leaves the checkpoint before intact" {
+            // root may write everywhere, but for a root without that capability
+            let humble =
+                if Environment.UserName = "root" then
+                    "exec setpriv --bounding-set=-dac_override sh -c '\"$@\"' sh "
+                else
+                    ""
+
+            inFolder (fun folder ->
+                let artifacts = Path.Combine(folder, "artifacts")
+                let arguments = runIn artifacts "train" (written folder 150) [ "--keep"; "1" ]
+                let started = start arguments
+                untilCheckpoint artifacts started
+                kill "-TERM" started
+                Expect.equal (finish started).ExitCode 143 "stopped in the middle"
+                let before = lastWeights artifacts
+                let checkpoints = Path.Combine(runFolder artifacts, RunLayout.Checkpoints)
+                let mode = File.GetUnixFileMode checkpoints
+                File.SetUnixFileMode(checkpoints, UnixFileMode.UserRead ||| UnixFileMode.UserExecute)
+                let denied = finish (startAfter humble arguments)
+                File.SetUnixFileMode(checkpoints, mode)
+                Expect.equal denied.ExitCode 3 denied.Errors
+                Expect.hasLength (errorLines denied) 1 denied.Errors
+                Expect.stringContains denied.Errors checkpoints "which"
+                Expect.equal (lastWeights artifacts) before "intact"
+
+                // an unfinished run is evaluated as it is, and that is said
+                let evaluated = run [ "evaluate"; "tiny"; "--artifacts"; artifacts ]
+                Expect.equal evaluated.ExitCode 0 evaluated.Errors
+                let unfinished = record artifacts
+
+                Expect.stringContains
+                    evaluated.Errors
+                    $"interrupted at step {unfinished.StepsDone} of 150: evaluated as it is"
+                    "it says so"
+
+                Expect.equal (nonNull unfinished.Headline).Step unfinished.StepsDone "the headline names the step"
+                Expect.equal (run arguments).ExitCode 0 "with leave to write, it goes on"
+                Expect.isNull (record artifacts).Headline "which is another model"
+                Expect.hasLength (Directory.GetFiles(checkpoints, "step-*.safetensors")) 1 "--keep 1"
+
+                // how many are kept makes no other run
+                let again = run (runIn artifacts "train" (written folder 150) [ "--keep"; "3" ])
+                Expect.stringContains again.Errors "done before, reused" "the same run"
+
+                File.Delete(Checkpoints.weights (runFolder artifacts) (record artifacts).StepsDone)
+                let missing = run [ "evaluate"; "tiny"; "--artifacts"; artifacts ]
+                Expect.equal missing.ExitCode 3 missing.Errors
+                Expect.hasLength (errorLines missing) 1 missing.Errors)
+        }
+
+        test "of two that take an interrupted run up at once, exactly one does" {
+            inFolder (fun folder ->
+                let artifacts = Path.Combine(folder, "artifacts")
+                let arguments = runIn artifacts "train" (written folder 200) []
+                let started = start arguments
+                untilCheckpoint artifacts started
+                kill "-KILL" started
+                finish started |> ignore
+                let both = [ start arguments; start arguments ] |> List.map finish
+                let codes = both |> List.map _.ExitCode |> List.sort
+                Expect.equal codes [ 0; 3 ] $"%A{both}"
+
+                let refused = both |> List.find (fun finished -> finished.ExitCode = 3)
+                Expect.stringContains refused.Errors "works on this run" "the other is refused")
+        }
+
+        test "going on with another number of threads is an event" {
+            inFolder (fun folder ->
+                let artifacts = Path.Combine(folder, "artifacts")
+                let arguments = runIn artifacts "train" (written folder 150) []
+
+                let stopped shell =
+                    let started = startAfter shell arguments
+                    untilCheckpoint artifacts started
+                    kill "-TERM" started
+                    Expect.equal (finish started).ExitCode 143 "stopped in the middle"
+
+                stopped ""
+                stopped ""
+                let events = Path.Combine(runFolder artifacts, RunLayout.Events)
+                Expect.isFalse ((File.ReadAllText events).Contains "resumed_elsewhere") "none without a change"
+                let step = (record artifacts).StepsDone
+                let last = finish (startAfter "export OMP_NUM_THREADS=2; " arguments)
+                Expect.equal last.ExitCode 0 last.Errors
+
+                let event =
+                    File.ReadAllLines events
+                    |> Array.map (fun line -> nonNull (JsonNode.Parse line))
+                    |> Array.filter (fun line -> string line["kind"] = "resumed_elsewhere")
+                    |> Array.exactlyOne
+
+                Expect.equal (int64 (nonNull event["step"])) step "where"
+                Expect.stringContains (string event["message"]) "with 2 threads, before on cpu with 1" "what changed")
         }
 
         test "doctor says what it found, for people and for machines" {

@@ -68,9 +68,11 @@ let private contextIn root (cancelAtStep: int64 option) : StageContext =
         Note = ignore
     }
 
+let private stages variant =
+    Prepare.stage |> Stage.andThen (Train.stage variant)
+
 let private train root cancelAtStep (variant: Variant) =
-    let stages = Prepare.stage |> Stage.andThen (Train.stage variant)
-    (Stage.execute (contextIn root cancelAtStep) stages variant.Config.Data).GetAwaiter().GetResult()
+    (Stage.execute (contextIn root cancelAtStep) (stages variant) variant.Config.Data).GetAwaiter().GetResult()
 
 let private finished result : Train.TrainedRun =
     match result with
@@ -89,6 +91,21 @@ let private withoutTimes (file: string) =
 
 let private weights (run: Train.TrainedRun) =
     File.ReadAllBytes(Checkpoints.weights run.Folder run.Record.Steps)
+
+/// The checkpoints' folder: names, and the tensors' bytes.
+let private files (run: Train.TrainedRun) = [
+    for file in
+        Directory.GetFiles(Path.Combine(run.Folder, RunLayout.Checkpoints))
+        |> Array.sort do
+        Path.GetFileName file,
+        if file.EndsWith ".safetensors" then
+            Convert.ToHexString(Security.Cryptography.SHA256.HashData(File.ReadAllBytes file))
+        else
+            ""
+]
+
+let private runFolder root =
+    Directory.GetDirectories(Path.Combine(root, RunLayout.Runs)) |> Array.exactlyOne
 
 let private metrics folder = Path.Combine(folder, RunLayout.Metrics)
 
@@ -115,10 +132,7 @@ let tests =
                     (withoutTimes (metrics undisturbed.Folder))
                     "the same lines, none lost or doubled"
 
-                Expect.equal
-                    (File.ReadAllBytes(Checkpoints.best resumed.Folder))
-                    (File.ReadAllBytes(Checkpoints.best undisturbed.Folder))
-                    "the same best"
+                Expect.equal (files resumed) (files undisturbed) "the same checkpoints, the best among them"
 
                 Expect.equal resumed.Record.Status RunStatus.Completed "completed"
 
@@ -167,7 +181,11 @@ let tests =
 
                 Expect.equal
                     names
-                    [| "best.safetensors"; "step-00000030.json"; "step-00000030.safetensors" |]
+                    [|
+                        $"best-{run.Record.BestStep.Value:D8}.safetensors"
+                        "step-00000030.json"
+                        "step-00000030.safetensors"
+                    |]
                     "one and the best"
 
                 let steps split =
@@ -190,7 +208,9 @@ let tests =
                     "training.fallbacks=2"
                 ]
 
-                match train root None (variant sets) with
+                let variant = variant sets
+
+                match train root None variant with
                 | Error(Numerical message as error) ->
                     Expect.equal (StageError.exitCode error) 4 "exit code"
                     Expect.stringContains message "lower training.learning_rate" "what to try"
@@ -207,8 +227,9 @@ let tests =
                 Expect.isTrue (Array.contains "step_skipped" kinds) "each skipped step is an event"
                 let run = ArtifactJson.Read<RunRecord>(Path.Combine(folder, RunLayout.Run))
                 Expect.equal run.Status RunStatus.Failed "the run says so"
-                use checkpoint = Checkpoint.Open(Checkpoints.weights folder run.StepsDone)
-                Expect.equal checkpoint.Progress.RateFactor 0.25 "the rate was halved twice")
+                let state = (Checkpoints.latest folder).Value
+                Expect.equal state.Fallbacks 2 "it keeps how often it went back"
+                Expect.equal (LoopState.rateFactor variant.Config.Loop state) 0.25 "the rate was halved twice")
         }
 
         test "a validation that is not finite is null in its line, an event, and never the best" {
@@ -244,7 +265,121 @@ let tests =
                 Expect.isNonEmpty validations "there are lines"
 
                 Expect.all validations (fun line -> isNull line["reconstruction_nats_per_dim"]) "and their losses null"
-                Expect.isFalse (File.Exists(Checkpoints.best folder)) "none is the best")
+                Expect.isNone (Checkpoints.best folder) "none is the best"
+
+                Expect.isEmpty
+                    (Directory.GetFiles(Path.Combine(folder, RunLayout.Checkpoints), "best*"))
+                    "and none lies there")
+        }
+
+        test "an exploding loss is skipped and leads back to a lower rate, with which training goes on" {
+            inFolder (fun root ->
+                let sets = [
+                    "model.likelihood.kind=squared_error"
+                    "training.learning_rate=1"
+                    "training.schedule=constant"
+                    "training.skip_limit=2"
+                    "training.fallback_factor=1e-3"
+                ]
+
+                let run = train root None (variant sets) |> finished
+
+                let events =
+                    File.ReadAllLines(Path.Combine(run.Folder, RunLayout.Events))
+                    |> Array.map (fun line -> nonNull (JsonNode.Parse line))
+                    |> Array.filter (fun line -> (int (nonNull line["step"])) <= 3)
+
+                Expect.equal
+                    [ for event in events -> string event["kind"] ]
+                    [ "step_skipped"; "step_skipped"; "fell_back" ]
+                    "the step after the one that was too long, and the next"
+
+                Expect.stringStarts (string events[0].["message"]) "reconstruction + latent" "why"
+                Expect.equal (Checkpoints.latest run.Folder).Value.Fallbacks 1 "once"
+                Expect.equal run.Record.StepsDone 30L "to the end")
+        }
+
+        test "killed when it goes back, or stopped before, a run goes back to the same checkpoint" {
+            inFolder (fun root ->
+                let variant =
+                    variant [
+                        "training.learning_rate=1e38"
+                        "training.schedule=constant"
+                        "training.skip_limit=3"
+                        "training.fallbacks=2"
+                        "training.fallback_factor=1e-41"
+                    ]
+
+                let undisturbed = train (Path.Combine(root, "a")) None variant |> finished
+                Expect.equal (Checkpoints.latest undisturbed.Folder).Value.Fallbacks 1 "it went back once"
+                let elsewhere = Path.Combine(root, "b")
+
+                let dying = {
+                    contextIn elsewhere None with
+                        Note =
+                            fun line ->
+                                if line.Contains "back to step" then
+                                    failwith "killed"
+                }
+
+                // in a row of skipped steps
+                for step in [ 2L; 3L ] do
+                    train elsewhere (Some step) variant |> ignore
+
+                Expect.throws
+                    (fun () ->
+                        (Stage.execute dying (stages variant) variant.Config.Data).GetAwaiter().GetResult()
+                        |> ignore)
+                    "dies with the event written and the checkpoint not"
+
+                train elsewhere (Some 9L) variant |> ignore
+                let resumed = train elsewhere None variant |> finished
+                Expect.equal (files resumed) (files undisturbed) "the same checkpoints"
+
+                Expect.equal
+                    (withoutTimes (metrics resumed.Folder))
+                    (withoutTimes (metrics undisturbed.Folder))
+                    "lines"
+
+                let events (run: Train.TrainedRun) =
+                    File.ReadAllLines(Path.Combine(run.Folder, RunLayout.Events))
+
+                Expect.equal (events resumed) (events undisturbed) "events")
+        }
+
+        test "an owner whose run was taken over stops with one line and writes nothing more" {
+            inFolder (fun root ->
+                let variant = variant []
+                let mutable before = [||]
+
+                let contents folder = [|
+                    for file in Directory.GetFiles(folder, "*", SearchOption.AllDirectories) |> Array.sort do
+                        file, Convert.ToHexString(File.ReadAllBytes file)
+                |]
+
+                let context = {
+                    contextIn root None with
+                        Progress =
+                            fun report ->
+                                if report.Unit = "steps" && report.Done = 10L then
+                                    let folder = runFolder root
+                                    let now = DateTime.UtcNow
+
+                                    ArtifactJson.Write(
+                                        Path.Combine(folder, RunLayout.Lock),
+                                        LockRecord(1, 1, now, "elsewhere", now, "another")
+                                    )
+
+                                    before <- contents folder
+                }
+
+                match (Stage.execute context (stages variant) variant.Config.Data).GetAwaiter().GetResult() with
+                | Error(Busy message as error) ->
+                    Expect.stringContains message RunLayout.Lock "the file"
+                    Expect.equal (StageError.exitCode error) 3 "exit code"
+                | other -> failtestf "expected to stop, got %A" other
+
+                Expect.equal (contents (runFolder root)) before "every file as the new owner found it")
         }
 
         test "a finite validation after one that is not is the best" {
@@ -275,6 +410,14 @@ let tests =
                     | Error error -> failtestf "%A" (StageError.lines error)
 
                 let first = evaluate ()
+                let headline = (Store.read run.Folder).Headline |> Option.ofObj |> Option.get
+                let test = first.Splits["test"]
+
+                Expect.equal
+                    (headline.Split, headline.Step, headline.TotalUniformBitsPerDim)
+                    ("test", 30L, test.TotalUniformBitsPerDim)
+                    "the headline in run.json"
+
                 let file = Path.Combine(run.Folder, RunLayout.Evaluation)
                 let written = File.GetLastWriteTimeUtc file
                 Expect.equal (evaluate ()).Fingerprint first.Fingerprint "the same"
@@ -448,6 +591,22 @@ let tests =
                 Expect.equal (samples.Step, samples.Images.Count, samples.Views.Count) (15L, 3, 4) "what they show")
         }
 
+        test "a run that someone works on is not evaluated" {
+            inFolder (fun root ->
+                let variant = variant []
+                let run = train root None variant |> finished
+
+                match RunLock.Take run.Folder with
+                | Error error -> failtestf "%A" error
+                | Ok held ->
+                    use _ = held
+                    let evaluate = Evaluate.stage "tiny" variant.Config.Evaluation
+
+                    match (Stage.execute (contextIn root None) evaluate run).GetAwaiter().GetResult() with
+                    | Error(Busy message) -> Expect.stringContains message run.Folder "which"
+                    | other -> failtestf "expected to be refused, got %A" other)
+        }
+
         test "squared error has no nats: they are null, and its loss has its own name" {
             inFolder (fun root ->
                 let variant = variant [ "model.likelihood.kind=squared_error" ]
@@ -472,7 +631,6 @@ let tests =
         test "a device that is none is a wrong command line, and no run is begun" {
             inFolder (fun root ->
                 let variant = variant []
-                let stages = Prepare.stage |> Stage.andThen (Train.stage variant)
 
                 for name in [ "foo"; "cuda:x" ] do
                     let context = {
@@ -480,7 +638,7 @@ let tests =
                             Device = name
                     }
 
-                    match (Stage.execute context stages variant.Config.Data).GetAwaiter().GetResult() with
+                    match (Stage.execute context (stages variant) variant.Config.Data).GetAwaiter().GetResult() with
                     | Error(Usage message) -> Expect.stringContains message name "what was given"
                     | other -> failtestf "%s: expected a usage error, got %A" name other
 

@@ -65,3 +65,8 @@ let finish (started: Process) =
     }
 
 let run arguments = finish (start arguments)
+
+/// Sends a signal such as `-TERM`.
+let kill (signal: string) (started: Process) =
+    use sent = Process.Start("/bin/kill", [ signal; string started.Id ])
+    sent.WaitForExit()

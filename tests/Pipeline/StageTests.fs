@@ -127,10 +127,11 @@ let tests =
                     Interrupted 15
                     TimeUp 1.0
                     CheckFailed ""
+                    Several([], 5)
                 ]
                 |> List.map StageError.exitCode
 
-            Expect.equal codes [ 2; 2; 3; 3; 3; 4; 5; 130; 143; 0; 1 ] "as documented"
+            Expect.equal codes [ 2; 2; 3; 3; 3; 4; 5; 130; 143; 0; 1; 5 ] "as documented"
         }
 
         test "parts of a fingerprint don't run into each other" {

@@ -3,6 +3,7 @@ module DQ.Tests.Pipeline.StoreTests
 open System
 open System.Diagnostics
 open System.IO
+open System.Threading
 open System.Text.Json.Nodes
 open Expecto
 open DQ.Core.Artifacts
@@ -142,6 +143,73 @@ let tests =
                     match claim with
                     | Ok(Fresh(_, _, held)) -> dispose held
                     | _ -> ())
+        }
+
+        test "of several that take a dead owner's lock over at once, exactly one wins" {
+            inFolder (fun root ->
+                let store = opened root
+                let folder, _, held = fresh store "one"
+                dispose held
+
+                let dead =
+                    LockRecord(1, Int32.MaxValue, DateTime.UtcNow, Environment.MachineName, DateTime.UtcNow)
+
+                for round in 1..20 do
+                    ArtifactJson.Write(Path.Combine(folder, RunLayout.Lock), dead)
+                    use barrier = new Barrier 4
+                    let taken = Array.zeroCreate 4
+
+                    let threads = [
+                        for i in 0..3 ->
+                            Thread(fun () ->
+                                barrier.SignalAndWait()
+                                taken[i] <- Some(RunLock.Take folder))
+                    ]
+
+                    for thread in threads do
+                        thread.Start()
+
+                    for thread in threads do
+                        thread.Join()
+
+                    let winners =
+                        taken
+                        |> Array.choose (function
+                            | Some(Ok held) -> Some held
+                            | _ -> None)
+
+                    Expect.hasLength winners 1 $"round {round}"
+                    dispose winners[0])
+        }
+
+        test "an owner that lost its lock neither writes nor takes the lock from the new one" {
+            inFolder (fun root ->
+                let store = opened root
+                let folder, _, held = fresh store "one"
+                let lockFile = Path.Combine(folder, RunLayout.Lock)
+                let mutable writes = 0
+                held.Guarded(fun () -> held.Guarded(fun () -> writes <- writes + 1))
+                Expect.equal writes 1 "its owner writes"
+
+                let other =
+                    LockRecord(1, 1, DateTime.UtcNow, "elsewhere", DateTime.UtcNow, "another")
+
+                ArtifactJson.Write(lockFile, other)
+
+                Expect.throwsT<LockLostException> (fun () -> held.Guarded(fun () -> writes <- writes + 1)) "it notices"
+
+                dispose held
+                Expect.equal writes 1 "and does not write"
+                Expect.equal (ArtifactJson.Read<LockRecord> lockFile) other "the new owner's lock is as it was"
+
+                ArtifactJson.Write(lockFile, other.At(DateTime.UtcNow.AddDays -1.0))
+                File.WriteAllText(Path.Combine(folder, "run.json.x.tmp"), "torn")
+
+                match RunLock.Take folder with
+                | Ok held -> dispose held
+                | Error error -> failtestf "%A" error
+
+                Expect.isEmpty (Directory.GetFiles(folder, "*.tmp")) "what a dead owner left half-written is gone")
         }
 
         test "an artifacts folder whose parent is a file is one clear error" {

@@ -81,6 +81,17 @@ let contract =
                 Expect.sequenceEqual (floats (quantizer.Embed result.Codes)) (floats result.Map) "map"
             }
 
+            test $"{name}: codes there are not are refused" {
+                use quantizer = made spec
+
+                for code in [ -1L; int64 quantizer.CodeCount ] do
+                    Expect.throwsT<ArgumentException>
+                        (fun () ->
+                            quantizer.Embed((torch.tensor [| code; code; code |]).view(1L, 3L, 1L, 1L))
+                            |> ignore)
+                        $"{code}"
+            }
+
             test $"{name}: in evaluation its errors are the means of the distances; training keeps none" {
                 use quantizer = made spec
                 quantizer.eval ()
@@ -92,17 +103,6 @@ let contract =
                 Expect.isLessThan ((means - result.Errors).abs().max().ToSingle()) 1e-5f "means"
                 quantizer.train ()
                 Expect.isNull (quantizer.Quantize(mapFor quantizer).Distances) "training"
-            }
-
-            test $"{name}: codes there are not are refused" {
-                use quantizer = made spec
-
-                for code in [ -1L; int64 quantizer.CodeCount ] do
-                    Expect.throwsT<ArgumentException>
-                        (fun () ->
-                            quantizer.Embed((torch.tensor [| code; code; code |]).view(1L, 3L, 1L, 1L))
-                            |> ignore)
-                        $"{code}"
             }
 
             test $"{name}: training and gradients leave the quantized values as they are" {

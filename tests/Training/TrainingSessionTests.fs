@@ -78,32 +78,104 @@ let tests =
             Expect.sequenceEqual (weights resumed) (weights undisturbed) "bit for bit"
         }
 
-        test "a step that is not finite is skipped and leaves no trace" {
-            use session = session training
-            session.Step(batch 0) |> ignore
-            let parameter = session.Model.state_dict().["decoder.2.bias"]
-            let kept = parameter.clone ()
+        for what, value in [ "that is not finite", nanf; "whose loss explodes", 1e4f ] do
+            test $"a step {what} is skipped and leaves no trace" {
+                use session = session training
+                let usual = session.Step(batch 0)
+                let parameter = session.Model.state_dict().["decoder.2.bias"]
+                let kept = parameter.clone ()
 
-            torch.no_grad ()
-            |> fun guard ->
-                use _ = guard
-                parameter.fill_ nan |> ignore
+                let put (change: torch.Tensor -> torch.Tensor) =
+                    use _ = torch.no_grad ()
+                    change parameter |> ignore
 
-            let before = weights session
-            let report = session.Step(batch 1)
-            Expect.isTrue report.Skipped "skipped"
+                put _.fill_(value)
+                let before = weights session
+                let report = session.Step(batch 1)
+                Expect.isTrue report.Skipped "skipped"
+
+                Expect.equal
+                    report.UsualLoss
+                    (Nullable(usual.Reconstruction + usual.Latent))
+                    "what is usual is what was learned from"
+
+                Expect.equal
+                    (Array.map BitConverter.SingleToInt32Bits (weights session))
+                    (Array.map BitConverter.SingleToInt32Bits before)
+                    "nothing moved"
+
+                put _.copy_(kept)
+                Expect.isFalse (session.Step(batch 2)).Skipped "goes on"
+            }
+
+        test "a session that starts from another's checkpoint has its weights and codes and nothing else" {
+            use earlier = session training
+
+            for step in 0..4 do
+                earlier.Step(batch step) |> ignore
+
+            let path = temporary ()
+            earlier.Save path
+            use later = TrainingSession.StartingFrom(path, tiny, training, 9L, torch.CPU)
+            Expect.sequenceEqual (weights later) (weights earlier) "weights and codes"
 
             Expect.equal
-                (Array.map BitConverter.SingleToInt32Bits (weights session))
-                (Array.map BitConverter.SingleToInt32Bits before)
-                "nothing moved"
+                (later.StepsDone, later.ImagesSeen, later.CodebooksReady, later.Progress.OptimizerUpdates, later.Seed)
+                (0L, 0L, true, 0L, 9L)
+                "nothing done"
 
-            torch.no_grad ()
-            |> fun guard ->
-                use _ = guard
-                parameter.copy_ kept |> ignore
+            Expect.isFalse (later.Step(batch 5)).Skipped "trains"
+        }
 
-            Expect.isFalse (session.Step(batch 2)).Skipped "goes on"
+        test "frozen parts stay as they are, and a session with some goes on exactly" {
+            let part (prefix: string) (session: TrainingSession) =
+                session.Model.state_dict ()
+                |> Seq.filter (fun entry -> entry.Key.StartsWith prefix)
+                |> Seq.collect (fun entry -> entry.Value.contiguous().data<float32>().ToArray())
+                |> Seq.toArray
+
+            let prefixes =
+                dict [
+                    "encoders", "enc_blocks."
+                    "projections", "projections."
+                    "codebooks", "quantizers."
+                    "conditioners", "dec_blocks."
+                    "upsamplers", "upsample."
+                    "decoder", "decoder."
+                ]
+
+            Expect.equal
+                (List.ofSeq prefixes.Keys)
+                (List.ofSeq HierarchicalAutoencoder.PartNames)
+                "every part has a name"
+
+            for frozen in
+                [
+                    [ "encoders"; "codebooks" ]
+                    [ "projections"; "conditioners"; "upsamplers"; "decoder" ]
+                ] do
+                let training =
+                    TrainingSpec(Steps = 100L, BatchSize = 8, LearningRate = 1e-3, Freeze = List.toArray frozen)
+
+                use session = session training
+                let before = [ for prefix in prefixes.Values -> part prefix session ]
+                session.Step(batch 0) |> ignore
+                let path = temporary ()
+                session.Save path
+
+                for step in 1..2 do
+                    session.Step(batch step) |> ignore
+
+                for (name, before), prefix in Seq.zip (Seq.zip prefixes.Keys before) prefixes.Values do
+                    let moved = part prefix session <> before
+                    Expect.equal moved (not (List.contains name frozen)) $"%A{frozen}: {name}"
+
+                use resumed = TrainingSession.Load(path, training, torch.CPU)
+
+                for step in 1..2 do
+                    resumed.Step(batch step) |> ignore
+
+                Expect.sequenceEqual (weights resumed) (weights session) "bit for bit"
         }
 
         test "accumulated micro-batches are one step" {

@@ -34,7 +34,7 @@ let repickled (path: string) (change: byte[] -> byte[]) =
 
 let openBytes (path: string) (content: byte[]) =
     File.WriteAllBytes(path, content)
-    PyTorchArchive.Open path
+    PyTorchArchive.Open(path, olderForm = true)
 
 /// What is refused of a pickle in place of that of `nested.pt`, whose storage `0` has two floats.
 let private refusedPickle (pickle: byte[]) =
@@ -153,4 +153,23 @@ let tests =
             test $"refused pickle: {name}" {
                 Expect.stringContains (refusedPickle pickle) expected "says what was expected"
             }
+
+        test "Python 2's texts are texts, and what follows a pickle is not looked at" {
+            let texts =
+                join [
+                    [| 0x80uy; 2uy |]
+                    "U\003abcT\002\000\000\000de"B
+                    [| 0x86uy |]
+                    ".and more"B
+                ]
+
+            withFile (fun path ->
+                use file =
+                    openBytes path (repickled (fixture [ "pytorch"; "nested.pt" ]) (fun _ -> texts))
+
+                match file.Root with
+                | :? PickledSequence as pair ->
+                    Expect.equal [ for text in pair.Items -> (text :?> PickledText).Value ] [ "abc"; "de" ] "both"
+                | other -> failtest $"expected a tuple, got {other}")
+        }
     ]

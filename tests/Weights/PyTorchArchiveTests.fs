@@ -38,7 +38,7 @@ let rec private show (value: PickledValue) =
     | other -> failwith $"unexpected {other}"
 
 let private archive name =
-    PyTorchArchive.Open(fixture [ "pytorch"; name ])
+    PyTorchArchive.Open(fixture [ "pytorch"; name ], olderForm = true)
 
 let private entry (root: PickledValue) (name: string) =
     match root with
@@ -105,6 +105,40 @@ let tests =
         test "tensors: every type, strided, shared, expanded, scalar, empty, parameter" { checkTensors "tensors.pt" }
 
         test "a compressed archive with a byte order reads the same" { checkTensors "compressed.pt" }
+
+        test "so does the form before PyTorch 1.6, where it is asked for" { checkTensors "legacy.pt" }
+
+        test "elsewhere that form is refused with the remedy" {
+            let path = fixture [ "pytorch"; "legacy.pt" ]
+
+            Expect.throwsC (fun () -> (PyTorchArchive.Open path).Dispose()) (fun error ->
+                Expect.isTrue (error :? WeightsException) $"a WeightsException, not {error}"
+                Expect.stringStarts error.Message $"{path}: expected the zip form of PyTorch 1.6" "what was expected"
+                Expect.stringContains error.Message "save it again with torch.save" "the remedy")
+        }
+
+        test "a file of that form that was cut short, or is of another byte order, is refused" {
+            let content = File.ReadAllBytes(fixture [ "pytorch"; "legacy.pt" ])
+
+            let refusal (content: byte[]) =
+                let mutable message = ""
+
+                withFile (fun path ->
+                    Expect.throwsC (fun () -> (openBytes path content).Dispose()) (fun error ->
+                        Expect.isTrue (error :? WeightsException) $"a WeightsException, not {error}"
+                        Expect.stringStarts error.Message path "names the file"
+                        message <- error.Message))
+
+                message
+
+            Expect.stringContains (refusal content[.. content.Length - 2]) "the file ends before" "the last storage"
+            Expect.stringContains (refusal content[..200]) "complete pickle" "within a pickle"
+            let order = content.AsSpan().IndexOf(ReadOnlySpan(raw "little_endian"))
+            let flag = order + content.AsSpan(order).IndexOf 0x88uy
+            let other = Array.copy content
+            other[flag] <- 0x89uy
+            Expect.stringContains (refusal other) "little-endian" "byte order"
+        }
 
         for protocol in 2..5 do
             test $"containers and numbers, protocol {protocol}" {
@@ -186,7 +220,6 @@ let tests =
 
         for name, expected in
             [
-                "legacy", "_use_new_zipfile_serialization=True"
                 "call", "'builtins.print'"
                 "name", "'builtins.print'"
                 "array", "'numpy.core.multiarray._reconstruct'"
@@ -244,6 +277,7 @@ let tests =
                 "newer-forms"
                 "nested"
                 "compressed"
+                "legacy"
             ]
 
             let likely =
@@ -258,7 +292,7 @@ let tests =
                         let source = fixture [ "pytorch"; $"{name}.pt" ]
 
                         let content =
-                            if round % 3 = 0 then
+                            if round % 3 = 0 || name = "legacy" then
                                 mutate
                                     random
                                     Int32.MaxValue

@@ -197,6 +197,7 @@ def main():
     published = arguments.parse_args().published
 
     torch.save(tensors(), HERE / "tensors.pt")
+    torch.save(tensors(), HERE / "legacy.pt", _use_new_zipfile_serialization=False)
     for protocol in [2, 3, 4, 5]:
         torch.save(containers(), HERE / f"containers-protocol{protocol}.pt", pickle_protocol=protocol)
     torch.save(newer_forms(), HERE / "newer-forms.pt")
@@ -207,7 +208,6 @@ def main():
         checkpoint(published)
 
     # refused
-    torch.save({"a": torch.ones(1)}, HERE / "refused-legacy.pt", _use_new_zipfile_serialization=False)
     torch.save({"a": Calls(print, "executed")}, HERE / "refused-call.pt")
     torch.save({"a": print}, HERE / "refused-name.pt")
     torch.save({"a": numpy.zeros(2)}, HERE / "refused-array.pt")

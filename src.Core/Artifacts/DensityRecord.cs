@@ -1,0 +1,79 @@
+using DQ.Core.Density;
+
+namespace DQ.Core.Artifacts;
+
+/// <summary><c>density.json</c>: quantizers trained alone on a network's features, cut by channels or by pixels, with several seeds.</summary>
+public sealed record DensityRecord : IArtifact
+{
+    public static int CurrentSchema => 1;
+
+    public int Schema { get; init; } = CurrentSchema;
+
+    /// <summary>The network, such as <c>vgg16</c>.</summary>
+    public required string Features { get; init; }
+
+    /// <summary>C of the features.</summary>
+    public required int Channels { get; init; }
+
+    /// <summary>H, and as many codebooks.</summary>
+    public required int Side { get; init; }
+
+    /// <summary>D, with the padding.</summary>
+    public required int Width { get; init; }
+
+    /// <summary>Folder name of the data set under <c>datasets/</c>.</summary>
+    public required string Dataset { get; init; }
+
+    /// <summary>Images of its train split that the quantizers learned from, the first ones.</summary>
+    public required int TrainImages { get; init; }
+
+    /// <summary>Split of the images they were measured on.</summary>
+    public required string TestSplit { get; init; }
+
+    /// <summary>How many of them, the first ones.</summary>
+    public required int TestImages { get; init; }
+
+    /// <summary>How the quantizers were trained.</summary>
+    public required DensityTraining Training { get; init; }
+
+    /// <summary>Seeds per row when it is whole.</summary>
+    public required int Seeds { get; init; }
+
+    public required IReadOnlyList<DensityRow> Rows { get; init; }
+}
+
+/// <summary>One way to cut and one K.</summary>
+public sealed record DensityRow
+{
+    /// <summary><c>channel</c> or <c>pixel</c>.</summary>
+    public required string Slicing { get; init; }
+
+    /// <summary>K.</summary>
+    public required int Codes { get; init; }
+
+    /// <summary>By seed, from 0.</summary>
+    public required IReadOnlyList<DensityEstimate> Runs { get; init; }
+
+    public Spread MeanL2Error => Spread.Of(Runs.Select(run => run.MeanL2Error));
+
+    public Spread MeanSquaredError => Spread.Of(Runs.Select(run => run.MeanSquaredError));
+
+    public Spread EntropyNats => Spread.Of(Runs.Select(run => run.EntropyNats));
+
+    /// <summary>The paper's numbers for VGG-16 on ImageNet; null for another K.</summary>
+    public PublishedDensity? Published => PublishedDensity.Find(Slicing, Codes);
+}
+
+/// <param name="Mean">Over seeds.</param>
+/// <param name="Deviation">Standard deviation of the sample (n − 1); null for fewer than two.</param>
+public sealed record Spread(double? Mean, double? Deviation)
+{
+    public static Spread Of(IEnumerable<double> values)
+    {
+        var all = values.ToArray();
+        if (all.Length == 0)
+            return new(null, null);
+        var mean = all.Average();
+        return new(mean, all.Length < 2 ? null : Math.Sqrt(all.Sum(value => (value - mean) * (value - mean)) / (all.Length - 1)));
+    }
+}

@@ -1,0 +1,51 @@
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace DQ.Core.Autoencoders;
+
+/// <summary>What it took to make a map of one image, and the map's sides: the unit in which training at several sizes is compared.</summary>
+/// <remarks>
+/// Multiply-adds of convolutions: a convolution makes every output from kernel × input channels, a transposed one spreads every
+/// input over kernel × output channels. Biases, activations and upsampling are left out.
+/// </remarks>
+internal readonly record struct MapCost(long MultiplyAdds, long Height, long Width)
+{
+    public long Positions => Height * Width;
+
+    /// <summary>With so many more.</summary>
+    public MapCost Plus(long multiplyAdds) => this with { MultiplyAdds = MultiplyAdds + multiplyAdds };
+
+    /// <summary>The same map, nothing counted yet.</summary>
+    public MapCost Anew() => this with { MultiplyAdds = 0 };
+
+    /// <summary>After a module that takes maps to maps, its parts one after the other.</summary>
+    public MapCost Through(nn.Module module)
+    {
+        switch (module)
+        {
+            case Conv2d convolution:
+            {
+                var (height, width) = (Side(Height, 0), Side(Width, 1));
+                return new(MultiplyAdds + height * width * Weights(convolution), height, width);
+
+                long Side(long side, int axis) =>
+                    (side + 2 * convolution.padding![axis] - convolution.kernel_size[axis]) / convolution.stride[axis] + 1;
+            }
+            case ConvTranspose2d transposed:
+            {
+                var spread = Plus(Positions * Weights(transposed));
+                return spread with { Height = Side(Height, 0), Width = Side(Width, 1) };
+
+                long Side(long side, int axis) =>
+                    (side - 1) * transposed.stride[axis] - 2 * transposed.padding![axis] + transposed.kernel_size[axis];
+            }
+            case NearestUpsample upsample:
+                return this with { Height = Height * upsample.Factor, Width = Width * upsample.Factor };
+            default:
+                return module.children().Aggregate(this, (cost, part) => cost.Through(part));
+        }
+    }
+
+    private static long Weights(Convolution convolution) =>
+        convolution.in_channels * convolution.out_channels * convolution.kernel_size[0] * convolution.kernel_size[1];
+}

@@ -1,0 +1,131 @@
+using DQ.Core.Autoencoders;
+using DQ.Core.Images;
+using DQ.Core.Likelihoods;
+using DQ.Core.Weights;
+using TorchSharp;
+using TorchSharp.Modules;
+using TorchSharp.Utils;
+using static TorchSharp.torch;
+
+namespace DQ.Core.Features;
+
+/// <summary>The convolutional part of VGG-16 without batch normalization, in torchvision's layout: (B, 3, 224, 224) to (B, 512, 7, 7).</summary>
+/// <remarks>
+/// Source: Simonyan &amp; Zisserman 2015, <i>Very Deep Convolutional Networks for Large-Scale Image Recognition</i>, table 1, column D;
+/// state-dict keys <c>features.{n}.weight</c> and <c>.bias</c> as in torchvision, whose input scale it shares
+/// (<see cref="PixelNormalization"/>). The classifier behind it is not needed and not read.
+/// </remarks>
+public sealed class Vgg16 : FeatureExtractor
+{
+    /// <summary>Rows and columns of the images it was trained on.</summary>
+    public const int TrainedSide = 224;
+
+    /// <summary>Its factor from an image's side to its map's.</summary>
+    public const int Shrinkage = 32;
+
+    /// Channels of the 3×3 convolutions; 0 halves the sides.
+    private static readonly int[] Layers = [64, 64, 0, 128, 128, 0, 256, 256, 256, 0, 512, 512, 512, 0, 512, 512, 512, 0];
+
+    private readonly Network network = new();
+    private readonly int side;
+    private readonly Device device;
+
+    private Vgg16(int side, Device device) => (this.side, this.device) = (side, device);
+
+    public override string Name => "vgg16";
+
+    /// <param name="path">torchvision's <c>.pth</c>, or the same as safetensors.</param>
+    /// <param name="side">Images are resized to so many rows and columns, a multiple of 32.</param>
+    /// <param name="device">Where it runs.</param>
+    /// <exception cref="WeightsException">The file is no such network; names it and the first differences.</exception>
+    public static Vgg16 Load(string path, int side, Device device)
+    {
+        if (side < Shrinkage || side % Shrinkage != 0)
+            throw new ArgumentException($"expected a side that is a multiple of {Shrinkage}, got {side}", nameof(side));
+        using var scope = NewDisposeScope();
+        using var _ = no_grad();
+        using var file = TensorFile.Open(path);
+        var loaded = new Vgg16(side, device);
+        try
+        {
+            var state = loaded.network.state_dict();
+            Check(path, state, file);
+            foreach (var (name, target) in state)
+                target.copy_(file.Read(name));
+            loaded.network.to(device);
+            loaded.network.eval();
+            return loaded;
+        }
+        catch
+        {
+            loaded.Dispose();
+            throw;
+        }
+    }
+
+    public override Tensor Extract(Tensor pixels)
+    {
+        using var scope = NewDisposeScope();
+        using var _ = no_grad();
+        var given = pixels.to(device);
+        var coloured = given.shape[1] == 1 ? given.expand(-1, 3, -1, -1) : given;
+        var sized =
+            (coloured.shape[2], coloured.shape[3]) == (side, side)
+                ? coloured
+                : stack([.. PixelImage.FromTensor(coloured).Select(Resized)]).to(device);
+        return network.forward(PixelNormalization.Normalize(sized)).MoveToOuterDisposeScope();
+    }
+
+    public override void Dispose() => network.Dispose();
+
+    private Tensor Resized(PixelImage image) =>
+        tensor(AreaResize.Resize(image, side, side).Bytes, [image.Channels, side, side], ScalarType.Byte);
+
+    /// The classifier's tensors may be there; others say that it is another network.
+    private static void Check(string path, Dictionary<string, Tensor> state, TensorFile file)
+    {
+        static string Show(IEnumerable<long> shape) => $"({string.Join(", ", shape)})";
+        var differences = new List<string>();
+        foreach (var (name, expected) in state)
+            if (!file.Shapes.TryGetValue(name, out var found))
+                differences.Add($"{name} {Show(expected.shape)} is missing");
+            else if (!found.SequenceEqual(expected.shape))
+                differences.Add($"{name} is {Show(found)} instead of {Show(expected.shape)}");
+        differences.AddRange(
+            file.Shapes.Keys.Where(name => !state.ContainsKey(name) && !name.StartsWith("classifier.", StringComparison.Ordinal))
+                .Select(name => $"{WeightsException.Quote(name)} is none of its tensors")
+        );
+        if (differences.Count > 0)
+            throw new WeightsException(
+                $"{path}: expected torchvision's VGG-16 without batch normalization: {string.Join("; ", differences.Take(3))}"
+                    + (differences.Count > 3 ? $"; and {differences.Count - 3} more" : "")
+            );
+    }
+
+    private sealed class Network : nn.Module<Tensor, Tensor>
+    {
+        [ComponentName(Name = "features")]
+        private readonly Sequential layers;
+
+        public Network()
+            : base(nameof(Vgg16))
+        {
+            List<nn.Module<Tensor, Tensor>> parts = [];
+            var input = 3;
+            foreach (var channels in Layers)
+            {
+                if (channels == 0)
+                {
+                    parts.Add(nn.MaxPool2d(2, stride: 2));
+                    continue;
+                }
+                parts.AddRange([nn.Conv2d(input, channels, 3, padding: 1), new RectifyInPlace()]);
+                input = channels;
+            }
+            layers = nn.Sequential(parts);
+            RegisterComponents();
+        }
+
+        public override Tensor forward(Tensor input) => layers.forward(input);
+    }
+}

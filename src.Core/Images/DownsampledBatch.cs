@@ -1,0 +1,171 @@
+using System.Buffers.Binary;
+using System.IO.MemoryMappedFiles;
+using DQ.Core.Arrays;
+using DQ.Core.Weights;
+
+namespace DQ.Core.Images;
+
+/// <summary>
+/// One file of down-sampled ImageNet (Chrabaszcz et al. 2017): a pickled dictionary, or an npz archive, with <c>data</c> (N, 3·side·side)
+/// uint8, the red plane first, and <c>labels</c> from 1. Nothing in it is executed. Safe to read from several threads.
+/// </summary>
+public sealed class DownsampledBatch : IDisposable
+{
+    private readonly PixelRows rows;
+
+    private DownsampledBatch(PixelRows rows, (int Count, int Side) shape, int[] labels)
+    {
+        this.rows = rows;
+        (Count, Side) = shape;
+        Labels = labels;
+    }
+
+    public int Count { get; }
+
+    /// <summary>Pixels.</summary>
+    public int Side { get; }
+
+    /// <summary>Classes, from 0.</summary>
+    public IReadOnlyList<int> Labels { get; }
+
+    /// <param name="path">Either form; the content says which.</param>
+    /// <param name="inflated">Shared by the files that are read together.</param>
+    /// <exception cref="InvalidDataException">Not such a file; the message names it and what was expected.</exception>
+    /// <exception cref="IOException">It can't be read.</exception>
+    public static DownsampledBatch Open(string path, InflatedFiles inflated)
+    {
+        try
+        {
+            return IsZip(path) ? FromNpz(path, inflated) : FromPickle(path);
+        }
+        catch (Exception error) when (error is WeightsException or EndOfStreamException or OverflowException)
+        {
+            throw new InvalidDataException($"{path}: {error.Message}", error);
+        }
+    }
+
+    /// <summary>Copies an image (3, side, side).</summary>
+    public void Read(int index, Span<byte> pixels) => rows.Read((long)index * pixels.Length, pixels);
+
+    public void Dispose() => rows.Dispose();
+
+    private static bool IsZip(string path)
+    {
+        using var file = File.OpenRead(path);
+        return file.ReadByte() == 'P' && file.ReadByte() == 'K';
+    }
+
+    private static DownsampledBatch FromPickle(string path)
+    {
+        var file = new MappedBytes(path);
+        try
+        {
+            return FromPickle(file);
+        }
+        catch
+        {
+            ((IDisposable)file).Dispose();
+            throw;
+        }
+    }
+
+    private static DownsampledBatch FromPickle(MappedBytes file)
+    {
+        var root = new PickleMachine(file.Memory, _ => throw NoTensors(), _ => throw NoTensors(), PickledArray.Call).Run();
+        PickledTree.Check(root);
+        if (
+            root is not PickledDictionary batch
+            || !batch.TryGetValue("data", out var data)
+            || !batch.TryGetValue("labels", out var labels)
+            || data is not PickledArray pixels
+        )
+            throw new WeightsException("expected a pickled dictionary with an array 'data' and 'labels'");
+        var classes = labels switch
+        {
+            PickledArray array => Numbers(array.ElementType, array.IsBigEndian, array.Bytes.Span),
+            PickledSequence list => [.. list.Items.Select(item => item is PickledInteger number ? (long)number.Value : 0)],
+            _ => [],
+        };
+        var shape = ShapeOf(pixels.ElementType, pixels.Shape);
+        return new(new MappedRows(file, pixels.Bytes), shape, Classes(classes, shape.Count));
+    }
+
+    private static WeightsException NoTensors() => new("expected arrays of numpy, found tensors of PyTorch");
+
+    private static DownsampledBatch FromNpz(string path, InflatedFiles inflated)
+    {
+        var file = MemoryMappedFile.CreateFromFile(path, FileMode.Open, null, 0, MemoryMappedFileAccess.Read);
+        try
+        {
+            var zip = new ZipDirectory(file, new FileInfo(path).Length);
+            var (entry, header) = Array(zip, "data.npy");
+            var shape = ShapeOf(header.ElementType, header.Shape);
+            var (labelsEntry, labelsHeader) = Array(zip, "labels.npy");
+            using var content = zip.Open(labelsEntry, labelsHeader.DataOffset, labelsEntry.Bytes - labelsHeader.DataOffset);
+            var labels = new byte[labelsEntry.Bytes - labelsHeader.DataOffset];
+            content.ReadExactly(labels);
+            if (entry.Bytes - header.DataOffset != (long)shape.Count * 3 * shape.Side * shape.Side || entry.Bytes > System.Array.MaxLength)
+                throw new WeightsException(
+                    $"expected as many bytes in data.npy as its shape says, found {entry.Bytes - header.DataOffset}"
+                );
+            return new(
+                new ZippedRows(zip, entry, header.DataOffset, inflated),
+                shape,
+                Classes(Numbers(labelsHeader.ElementType, labelsHeader.IsBigEndian, labels), shape.Count)
+            );
+        }
+        catch
+        {
+            file.Dispose();
+            throw;
+        }
+    }
+
+    private static (ZipFileEntry Entry, NpyHeader Header) Array(ZipDirectory zip, string name)
+    {
+        var entry = zip.Find(name) ?? throw new WeightsException($"expected {name} in the archive");
+        using var start = zip.Part(entry, 0, entry.Bytes); // checked when its elements are read
+        return (entry, NpyHeader.Read(start));
+    }
+
+    private static (int Count, int Side) ShapeOf(string type, IReadOnlyList<long> shape)
+    {
+        if (type == "u1" && shape is [> 0 and <= int.MaxValue, > 0 and var bytes] && bytes % 3 == 0)
+        {
+            var side = (int)Math.Round(Math.Sqrt(bytes / 3.0));
+            if (3L * side * side == bytes)
+                return ((int)shape[0], side);
+        }
+        throw new WeightsException($"expected data of bytes (N, 3·side·side), found {type} ({string.Join(", ", shape)})");
+    }
+
+    private static int[] Classes(IReadOnlyList<long> labels, int count)
+    {
+        if (labels.Count != count)
+            throw new WeightsException($"expected {count} labels, found {labels.Count}");
+        for (var index = 0; index < count; index++)
+            if (labels[index] is < 1 or > 1000)
+                throw new WeightsException($"expected labels from 1 to 1000, found another at {index}");
+        return [.. labels.Select(label => (int)label - 1)];
+    }
+
+    /// Integers of any width; bytes that are too few for the last are left out.
+    private static long[] Numbers(string type, bool isBigEndian, ReadOnlySpan<byte> bytes)
+    {
+        if (type[0] is not ('i' or 'u'))
+            throw new WeightsException($"expected labels that are integers, found {type}");
+        var width = type[1] - '0';
+        var numbers = new long[bytes.Length / width];
+        Span<byte> wide = stackalloc byte[sizeof(long)];
+        for (var index = 0; index < numbers.Length; index++)
+        {
+            wide.Clear();
+            var element = wide[..width];
+            bytes.Slice(index * width, width).CopyTo(element);
+            if (isBigEndian)
+                element.Reverse();
+            numbers[index] = BinaryPrimitives.ReadInt64LittleEndian(wide);
+        }
+        return numbers;
+    }
+}

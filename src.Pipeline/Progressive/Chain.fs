@@ -1,0 +1,213 @@
+/// One model trained at growing image sizes, stage after stage: the configuration of every stage.
+module DQ.Pipeline.Progressive.Chain
+
+open System.Text.Json
+open System.Text.Json.Nodes
+open DQ.Core.Quantization
+open DQ.Pipeline
+open DQ.Pipeline.Progressive.Stages
+open FsToolkit.ErrorHandling
+
+/// How long a stage trains.
+type Length =
+    | Steps of int64
+    | Epochs of float
+
+/// A stage whose configuration is complete but for the steps.
+type Stage = {
+    Name: string
+    Length: Length
+    /// With `unknownSteps`, where the length is in epochs.
+    Config: RunConfig
+}
+
+type Chain = {
+    Name: string
+    Stages: Stage list
+    /// None where it was not asked for. Its steps follow from the chain's multiply-adds.
+    Scratch: Stage option
+    /// The same configuration with other steps.
+    WithSteps: Stage -> int64 -> Result<Variant, StageError>
+}
+
+/// In place of steps that are known once the images are.
+let private unknownSteps = 1L <<< 40
+
+/// Whether the quantizer's averages warm up.
+let private warmsUp (layers: ConfigTree.Layer list) =
+    let kind =
+        match merged "model.quantizer.kind" layers with
+        | :? JsonValue as kind when kind.GetValueKind() = JsonValueKind.String -> kind.GetValue<string>()
+        | _ -> Settings.defaults.Model.Quantizer.Kind
+
+    Quantizers.Find kind
+    |> Option.ofObj
+    |> Option.exists (fun kind -> Seq.contains "decay_warmup" kind.Keys)
+
+/// A stage's settings as a layer over the configuration.
+let private layer file prefix withoutWarmup (stage: StageConfig) (steps: int64) : ConfigTree.Layer =
+    let training = JsonObject()
+    training["steps"] <- JsonValue.Create steps
+
+    if stage.BatchSize.HasValue then
+        training["batch_size"] <- JsonValue.Create stage.BatchSize.Value
+
+    if stage.LearningRate.HasValue then
+        training["learning_rate"] <- JsonValue.Create stage.LearningRate.Value
+
+    if stage.Freeze.Count > 0 then
+        training["freeze"] <- JsonSerializer.SerializeToNode stage.Freeze
+
+    let data = JsonObject()
+    data["image_size"] <- JsonValue.Create stage.ImageSize
+    let tree = JsonObject()
+    tree["data"] <- data
+    tree["training"] <- training
+
+    if withoutWarmup then
+        // the codes come with their averages: a warm-up would throw them away with the first batch
+        let quantizer = JsonObject()
+        quantizer["decay_warmup"] <- JsonValue.Create 1.0
+        let model = JsonObject()
+        model["quantizer"] <- quantizer
+        tree["model"] <- model
+
+    {
+        File = file
+        Prefix = prefix
+        Tree = tree
+    }
+
+/// What is wrong with a stage's layer, under the key the stage has it by.
+let private atStage (length: Length) (problem: ConfigProblem) =
+    let key =
+        problem.Key.Replace(".data.image_size", ".image_size").Replace(".training.", ".")
+
+    {
+        problem with
+            Key =
+                match length with
+                | Epochs _ when key.StartsWith "progressive." -> key.Replace(".steps", ".epochs")
+                | _ -> key
+    }
+
+let private resolve
+    file
+    (layers: ConfigTree.Layer list)
+    name
+    (length: Length)
+    (layer: int64 -> ConfigTree.Layer)
+    steps
+    =
+    match Config.ofLayers file (layers @ [ layer steps ]) with
+    | Ok variants ->
+        Ok {
+            List.exactlyOne variants with
+                Variant = name
+        }
+    | Error(Configuration problems) -> Error(problems |> List.map (atStage length))
+    | Error other ->
+        Error [
+            {
+                File = file
+                Key = ""
+                Message = string other
+            }
+        ]
+
+/// The chain of a configuration file; all problems at once.
+let load (file: string) (assignments: string list) : Result<Chain, StageError> =
+    result {
+        let! layers = Config.layers file assignments
+
+        if not (Config.asksFor "progressive" layers) then
+            return! Error(Usage $"{file}: expected a progressive object; dq run is for configurations without one")
+
+        let! stages, scratch =
+            Stages.read layers
+            |> Result.mapError (fun problems ->
+                Configuration [
+                    for key, message in problems do
+                        let file, key = ConfigTree.origin file layers key
+
+                        {
+                            File = file
+                            Key = key
+                            Message = message
+                        }
+                ])
+
+        let lengthOf (stage: StageConfig) =
+            match Option.ofNullable stage.Steps with
+            | Some steps -> Steps steps
+            | None -> Epochs stage.Epochs.Value
+
+        let layersOf: (string * Length * (int64 -> ConfigTree.Layer)) list = [
+            for index, (name, stage) in List.indexed stages do
+                name, lengthOf stage, layer file $"progressive.stages.{name}." (index > 0 && warmsUp layers) stage
+
+            for scratch in Option.toList scratch do
+                let _, last = List.last stages
+
+                let like = {
+                    last with
+                        Freeze = [||]
+                        BatchSize =
+                            if scratch.BatchSize.HasValue then
+                                scratch.BatchSize
+                            else
+                                last.BatchSize
+                        LearningRate =
+                            if scratch.LearningRate.HasValue then
+                                scratch.LearningRate
+                            else
+                                last.LearningRate
+                }
+
+                scratchName, Epochs 1.0, layer file "progressive.scratch." false like
+        ]
+
+        let resolved = [
+            for name, length, layer in layersOf do
+                let steps =
+                    match length with
+                    | Steps steps -> steps
+                    | Epochs _ -> unknownSteps
+
+                name, length, resolve file layers name length layer steps
+        ]
+
+        let problems =
+            resolved
+            |> List.collect (fun (_, _, config) ->
+                match config with
+                | Error problems -> problems
+                | Ok _ -> [])
+            |> List.distinct
+
+        if not problems.IsEmpty then
+            return! Error(Configuration problems)
+
+        let stagesOf = [
+            for name, length, config in resolved do
+                for variant in config |> Result.toOption |> Option.toList do
+                    {
+                        Name = name
+                        Length = length
+                        Config = variant.Config
+                    }
+        ]
+
+        let withSteps (stage: Stage) steps =
+            let name, length, layer =
+                layersOf |> List.find (fun (name, _, _) -> name = stage.Name)
+
+            resolve file layers name length layer steps |> Result.mapError Configuration
+
+        return {
+            Name = stagesOf.Head.Config.Name
+            Stages = stagesOf |> List.filter (fun stage -> stage.Name <> scratchName)
+            Scratch = stagesOf |> List.tryFind (fun stage -> stage.Name = scratchName)
+            WithSteps = withSteps
+        }
+    }

@@ -1,0 +1,185 @@
+/// How good the models of a chain were at its last size, along the way.
+module DQ.Pipeline.Progressive.Curve
+
+open System
+open System.Globalization
+open System.IO
+open System.Text.Json
+open DQ.Core
+open DQ.Core.Artifacts
+open DQ.Core.Evaluation
+open DQ.Core.Images
+open DQ.Core.Training
+open DQ.Pipeline
+open TorchSharp
+
+/// What the stages before a stage took.
+type Spent = { Seconds: float; MultiplyAdds: float }
+
+let nothing = { Seconds = 0.0; MultiplyAdds = 0.0 }
+
+/// Of training on so many images.
+let multiplyAdds (forwardPerImage: int64) (images: int64) =
+    float TrainingSession.MultiplyAddsFactor * float forwardPerImage * float images
+
+let private point (spent: Spent) perImage step images seconds (nats: Nullable<float>) (squared: Nullable<float>) =
+    ChainPoint(
+        step,
+        spent.Seconds + seconds,
+        spent.MultiplyAdds + multiplyAdds perImage images,
+        nats,
+        (if nats.HasValue then
+             Nullable(nats.Value / Math.Log 2.0)
+         else
+             Nullable()),
+        squared
+    )
+
+/// The validations during training, where that was at the last size.
+let private ofValidations spent perImage (run: string) = [
+    for line in File.ReadLines(Path.Combine(run, RunLayout.Metrics)) do
+        match JsonSerializer.Deserialize<MetricsRecord>(line, ArtifactJson.Options) with
+        | NonNull record when record.Split = "validation" ->
+            point
+                spent
+                perImage
+                record.Step
+                record.ImagesSeen
+                record.Seconds
+                record.ReconstructionNatsPerDim
+                record.ReconstructionSquaredError
+        | _ -> ()
+]
+
+/// The checkpoints there are, each at the last size.
+let private ofCheckpoints
+    spent
+    perImage
+    (context: StageContext)
+    title
+    (device: torch.Device)
+    (images: PackedImages)
+    (config: RunConfig)
+    run
+    =
+    let states = Checkpoints.all run
+
+    [
+        for index, state in List.indexed states do
+            context.Cancellation.ThrowIfCancellationRequested()
+            use checkpoint = Checkpoint.Open(Checkpoints.weights run state.Step)
+            use model = checkpoint.Model()
+            ModuleExtensionMethods.``to`` (model, device) |> ignore
+            let limit = min config.Loop.ValidationImages images.Count
+            let loss = MeanLoss.Of(model, images.Batches(config.Evaluation.BatchSize, limit))
+            let loss = if Double.IsFinite loss then Nullable loss else Nullable()
+            let isDensity = model.Likelihood.IsDensity
+
+            point
+                spent
+                perImage
+                state.Step
+                state.ImagesSeen
+                state.Seconds
+                (if isDensity then loss else Nullable())
+                (if isDensity then Nullable() else loss)
+
+            context.Progress {
+                Title = title
+                Done = int64 (index + 1)
+                Total = int64 states.Length
+                Unit = "checkpoints"
+                Loss = None
+                ImagesPerSecond = None
+            }
+    ]
+
+/// A trained stage with its points; `images` are those of the validation split at the last size.
+let measure
+    (context: StageContext)
+    (spent: Spent)
+    (images: PackedImages)
+    (variant: Variant)
+    (perImage: int64)
+    (run: Train.TrainedRun)
+    =
+    Train.device context.Device
+    |> Result.map (fun device ->
+        let config = variant.Config
+
+        let isAtLastSize =
+            (run.Dataset.Record.Height, run.Dataset.Record.Width) = (images.Height, images.Width)
+
+        let points =
+            if isAtLastSize then
+                ofValidations spent perImage run.Folder
+            else
+                let title = $"{Train.title variant} at {images.Height}×{images.Width}"
+                ofCheckpoints spent perImage context title device images config run.Folder
+
+        ChainStageRecord(
+            Name = variant.Variant,
+            Run = run.Record.Id,
+            ImageSize = run.Dataset.Record.Height,
+            Steps = config.Training.Steps,
+            BatchSize = config.Training.BatchSize,
+            LearningRate = config.Training.LearningRate,
+            Frozen = config.Training.Freeze,
+            ForwardMultiplyAddsPerImage = perImage,
+            TrainingMultiplyAdds = multiplyAdds perImage run.Record.ImagesSeen,
+            TrainingSeconds = run.Record.TrainingSeconds,
+            Points = points
+        ))
+
+/// What a stage took, on top of the ones before.
+let after (stage: ChainStageRecord) (spent: Spent) = {
+    Seconds = spent.Seconds + stage.TrainingSeconds
+    MultiplyAdds = spent.MultiplyAdds + stage.TrainingMultiplyAdds
+}
+
+let private columns =
+    "curve,stage,run,step,training_seconds,training_multiply_adds,reconstruction_nats_per_dim,reconstruction_bits_per_dim,reconstruction_squared_error"
+
+/// Both curves as a table with commas.
+let csv (chain: ChainRecord) =
+    let number (value: float) =
+        value.ToString("R", CultureInfo.InvariantCulture)
+
+    let optional (value: Nullable<float>) =
+        if value.HasValue then number value.Value else ""
+
+    let rows curve (stage: ChainStageRecord) = [
+        for point in stage.Points ->
+            [
+                curve
+                stage.Name
+                stage.Run
+                string point.Step
+                number point.TrainingSeconds
+                number point.TrainingMultiplyAdds
+                optional point.ReconstructionNatsPerDim
+                optional point.ReconstructionBitsPerDim
+                optional point.ReconstructionSquaredError
+            ]
+            |> String.concat ","
+    ]
+
+    String.concat "\n" [
+        columns
+        for stage in chain.Stages do
+            yield! rows "progressive" stage
+        for scratch in Option.toList (Option.ofObj chain.Scratch) do
+            yield! rows "scratch" scratch
+        ""
+    ]
+
+/// Replaces chain.json and curve.csv.
+let save (folder: string) (chain: ChainRecord) =
+    Directory.CreateDirectory folder |> ignore
+
+    AtomicFile.Write(
+        Path.Combine(folder, RunLayout.ChainCurve),
+        fun stream -> stream.Write(Text.Encoding.UTF8.GetBytes(csv chain))
+    )
+
+    ArtifactJson.Write(Path.Combine(folder, RunLayout.Chain), chain)

@@ -1,0 +1,47 @@
+/// The lines of events.jsonl about steps; those about codebooks are CodebookWatch's.
+module DQ.Pipeline.Events
+
+open System
+open DQ.Core.Artifacts
+open DQ.Core.Training
+
+let skipped (report: StepReport) =
+    let reason =
+        if Double.IsFinite report.Loss && Double.IsFinite report.GradientNorm then
+            $"reconstruction + latent {report.Reconstruction + report.Latent:G5}, usually {report.UsualLoss.GetValueOrDefault():G5}"
+        else
+            $"loss {report.Loss}, gradient norm {report.GradientNorm}"
+
+    EventRecord(Kind = "step_skipped", Step = report.Step, Message = $"{reason}: nothing was learned in this step")
+
+let validationNotFinite step (measured: float) =
+    EventRecord(
+        Kind = "validation_not_finite",
+        Step = step,
+        Message = $"validation loss {measured}: this model is not kept as the best"
+    )
+
+let fellBack step (skipLimit: int) (goodStep: int64) (rateFactor: float) =
+    EventRecord(
+        Kind = "fell_back",
+        Step = step,
+        Message =
+            $"{skipLimit} steps in a row were skipped: back to step {goodStep} with the learning rate times {rateFactor}"
+    )
+
+/// Where a run goes on with another device or number of threads than it had at the checkpoint.
+let resumedElsewhere step (before: TrainingProgress) (now: TrainingProgress) =
+    if
+        isNull before.Device
+        || (before.Device, before.Threads) = (now.Device, now.Threads)
+    then
+        None
+    else
+        Some(
+            EventRecord(
+                Kind = "resumed_elsewhere",
+                Step = step,
+                Message =
+                    $"on {now.Device} with {now.Threads} threads, before on {before.Device} with {before.Threads}: from here on numbers differ in rounding from those of an undisturbed run"
+            )
+        )

@@ -1,0 +1,143 @@
+module DQ.Tests.Pipeline.CheckpointsTests
+
+open System
+open System.IO
+open Expecto
+open TorchSharp
+open DQ.Core.Artifacts
+open DQ.Core.Training
+open DQ.Pipeline
+open DQ.Tests.Autoencoders.HierarchicalAutoencoderTests
+open DQ.Tests.TemporaryFolder
+
+let private loop = {
+    Settings.defaults.Loop with
+        CheckpointEvery = 10L
+}
+
+let private regular = LoopState.isRegular loop 1000L
+
+let private session =
+    lazy (new TrainingSession(tiny, TrainingSpec(), 0L, torch.CPU))
+
+let private state (step: int64) (best: int64) = {
+    LoopState.start tiny.Levels tiny.Codebooks with
+        Step = step
+        BestStep = Nullable best
+}
+
+let private names folder =
+    Directory.GetFiles(Path.Combine(folder, RunLayout.Checkpoints))
+    |> Array.map (fun file -> nonNull (Path.GetFileName file))
+    |> Array.sort
+    |> List.ofArray
+
+/// The files of checkpoints at these steps and of a best one.
+let private expected (steps: int64 list) (best: int64) =
+    List.sort [
+        $"best-{best:D8}.safetensors"
+        for step in steps do
+            $"step-{step:D8}.json"
+            $"step-{step:D8}.safetensors"
+    ]
+
+/// As after a validation that was the best, at the step the session stands at.
+let private putBest folder step =
+    Checkpoints.saveBest folder session.Value
+    let made = Path.Combine(folder, RunLayout.Checkpoints, "best-00000000.safetensors")
+    File.Move(made, made.Replace("00000000", $"{step:D8}"), true)
+
+[<Tests>]
+let tests =
+    testList "Pipeline.Checkpoints" [
+        test "one made because a run was stopped stays until the next, and costs no regular one its place" {
+            inFolder (fun folder ->
+                let save keep step =
+                    Checkpoints.save folder keep regular session.Value (state step 9L)
+
+                Directory.CreateDirectory(Path.Combine(folder, RunLayout.Checkpoints)) |> ignore
+                putBest folder 9
+                List.iter (save 2) [ 10L; 20L; 30L; 33L; 35L ]
+                Expect.equal (names folder) (expected [ 20L; 30L; 35L ] 9L) "beside two"
+                Expect.equal (Checkpoints.latest folder).Value.Step 35L "to go on from"
+                Expect.equal (Checkpoints.latestWhere folder regular).Value.Step 30L "to go back to"
+                save 2 40L
+                Expect.equal (names folder) (expected [ 30L; 40L ] 9L) "as if it had never been stopped"
+                save 1 45L
+                Expect.equal (names folder) (expected [ 40L; 45L ] 9L) "one and the last")
+        }
+
+        test "a checkpoint is there with its state, and what lies there without one goes with the next" {
+            inFolder (fun folder ->
+                Checkpoints.save folder 2 regular session.Value (state 10L 10L)
+                putBest folder 10
+                File.WriteAllText(Checkpoints.weights folder 20L, "torn")
+                Expect.equal (Checkpoints.latest folder).Value.Step 10L "the one before"
+                Checkpoints.save folder 2 regular session.Value (state 30L 10L)
+                Expect.equal (names folder) (expected [ 10L; 30L ] 10L) "no torn one")
+        }
+
+        test "a checkpoint that can't be read is an unusable artifact, said in one line" {
+            inFolder (fun folder ->
+                Checkpoints.save folder 2 regular session.Value (state 10L 9L)
+                let checkpoints = Path.Combine(folder, RunLayout.Checkpoints)
+                let weights = Checkpoints.weights folder 10L
+                let state = Path.ChangeExtension(weights, ".json") |> nonNull
+
+                let read which =
+                    try
+                        Checkpoints.choose folder which
+                        |> Result.map (fun file -> (Checkpoint.Open file).Dispose())
+                    with error ->
+                        match Stage.expected (fun () -> Interrupted 2) error with
+                        | Some expected -> Error expected
+                        | None -> failtestf "%A" error
+
+                let refused what which =
+                    match read which with
+                    | Ok() -> failtestf "%s: expected a refusal" what
+                    | Error error ->
+                        Expect.equal (StageError.exitCode error) 3 what
+                        let line = List.exactlyOne (StageError.lines error)
+                        Expect.stringContains line checkpoints what
+                        Expect.isFalse (line.Contains '\n') what
+
+                refused "no best" "best"
+                File.Delete weights
+                refused "no tensors" "last"
+                Directory.CreateDirectory weights |> ignore
+                refused "a folder in the place of tensors" "last"
+                File.Delete state
+                refused "no state" "last"
+                Directory.CreateDirectory state |> ignore
+                refused "a folder in the place of a state" "last"
+                Directory.Delete(checkpoints, true)
+                File.WriteAllText(checkpoints, "")
+                refused "a file in the place of the folder" "last")
+        }
+
+        test "after going back, the best is the best of then" {
+            inFolder (fun folder ->
+                putBest folder 8
+                Checkpoints.save folder 2 regular session.Value (state 10L 8L)
+                putBest folder 12
+                Checkpoints.save folder 2 regular session.Value (state 20L 12L)
+                putBest folder 23
+                Checkpoints.save folder 2 regular session.Value (state 25L 23L)
+
+                Checkpoints.goBack folder { state 10L 8L with Fallbacks = 1 }
+
+                let latest = (Checkpoints.latest folder).Value
+                Expect.equal (latest.Step, latest.Fallbacks) (10L, 1) "back there"
+                let best = (Checkpoints.best folder).Value
+                Expect.stringEnds best "best-00000008.safetensors" "the best of then"
+                Expect.isTrue (File.Exists best) "which is still there"
+
+                match Checkpoints.choose folder "best" with
+                | Ok file -> Expect.equal file best "what an evaluation gets"
+                | Error error -> failtestf "%A" error
+
+                Checkpoints.save folder 2 regular session.Value (state 20L 8L)
+                Expect.equal (names folder) (expected [ 10L; 20L ] 8L) "those of steps undone are gone")
+        }
+    ]
