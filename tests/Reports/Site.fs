@@ -77,6 +77,14 @@ let multiply artifacts (source: string) count =
         for name in [ RunLayout.Run; RunLayout.Evaluation; RunLayout.Metrics ] do
             File.Copy(Path.Combine(source, name), Path.Combine(folder, name))
 
+/// Two runs and 2,000 copies of one. To read only.
+let manyRuns =
+    lazy
+        (let folder = Path.Combine(sessionFolder.Value, "many")
+         copyFolder artifacts.Value folder
+         multiply folder (Path.Combine(folder, RunLayout.Runs, runOf folder "dq")) 2000
+         folder)
+
 let private program = built "src.Reports" "dq-reports.dll"
 
 let startSite (arguments: string list) =
