@@ -70,6 +70,10 @@ let private all (selector: string) (rendered: IRenderedComponent<'c>) : IElement
 let private goTo (context: BunitContext) (path: string) =
     context.Services.GetRequiredService<NavigationManager>().NavigateTo path
 
+/// Until the page has rendered what its URL asks for.
+let private eventually (rendered: IRenderedComponent<'c>) (check: unit -> unit) =
+    rendered.WaitForAssertion(Action check, TimeSpan.FromSeconds 20.0)
+
 [<Tests>]
 let tests =
     testSequenced
@@ -90,11 +94,14 @@ let tests =
                 let heads = [ for head in all "thead th.number a" page -> head.TextContent ]
                 Expect.equal heads [ "PSNR"; "parameters" ] "columns"
                 goTo context "?sort=-name"
-                let names = [ for row in all "td.name > a" page -> row.TextContent ]
-                Expect.equal names [ "tiny-vq"; "tiny-dq" ] "sorted"
-                Expect.equal (all "th[aria-sort=descending]" page).Length 1 "said to screen readers"
+
+                eventually page (fun () ->
+                    let names = [ for row in all "td.name > a" page -> row.TextContent ]
+                    Expect.equal names [ "tiny-vq"; "tiny-dq" ] "sorted"
+                    Expect.equal (all "th[aria-sort=descending]" page).Length 1 "said to screen readers")
+
                 goTo context "?q=nothing-like-it"
-                Expect.stringContains page.Markup "No run fits" "nothing found"
+                eventually page (fun () -> Expect.stringContains page.Markup "No run fits" "nothing found")
                 Expect.hasLength catalog.Current.Runs 2 "still there")
         }
 
