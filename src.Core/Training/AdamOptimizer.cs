@@ -122,7 +122,7 @@ public sealed class AdamOptimizer : IDisposable
         holding = false;
     }
 
-    private static void UpdateOnDevice(Tensor value, Tensor gradient, Tensor first, Tensor second, AdamFactors factors)
+    internal static void UpdateOnDevice(Tensor value, Tensor gradient, Tensor first, Tensor second, AdamFactors factors)
     {
         using var scope = NewDisposeScope();
         var slope = gradient * factors.Scale;
