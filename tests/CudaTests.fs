@@ -126,7 +126,7 @@ let tests =
             inPairs (spec "vector" "logistic_mixture") (fun here there ->
                 let measured (session: TrainingSession) =
                     let pixels = (batch 48).``to`` (placeOf session)
-                    let evaluator = SplitEvaluator(session.Model, CodeFrequencies.Count(session.Model, [ pixels ]))
+                    let evaluator = SplitEvaluator(session.Model, CodeFrequencies.Count(session.Model, [ pixels.clone () ]))
                     evaluator.Add pixels
                     evaluator.Finish().ReconstructionNatsPerDim.Value
 
