@@ -16,6 +16,7 @@ type Arguments =
     | [<CliPrefix(CliPrefix.None)>] Plan of ParseResults<Plan.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Runs of ParseResults<Runs.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Density of ParseResults<Density.Arguments>
+    | [<CliPrefix(CliPrefix.None)>] Allocate of ParseResults<Allocate.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Import of ParseResults<Import.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Export of ParseResults<Export.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Reconstruct of ParseResults<Reconstruct.Arguments>
@@ -47,6 +48,7 @@ type Arguments =
             | Plan _ -> "what run would do and why, and what it would cost."
             | Runs _ -> "what is in the artifacts folder."
             | Density _ -> "how well quantizers alone describe a network's features."
+            | Allocate _ -> "bits for the channels of a network's features."
             | Import _ -> "weights of the published implementation, or bare ones, as a run."
             | Export _ -> "a run's weights as safetensors, for PyTorch."
             | Reconstruct _ -> "pictures through a trained model, with their rates."
@@ -76,6 +78,7 @@ let private examples = [
     "plan", Plan.example
     "runs", Runs.example
     "density", Density.example
+    "allocate", Allocate.example
     "import", Import.example
     "export", Export.example
     "reconstruct", Reconstruct.example
@@ -109,6 +112,7 @@ let private dispatch (place: Workplace) (parsed: ParseResults<Arguments>) : Task
     | Plan arguments -> Plan.run place arguments
     | Runs arguments -> Runs.run place arguments
     | Density arguments -> Density.run place arguments
+    | Allocate arguments -> Allocate.run place arguments
     | Import arguments -> Import.run place arguments
     | Export arguments -> Export.run place arguments
     | Reconstruct arguments -> Reconstruct.run place arguments
@@ -131,6 +135,7 @@ let private maxMinutes (parsed: ParseResults<Arguments>) : Result<float option, 
         | Progressive arguments -> arguments.TryGetResult Progressive.Max_Minutes
         | Sweep arguments -> arguments.TryGetResult Sweep.Max_Minutes
         | Density arguments -> arguments.TryGetResult Density.Max_Minutes
+        | Allocate arguments -> arguments.TryGetResult Allocate.Max_Minutes
         | _ -> None
 
     match given with

@@ -30,8 +30,6 @@ type AllocatedRun = {
 /// Raised when the same input gives another output than before.
 let private version = 1
 
-let private title (subject: Subject) =
-    $"allocate-{CutNetwork.name subject.Source}-{subject.Config.Layer}"
 
 let private sha256 (file: string) =
     use stream = File.OpenRead file
@@ -45,7 +43,7 @@ let private steps (config: AllocationConfig) =
 
 let private plan (input: AllocationInput) : AllocationRun.Plan =
     let subject = input.Subject
-    let title = title subject
+    let title = subject.Name
     let settings = AllocationRun.settings title subject []
 
     let parents = [
@@ -328,7 +326,7 @@ let private found folder record =
 let stage: Stage<AllocationInput, AllocatedRun> = {
     Name = "allocate"
     Fingerprint = fun input -> Ok (plan input).Fingerprint
-    Find = fun context fingerprint input -> AllocationRun.tryFind context (title input.Subject) fingerprint found
+    Find = fun context fingerprint input -> AllocationRun.tryFind context input.Subject.Name fingerprint found
     Run =
         fun context _ input ->
             Task.Run(fun () ->

@@ -89,17 +89,7 @@ let execute
 
         let outcome =
             try
-                file.Save(fun record ->
-                    record.Begun(
-                        context.Software,
-                        context.Device,
-                        Environment.ProcessorCount,
-                        0L,
-                        0L,
-                        DateTime.UtcNow
-                    ))
-                |> ignore
-
+                file.Save(_.Ended(RunStatus.Running, null, DateTime.UtcNow)) |> ignore
                 work folder held file
             with error ->
                 match Stage.expected context.Stopped error with

@@ -21,6 +21,8 @@ type Source =
 
 /// What both stages are about.
 type Subject = {
+    /// Of the run.
+    Name: string
     Source: Source
     Dataset: Dataset
     Data: DataConfig

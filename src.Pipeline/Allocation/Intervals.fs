@@ -19,8 +19,7 @@ type IntervalRun = {
 /// Raised when the same input gives another output than before.
 let private version = 1
 
-let private title (subject: Subject) =
-    $"intervals-{CutNetwork.name subject.Source}-{subject.Config.Layer}"
+let private title (subject: Subject) = $"{subject.Name}-intervals"
 
 /// What the table depends on.
 let private keys = [
