@@ -11,6 +11,7 @@ type Arguments =
     | [<CliPrefix(CliPrefix.None)>] Ingest of ParseResults<Ingest.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Train of ParseResults<Train.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Evaluate of ParseResults<Evaluate.Arguments>
+    | [<CliPrefix(CliPrefix.None)>] Classify of ParseResults<Classify.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Sweep of ParseResults<Sweep.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Progressive of ParseResults<Progressive.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Plan of ParseResults<Plan.Arguments>
@@ -43,6 +44,7 @@ type Arguments =
             | Ingest _ -> "images to a packed data set."
             | Train _ -> "a model."
             | Evaluate _ -> "trained runs on whole splits."
+            | Classify _ -> "classifiers by quantized features, trained and evaluated."
             | Sweep _ -> "the runs of a grid or list of settings, and one table of them."
             | Progressive _ -> "one model at growing image sizes, and beside it training at the last size alone."
             | Plan _ -> "what run would do and why, and what it would cost."
@@ -73,6 +75,7 @@ let private examples = [
     "ingest", Ingest.example
     "train", Train.example
     "evaluate", Evaluate.example
+    "classify", Classify.example
     "sweep", Sweep.example
     "progressive", Progressive.example
     "plan", Plan.example
@@ -107,6 +110,7 @@ let private dispatch (place: Workplace) (parsed: ParseResults<Arguments>) : Task
     | Ingest arguments -> Ingest.run place arguments
     | Train arguments -> Train.run place arguments
     | Evaluate arguments -> Evaluate.run place arguments
+    | Classify arguments -> Classify.run place arguments
     | Sweep arguments -> Sweep.run place arguments
     | Progressive arguments -> Progressive.run place arguments
     | Plan arguments -> Plan.run place arguments
@@ -133,6 +137,7 @@ let private maxMinutes (parsed: ParseResults<Arguments>) : Result<float option, 
         | Run arguments -> arguments.TryGetResult Run.Max_Minutes
         | Train arguments -> arguments.TryGetResult Train.Max_Minutes
         | Progressive arguments -> arguments.TryGetResult Progressive.Max_Minutes
+        | Classify arguments -> arguments.TryGetResult Classify.Max_Minutes
         | Sweep arguments -> arguments.TryGetResult Sweep.Max_Minutes
         | Density arguments -> arguments.TryGetResult Density.Max_Minutes
         | Allocate arguments -> arguments.TryGetResult Allocate.Max_Minutes

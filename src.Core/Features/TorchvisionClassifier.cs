@@ -22,7 +22,7 @@ public static class TorchvisionClassifier
     {
         ["alexnet"] = new("AlexNet", "classifier.6.bias", AlexNetParts),
         ["vgg16"] = new("VGG-16 without batch normalization", "classifier.6.bias", Vgg16Parts),
-        ["resnet18"] = new("ResNet-18", "fc.bias", ResNet18.Parts),
+        ["resnet18"] = new("ResNet-18", "fc.bias", TorchvisionResNet18.Parts),
     };
 
     /// <summary>What a configuration calls them.</summary>

@@ -140,7 +140,7 @@ let private point (bench: Bench) (measured: MeasuredFeatures) (known: Allocation
 
 /// A few channels, those of highest deviation, with the others unquantized: all methods against the true optimum.
 let private smallCase (bench: Bench) =
-    let deviations = bench.Statistics.Deviations |> Array.map _.[0]
+    let deviations = bench.Statistics.Deviations |> Array.map (fun row -> row[0])
 
     let channels =
         [| 0 .. deviations.Length - 1 |]

@@ -40,7 +40,7 @@ let settings title (subject: Subject) (keys: string list) =
     tree
 
 /// Of what the output depends on: settings but for places of files and the name, the network, the images.
-let fingerprint stage version (settings: JsonObject) (parents: Parent list) =
+let fingerprint (stage: string) version (settings: JsonObject) (parents: Parent list) =
     let tree = settings.DeepClone().AsObject()
 
     for key in [ "name"; "data" ] do
@@ -51,7 +51,7 @@ let fingerprint stage version (settings: JsonObject) (parents: Parent list) =
 
     Fingerprint.ofParts [
         stage
-        string (version: int)
+        string<int> version
         ConfigTree.canonical tree
         for parent in parents do
             parent.Fingerprint

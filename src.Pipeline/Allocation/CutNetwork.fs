@@ -18,6 +18,8 @@ open TorchSharp
 type Source =
     /// torchvision's, with the weights of a file.
     | Torchvision of name: string * file: string
+    /// A classifier's run and its checkpoint.
+    | Trained of run: RunRecord * checkpoint: string
 
 /// What both stages are about.
 type Subject = {
@@ -48,11 +50,15 @@ let private sha256 (file: string) =
 let parent source =
     match source with
     | Torchvision(_, file) -> Parent("file", nonNull (Path.GetFileName file), sha256 file)
+    | Trained(run, checkpoint) ->
+        let which = nonNull (Path.GetFileName checkpoint)
+        Parent("run", run.Id, Fingerprint.ofParts [ run.Fingerprint; which ])
 
-/// What runs are called after.
-let name source =
+let private name source =
     match source with
     | Torchvision(name, _) -> name
+    | Trained(run, _) when run.Variant = "" -> run.Name
+    | Trained(run, _) -> $"{run.Name}-{run.Variant}"
 
 let quantizer (config: AllocationConfig) =
     ChannelQuantizers.Create(config.Quantizer, config.LogBase)
@@ -79,6 +85,7 @@ let private problem subject key message =
 let private load (device: torch.Device) source =
     match source with
     | Torchvision(name, file) -> TorchvisionClassifier.Load(name, file, device)
+    | Trained(_, checkpoint) -> TrainedClassifier.Load(name source, checkpoint, device)
 
 /// Loads the network and finds the layer; the caller's.
 let openCut (subject: Subject) device : Result<Cut, StageError> =

@@ -60,24 +60,45 @@ let private dataProblems (config: RunConfig) = [
     for problem in DataConfig.problems "" config.Data -> problem.Key, problem.Message
 ]
 
-let private source (config: AllocationConfig) =
-    match config.Weights with
-    | null -> Error(Usage "allocation.weights: expected a file")
-    | file -> Ok(Torchvision(config.Network, file))
+/// The network, and its own data set where it has one.
+let private source (place: Workplace) (config: AllocationConfig) (layers: ConfigTree.Layer list) =
+    match config.Run, config.Weights with
+    | NonNull id, _ ->
+        result {
+            let! folder, record = Store.find (Workplace.store place) id
+
+            if record.Stage <> "classify" || record.Status <> RunStatus.Completed then
+                return!
+                    Error(
+                        Data
+                            $"{folder}: expected a completed run of a classifier (allocation.run), found one of stage {record.Stage}, {record.Status}"
+                    )
+
+            let which = (DQ.Pipeline.Config.ofTree record.Config).Evaluation.Checkpoint
+            let! checkpoint = Checkpoints.choose folder which
+            return Trained(record, checkpoint), Command.ownDataset record layers
+        }
+    | Null, NonNull file when layers |> List.exists _.Tree.ContainsKey("data") ->
+        Ok(Torchvision(config.Network, file), None)
+    | Null, NonNull _ ->
+        Error(Usage "a torchvision network: say which images: --set data.source=cifar10 --set data.path=DIR")
+    | Null, Null -> invalidOp "the configuration was checked"
 
 /// The subject but for its images, which are packed later.
-let private read (arguments: ParseResults<Arguments>) =
+let private read (place: Workplace) (arguments: ParseResults<Arguments>) =
     result {
         let file = arguments.GetResult Config
-        let! layers = Config.layers file (arguments.GetResults Set)
+        let! layers = DQ.Pipeline.Config.layers file (arguments.GetResults Set)
         let! allocation = AllocationConfig.read file layers
-        let! source = source allocation
-
-        let! variants = Config.ofLayersChecked dataProblems file layers
+        let! source, own = source place allocation layers
+        // its own images are packed already, wherever they came from
+        let check = if own.IsSome then (fun _ -> []) else dataProblems
+        let! variants = DQ.Pipeline.Config.ofLayersChecked check file layers
 
         match variants with
         | [ { Config = config } ] ->
             return
+                own,
                 config.Data,
                 fun dataset -> {
                     Name = config.Name
@@ -123,9 +144,9 @@ type private Outcome =
     | TableMade of file: string
     | Allocated of AllocatedRun
 
-let private work (context: StageContext) wanted (data: DataConfig, subjectOf: Dataset -> Subject) =
+let private work (context: StageContext) wanted (own: Parent option, data: DataConfig, subjectOf: Dataset -> Subject) =
     task {
-        match! Command.dataset context None data with
+        match! Command.dataset context own data with
         | Error error -> return Error error
         | Ok dataset ->
             use _ = dataset
@@ -239,7 +260,7 @@ let run (place: Workplace) (arguments: ParseResults<Arguments>) : Task<Result<un
     let planned =
         result {
             let! wanted = wanted arguments
-            let! subject = read arguments
+            let! subject = read place arguments
             return wanted, subject
         }
 

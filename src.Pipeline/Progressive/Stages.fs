@@ -146,7 +146,9 @@ let private readStages (node: JsonNode | null) : Result<(string * StageConfig) l
 let private readScratch (node: JsonNode | null) : Result<ScratchConfig option, (string * string) list> =
     match node with
     | null -> Ok None
-    | :? JsonObject as tree -> readRecord<ScratchConfig> "progressive.scratch" scratchFields tree |> Result.map Some
+    | :? JsonObject as tree ->
+        readRecord<ScratchConfig> "progressive.scratch" scratchFields tree
+        |> Result.map Some
     | other ->
         Error [
             "progressive.scratch", $"expected an object {{ … }} or null, got {show other}"
@@ -182,4 +184,3 @@ let read (layers: ConfigTree.Layer list) =
             return stages, scratch
         }
     | other -> Error [ "progressive", $"expected an object {{ … }}, got {show other}" ]
-
