@@ -167,7 +167,10 @@ let private smallCase (bench: Bench) =
                     name,
                     found.Bits,
                     found.OutputSquaredError,
-                    100.0 * (found.OutputSquaredError / least - 1.0)
+                    (if least > 0.0 then
+                         100.0 * (found.OutputSquaredError / least - 1.0)
+                     else
+                         0.0)
                 )
         |]
     )
