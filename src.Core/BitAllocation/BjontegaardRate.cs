@@ -17,10 +17,7 @@ public static class BjontegaardRate
     /// <param name="curve">Rate, above 0, and quality (such as −10·log₁₀ of an error), in any order.</param>
     /// <param name="anchor">The curve to compare with.</param>
     /// <returns>Percent, negative where <paramref name="curve"/> needs less; null for fewer than four points or no common quality.</returns>
-    public static double? Percent(
-        IEnumerable<(double Rate, double Quality)> curve,
-        IEnumerable<(double Rate, double Quality)> anchor
-    )
+    public static double? Percent(IEnumerable<(double Rate, double Quality)> curve, IEnumerable<(double Rate, double Quality)> anchor)
     {
         var (one, other) = (Rising(curve), Rising(anchor));
         if (one.Length < FewestPoints || other.Length < FewestPoints)
@@ -34,7 +31,10 @@ public static class BjontegaardRate
         for (var part = 0; part <= Parts; part++)
         {
             var quality = low + (high - low) * part / Parts;
-            var weight = part is 0 or Parts ? 1 : part % 2 == 1 ? 4 : 2;
+            var weight =
+                part is 0 or Parts ? 1
+                : part % 2 == 1 ? 4
+                : 2;
             sum += weight * (first(quality) - second(quality));
         }
         return 100 * (Math.Exp(sum / (3 * Parts)) - 1);

@@ -86,11 +86,16 @@ public sealed class OutputError : IDisposable
     }
 
     /// <summary>The error as it stands.</summary>
-    public double Current() => Of([[]])[0];
+    public double Current() =>
+        Of([
+            [],
+        ])[0];
 
     /// <summary>The error of one allocation; what stands is left.</summary>
     public double Of(IReadOnlyList<int> allocation) =>
-        Of([[.. allocation.Select((count, channel) => new BitChange(channel, count)).Where(change => change.Bits != bits[change.Channel])]])[0];
+        Of([
+            [.. allocation.Select((count, channel) => new BitChange(channel, count)).Where(change => change.Bits != bits[change.Channel])],
+        ])[0];
 
     /// <summary>The errors of allocations that differ from the one that stands by these changes, in their order.</summary>
     public double[] Of(IReadOnlyList<IReadOnlyList<BitChange>> neighbours, CancellationToken cancellation = default)

@@ -8,10 +8,7 @@ public static class Sensitivity
     public static double[] Probe(OutputError error, int bits, CancellationToken cancellation = default)
     {
         error.Set([.. Enumerable.Repeat(OutputError.Exact, error.Channels)]);
-        return error.Of(
-            [.. Enumerable.Range(0, error.Channels).Select(channel => new[] { new BitChange(channel, bits) })],
-            cancellation
-        );
+        return error.Of([.. Enumerable.Range(0, error.Channels).Select(channel => new[] { new BitChange(channel, bits) })], cancellation);
     }
 
     /// <summary>

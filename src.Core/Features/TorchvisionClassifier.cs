@@ -136,9 +136,5 @@ public static class TorchvisionClassifier
     /// <param name="Title">For messages.</param>
     /// <param name="LastBias">The tensor that has as many entries as there are classes.</param>
     /// <param name="Parts">Makes the layers, for so many classes.</param>
-    private sealed record Architecture(
-        string Title,
-        string LastBias,
-        Func<long, IReadOnlyList<(string, nn.Module<Tensor, Tensor>)>> Parts
-    );
+    private sealed record Architecture(string Title, string LastBias, Func<long, IReadOnlyList<(string, nn.Module<Tensor, Tensor>)>> Parts);
 }

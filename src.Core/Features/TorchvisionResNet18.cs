@@ -21,7 +21,12 @@ internal static class TorchvisionResNet18
         for (var stage = 0; stage < Channels.Length; stage++)
         {
             var channels = Channels[stage];
-            parts.Add(($"layer{stage + 1}", nn.Sequential(new BasicBlock(input, channels, stage == 0 ? 1 : 2), new BasicBlock(channels, channels, 1))));
+            parts.Add(
+                (
+                    $"layer{stage + 1}",
+                    nn.Sequential(new BasicBlock(input, channels, stage == 0 ? 1 : 2), new BasicBlock(channels, channels, 1))
+                )
+            );
             input = channels;
         }
         parts.AddRange([("avgpool", nn.AdaptiveAvgPool2d([1, 1])), ("flatten", nn.Flatten()), ("fc", nn.Linear(input, classes))]);

@@ -18,11 +18,6 @@ public static class TrainedClassifier
         var model = file.Model();
         model.to(device);
         var layers = model.Layers;
-        return new(
-            name,
-            model,
-            pixels => layers[0].Run(pixels.to(device)),
-            layers.Skip(1).Select(layer => (layer.Name, layer.Run))
-        );
+        return new(name, model, pixels => layers[0].Run(pixels.to(device)), layers.Skip(1).Select(layer => (layer.Name, layer.Run)));
     }
 }

@@ -134,8 +134,7 @@ let private point (bench: Bench) (measured: MeasuredFeatures) (known: Allocation
         )
 
     match found with
-    | :? GreedyFound as greedy ->
-        point.Moved(greedy.GivenBits, greedy.GivenOutputSquaredError, greedy.Moved)
+    | :? GreedyFound as greedy -> point.Moved(greedy.GivenBits, greedy.GivenOutputSquaredError, greedy.Moved)
     | _ -> point
 
 /// A few channels, those of highest deviation, with the others unquantized: all methods against the true optimum.
@@ -151,7 +150,9 @@ let private smallCase (bench: Bench) =
         new OutputError(bench.Calibration, bench.Back, bench.Intervals, channels)
 
     let budget = budget channels.Length bench.Config.SmallCaseBits
-    let struct (best, least, tried) = ExhaustiveSearch.Run(error, budget, bench.Context.Cancellation)
+
+    let struct (best, least, tried) =
+        ExhaustiveSearch.Run(error, budget, bench.Context.Cancellation)
 
     SmallCase(
         channels,
@@ -216,7 +217,15 @@ let private tableFor (bench: Bench) (points: AllocationPoint seq) =
             .Bits)
 
 /// Makes what is missing, and keeps allocation.json, the curve and run.json true while doing so.
-let private work (context: StageContext) (input: AllocationInput) (plan: AllocationRun.Plan) device folder (held: RunLock) (file: RunFile) =
+let private work
+    (context: StageContext)
+    (input: AllocationInput)
+    (plan: AllocationRun.Plan)
+    device
+    folder
+    (held: RunLock)
+    (file: RunFile)
+    =
     result {
         let subject = input.Subject
         let config = subject.Config
@@ -231,7 +240,8 @@ let private work (context: StageContext) (input: AllocationInput) (plan: Allocat
 
         // another set of classes says nothing about right and wrong
         let labels =
-            use outputs = cut.Back.Invoke(features.narrow (0, 0L, 1L))
+            use first = features.narrow (0, 0L, 1L)
+            use outputs = cut.Back.Invoke first
 
             if outputs.shape[outputs.shape.Length - 1] = int64 subject.Dataset.Record.ClassNames.Count then
                 Option.toObj test.Labels
@@ -289,7 +299,11 @@ let private work (context: StageContext) (input: AllocationInput) (plan: Allocat
 
             held.Guarded(fun () ->
                 ArtifactJson.Write(path, record)
-                AtomicFile.Write(Path.Combine(folder, RunLayout.AllocationCurve), (fun stream -> stream.Write(ReadOnlySpan curve))))
+
+                AtomicFile.Write(
+                    Path.Combine(folder, RunLayout.AllocationCurve),
+                    (fun stream -> stream.Write(ReadOnlySpan curve))
+                ))
 
             let none = Nullable()
 

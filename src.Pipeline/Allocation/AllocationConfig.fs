@@ -79,10 +79,7 @@ module AllocationConfig =
     let networks = "run" :: List.ofSeq TorchvisionClassifier.Names
 
     /// Keys that take one of a few names.
-    let choices: (string * string list) list = [
-        "network", networks
-        "quantizer", List.ofSeq ChannelQuantizers.Names
-    ]
+    let choices: (string * string list) list = [ "network", networks; "quantizer", List.ofSeq ChannelQuantizers.Names ]
 
     /// Everything wrong with the values, by key.
     let problems (config: AllocationConfig) : (string * string) list =
@@ -103,7 +100,9 @@ module AllocationConfig =
             if value > 0.0 && value <= float IntervalTable.MaxBits then
                 []
             else
-                [ key, $"expected a number above 0 and up to {IntervalTable.MaxBits}, got {value}" ]
+                [
+                    key, $"expected a number above 0 and up to {IntervalTable.MaxBits}, got {value}"
+                ]
 
         let distinct key (values: 'a seq) =
             if Seq.isEmpty values then
@@ -196,4 +195,7 @@ module AllocationConfig =
                 match problems config with
                 | [] -> Ok config
                 | problems -> located [ for key, message in problems -> $"allocation.{key}", message ]
-        | _ -> located [ "allocation", "expected an object { … } that says what is allocated, got none" ]
+        | _ ->
+            located [
+                "allocation", "expected an object { … } that says what is allocated, got none"
+            ]

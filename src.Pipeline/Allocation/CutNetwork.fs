@@ -38,7 +38,9 @@ type Subject = {
 type Cut(network: LayeredNetwork, layer: int) =
     member _.Network = network
     member _.Front(pixels: torch.Tensor) = network.Front(pixels, layer)
-    member _.Back = Func<torch.Tensor, torch.Tensor>(fun features -> network.Back(features, layer))
+
+    member _.Back =
+        Func<torch.Tensor, torch.Tensor>(fun features -> network.Back(features, layer))
 
     interface IDisposable with
         member _.Dispose() = network.Dispose()
@@ -95,8 +97,7 @@ let openCut (subject: Subject) device : Result<Cut, StageError> =
     if layer >= 0 && layer < network.Layers.Count - 1 then
         Ok(new Cut(network, layer))
     else
-        let known =
-            Seq.take (network.Layers.Count - 1) network.Layers |> String.concat ", "
+        let known = Seq.take (network.Layers.Count - 1) network.Layers |> String.concat ", "
 
         network.Dispose()
         problem subject "layer" $"expected one of {known}, got '{subject.Config.Layer}'"
@@ -112,7 +113,14 @@ let private drawn (subject: Subject) stream count (images: PackedImages) =
     Array.truncate count order
 
 /// Maps (N, C, H, W) of these images.
-let private features (context: StageContext) (subject: Subject) (cut: Cut) split (images: PackedImages) (places: int[]) =
+let private features
+    (context: StageContext)
+    (subject: Subject)
+    (cut: Cut)
+    split
+    (images: PackedImages)
+    (places: int[])
+    =
     let maps = ResizeArray<torch.Tensor>()
 
     try
@@ -146,10 +154,7 @@ let private checked' (subject: Subject) (maps: torch.Tensor) =
             subject
             "layer"
             $"expected a layer whose output has channels, rows and columns, '{subject.Config.Layer}' has ({found})"
-    elif
-        not (quantizer subject.Config).TakesNegative
-        && maps.min().ToSingle() < 0.0f
-    then
+    elif not (quantizer subject.Config).TakesNegative && maps.min().ToSingle() < 0.0f then
         maps.Dispose()
 
         problem
@@ -199,6 +204,8 @@ let test (context: StageContext) (subject: Subject) (cut: Cut) : Result<TestFeat
             Split = split
             Places = places
             Features = features context subject cut split part.Images places
-            Labels = part.Labels |> Option.map (fun labels -> places |> Array.map (fun place -> labels[place]))
+            Labels =
+                part.Labels
+                |> Option.map (fun labels -> places |> Array.map (fun place -> labels[place]))
         }
     }

@@ -51,7 +51,8 @@ let private wanted (arguments: ParseResults<Arguments>) =
     | true, true, _ -> Error(Usage "expected --table or --apply: without either, both are done")
     | true, false, Some _ -> Error(Usage "--intervals: is for allocating with a table, not for making one")
     | true, false, None -> Ok OnlyTable
-    | false, _, Some file when not (File.Exists file) -> Error(Data $"{file}: expected an interval table, found no file")
+    | false, _, Some file when not (File.Exists file) ->
+        Error(Data $"{file}: expected an interval table, found no file")
     | false, _, Some file -> Ok(WithTableOf(Some file))
     | false, true, None -> Ok(WithTableOf None)
     | false, false, None -> Ok Both
@@ -97,14 +98,19 @@ let private read (place: Workplace) (arguments: ParseResults<Arguments>) =
 
         match variants with
         | [ { Config = config } ] ->
+            let data =
+                match source with
+                | Trained(record, _) when own.IsSome -> (DQ.Pipeline.Config.ofTree record.Config).Data
+                | _ -> config.Data
+
             return
                 own,
-                config.Data,
+                data,
                 fun dataset -> {
                     Name = config.Name
                     Source = source
                     Dataset = dataset
-                    Data = config.Data
+                    Data = data
                     Config = allocation
                     Seed = config.Seed
                     ConfigFile = file
@@ -187,6 +193,7 @@ let private percent value = number "+0.0;-0.0" value + " %"
 
 let private text (run: AllocatedRun) =
     let record = run.Allocation
+
     let accuracy =
         if record.Accuracy.HasValue then
             let share = number "P1" record.Accuracy.Value
@@ -226,6 +233,7 @@ let private text (run: AllocatedRun) =
             small.Methods
             |> Seq.map (fun found -> $"{found.Method} {percent found.GapPercent}")
             |> String.concat ", "
+
             "\n"
 
         if record.Images.Count > 0 then

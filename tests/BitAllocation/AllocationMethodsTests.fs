@@ -1,6 +1,7 @@
 module DQ.Tests.BitAllocation.AllocationMethodsTests
 
 open System
+open System.Collections.Generic
 open System.Threading
 open Expecto
 open FsCheck
@@ -26,7 +27,8 @@ let private withError (back: torch.Tensor -> torch.Tensor) only act =
     act maps table intervals (ChannelStatistics.Of(maps, intervals)) error
 
 let private weights =
-    lazy (torch.tensor([| 4.0f; 0.1f; 2.0f; 0.0f; 1.0f; 0.5f |]).reshape (1L, int64 channels, 1L, 1L))
+    // made first inside of some test's scope
+    lazy (torch.tensor([| 4.0f; 0.1f; 2.0f; 0.0f; 1.0f; 0.5f |]).reshape(1L, int64 channels, 1L, 1L).DetachFromDisposeScope())
 
 /// Errors of channels add up: every value is an output of its own.
 let private separable (maps: torch.Tensor) = (maps * weights.Value).flatten 1L
@@ -35,8 +37,8 @@ let private separable (maps: torch.Tensor) = (maps * weights.Value).flatten 1L
 let private mixing =
     lazy
         (torch.manual_seed 5L |> ignore
-         let first = torch.randn (int64 channels, 8L)
-         let second = torch.randn (8L, 3L)
+         let first = torch.randn(int64 channels, 8L).DetachFromDisposeScope ()
+         let second = torch.randn(8L, 3L).DetachFromDisposeScope ()
          fun (maps: torch.Tensor) -> maps.mean([| 2L; 3L |]).matmul(first).relu().matmul second)
 
 let private find name statistics table (error: OutputError) budget : FoundAllocation =
@@ -67,7 +69,7 @@ let tests =
                     [| BitChange(5, OutputError.Exact) |]
                 |]
 
-                let found = error.Of [| for changes in neighbours -> changes :> _ |]
+                let found = error.Of([| for changes in neighbours -> changes :> IReadOnlyList<BitChange> |])
 
                 for changes, said in Seq.zip neighbours found do
                     let bits = Seq.toArray error.Bits
@@ -75,7 +77,7 @@ let tests =
                     for change in changes do
                         bits[change.Channel] <- change.Bits
 
-                    use quantized = intervals.Quantize(maps, [| for count in bits -> max count 8 |> min count |] |> Array.map (max 0))
+                    use quantized = intervals.Quantize(maps, Array.map (max 0) bits)
 
                     for channel, count in Array.indexed bits do
                         if count = OutputError.Exact then
@@ -138,7 +140,7 @@ let tests =
         }
 
         test "no method is below the exhaustive search, and the greedy one is close" {
-            withError mixing.Value (Some(ResizeArray [ 0; 2; 4; 5 ] :> _)) (fun _ table _ statistics error ->
+            withError mixing.Value (Some([| 0; 2; 4; 5 |] :> IReadOnlyList<int>)) (fun _ table _ statistics error ->
                 let struct (best, least, tried) = ExhaustiveSearch.Run(error, 10)
                 Expect.equal (Array.sum best, tried) (10, 270) "the budget, and all of them"
 

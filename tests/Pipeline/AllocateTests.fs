@@ -9,7 +9,6 @@ open DQ.Core.Artifacts
 open DQ.Core.BitAllocation
 open DQ.Pipeline
 open DQ.Pipeline.Allocation
-open DQ.Pipeline.Allocation.CutNetwork
 open DQ.Tests.Fixtures
 open DQ.Tests.TemporaryFolder
 
@@ -103,9 +102,9 @@ let private input root : Allocate.AllocationInput =
             |> get
         | Error message -> failtest message
 
-    let subject = {
+    let subject: CutNetwork.Subject = {
         Name = "bits"
-        Source = Trained(run.Record, get (Checkpoints.choose run.Folder "last"))
+        Source = CutNetwork.Trained(run.Record, get (Checkpoints.choose run.Folder "last"))
         Dataset = run.Dataset
         Data = Settings.defaults.Data
         Config = config
