@@ -6,7 +6,7 @@ open Argu
 open DQ.Pipeline
 
 type Arguments =
-    | [<MainCommand; ExactlyOnce; Last>] Runs of RUN: string list
+    | [<MainCommand; ExactlyOnce>] Runs of RUN: string list
     | [<AltCommandLine "-o"; Unique>] Output of FILE: string
 
     interface IArgParserTemplate with

@@ -39,22 +39,18 @@ public sealed record CurvePlan(string Title, string Meaning, IReadOnlyList<Curve
     /// <summary>The charts for which these series have numbers.</summary>
     public static IReadOnlyList<CurvePlan> For(IReadOnlyCollection<string> names)
     {
-        var levels = names
-            .Where(name => name.StartsWith("perplexity.", StringComparison.Ordinal))
-            .Select(name => int.TryParse(name.Split('.')[1], out var level) ? level : -1)
-            .Distinct()
-            .Order()
-            .ToArray();
+        var perplexity = Levels(names, "perplexity");
+        var revived = Levels(names, "revived");
         return
         [
             .. First.Where(plan => names.Contains(plan.Keys[0].Key)),
-            .. levels.Select(level => new CurvePlan(
-                $"Perplexity{Of(level, levels.Length)}",
+            .. perplexity.Select(level => new CurvePlan(
+                $"Perplexity{Of(level, perplexity.Length)}",
                 "Codes in effective use in one batch, by codebook.",
                 [new($"perplexity.{level}.", "codebook")]
             )),
-            .. levels.Select(level => new CurvePlan(
-                $"Revived codes{Of(level, levels.Length)}",
+            .. revived.Select(level => new CurvePlan(
+                $"Revived codes{Of(level, revived.Length)}",
                 "Dead codes given a new place since the line before, by codebook.",
                 [new($"revived.{level}.", "codebook")]
             )),
@@ -65,6 +61,16 @@ public sealed record CurvePlan(string Title, string Meaning, IReadOnlyList<Curve
     /// <summary>Names of series in a run's log.</summary>
     public static IReadOnlyCollection<string> Names(IReadOnlyDictionary<string, SeriesTable> tables) =>
         tables.Values.SelectMany(table => table.Names).ToHashSet();
+
+    /// Those that a log has numbers of, such as <c>perplexity.0.3</c>.
+    private static int[] Levels(IEnumerable<string> names, string kind) =>
+        [
+            .. names
+                .Where(name => name.StartsWith($"{kind}.", StringComparison.Ordinal))
+                .Select(name => int.TryParse(name.Split('.')[1], out var level) ? level : -1)
+                .Distinct()
+                .Order(),
+        ];
 
     private static string Of(int level, int levels) =>
         levels < 2 ? ""

@@ -10,7 +10,7 @@ namespace DQ.Reports.Pages;
 /// <summary>What several runs make of the same images, at one step of training or at the end.</summary>
 public sealed partial class ComparedPictures
 {
-    private const int MostImages = 24;
+    private const int MostImages = 12;
 
     private IReadOnlyList<SampleSet> columns = [];
     private IReadOnlyList<SampleView> views = [];

@@ -11,7 +11,7 @@ namespace DQ.Reports.Pages;
 public sealed partial class Runs
 {
     private const string One = "1";
-    private static readonly Dictionary<string, object?> SearchAttributes = new() { ["aria-label"] = "Search runs", ["type"] = "search" };
+    private static readonly Dictionary<string, object?> SearchAttributes = new() { ["aria-label"] = "Search runs" };
     private static readonly IReadOnlyList<(string, string)> columns = [.. RunMetric.All.Select(metric => (metric.Key, metric.FullTitle))];
 
     private readonly HashSet<string> chosen = new(StringComparer.Ordinal);

@@ -63,9 +63,11 @@ public static class ReportFile
         string Text(string name) => Encoding.UTF8.GetString(Bytes(assets, name));
         string Script(string name) =>
             $"<script>{Text(name).Replace("</script", "<\\/script", StringComparison.OrdinalIgnoreCase)}</script>\n";
-        var font = Convert.ToBase64String(Bytes(assets, "fonts/inter-latin.woff2"));
-        var styles =
-            Text("css/site.css").Replace("../fonts/inter-latin.woff2", $"data:font/woff2;base64,{font}") + Text("dq-reports.styles.css");
+        string Font(string name) => $"data:font/woff2;base64,{Convert.ToBase64String(Bytes(assets, $"fonts/{name}"))}";
+        var fonts = (string[])["inter-latin.woff2", "jetbrains-mono-latin.woff2"];
+        var css =
+            fonts.Aggregate(Text("css/site.css"), (text, name) => text.Replace($"../fonts/{name}", Font(name)))
+            + Text("dq-reports.styles.css");
         return $"""
             <!DOCTYPE html>
             <html lang="en">
@@ -73,7 +75,7 @@ public static class ReportFile
             <meta charset="utf-8">
             <meta name="viewport" content="width=device-width, initial-scale=1">
             <title>{WebUtility.HtmlEncode(string.Join(", ", runs.Select(run => run.Name)))} · DQ</title>
-            <style>{ReportStyle.Palettes}{styles}{ReportStyle.Page}</style>
+            <style>{ReportStyle.Palettes}{css}{ReportStyle.Page}</style>
             <script>document.documentElement.dataset.theme = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";</script>
             </head>
             <body>

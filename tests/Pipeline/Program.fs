@@ -17,6 +17,15 @@ let repository =
 
     up (DirectoryInfo AppContext.BaseDirectory)
 
+/// A program of the solution, from its own folder, in the configuration the tests were built in.
+let built (project: string) (file: string) =
+    let configuration =
+        (nonNull (DirectoryInfo(AppContext.BaseDirectory.TrimEnd '/').Parent)).Name
+
+    Path.Combine(repository, project, "bin", configuration, "net10.0", file)
+
+let private program = built "src.Pipeline" "dq.dll"
+
 /// What a `dq` process gave.
 type Finished = {
     ExitCode: int
@@ -31,7 +40,6 @@ let startAfter (shell: string) (arguments: string list) : Process =
         |> List.map (fun argument -> "'" + argument.Replace("'", "'\\''") + "'")
         |> String.concat " "
 
-    let program = Path.Combine(AppContext.BaseDirectory, "dq.dll")
     // the runtime's own maps count as files otherwise, and small models are fastest on one thread
     let start =
         ProcessStartInfo("/bin/sh", [ "-c"; $"{shell}exec dotnet '{program}' {quoted}" ])

@@ -64,20 +64,53 @@
       if (!this.canvas) this.build();
       this.watch = new ResizeObserver(() => this.chart?.resize());
       this.watch.observe(this.canvas);
-      this.colors = new MutationObserver(() => this.draw());
+      this.colors = new MutationObserver(() => this.request());
       this.colors.observe(document.documentElement, { attributeFilter: ["data-theme"] });
-      this.draw();
+      // a page of many charts that follows a run draws those that can be seen
+      this.seen = new IntersectionObserver((entries) => this.show(entries.at(-1).isIntersecting), { rootMargin: "200px" });
+      this.seen.observe(this);
+      document.addEventListener("visibilitychange", this.wake);
+      this.due = true;
+    }
+
+    show(visible) {
+      this.visible = visible;
+      if (visible && this.due) this.request();
+    }
+
+    wake = () => this.show(this.visible);
+
+    // newer numbers of a run that trains wait their turn; what the reader asked for does not
+    request(unasked = false) {
+      this.due = !this.visible || document.hidden;
+      if (this.due) return;
+      const wait = unasked ? (this.rested ?? 0) - performance.now() : 0;
+      if (wait <= 0) this.draw();
+      else this.later ??= setTimeout(() => {
+        this.later = undefined;
+        this.request(true);
+      }, wait);
+    }
+
+    // drawing takes a tenth of the time at most, however many pages share the machine
+    rest(began) {
+      requestAnimationFrame(() => requestAnimationFrame(() => (this.rested = performance.now() + 9 * (performance.now() - began))));
     }
 
     disconnectedCallback() {
       this.watch?.disconnect();
       this.colors?.disconnect();
+      this.seen?.disconnect();
+      document.removeEventListener("visibilitychange", this.wake);
+      clearTimeout(this.later);
+      this.later = undefined;
+      this.visible = false;
       this.chart?.dispose();
       this.chart = undefined;
     }
 
-    attributeChangedCallback() {
-      if (this.isConnected && this.canvas) this.draw();
+    attributeChangedCallback(name) {
+      if (this.isConnected && this.canvas) this.request(name === "data-sources");
     }
 
     get spec() {
@@ -90,6 +123,7 @@
       this.canvas = document.createElement("div");
       this.canvas.className = "canvas";
       this.canvas.setAttribute("role", "img");
+      this.canvas.setAttribute("aria-label", this.title_);
       this.tools = document.createElement("div");
       this.tools.className = "tools";
       const button = (label, title, act) => {
@@ -97,16 +131,21 @@
         made.type = "button";
         made.textContent = label;
         made.title = title;
-        made.setAttribute("aria-label", `${title}: ${this.title_}`);
+        made.setAttribute("aria-label", `${label}: ${this.title_}`);
         made.addEventListener("click", act);
         this.tools.append(made);
         return made;
       };
       this.reset = button("Reset zoom", "Show all of it", () => this.unzoom());
       this.reset.hidden = true;
-      button("CSV", "Save the numbers", () => dq.saveText(`${this.file}.csv`, "text/csv", dq.csv(this.rows())));
-      button("PNG", "Save as a picture", () => this.savePicture());
-      button("SVG", "Save as a drawing", () => this.saveDrawing());
+      // of a chart just scrolled to, or still loading, as of any other
+      const save = (how) => async () => {
+        if (!this.drawn) await this.draw();
+        how.call(this);
+      };
+      button("CSV", "Save the numbers", save(this.saveNumbers));
+      button("PNG", "Save as a picture", save(this.savePicture));
+      button("SVG", "Save as a drawing", save(this.saveDrawing));
       this.append(this.tools, this.canvas);
     }
 
@@ -135,6 +174,7 @@
         this.drawn = content;
         this.canvas.setAttribute("aria-label", `${this.title_}. ${content.summary}`);
         this.classList.toggle("empty", !!content.empty);
+        this.dataset.drawn = String(turn);
         if (content.empty) {
           this.chart?.dispose();
           this.chart = undefined;
@@ -148,13 +188,13 @@
           this.chart.on("datazoom", () => (this.reset.hidden = !this.zoomed()));
           this.chart.getZr().on("dblclick", () => this.unzoom());
         }
+        this.rest(performance.now());
         const zoom = this.zoomed();
         this.chart.setOption({ ...base(look), ...content.option }, { notMerge: true });
         if (content.zooms) {
           if (zoom) this.chart.dispatchAction({ type: "dataZoom", dataZoomIndex: 0, startValue: zoom[0], endValue: zoom[1] });
           this.chart.dispatchAction({ type: "takeGlobalCursor", key: "dataZoomSelect", dataZoomSelectActive: true });
         }
-        this.dataset.drawn = String(turn);
       } catch (error) {
         if (turn !== this.turn) return;
         this.canvas.textContent = `This chart can't be drawn: ${error.message}`;
@@ -184,8 +224,8 @@
       link.remove();
     }
 
-    rows() {
-      return this.drawn?.rows() ?? [];
+    saveNumbers() {
+      dq.saveText(`${this.file}.csv`, "text/csv", dq.csv(this.drawn?.rows() ?? []));
     }
 
     savePicture() {
@@ -208,5 +248,4 @@
   }
 
   Object.assign(globalThis.dq, { Chart, kinds, axis, theme });
-  customElements.define("dq-chart", Chart);
 })();

@@ -186,4 +186,7 @@
       summary: spec.series.map((one) => `${one.name}: ${one.points.map((point) => dq.number(point[1])).slice(0, 12).join(", ")}.`).join(" "),
     };
   };
+
+  // not before all kinds are known: elements that are there already draw themselves at once
+  customElements.define("dq-chart", dq.Chart);
 })();

@@ -8,7 +8,7 @@
       this.button.type = "button";
       this.button.textContent = "CSV";
       this.button.title = "Save this table";
-      this.button.setAttribute("aria-label", `Save this table: ${this.dataset.name}`);
+      this.button.setAttribute("aria-label", `CSV: ${this.dataset.name}`);
       this.button.addEventListener("click", () => {
         const table = document.getElementById(this.dataset.table);
         const rows = [...table.rows].map((row) => [...row.cells].map((cell) => cell.dataset.value ?? cell.innerText.trim()));

@@ -14,3 +14,15 @@ if (!/dq-theme=/.test(document.cookie)) {
     location.reload();
   }
 }
+
+// Blazor takes links within the site for itself, and scrolls; a skip link moves the focus too.
+document.addEventListener(
+  "click",
+  (event) => {
+    if (!event.target.closest?.("a.skip")) return;
+    event.preventDefault();
+    event.stopPropagation();
+    document.getElementById("main")?.focus();
+  },
+  { capture: true },
+);

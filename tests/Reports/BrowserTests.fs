@@ -1,0 +1,513 @@
+/// Walks in real Chromium on real runs. Without a browser they are skipped, and say so; in CI they must run.
+module DQ.Tests.Reports.BrowserTests
+
+open System
+open System.Diagnostics
+open System.IO
+open System.Threading.Tasks
+open Deque.AxeCore.Playwright
+open Expecto
+open Microsoft.Playwright
+open DQ.Core.Artifacts
+open DQ.Tests.Pipeline.Program
+open DQ.Tests.Reports.Site
+
+let private chromium =
+    [ "DQ_CHROMIUM" ]
+    |> List.choose (fun name -> Option.ofObj (Environment.GetEnvironmentVariable name))
+    |> List.append [ "/usr/bin/chromium"; "/usr/bin/chromium-browser"; "/usr/bin/google-chrome" ]
+    |> List.tryFind File.Exists
+
+let private browser =
+    lazy
+        (task {
+            let! playwright = Playwright.CreateAsync()
+
+            return!
+                playwright.Chromium.LaunchAsync(
+                    BrowserTypeLaunchOptions(
+                        ExecutablePath = Option.toObj chromium,
+                        // as root in a container there is no other way
+                        Args = [| "--no-sandbox" |]
+                    )
+                )
+        })
+
+/// What a page said that it should not have.
+type private Walk = {
+    Page: IPage
+    Site: Site
+    Problems: ResizeArray<string>
+} with
+
+    member this.Go(path: string) =
+        task {
+            let! _ = this.Page.GotoAsync(string (Uri(this.Site.Address, path)))
+            // until the page answers to clicks
+            let! _ =
+                this.Page.WaitForFunctionAsync
+                    "() => globalThis.Blazor && !document.querySelector('[__internal_stoppropagation_onclick]')"
+
+            return ()
+        }
+
+    /// Clicks at a time when the page listens.
+    member this.Until(what: string, check: unit -> Task<bool>) =
+        task {
+            let watch = Stopwatch.StartNew()
+            let mutable holds = false
+
+            while not holds do
+                if watch.Elapsed > TimeSpan.FromSeconds 20.0 then
+                    failtest $"waited for: {what}"
+
+                let! now = check ()
+                holds <- now
+
+                if not holds then
+                    do! Task.Delay 50
+        }
+
+    member this.Text(selector: string) =
+        this.Page.Locator(selector).First.InnerTextAsync()
+
+    /// Charts are drawn when they come into view.
+    member this.Drawn(least: int) =
+        this.Until(
+            $"{least} charts",
+            fun () ->
+                task {
+                    let! drawn =
+                        this.Page.EvaluateAsync<int>
+                            "() => {
+                               const due = document.querySelector('dq-curves:not([data-drawn]), dq-chart:not([data-drawn])');
+                               due?.scrollIntoView();
+                               return document.querySelectorAll('[data-drawn]').length;
+                             }"
+
+                    return drawn >= least
+                }
+        )
+
+    member this.Accessible(where: string) =
+        task {
+            let! result = this.Page.RunAxe()
+
+            let found = [
+                for violation in result.Violations do
+                    if violation.Impact <> "minor" then
+                        $"{violation.Id}: {violation.Help}: {violation.Nodes[0].Html}"
+            ]
+
+            Expect.isEmpty found (String.concat "\n" (where :: found))
+        }
+
+let private walkOn (site: Site) (options: BrowserNewContextOptions) (steps: Walk -> Task<unit>) =
+    task {
+        let! browser = browser.Value
+        let! context = browser.NewContextAsync options
+        let! page = context.NewPageAsync()
+        page.SetDefaultTimeout 20_000f
+        let problems = ResizeArray<string>()
+
+        page.Console.Add(fun message ->
+            if message.Type = "error" then
+                problems.Add message.Text)
+
+        page.PageError.Add problems.Add
+
+        page.Request.Add(fun request ->
+            let address = Uri request.Url
+
+            if address.Scheme.StartsWith "http" && address.Authority <> site.Address.Authority then
+                problems.Add $"asked {request.Url}")
+
+        do!
+            steps {
+                Page = page
+                Site = site
+                Problems = problems
+            }
+
+        do! context.CloseAsync()
+        Expect.isEmpty problems "no errors, nothing from elsewhere"
+    }
+
+let private walkWith (options: BrowserNewContextOptions) (folder: string) (steps: Walk -> Task<unit>) =
+    task {
+        use site = new Site(folder, [])
+        do! walkOn site options steps
+    }
+
+/// For the walks that change nothing.
+let private shared =
+    lazy
+        (let site = new Site(artifacts.Value, [])
+         AppDomain.CurrentDomain.ProcessExit.Add(fun _ -> (site :> IDisposable).Dispose())
+         site)
+
+let private desktop =
+    BrowserNewContextOptions(ViewportSize = ViewportSize(Width = 1360, Height = 900))
+
+let private walking name (body: unit -> Task<unit>) =
+    testTask name {
+        match chromium with
+        | None when Environment.GetEnvironmentVariable "CI" = "true" ->
+            failtest "no Chromium: apt-get install chromium, or DQ_CHROMIUM with its path"
+        | None -> skiptest "no Chromium: apt-get install chromium, or DQ_CHROMIUM with its path"
+        | Some _ -> do! body ()
+    }
+
+let private walk name options (steps: string -> Walk -> Task<unit>) =
+    walking name (fun () -> walkOn shared.Value options (steps artifacts.Value))
+
+/// In a folder of its own.
+let private inFolderOfItsOwn (body: string -> Task<unit>) =
+    task {
+        let folder = Directory.CreateTempSubdirectory("dq-tests-").FullName
+
+        try
+            do! body folder
+        finally
+            Directory.Delete(folder, true)
+    }
+
+/// On a copy of the artifacts that was changed before.
+let private walkInCopy name (change: string -> unit) (steps: string -> Walk -> Task<unit>) =
+    walking name (fun () ->
+        inFolderOfItsOwn (fun folder ->
+            copyFolder artifacts.Value folder
+            change folder
+            walkWith desktop folder (steps folder)))
+
+/// What 20 pages see of a run until its process is stopped.
+let private followed id (training: Process) (walk: Walk) =
+    task {
+        let sources () =
+            walk.Page.Locator("dq-curves").First.GetAttributeAsync "data-sources"
+
+        do! walk.Go $"runs/{id}"
+        do! walk.Drawn 2
+        let! status = walk.Text ".head .status"
+        Expect.equal status "running" "it trains"
+        let! before = sources ()
+
+        do!
+            walk.Until(
+                "newer numbers",
+                fun () ->
+                    task {
+                        let! now = sources ()
+                        return now <> before
+                    }
+            )
+
+        let! others = Task.WhenAll [| for _ in 2..20 -> walk.Page.Context.NewPageAsync() |]
+        let! _ = Task.WhenAll [| for page in others -> page.GotoAsync walk.Page.Url |]
+        let watch = Stopwatch.StartNew()
+        Expect.equal (fst (get walk.Site $"runs/{id}")) 200 "another visitor"
+        let answered = watch.ElapsedMilliseconds
+        watch.Restart()
+        // the browser draws all 20 on the cores that train and serve: within its time-out of 20 s is what can be asked of it
+        do! walk.Page.GetByText("Log scale").ClickAsync()
+        do! walk.Page.Locator(".toggle[aria-pressed=true]").WaitForAsync()
+
+        printfn
+            $"20 open pages on a live run: a further page answers in {answered} ms, a click in {watch.ElapsedMilliseconds} ms, the site holds {walk.Site.MemoryBytes / 1048576L} MiB"
+
+        Expect.isLessThan answered 10_000L "responsive"
+        use killed = Process.Start("/bin/kill", [ "-TERM"; string training.Id ])
+        do! killed.WaitForExitAsync()
+
+        do!
+            walk.Until(
+                "its end is seen",
+                fun () ->
+                    task {
+                        let! now = walk.Text ".head .status"
+                        return now = "interrupted"
+                    }
+            )
+    }
+
+[<Tests>]
+let tests =
+    testSequenced
+    <| testList "Reports.Browser" [
+        walk "from the table to a run, its curves, settings and back, all in the URL" desktop (fun _ walk ->
+            task {
+                do! walk.Go ""
+                do! walk.Accessible "table of runs"
+                let search = walk.Page.GetByRole(AriaRole.Searchbox)
+                do! search.FillAsync "vq"
+                do! walk.Until("search in the URL", fun () -> Task.FromResult(walk.Page.Url.Contains "q=vq"))
+
+                do!
+                    walk.Until(
+                        "one row",
+                        fun () ->
+                            task {
+                                let! rows = walk.Page.Locator("td.name").CountAsync()
+                                return rows = 1
+                            }
+                    )
+
+                do! walk.Page.Locator("td.name > a").ClickAsync()
+                do! walk.Drawn 3
+                let! title = walk.Text "h1"
+                Expect.equal title "tiny-vq" "the run"
+                do! walk.Accessible "a run"
+                do! walk.Page.GetByText("Log scale").ClickAsync()
+                do! walk.Until("the axis in the URL", fun () -> Task.FromResult(walk.Page.Url.Contains "log=1"))
+                do! walk.Page.GetByText("Time", PageGetByTextOptions(Exact = true)).ClickAsync()
+                do! walk.Until("the axis", fun () -> Task.FromResult(walk.Page.Url.Contains "x=seconds"))
+                let address = walk.Page.Url
+                let! _ = walk.Page.ReloadAsync()
+                do! walk.Page.Locator("[aria-pressed=true]").First.WaitForAsync()
+                let! pressed = walk.Page.Locator("[aria-pressed=true]").AllInnerTextsAsync()
+                Expect.equal (List.ofSeq pressed) [ "Time"; "Log scale" ] "the same after loading again"
+                Expect.equal walk.Page.Url address "and so is the URL"
+                do! walk.Page.Locator(".tools button", PageLocatorOptions(HasText = "CSV")).First.WaitForAsync()
+
+                let! download =
+                    walk.Page.RunAndWaitForDownloadAsync(fun () ->
+                        walk.Page.Locator(".tools button", PageLocatorOptions(HasText = "CSV")).First.ClickAsync())
+
+                let! path = download.PathAsync()
+                let lines = File.ReadAllLines path
+                Expect.equal lines[0] "series,seconds,Loss,lowest,highest" "the head"
+                Expect.hasLength lines 21 "20 lines of the log"
+
+                let! drawing =
+                    walk.Page.RunAndWaitForDownloadAsync(fun () ->
+                        walk.Page.Locator(".tools button", PageLocatorOptions(HasText = "SVG")).First.ClickAsync())
+
+                let! path = drawing.PathAsync()
+                Expect.stringContains (File.ReadAllText path) "<svg" "a drawing"
+                do! walk.Page.GetByText("Settings", PageGetByTextOptions(Exact = true)).ClickAsync()
+
+                do!
+                    walk.Page
+                        .Locator("tr.differs", PageLocatorOptions(HasText = "model.quantizer.kind"))
+                        .WaitForAsync()
+
+                do! walk.Accessible "settings"
+                let! _ = walk.Page.GoBackAsync()
+                do! walk.Drawn 3
+            })
+
+        walk "pictures, codebooks and their code maps" desktop (fun folder walk ->
+            task {
+                let id = runOf folder "dq"
+                do! walk.Go $"runs/{id}/reconstructions"
+                do! walk.Page.Locator("dq-slider").First.WaitForAsync()
+                do! walk.Accessible "pictures"
+                let handle = walk.Page.Locator("dq-slider input").First
+                do! handle.FocusAsync()
+                do! walk.Page.Keyboard.PressAsync "ArrowRight"
+                let! at = handle.InputValueAsync()
+                Expect.equal at "51" "the handle moves with the keyboard"
+                do! walk.Go $"runs/{id}/reconstructions?step=20"
+                let! said = walk.Page.Locator("p.lead").First.InnerTextAsync()
+                Expect.stringContains said "step 20" "a step of training"
+                do! walk.Go $"runs/{id}/codebooks"
+                do! walk.Drawn 2
+                do! walk.Accessible "codebooks"
+                do! walk.Page.Locator(".map a").First.ClickAsync()
+                do! walk.Until("the code in the URL", fun () -> Task.FromResult(walk.Page.Url.Contains "code="))
+                do! walk.Page.Locator(".code h3").WaitForAsync()
+            })
+
+        walk "two runs compared" desktop (fun _ walk ->
+            task {
+                do! walk.Go ""
+                do! walk.Page.Locator("td.pick input").First.CheckAsync()
+                do! walk.Page.Locator("td.pick input").Nth(1).CheckAsync()
+                do! walk.Page.GetByText("Compare 2").ClickAsync()
+                do! walk.Page.Locator(".best").First.WaitForAsync()
+                do! walk.Drawn 3
+                let! keys = walk.Page.Locator("#settings tbody th").AllInnerTextsAsync()
+                Expect.equal (List.ofSeq keys) [ "model.quantizer.kind" ] "only what differs"
+                do! walk.Accessible "comparison"
+            })
+
+        walkInCopy "tags and a note, by keyboard; markup in them is text" ignore (fun folder walk ->
+            task {
+                let id = runOf folder "dq"
+                do! walk.Go $"runs/{id}"
+                do! walk.Drawn 1
+                do! walk.Page.GetByText("Tags and note").FocusAsync()
+                do! walk.Page.Keyboard.PressAsync "Enter"
+                do! walk.Page.Locator("#tags").FillAsync "good, first"
+                do! walk.Page.Locator("#note").FillAsync "<img src=x onerror=alert(1)>"
+                do! walk.Accessible "dialog"
+                do! walk.Page.GetByText("Save", PageGetByTextOptions(Exact = true)).ClickAsync()
+                do! walk.Page.Locator(".note").WaitForAsync()
+                let! note = walk.Text ".note"
+                Expect.equal note "<img src=x onerror=alert(1)>" "text"
+                let said = (Annotations.Read folder)[id]
+                Expect.equal (List.ofSeq said.Tags) [ "first"; "good" ] "kept"
+            })
+
+        walk "by keyboard alone: skip link, sections, table" desktop (fun _ walk ->
+            task {
+                do! walk.Go ""
+                do! walk.Page.Locator("td.name").First.WaitForAsync()
+                // reading begins at the heading; what is before it is one step back
+                do! walk.Page.Locator("a.skip").FocusAsync()
+                let! seen = walk.Page.Locator("a.skip").BoundingBoxAsync()
+                Expect.isGreaterThanOrEqual (nonNull seen).Y 0f "seen while it has the focus"
+                do! walk.Page.Keyboard.PressAsync "Enter"
+                let! target = walk.Page.EvaluateAsync<string> "document.activeElement.id"
+                Expect.equal target "main" "the content"
+            })
+
+        walk
+            "dark, on a phone: nothing overflows, contrast holds"
+            (BrowserNewContextOptions(
+                ViewportSize = ViewportSize(Width = 390, Height = 844),
+                ColorScheme = ColorScheme.Dark,
+                IsMobile = true,
+                HasTouch = true
+            ))
+            (fun folder walk ->
+                task {
+                    let id = runOf folder "dq"
+
+                    for path in
+                        [
+                            ""
+                            $"runs/{id}"
+                            $"runs/{id}/reconstructions"
+                            $"runs/{id}/codebooks"
+                            $"runs/{id}/settings"
+                            $"compare?run={id}"
+                            "sweeps"
+                            "chains"
+                        ] do
+                        do! walk.Go path
+                        do! walk.Page.Locator("h1").WaitForAsync()
+                        let! theme = walk.Page.EvaluateAsync<string> "document.documentElement.dataset.theme"
+                        Expect.equal theme "dark" "as the browser asks"
+                        let! width = walk.Page.EvaluateAsync<int> "document.documentElement.scrollWidth"
+                        Expect.isLessThanOrEqual width 391 path
+                        do! walk.Accessible path
+
+                    do! walk.Page.GetByLabel("Light colours").ClickAsync()
+                    do! walk.Page.Locator("html[data-theme=light]").WaitForAsync()
+                })
+
+        walking "a run that trains is followed, by 20 pages at once" (fun () ->
+            inFolderOfItsOwn (fun folder ->
+                task {
+                    let training =
+                        start [
+                            "train"
+                            configFile.Value
+                            "--variant"
+                            "dq"
+                            "--set"
+                            "training.steps=1000000"
+                            "--artifacts"
+                            folder
+                            "--quiet"
+                        ]
+
+                    try
+                        let runs = Path.Combine(folder, RunLayout.Runs)
+
+                        let logged () =
+                            Directory.Exists runs
+                            && Directory.GetFiles(runs, RunLayout.Metrics, SearchOption.AllDirectories)
+                               |> Array.exists (fun file -> FileInfo(file).Length > 500L)
+
+                        let watch = Stopwatch.StartNew()
+
+                        while not (logged ()) && watch.Elapsed < TimeSpan.FromSeconds 60.0 do
+                            do! Task.Delay 100
+
+                        let id = idOf (Directory.GetDirectories runs |> Array.exactlyOne)
+                        do! walkWith desktop folder (followed id training)
+                    finally
+                        if not training.HasExited then
+                            training.Kill()
+
+                        finish training |> ignore
+                }))
+
+        walkInCopy
+            "100,000 metric lines: the page is there within a second or so"
+            (fun folder ->
+                let file =
+                    Path.Combine(folder, RunLayout.Runs, runOf folder "dq", RunLayout.Metrics)
+
+                let last = File.ReadAllLines file |> Array.findBack _.Contains("\"train\"")
+
+                File.AppendAllLines(
+                    file,
+                    [ for step in 41..100_040 -> last.Replace("\"step\":40,", $"\"step\":{step},") ]
+                ))
+            (fun folder walk ->
+                task {
+                    let id = runOf folder "dq"
+                    do! walk.Go ""
+                    let watch = Stopwatch.StartNew()
+
+                    let! _ =
+                        walk.Page.GotoAsync(
+                            string (Uri(walk.Site.Address, $"runs/{id}")),
+                            PageGotoOptions(WaitUntil = WaitUntilState.Commit)
+                        )
+
+                    do! walk.Page.Locator(".headlines").WaitForAsync()
+                    let painted = watch.ElapsedMilliseconds
+                    do! walk.Drawn 3
+
+                    printfn
+                        $"a run with 100,000 metric lines: headline numbers after {painted} ms, curves after {watch.ElapsedMilliseconds} ms"
+
+                    Expect.isLessThan painted 2500L "first paint"
+                })
+
+        walkInCopy
+            "a damaged run is shown with its reason, the other unharmed"
+            (fun folder ->
+                let run = Path.Combine(folder, RunLayout.Runs, runOf folder "dq", RunLayout.Run)
+                File.WriteAllText(run, "{ \"schema\": 1, \"id\": ")
+
+                let codebooks =
+                    Path.Combine(folder, RunLayout.Runs, runOf folder "vq", RunLayout.Codebooks)
+
+                File.WriteAllBytes(codebooks, [| 0uy |]))
+            (fun folder walk ->
+                task {
+                    let damaged, other = runOf folder "dq", runOf folder "vq"
+                    do! walk.Go ""
+                    do! walk.Page.Locator(".status.damaged").WaitForAsync()
+                    let! reason = walk.Text "td.problem"
+                    Expect.stringContains reason "run.json" "which file"
+                    do! walk.Go $"runs/{damaged}"
+                    do! walk.Page.Locator(".notice.error").WaitForAsync()
+                    do! walk.Go $"runs/{other}/codebooks"
+                    do! walk.Page.Locator(".notice.error").WaitForAsync()
+                    let! title = walk.Text "h1"
+                    Expect.equal title "tiny-vq" "the rest of the page is there"
+                })
+
+        walking "a report opens from the disk and draws itself" (fun () ->
+            inFolderOfItsOwn (fun out ->
+                task {
+                    let file = Path.Combine(out, "report.html")
+                    let arguments = [ "report"; "tiny-dq"; "tiny-vq"; "-o"; file; "--artifacts"; artifacts.Value ]
+                    let finished = run arguments
+                    Expect.equal finished.ExitCode 0 finished.Errors
+
+                    do!
+                        walkOn shared.Value desktop (fun walk ->
+                            task {
+                                let! _ = walk.Page.GotoAsync("file://" + file)
+                                do! walk.Drawn 3
+                                do! walk.Accessible "report"
+                            })
+                }))
+    ]

@@ -1,0 +1,204 @@
+/// Components by themselves, on real runs.
+module DQ.Tests.Reports.ComponentTests
+
+open System
+open AngleSharp.Dom
+open Bunit
+open Expecto
+open DQ.Core.Artifacts
+open DQ.Reports.Catalog
+open DQ.Reports.Charts
+open DQ.Reports.Components
+open DQ.Reports.Hosting
+open DQ.Reports.Metrics
+open DQ.Reports.Pages
+open DQ.Reports.Urls
+open DQ.Tests.TemporaryFolder
+open DQ.Tests.Reports.Site
+open Microsoft.AspNetCore.Components
+open Microsoft.Extensions.DependencyInjection
+open Microsoft.Extensions.Logging.Abstractions
+open MudBlazor.Services
+
+/// The site's services on an artifacts folder.
+let private contextOf folder =
+    let context = new BunitContext()
+    context.JSInterop.Mode <- JSRuntimeMode.Loose
+
+    context.Services.AddMudServices(fun options -> options.PopoverOptions.CheckForPopoverProvider <- false)
+    |> ignore
+
+    context.Services.AddSingleton(ArtifactFolder folder) |> ignore
+
+    context.Services.AddSingleton(SiteSettings(folder, SiteSettings.DefaultUrls, null))
+    |> ignore
+
+    context.Services.AddSingleton<MetricsStore>() |> ignore
+
+    let catalog =
+        new RunCatalog(ArtifactFolder folder, TimeProvider.System, NullLogger<RunCatalog>.Instance)
+
+    catalog.Refresh().Wait()
+    context.Services.AddSingleton catalog |> ignore
+    context, catalog
+
+let private withContext folder (act: BunitContext -> RunCatalog -> unit) =
+    let context, catalog = contextOf folder
+
+    try
+        act context catalog
+    finally
+        // some of MudBlazor's services know no other way
+        context.DisposeAsync().AsTask().Wait()
+
+let private render<'c when 'c :> IComponent and 'c: not null>
+    (context: BunitContext)
+    (values: (string * (obj | null)) list)
+    : IRenderedComponent<'c> =
+    let fill =
+        Action<ComponentParameterCollectionBuilder<'c>>(fun parameters ->
+            for name, value in values do
+                parameters.TryAdd(name, value) |> ignore)
+
+    context.Render<'c> fill
+
+/// Elements as they are rendered now.
+let private all (selector: string) (rendered: IRenderedComponent<'c>) : IElement list = [
+    for element in rendered.Nodes.QuerySelectorAll selector -> element
+]
+
+let private goTo (context: BunitContext) (path: string) =
+    context.Services.GetRequiredService<NavigationManager>().NavigateTo path
+
+/// Until the page has rendered what its URL asks for.
+let private eventually (rendered: IRenderedComponent<'c>) (check: unit -> unit) =
+    rendered.WaitForAssertion(Action check, TimeSpan.FromSeconds 20.0)
+
+[<Tests>]
+let tests =
+    testSequenced
+    <| testList "Reports.Components" [
+        test "an empty folder says how to make a run" {
+            inFolder (fun folder ->
+                withContext folder (fun context _ ->
+                    let page = render<Runs> context []
+                    Expect.stringContains page.Markup "No runs yet" "said"
+                    Expect.stringContains page.Markup "configs/quickstart.json" "the command"))
+        }
+
+        test "the table of runs follows its URL" {
+            withContext artifacts.Value (fun context catalog ->
+                goTo context "?sort=name&method=vector&cols=test_psnr_db,parameters"
+                let page = render<Runs> context []
+                Expect.equal [ for row in all "td.name > a" page -> row.TextContent ] [ "tiny-vq" ] "filtered"
+                let heads = [ for head in all "thead th.number a" page -> head.TextContent ]
+                Expect.equal heads [ "PSNR"; "parameters" ] "columns"
+                goTo context "?sort=-name"
+
+                eventually page (fun () ->
+                    let names = [ for row in all "td.name > a" page -> row.TextContent ]
+                    Expect.equal names [ "tiny-vq"; "tiny-dq" ] "sorted"
+                    Expect.equal (all "th[aria-sort=descending]" page).Length 1 "said to screen readers")
+
+                goTo context "?q=nothing-like-it"
+                eventually page (fun () -> Expect.stringContains page.Markup "No run fits" "nothing found")
+                Expect.hasLength catalog.Current.Runs 2 "still there")
+        }
+
+        test "names and notes with markup are text" {
+            inCopy (fun folder ->
+                let id = runOf folder "dq"
+                let hostile = "<script>alert(1)</script><img src=x onerror=alert(2)>"
+                Annotations.Change(folder, id, _.Noted(hostile)) |> ignore
+                let file = IO.Path.Combine(folder, RunLayout.Runs, id, RunLayout.Run)
+                let record = ArtifactJson.Read<RunRecord> file
+                ArtifactJson.Write(file, record.Ended(record.Status, hostile, record.UpdatedUtc))
+
+                IO.File.WriteAllText(
+                    file,
+                    (IO.File.ReadAllText file).Replace("\"name\": \"tiny\"", "\"name\": \"<b>tiny</b>\"")
+                )
+
+                withContext folder (fun context catalog ->
+                    let page = render<Runs> context []
+                    Expect.hasLength (all "script, img, td b" page) 0 "nothing of it is markup"
+                    let run = catalog.Current.ById[id]
+                    let one = render<Run> context [ "Id", box id ]
+                    Expect.hasLength (all "script, img, h1 b" one) 0 "nor here"
+                    Expect.stringContains (all "h1" one).Head.TextContent "<b>" "shown as it is"
+                    let spec = RatePlane.Of([| run |], [||], "test")
+                    let chart = render<Chart> context [ "Spec", box spec ]
+                    Expect.hasLength (all "b" chart) 0 "nor in a chart"))
+        }
+
+        test "headline numbers stand with unit and meaning, validation and test apart" {
+            withContext artifacts.Value (fun context catalog ->
+                let run = catalog.Current.ById[runOf artifacts.Value "dq"]
+                let numbers = render<HeadlineNumbers> context [ "Run", box run ]
+                Expect.equal (all ".split" numbers).Length 2 "two splits"
+
+                for unit in [ "nats/dim"; "bits/dim"; "dB" ] do
+                    Expect.stringContains numbers.Markup unit unit
+
+                for number in all "dl > div" numbers do
+                    Expect.isGreaterThan (nonNull (number.QuerySelector ".meaning")).TextContent.Length 10 "a sentence")
+        }
+
+        test "a comparison marks the best and shows only settings that differ" {
+            withContext artifacts.Value (fun context catalog ->
+
+                let runs = [|
+                    for variant in [ "dq"; "vq" ] -> catalog.Current.ById[runOf artifacts.Value variant]
+                |]
+
+                let table =
+                    render<MetricsTable> context [ "Runs", box (runs :> RunEntry seq |> Array.ofSeq) ]
+
+                for row in ComparedMetric.Of runs do
+                    Expect.isLessThanOrEqual (Seq.length (Seq.filter id row.Best)) 1 row.Metric.Key
+
+                Expect.isGreaterThan (all ".best" table).Length 3 "marked"
+                let differences = render<DifferencesTable> context [ "Runs", box runs ]
+                Expect.equal (all "tbody tr" differences).Length 1 "the quantizer")
+        }
+
+        test "a sparkline of nothing draws nothing; of numbers a line with words" {
+            withContext artifacts.Value (fun context _ ->
+
+                let drawn (values: float[]) =
+                    render<Sparkline> context [ "Values", box values ]
+
+                Expect.hasLength (all "svg" (drawn [| 1.0 |])) 0 "one number"
+                let line = (all "svg" (drawn [| 3.0; 2.0; 2.5 |])).Head
+                Expect.stringContains (line.GetAttribute "aria-label" |> nonNull) "from 3.0000 to 2.5000" "said")
+        }
+
+        test "curves are planned by what a log has, one per level" {
+            let names = [|
+                "loss"
+                "perplexity.0.0"
+                "perplexity.0.1"
+                "perplexity.1.0"
+                "learning_rate"
+            |]
+
+            let titles = [ for plan in CurvePlan.For names -> plan.Title ]
+
+            Expect.equal
+                titles
+                [
+                    "Loss"
+                    "Perplexity, level 0 (bottom)"
+                    "Perplexity, level 1 (top)"
+                    "Learning rate"
+                ]
+                "in order"
+
+            let links = Links.CompareRuns [ "a&b"; "c d" ]
+
+            Expect.equal
+                (List.ofSeq (Query.Parse(links).All Links.Names.Run))
+                [ "a&b"; "c d" ]
+                "links say what they mean"
+        }
+    ]

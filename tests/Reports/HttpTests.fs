@@ -1,0 +1,231 @@
+/// The site from outside: what it serves, to whom, and what it refuses.
+module DQ.Tests.Reports.HttpTests
+
+open System
+open System.Diagnostics
+open System.IO
+open System.Net.Http
+open System.Net.Sockets
+open System.Text
+open Expecto
+open DQ.Core.Artifacts
+open DQ.Tests.TemporaryFolder
+open DQ.Tests.Pipeline.Program
+open DQ.Tests.Reports.Site
+
+/// A request as it is typed: clients tidy up dots.
+let private raw (site: Site) (target: string) =
+    use connection = new TcpClient(site.Address.Host, site.Address.Port)
+    use stream = connection.GetStream()
+
+    let request =
+        $"GET {target} HTTP/1.1\r\nHost: {site.Address.Authority}\r\nConnection: close\r\n\r\n"
+
+    stream.Write(Encoding.ASCII.GetBytes request)
+    use reader = new StreamReader(stream)
+    reader.ReadToEnd()
+
+let private withHeader (name: string) (value: string) (address: Uri) =
+    use request = new HttpRequestMessage(HttpMethod.Get, address)
+    request.Headers.TryAddWithoutValidation(name, value) |> ignore
+    use response = client.Send request
+    int response.StatusCode
+
+[<Tests>]
+let tests =
+    testSequenced
+    <| testList "Reports.Http" [
+        test "pages, series, tables and pictures are there; policies allow no inline script and no frame" {
+            use site = new Site(artifacts.Value, [])
+            let id = runOf artifacts.Value "dq"
+
+            for path in
+                [
+                    ""
+                    $"runs/{id}"
+                    $"runs/{id}/settings"
+                    $"runs/{id}/files"
+                    $"runs/{id}/reconstructions"
+                    $"runs/{id}/codebooks"
+                    $"compare?run={id}"
+                    "sweeps"
+                    "chains"
+                    $"data/metrics/{id}"
+                    "data/runs.csv?q=dq"
+                    $"files/runs/{id}/run.json"
+                    "_framework/blazor.web.js"
+                ] do
+                Expect.equal (fst (get site path)) 200 path
+
+            Expect.equal (fst (get site "nothing/here")) 404 "unknown"
+            Expect.equal (fst (get site "runs/nothing")) 200 "an unknown run is said in words"
+            Expect.hasLength ((snd (get site "data/runs.csv?q=dq")).TrimEnd().Split '\n') 2 "filtered as the page"
+            use response = client.GetAsync(site.Address).GetAwaiter().GetResult()
+            let policy = response.Headers.GetValues "Content-Security-Policy" |> Seq.exactlyOne
+            Expect.stringContains policy "script-src 'self';" "no inline scripts"
+            Expect.stringContains policy "frame-ancestors 'none'" "no frames"
+            let html = response.Content.ReadAsStringAsync().GetAwaiter().GetResult()
+            Expect.isFalse (html.Contains "<script>") "none is there either"
+
+            for foreign in [ "src=\"http"; "href=\"http"; "url(http"; "src=\"//" ] do
+                Expect.isFalse (html.Contains foreign) $"nothing from elsewhere: {foreign}"
+
+            use file =
+                client.GetAsync(Uri(site.Address, $"files/runs/{id}/run.json")).GetAwaiter().GetResult()
+
+            Expect.equal
+                ((nonNull file.Content.Headers.ContentDisposition).DispositionType)
+                "attachment"
+                "saved, not shown"
+        }
+
+        test "nothing outside of the folder is served, however it is asked for" {
+            inCopy (fun folder ->
+                let secret =
+                    Path.Combine((nonNull (Directory.GetParent folder)).FullName, "dq-secret.txt")
+
+                File.WriteAllText(secret, "the secret")
+
+                File.CreateSymbolicLink(Path.Combine(folder, "runs", "linked.txt"), secret)
+                |> ignore
+
+                Directory.CreateSymbolicLink(Path.Combine(folder, "runs", "up"), "..") |> ignore
+
+                try
+                    use site = new Site(folder, [])
+
+                    for target in
+                        [
+                            "/files/../dq-secret.txt"
+                            "/files/runs/../../dq-secret.txt"
+                            "/files/%2e%2e/dq-secret.txt"
+                            "/files/runs/%2e%2e/%2e%2e/dq-secret.txt"
+                            "/files/runs%2f..%2f..%2fdq-secret.txt"
+                            "/files/%252e%252e/dq-secret.txt"
+                            "/files/..%5cdq-secret.txt"
+                            "/files/runs/linked.txt"
+                            "/files/runs/up/../dq-secret.txt"
+                            "/files//etc/passwd"
+                            "/files/%2fetc%2fpasswd"
+                            "/data/metrics/..%2f..%2fdq-secret.txt"
+                            "/../../../../etc/passwd"
+                        ] do
+                        let answer = raw site target
+                        Expect.isFalse (answer.Contains "the secret" || answer.Contains "root:") target
+                        Expect.isFalse (answer.StartsWith "HTTP/1.1 200") $"{target}: {answer[..60]}"
+                finally
+                    File.Delete secret)
+        }
+
+        test "another host's name, and another site's page, are refused" {
+            use site = new Site(artifacts.Value, [])
+            Expect.equal (withHeader "Host" "evil.example" site.Address) 400 "a name that is not this machine's"
+            Expect.equal (withHeader "Origin" "https://evil.example" site.Address) 403 "another site"
+            let own = site.Address.GetLeftPart UriPartial.Authority
+            Expect.equal (withHeader "Origin" own site.Address) 200 "its own"
+        }
+
+        test "listening for others asks for a token, once" {
+            use site = new Site(artifacts.Value, [ "--urls"; "http://0.0.0.0:0" ])
+
+            let printed =
+                Uri((string site.Printed).Replace("0.0.0.0", "127.0.0.1").Replace("[::]", "127.0.0.1"))
+
+            let address = Uri(printed, "/")
+            Expect.isGreaterThan printed.Query.Length 20 "one was made"
+
+            let status (address: Uri) cookie =
+                use request = new HttpRequestMessage(HttpMethod.Get, address)
+
+                if cookie <> "" then
+                    request.Headers.Add("Cookie", string cookie)
+
+                use response = client.Send request
+
+                int response.StatusCode,
+                match response.Headers.TryGetValues "Set-Cookie" with
+                | true, NonNull values -> Seq.head values
+                | _ -> ""
+
+            Expect.equal (fst (status address "")) 401 "without"
+            Expect.equal (fst (status (Uri(address, "/?token=wrong")) "")) 401 "a wrong one"
+            Expect.equal (fst (status (Uri(address, "/data/runs.csv")) "")) 401 "nor data"
+            let redirected, cookie = status printed ""
+            Expect.equal redirected 302 "then without it in the address"
+            Expect.stringContains (cookie.ToLowerInvariant()) "httponly" "out of reach of scripts"
+            Expect.equal (fst (status address (cookie.Split(';')[0]))) 200 "from then on"
+        }
+
+        test "2,002 runs: the page answers within a second" {
+            let folder = manyRuns.Value
+            let watch = Stopwatch.StartNew()
+            use site = new Site(folder, [])
+            let listening = watch.ElapsedMilliseconds
+
+            let timed path =
+                watch.Restart()
+                let status, html = get site path
+                Expect.equal status 200 path
+                watch.ElapsedMilliseconds, html
+
+            let first, _ = timed ""
+            let again = Seq.min [ for _ in 1..3 -> fst (timed "") ]
+            let search, html = timed "?q=copy-0199"
+            Expect.stringContains html "10 of 2,002" "found"
+
+            printfn
+                $"site on 2,002 runs: listens after {listening} ms, very first page {first} ms, the page {again} ms, of a search {search} ms"
+
+            Expect.isLessThan again 1000L "in time"
+        }
+
+        test "the site carries no libtorch" {
+            let folder = nonNull (Path.GetDirectoryName(built "src.Reports" "dq-reports.dll"))
+
+            let native =
+                Directory.GetFiles(
+                    folder,
+                    "*torch*",
+                    EnumerationOptions(RecurseSubdirectories = true, MatchCasing = MatchCasing.CaseInsensitive)
+                )
+                |> Array.map Path.GetFileName
+
+            Expect.equal native [| "TorchSharp.dll" |] "only names of types"
+        }
+
+        test "dq serve starts it and passes SIGTERM on" {
+            let started =
+                start [ "serve"; "--artifacts"; artifacts.Value; "--urls"; "http://127.0.0.1:0" ]
+
+            let address = Uri(nonNull (started.StandardOutput.ReadLine()))
+            use response = client.GetAsync(address).GetAwaiter().GetResult()
+            Expect.equal (int response.StatusCode) 200 "serves"
+            use killed = Process.Start("/bin/kill", [ "-TERM"; string started.Id ])
+            killed.WaitForExit()
+            let finished = finish started
+            Expect.equal finished.ExitCode 0 finished.Errors
+
+            Expect.throws
+                (fun () -> client.GetAsync(address).GetAwaiter().GetResult() |> ignore)
+                "the child is gone too"
+        }
+
+        test "dq report writes one file that fetches nothing; a wrong run is one line" {
+            inFolder (fun folder ->
+                let file = Path.Combine(folder, "out", "report.html")
+
+                let report runs =
+                    run ([ "report"; "--artifacts"; artifacts.Value; "-o"; file ] @ runs)
+
+                let wrong = report [ "no-such-run" ]
+                Expect.equal wrong.ExitCode 3 wrong.Errors
+                Expect.isFalse (File.Exists file) "nothing half-written"
+                let finished = report [ "tiny-dq"; "tiny-vq" ]
+                Expect.equal finished.ExitCode 0 finished.Errors
+                let html = File.ReadAllText file
+                Expect.stringContains (visible html) "tiny-vq" "both are in it"
+
+                for fetched in [ "<link"; "src=\"/"; "src=\"http"; "src=\"lib"; "@import"; "url(\"../" ] do
+                    Expect.isFalse (html.Contains fetched) fetched)
+        }
+    ]

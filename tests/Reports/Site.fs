@@ -1,0 +1,130 @@
+/// Real runs made once by the real program, and the site as a process on them.
+module DQ.Tests.Reports.Site
+
+open System
+open System.Diagnostics
+open System.IO
+open System.Net.Http
+open System.Text.RegularExpressions
+open DQ.Core.Artifacts
+open DQ.Tests.Pipeline
+open DQ.Tests.Pipeline.Program
+
+let private config =
+    """{ "name": "tiny", "data": { "count": 60, "image_size": 8 },
+         "model": { "channels": 8, "residual_channels": 8, "coder_blocks": 1, "codes": [8, 8], "codebooks": 2, "code_width": 4 },
+         "training": { "steps": 40, "batch_size": 4, "log_every": 2, "validate_every": 10, "checkpoint_every": 20,
+                       "sample_every": 20, "samples": 4, "initialization_batches": 2 },
+         "evaluation": { "samples": 4 },
+         "variants": { "dq": {}, "vq": { "model": { "quantizer": { "kind": "vector" } } } } }"""
+
+/// Gone when the tests are.
+let private sessionFolder =
+    lazy
+        (let folder = Directory.CreateTempSubdirectory("dq-site-tests-").FullName
+         AppDomain.CurrentDomain.ProcessExit.Add(fun _ -> Directory.Delete(folder, true))
+         folder)
+
+let configFile =
+    lazy
+        (let file = Path.Combine(sessionFolder.Value, "tiny.json")
+         File.WriteAllText(file, config)
+         file)
+
+/// Artifacts of `dq run`: two runs of 40 steps, evaluated. To read only; `inCopy` gives one to change.
+let artifacts =
+    lazy
+        (let folder = Path.Combine(sessionFolder.Value, "artifacts")
+         let finished = run [ "run"; configFile.Value; "--artifacts"; folder; "--quiet" ]
+
+         if finished.ExitCode <> 0 then
+             failwith $"dq run: {finished.Errors}"
+
+         folder)
+
+let runs artifacts =
+    Directory.GetDirectories(Path.Combine(artifacts, RunLayout.Runs)) |> Array.sort
+
+let idOf (folder: string) = nonNull (Path.GetFileName folder)
+
+/// The id of the run of a variant.
+let runOf artifacts (variant: string) =
+    runs artifacts
+    |> Array.map idOf
+    |> Array.find (fun id -> id.Contains $"tiny-{variant}-")
+
+let rec copyFolder (source: string) (target: string) =
+    Directory.CreateDirectory target |> ignore
+
+    for file in Directory.GetFiles source do
+        File.Copy(file, Path.Combine(target, idOf file))
+
+    for folder in Directory.GetDirectories source do
+        copyFolder folder (Path.Combine(target, idOf folder))
+
+/// Runs a test on a copy of the artifacts.
+let inCopy (test: string -> 'a) =
+    DQ.Tests.TemporaryFolder.inFolder (fun folder ->
+        copyFolder artifacts.Value folder
+        test folder)
+
+/// Copies of a run under other ids, without its checkpoints and pictures.
+let multiply artifacts (source: string) count =
+    for i in 1..count do
+        let folder = Path.Combine(artifacts, RunLayout.Runs, $"2026-01-01-copy-{i:D5}")
+        Directory.CreateDirectory folder |> ignore
+
+        for name in [ RunLayout.Run; RunLayout.Evaluation; RunLayout.Metrics ] do
+            File.Copy(Path.Combine(source, name), Path.Combine(folder, name))
+
+/// Two runs and 2,000 copies of one. To read only.
+let manyRuns =
+    lazy
+        (let folder = Path.Combine(sessionFolder.Value, "many")
+         copyFolder artifacts.Value folder
+         multiply folder (Path.Combine(folder, RunLayout.Runs, runOf folder "dq")) 2000
+         folder)
+
+let private program = built "src.Reports" "dq-reports.dll"
+
+let startSite (arguments: string list) =
+    let start =
+        ProcessStartInfo("dotnet", program :: arguments, RedirectStandardOutput = true, RedirectStandardError = true)
+
+    nonNull (Process.Start start)
+
+/// A site that listens.
+type Site(folder: string, arguments: string list) =
+    let started =
+        startSite ([ "--artifacts"; folder; "--urls"; "http://127.0.0.1:0" ] @ arguments)
+
+    let address =
+        match started.StandardOutput.ReadLine() with
+        | null -> failwith $"the site did not start: {started.StandardError.ReadToEnd()}"
+        | line -> Uri line
+
+    member _.Address = Uri(address, "/")
+    /// As printed, with its token where it has one.
+    member _.Printed = address
+
+    member _.MemoryBytes =
+        started.Refresh()
+        started.WorkingSet64
+
+    member _.HasExited = started.HasExited
+
+    interface IDisposable with
+        member _.Dispose() =
+            started.Kill()
+            started.WaitForExit()
+            started.Dispose()
+
+/// Where it answers, what it says.
+let client = new HttpClient(new HttpClientHandler(AllowAutoRedirect = false))
+
+let get (site: Site) (path: string) =
+    use response = client.GetAsync(Uri(site.Address, path)).GetAwaiter().GetResult()
+    int response.StatusCode, response.Content.ReadAsStringAsync().GetAwaiter().GetResult()
+
+/// Text without tags.
+let visible (html: string) = Regex.Replace(html, "<[^>]*>", " ")
