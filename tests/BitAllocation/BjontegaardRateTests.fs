@@ -4,13 +4,14 @@ open System
 open Expecto
 open DQ.Core.BitAllocation
 
-let private curve rates qualities = Seq.map2 (fun (rate: float) (quality: float) -> struct (rate, quality)) rates qualities
+let private curve rates qualities =
+    Seq.map2 (fun (rate: float) (quality: float) -> struct (rate, quality)) rates qualities
 
 [<Tests>]
 let tests =
     testList "BitAllocation.BjontegaardRate" [
         test "a curve that needs a tenth less everywhere saves ten percent" {
-            let rates = [ 1.0..8.0 ]
+            let rates = [ 1.0 .. 8.0 ]
             let qualities = [ for rate in rates -> 6.0 * rate + 3.0 * sin rate ]
             let anchor = curve rates qualities
             let less = curve [ for rate in rates -> 0.9 * rate ] qualities
@@ -31,9 +32,9 @@ let tests =
         }
 
         test "too few points, or no quality that both reach, give none" {
-            let rates = [ 1.0..4.0 ]
+            let rates = [ 1.0 .. 4.0 ]
             let anchor = curve rates rates
             Expect.isFalse (BjontegaardRate.Percent(curve [ 1.0; 2.0; 3.0 ] [ 1.0; 2.0; 3.0 ], anchor).HasValue) "three"
-            Expect.isFalse (BjontegaardRate.Percent(curve rates [ 5.0..8.0 ], anchor).HasValue) "apart"
+            Expect.isFalse (BjontegaardRate.Percent(curve rates [ 5.0 .. 8.0 ], anchor).HasValue) "apart"
         }
     ]

@@ -23,11 +23,7 @@ let private quantized (quantizer: ChannelQuantizer) interval lowest bits (number
 
     [ for value in values result -> Math.Round(float value, 4) ]
 
-let private all: ChannelQuantizer list = [
-    UniformQuantizer()
-    DoReFaQuantizer()
-    LogarithmicQuantizer 2.0
-]
+let private all: ChannelQuantizer list = [ UniformQuantizer(); DoReFaQuantizer(); LogarithmicQuantizer 2.0 ]
 
 let private subject (quantizer: ChannelQuantizer) =
     IntervalSubject("net-0", "layer", quantizer.Name)
@@ -37,8 +33,7 @@ let features seed images channels =
     use _ = torch.NewDisposeScope()
     torch.manual_seed seed |> ignore
 
-    let scale =
-        torch.linspace(0.2, 3.0, channels).reshape (1L, channels, 1L, 1L)
+    let scale = torch.linspace(0.2, 3.0, channels).reshape(1L, channels, 1L, 1L)
 
     (torch.randn(images, channels, 6L, 6L).relu_().mul_ scale).MoveToOuterDisposeScope()
 
@@ -81,7 +76,10 @@ let tests =
 
             for quantizer in all do
                 use tensor = torch.tensor [| for number in numbers -> float32 number |]
-                let interval, lowest, levels = scalar (float interval), scalar 0.0, scalar (2.0 ** float bits)
+
+                let interval, lowest, levels =
+                    scalar (float interval), scalar 0.0, scalar (2.0 ** float bits)
+
                 use indices = quantizer.Indices(tensor, interval, lowest, levels)
                 use once = quantizer.Values(indices, interval, lowest, levels)
                 use twice = quantizer.Quantize(once, interval, lowest, levels)
@@ -92,7 +90,7 @@ let tests =
 
         test "found intervals are the best there are, errors fall with bits, a dead channel has none" {
             use maps = features 1L 8L 3L
-            maps.select(1, 1L).zero_ () |> ignore
+            maps.select(1, 1L).zero_() |> ignore
 
             for quantizer in all do
                 let table = IntervalSearch.Run(maps, quantizer, subject quantizer)
@@ -143,7 +141,11 @@ let tests =
                     Expect.stringStarts message path "names the file"
                     Expect.stringContains message said "what is said"
 
-                refused (subject (UniformQuantizer())) 3 "quantizer uniform; it was made for network net-0, layer layer, quantizer dorefa"
+                refused
+                    (subject (UniformQuantizer()))
+                    3
+                    "quantizer uniform; it was made for network net-0, layer layer, quantizer dorefa"
+
                 refused (IntervalSubject("net-1", "layer", "dorefa")) 3 "expected a table for network net-1"
                 refused (subject quantizer) 4 "expected 37 lines, a first one and 9 for each of 4 channels, got 28"
 

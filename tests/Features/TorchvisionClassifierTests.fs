@@ -102,10 +102,7 @@ let private write (path: string) (tensors: (string * int list) list) =
         let values =
             match sizes with
             | _ :: (_ :: _ as fan) -> filled count layer (Math.Sqrt(6.0 / float (List.fold (*) 1 fan))) 0.0f
-            | _ when
-                name.EndsWith "running_var"
-                || (name.EndsWith "weight" && List.length sizes = 1)
-                ->
+            | _ when name.EndsWith "running_var" || (name.EndsWith "weight" && List.length sizes = 1) ->
                 filled count layer 0.1 1.0f
             | _ -> filled count layer 0.1 0.0f
 
@@ -129,7 +126,7 @@ let private image =
                 |],
                 torch.uint8
             )
-            .reshape (1L, 3L, int64 side, int64 side))
+            .reshape(1L, 3L, int64 side, int64 side))
 
 /// The largest difference, relative to the largest expected number.
 let private apart (one: torch.Tensor) (expected: torch.Tensor) =

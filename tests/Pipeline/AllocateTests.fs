@@ -126,7 +126,8 @@ let private execute context input =
 let tests =
     testSequenced
     <| testList "Pipeline.Allocate" [
-        test "points of all methods, a small case, images of their own; found again; a stopped one goes on to the same numbers" {
+        test
+            "points of all methods, a small case, images of their own; found again; a stopped one goes on to the same numbers" {
             inFolder (fun root ->
                 let input = input root
                 let whole = execute (quiet root) input |> get
@@ -139,7 +140,10 @@ let tests =
 
                 Expect.equal
                     [ for point in record.Points -> point.AverageBits, point.Method ]
-                    [ for bits in [ 1.0; 2.0; 3.0; 4.0 ] do for name in AllocationMethods.Names -> bits, name ]
+                    [
+                        for bits in [ 1.0; 2.0; 3.0; 4.0 ] do
+                            for name in AllocationMethods.Names -> bits, name
+                    ]
                     "points, ascending"
 
                 for point in record.Points do
@@ -156,7 +160,11 @@ let tests =
                 for bits in [ 2.0; 3.0; 4.0 ] do
                     Expect.isLessThan (error bits "greedy") (error bits "equal") $"{bits} bits"
 
-                Expect.equal [ for saving in record.Savings -> saving.Method ] [ "random"; "sensitivity"; "dynamic"; "greedy" ] "savings"
+                Expect.equal
+                    [ for saving in record.Savings -> saving.Method ]
+                    [ "random"; "sensitivity"; "dynamic"; "greedy" ]
+                    "savings"
+
                 let small = nonNull record.SmallCase
                 Expect.equal (small.Budget, small.Tried, small.Methods.Count) (6, 28, 5) "small case"
                 Expect.isTrue (small.Methods |> Seq.forall (fun found -> found.GapPercent > -1e-3)) "gaps"
@@ -226,9 +234,18 @@ let tests =
                 refused (set "reserves" "3") 2 "allocation.reserves: unknown key, did you mean 'reserve'?"
                 refused (set "layer" "fc") 2 "bits.json: allocation.layer: expected one of backbone.blocks.0"
                 refused (set "quantizer" "cubic") 2 "expected one of uniform, dorefa, logarithmic, got 'cubic'"
-                refused (set "average_bits" "[9]") 2 "allocation.average_bits[0]: expected a number above 0 and up to 8, got 9"
+
+                refused
+                    (set "average_bits" "[9]")
+                    2
+                    "allocation.average_bits[0]: expected a number above 0 and up to 8, got 9"
+
                 refused (set "run" "nobody") 3 "expected a run whose id contains 'nobody'"
-                refused (set "network" "vgg16" @ set "run" "null") 2 "allocation.weights: expected torchvision's weights for vgg16"
+
+                refused
+                    (set "network" "vgg16" @ set "run" "null")
+                    2
+                    "allocation.weights: expected torchvision's weights for vgg16"
 
                 refused
                     (set "network" "alexnet"
@@ -252,7 +269,12 @@ let tests =
                 let applied = dq (few @ [ "--apply"; "--json" ])
                 Expect.equal applied.ExitCode 0 applied.Errors
                 use json = JsonDocument.Parse applied.Output
-                Expect.equal (json.RootElement.GetProperty("allocation").GetProperty("points").GetArrayLength()) 5 "points"
+
+                Expect.equal
+                    (json.RootElement.GetProperty("allocation").GetProperty("points").GetArrayLength())
+                    5
+                    "points"
+
                 let shown = dq few
                 Expect.stringContains shown.Output "squared error of the output" "the table of errors"
                 Expect.stringContains shown.Errors "allocate: done before, reused" "reused"
