@@ -6,6 +6,7 @@ public static class RunTabs
     public const string Overview = "";
     public const string Reconstructions = "reconstructions";
     public const string Codebooks = "codebooks";
+    public const string Allocation = "allocation";
     public const string Settings = "settings";
     public const string Files = "files";
 
