@@ -182,7 +182,7 @@ let tests =
             use images = batch 5
             // classes it has learned to be others
             use wrong =
-                new Batch(images.Pixels.alias (), (nonNull images.Labels).add(1.0.ToScalar()).remainder(3.0.ToScalar()))
+                new Batch(images.Pixels.alias (), (nonNull images.Labels).add(1L.ToScalar()).remainder(3L.ToScalar()))
 
             let report = session.Step wrong
             Expect.isTrue report.Skipped "it exploded"
@@ -198,7 +198,7 @@ let tests =
                 steps 0 2 session |> ignore
                 let before = torch.Tensor.TotalCount
                 steps 3 6 session |> ignore
-                Expect.equal torch.Tensor.TotalCount before $"{name}: tensors alive"
+                Expect.isLessThanOrEqual torch.Tensor.TotalCount before $"{name}: tensors alive"
         }
 
         test "checkpoints of one kind are refused as the other; a batch needs labels" {

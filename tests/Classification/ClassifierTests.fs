@@ -77,6 +77,7 @@ let tests =
             for name, spec in specs do
                 torch.manual_seed 1L |> ignore
                 use _scope = torch.NewDisposeScope()
+                use _gradients = torch.no_grad ()
                 use model = new Classifier(spec)
                 model.eval ()
                 let images = pixels 2 5
@@ -99,6 +100,7 @@ let tests =
             for name, spec in specs do
                 torch.manual_seed 1L |> ignore
                 use _scope = torch.NewDisposeScope()
+                use _gradients = torch.no_grad ()
                 use model = new Classifier(spec)
                 model.eval ()
                 let pass = model.Run(pixels 3 4)
