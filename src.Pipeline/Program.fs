@@ -17,6 +17,7 @@ type Arguments =
     | [<CliPrefix(CliPrefix.None)>] Plan of ParseResults<Plan.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Runs of ParseResults<Runs.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Density of ParseResults<Density.Arguments>
+    | [<CliPrefix(CliPrefix.None)>] Allocate of ParseResults<Allocate.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Import of ParseResults<Import.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Export of ParseResults<Export.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Reconstruct of ParseResults<Reconstruct.Arguments>
@@ -49,6 +50,7 @@ type Arguments =
             | Plan _ -> "what run would do and why, and what it would cost."
             | Runs _ -> "what is in the artifacts folder."
             | Density _ -> "how well quantizers alone describe a network's features."
+            | Allocate _ -> "bits for the channels of a network's features."
             | Import _ -> "weights of the published implementation, or bare ones, as a run."
             | Export _ -> "a run's weights as safetensors, for PyTorch."
             | Reconstruct _ -> "pictures through a trained model, with their rates."
@@ -79,6 +81,7 @@ let private examples = [
     "plan", Plan.example
     "runs", Runs.example
     "density", Density.example
+    "allocate", Allocate.example
     "import", Import.example
     "export", Export.example
     "reconstruct", Reconstruct.example
@@ -113,6 +116,7 @@ let private dispatch (place: Workplace) (parsed: ParseResults<Arguments>) : Task
     | Plan arguments -> Plan.run place arguments
     | Runs arguments -> Runs.run place arguments
     | Density arguments -> Density.run place arguments
+    | Allocate arguments -> Allocate.run place arguments
     | Import arguments -> Import.run place arguments
     | Export arguments -> Export.run place arguments
     | Reconstruct arguments -> Reconstruct.run place arguments
@@ -136,6 +140,7 @@ let private maxMinutes (parsed: ParseResults<Arguments>) : Result<float option, 
         | Classify arguments -> arguments.TryGetResult Classify.Max_Minutes
         | Sweep arguments -> arguments.TryGetResult Sweep.Max_Minutes
         | Density arguments -> arguments.TryGetResult Density.Max_Minutes
+        | Allocate arguments -> arguments.TryGetResult Allocate.Max_Minutes
         | _ -> None
 
     match given with

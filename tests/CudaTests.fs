@@ -97,8 +97,7 @@ let tests =
                 let others = there.Model.Encode(pixels.``to`` device)
 
                 for level, (one, other) in Seq.indexed (Seq.zip codes others) do
-                    let agreeing =
-                        (one.eq (other.cpu ())).``to``(torch.float32).mean().item<float32> ()
+                    let agreeing = (one.eq (other.cpu ())).``to``(torch.float32).mean().item<float32>()
 
                     Expect.isGreaterThan agreeing 0.995f $"level {level}"
 
@@ -107,8 +106,7 @@ let tests =
                 let elsewhere =
                     there.Model.Decode([| for map in codes -> map.``to`` device |], int64 side, int64 side)
 
-                let difference =
-                    (decoded - elsewhere.cpu ()).abs().max().item<float32> ()
+                let difference = (decoded - elsewhere.cpu ()).abs().max().item<float32>()
 
                 Expect.isLessThan difference 1e-3f "outputs")
         }
@@ -125,8 +123,11 @@ let tests =
         test "evaluation agrees within 1e-3" {
             inPairs (spec "vector" "logistic_mixture") (fun here there ->
                 let measured (session: TrainingSession) =
-                    let pixels = (batch 48).``to`` (placeOf session)
-                    let evaluator = SplitEvaluator(session.Model, CodeFrequencies.Count(session.Model, [ pixels.clone () ]))
+                    let pixels = (batch 48).``to``(placeOf session)
+
+                    let evaluator =
+                        SplitEvaluator(session.Model, CodeFrequencies.Count(session.Model, [ pixels.clone () ]))
+
                     evaluator.Add pixels
                     evaluator.Finish().ReconstructionNatsPerDim.Value
 

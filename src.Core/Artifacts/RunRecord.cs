@@ -78,7 +78,7 @@ public sealed record RunRecord : IArtifact
     /// <summary>Name of the variant in its configuration; empty where there are none.</summary>
     public string Variant { get; init; } = "";
 
-    /// <summary><c>train</c>, <c>import</c>, <c>density</c> or <c>classify</c>.</summary>
+    /// <summary><c>train</c>, <c>import</c>, <c>density</c>, <c>classify</c>, <c>intervals</c> or <c>allocate</c>.</summary>
     public string Stage { get; init; } = "train";
 
     /// <summary>One of <see cref="RunStatus"/>. A <c>running</c> run whose lock has no living owner was interrupted.</summary>

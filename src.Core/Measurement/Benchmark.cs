@@ -61,7 +61,6 @@ public sealed class Benchmark
         Announce("step", WholeStep);
         Announce("step by stage", StepByStage);
         Announce("convolutions", () => Convolutions(convolutions));
-        Announce("convolutions in a row", () => ConvolutionsInARow(convolutions));
         Announce("quantizers", () => QuantizerLevels(pixels));
         Announce("likelihood", () => LikelihoodAlone(pixels));
         Announce("evaluation", () => Evaluation(pixels));
@@ -132,8 +131,7 @@ public sealed class Benchmark
             quantizer.Learn(session.Seed, session.StepsDone);
     }
 
-    /// Each repeated alone finds its maps in the caches, all of a step in a row find them colder than a step leaves them: what
-    /// convolutions take within a step lies between the two
+    /// Each repeated alone finds its maps in the caches: within a step convolutions take longer than the sum of these
     private void Convolutions(IReadOnlyList<TracedConvolution> convolutions)
     {
         var (forward, backward) = (new List<double>(), new List<double>());
@@ -155,23 +153,6 @@ public sealed class Benchmark
 
         void AddSum(string name, List<double> medians, double work) =>
             Add(Part(name, new(medians.Sum(), 0, Math.Max(3, repetitions / 4))) with { FlopsPerSecond = work / medians.Sum() });
-    }
-
-    private void ConvolutionsInARow(IReadOnlyList<TracedConvolution> convolutions)
-    {
-        var inputs = convolutions.Select(convolution => randn(convolution.Input, device: device).requires_grad_(true)).ToArray();
-        var slopes = convolutions.Select(convolution => randn(convolution.Output, device: device)).ToArray();
-        var leaves = convolutions.Select((convolution, index) => (Tensor[])[inputs[index], .. convolution.Layer.parameters()]).ToArray();
-        var timing = Timing.Measure(device, repetitions, Scoped(Pass));
-        Add(Part("convolutions/in a row", timing) with { FlopsPerSecond = 6.0 * MultiplyAddsPerImage * BatchSize / timing.MedianSeconds });
-
-        void Pass()
-        {
-            var outputs = convolutions.Select((convolution, index) => convolution.Layer.forward(inputs[index])).ToArray();
-            for (var index = outputs.Length - 1; index >= 0; index--)
-                foreach (var gradient in autograd.grad([outputs[index]], leaves[index], [slopes[index]]))
-                    gradient.Dispose();
-        }
     }
 
     private void QuantizerLevels(Tensor pixels)

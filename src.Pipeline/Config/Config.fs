@@ -58,7 +58,7 @@ module Config =
     let private shared (layer: ConfigTree.Layer) =
         let tree = layer.Tree.DeepClone().AsObject()
 
-        for key in [ "variants"; "sweep"; "progressive" ] do
+        for key in [ "variants"; "sweep"; "progressive"; "allocation" ] do
             tree.Remove key |> ignore
 
         { layer with Tree = tree }
@@ -209,6 +209,8 @@ module Config =
                     Usage
                         $"{file}: has a chain of stages, which dq progressive runs; --set progressive=null leaves it out"
                 )
+            elif asksFor "allocation" layers then
+                Error(Usage $"{file}: has an allocation, which dq allocate makes; --set allocation=null leaves it out")
             else
                 ofLayers file layers
                 |> Result.bind (fun variants ->

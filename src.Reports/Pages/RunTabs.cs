@@ -8,6 +8,7 @@ public static class RunTabs
     public const string Overview = "";
     public const string Reconstructions = "reconstructions";
     public const string Codebooks = "codebooks";
+    public const string Allocation = "allocation";
     public const string Classification = "classification";
     public const string Settings = "settings";
     public const string Files = "files";
@@ -24,6 +25,21 @@ public static class RunTabs
         (Files, "Files"),
     ];
 
+    /// <summary>Nor has an allocation, and it has a page of its own.</summary>
+    private static readonly IReadOnlyList<(string Key, string Label)> OfAllocation =
+    [
+        (Overview, "Overview"),
+        (Allocation, "Allocation"),
+        (Settings, "Settings"),
+        (Files, "Files"),
+    ];
+
     /// <summary>Those of a run.</summary>
-    public static IReadOnlyList<(string Key, string Label)> Of(RunEntry run) => run.Record?.Stage == "classify" ? OfClassifier : All;
+    public static IReadOnlyList<(string Key, string Label)> Of(RunEntry run) => 
+        run.Record?.Stage switch
+        {
+            "classify" => OfClassifier,
+            "allocate" => OfAllocation,
+            _ => All,
+        };
 }
