@@ -9,6 +9,9 @@ open Expecto
 open DQ.Core.Artifacts
 open DQ.Core.Classification
 open DQ.Pipeline
+open DQ.Reports.Catalog
+open DQ.Reports.Classification
+open DQ.Reports.Pages
 open DQ.Tests.Data.Samples
 open DQ.Tests.TemporaryFolder
 
@@ -107,6 +110,30 @@ let private outcome (run: EvaluateClassifier.ClassifiedRun) =
             $"{split.Key} {split.Value.Accuracy} {split.Value.CrossEntropyNats} {split.Value.BitsPerImageEmpirical}"
     ]
 
+/// What the site makes of the run: a tab, the confusion as shares, a point at its bits and accuracy.
+let private shownOnTheSite root (run: EvaluateClassifier.ClassifiedRun) =
+    let folder = run.Run.Folder
+    let reader = RunReader(ArtifactFolder root)
+    let id = nonNull (Path.GetFileName folder)
+    let entry = reader.Read(id, folder, 0L, RunAnnotation.None, null)
+    Expect.exists (RunTabs.Of entry) (fun struct (key, _) -> key = RunTabs.Classification) "its tab"
+    let test = run.Classification.Splits["test"]
+
+    let confusion =
+        ClassificationCharts.Confusion(test, run.Classification.ClassNames, "test")
+
+    for row in confusion.Values do
+        Expect.floatClose Accuracy.high (row |> Seq.sumBy _.GetValueOrDefault()) 100.0 "shares of a class"
+
+    match
+        [
+            for group in ClassificationCharts.AccuracyAgainstBits([ entry ], entry).Groups do
+                yield! group.Points
+        ]
+    with
+    | [ point ] -> Expect.equal (point.X, point.Y) (6.0, 100.0 * test.Accuracy) "its point"
+    | other -> failtestf "expected one point, got %A" other
+
 [<Tests>]
 let tests =
     testSequenced
@@ -149,6 +176,7 @@ let tests =
                     (List.max validated)
                     "the best of them is evaluated"
 
+                shownOnTheSite whole run
                 let again = ok (execute (context whole None) variant)
                 Expect.equal again.Run.Folder run.Run.Folder "found again"
 
