@@ -7,7 +7,6 @@ open System.Text.Json
 open System.Threading
 open Expecto
 open DQ.Core.Artifacts
-open DQ.Core.Classification
 open DQ.Pipeline
 open DQ.Reports.Catalog
 open DQ.Reports.Classification
