@@ -31,6 +31,6 @@ internal sealed class BatchStatistics : IDisposable
     {
         using var _ = no_grad();
         for (var index = 0; index < from.Length; index++)
-            to[index].copy_(from[index]).Dispose();
+            to[index].copy_(from[index]);
     }
 }

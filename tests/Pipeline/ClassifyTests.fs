@@ -7,8 +7,10 @@ open System.Text.Json
 open System.Threading
 open Expecto
 open DQ.Core.Artifacts
-open DQ.Core.Classification
 open DQ.Pipeline
+open DQ.Reports.Catalog
+open DQ.Reports.Classification
+open DQ.Reports.Pages
 open DQ.Tests.Data.Samples
 open DQ.Tests.TemporaryFolder
 
@@ -107,6 +109,30 @@ let private outcome (run: EvaluateClassifier.ClassifiedRun) =
             $"{split.Key} {split.Value.Accuracy} {split.Value.CrossEntropyNats} {split.Value.BitsPerImageEmpirical}"
     ]
 
+/// What the site makes of the run: a tab, the confusion as shares, a point at its bits and accuracy.
+let private shownOnTheSite root (run: EvaluateClassifier.ClassifiedRun) =
+    let folder = run.Run.Folder
+    let reader = RunReader(ArtifactFolder root)
+    let id = nonNull (Path.GetFileName folder)
+    let entry = reader.Read(id, folder, 0L, RunAnnotation.None, null)
+    Expect.exists (RunTabs.Of entry) (fun struct (key, _) -> key = RunTabs.Classification) "its tab"
+    let test = run.Classification.Splits["test"]
+
+    let confusion =
+        ClassificationCharts.Confusion(test, run.Classification.ClassNames, "test")
+
+    for row in confusion.Values do
+        Expect.floatClose Accuracy.high (row |> Seq.sumBy _.GetValueOrDefault()) 100.0 "shares of a class"
+
+    match
+        [
+            for group in ClassificationCharts.AccuracyAgainstBits([ entry ], entry).Groups do
+                yield! group.Points
+        ]
+    with
+    | [ point ] -> Expect.equal (point.X, point.Y) (6.0, 100.0 * test.Accuracy) "its point"
+    | other -> failtestf "expected one point, got %A" other
+
 [<Tests>]
 let tests =
     testSequenced
@@ -149,6 +175,7 @@ let tests =
                     (List.max validated)
                     "the best of them is evaluated"
 
+                shownOnTheSite whole run
                 let again = ok (execute (context whole None) variant)
                 Expect.equal again.Run.Folder run.Run.Folder "found again"
 
@@ -304,47 +331,39 @@ let tests =
         test "what can't be classified is refused in one line, with its exit code" {
             inFolder (fun folder ->
                 let file = config folder
-                let leaves = [ "--set"; "data.source=dead_leaves"; "--set"; "data.count=60" ]
+                let context = context folder None
 
-                for arguments, exitCode, said in
+                let attempt sets =
+                    match Config.loadClassifiers file sets with
+                    | Ok [ variant ] -> execute context variant |> Result.map ignore
+                    | Ok other -> failtestf "%A" other
+                    | Error error -> Error error
+
+                let mode = "classification.mode="
+
+                for sets, exitCode, said in
                     [
-                        [ "run"; file ], 2, "which dq classify trains"
-                        [ "classify"; file; "--set"; "classification.mode=none" ],
-                        2,
-                        "classification.mode: expected a classifier"
-                        [ "classify"; file; "--set"; "classification.mode=two" ],
-                        2,
-                        "classification.mode: expected one of"
-                        [ "classify"; file; "--set"; "classification.backbone=vgg" ],
-                        2,
-                        "classification.backbone: expected one of"
-                        [ "classify"; file; "--set"; "model.codes=[8,8]" ],
-                        2,
-                        "model.codes: expected one number of codes"
-                        [ "classify"; file; "--set"; "classification.mode=two_stage" ],
-                        2,
-                        "classification.autoencoder: expected the run"
-                        [
-                            "classify"
-                            file
-                            "--set"
-                            "classification.mode=two_stage"
-                            "--set"
-                            "classification.autoencoder=nobody"
-                        ],
-                        3,
-                        "expected a run whose id contains 'nobody'"
-                        [ "classify"; file; "--set"; "training.freeze=[\"decoder\"]" ],
-                        2,
-                        "training.freeze: expected an empty list"
-                        [ "classify"; file ] @ leaves, 3, "expected images with classes to classify, found none"
+                        [ mode + "none" ], 2, "classification.mode: expected a classifier"
+                        [ mode + "two" ], 2, "classification.mode: expected one of"
+                        [ "classification.backbone=vgg" ], 2, "classification.backbone: expected one of"
+                        [ "model.codes=[8,8]" ], 2, "model.codes: expected one number of codes"
+                        [ "training.freeze=[\"decoder\"]" ], 2, "training.freeze: expected an empty list"
+                        [ "classification.autoencoder=some" ], 2, "classification.autoencoder: expected null"
+                        [ mode + "two_stage" ], 2, "classification.autoencoder: expected the run"
+                        [ mode + "two_stage"; "classification.autoencoder=nobody" ], 3, "id contains 'nobody'"
+                        [ "data.source=dead_leaves"; "data.count=60" ], 3, "expected images with classes to classify"
+                        [ "training.batch_size=1000" ], 2, "training.batch_size: expected at most the 120"
                     ] do
-                    let finished =
-                        Program.run (arguments @ [ "--artifacts"; Path.Combine(folder, "artifacts"); "--quiet" ])
+                    match attempt sets with
+                    | Ok() -> failtestf "%A is no configuration to work with" sets
+                    | Error error ->
+                        let lines = StageError.lines error
+                        Expect.equal (StageError.exitCode error) exitCode $"{lines}"
+                        Expect.hasLength lines 1 $"{lines}"
+                        Expect.stringContains lines.Head said "what is said"
 
-                    let errors = finished.Errors.Split '\n' |> Array.filter _.StartsWith("dq: ")
-                    Expect.equal finished.ExitCode exitCode finished.Errors
-                    Expect.hasLength errors 1 finished.Errors
-                    Expect.stringContains errors[0] said "what is said")
+                match Config.load file [] with
+                | Error(Usage message) -> Expect.stringContains message "which dq classify trains" "dq run"
+                | other -> failtestf "%A" other)
         }
     ]
