@@ -43,9 +43,10 @@ let private separable (maps: torch.Tensor) = (maps * weights.Value).flatten 1L
 /// Channels meet: a random map of means, rectified, and another.
 let private mixing =
     lazy
-        (torch.manual_seed 5L |> ignore
-         let first = torch.randn(int64 channels, 8L).DetachFromDisposeScope()
-         let second = torch.randn(8L, 3L).DetachFromDisposeScope()
+        (use generator = new torch.Generator(5UL)
+         let drawn (sizes: int64[]) = torch.randn(sizes, generator = generator).DetachFromDisposeScope()
+         let first = drawn [| int64 channels; 8L |]
+         let second = drawn [| 8L; 3L |]
          fun (maps: torch.Tensor) -> maps.mean([| 2L; 3L |]).matmul(first).relu().matmul second)
 
 let private find name statistics table (error: OutputError) budget : FoundAllocation =
