@@ -49,7 +49,8 @@ let tests =
             Expect.equal
                 (problems wrong)
                 [
-                    "data.source", "expected one of dead_leaves, cifar10, idx, folder, tiny_imagenet, got 'cifar100'"
+                    "data.source",
+                    "expected one of dead_leaves, cifar10, idx, folder, tiny_imagenet, imagenet_downsampled, got 'cifar100'"
                     "data.image_size", "expected an integer of at least 1, got 0"
                     "data.image_channels", "expected 1, 3 or null, got 2"
                     "data.validation", "expected a share below 1 or a whole number of images, got 1.5"

@@ -1,5 +1,3 @@
-using System.Runtime.InteropServices;
-using System.Runtime.Intrinsics;
 using TorchSharp.Modules;
 using static TorchSharp.torch;
 
@@ -7,7 +5,7 @@ namespace DQ.Core.Training;
 
 /// <summary>
 /// Adam with decoupled weight decay. Clipping by the global gradient norm is folded into the update, which on a CPU is one
-/// vectorized pass over parameters, gradients and moments.
+/// vectorized pass over parameters, gradients and moments, in parallel.
 /// </summary>
 /// <remarks>
 /// Kingma &amp; Ba 2015; Loshchilov &amp; Hutter 2019 for the decay. Moments 0.9 and 0.999, ε = 1e-8 outside the root, bias
@@ -20,6 +18,7 @@ public sealed class AdamOptimizer : IDisposable
     private const double Epsilon = 1e-8;
 
     private readonly (string Name, Parameter Value)[] parameters;
+    private readonly Tensor[] values;
     private readonly Tensor[] first;
     private readonly Tensor[] second;
     private readonly Tensor?[] held;
@@ -29,7 +28,8 @@ public sealed class AdamOptimizer : IDisposable
     public AdamOptimizer(IEnumerable<(string name, Parameter parameter)> parameters)
     {
         this.parameters = [.. parameters];
-        held = new Tensor?[this.parameters.Length];
+        values = [.. this.parameters.Select(entry => entry.Value)];
+        held = new Tensor?[values.Length];
         first = [.. this.parameters.Select(entry => zeros_like(entry.Value).requires_grad_(false).DetachFromDisposeScope())];
         second = [.. this.parameters.Select(entry => zeros_like(entry.Value).requires_grad_(false).DetachFromDisposeScope())];
     }
@@ -44,16 +44,16 @@ public sealed class AdamOptimizer : IDisposable
                 new KeyValuePair<string, Tensor>[] { new($"first.{entry.Name}", first[index]), new($"second.{entry.Name}", second[index]) }
         );
 
-    /// <summary>Euclidean norm of all gradients together, accumulated in float64.</summary>
+    /// <summary>Euclidean norm of all gradients together, accumulated in float64; the same on any number of threads.</summary>
     public double GradientNorm()
     {
+        var gradients = Gradients();
+        if (OnCpu)
+            return Math.Sqrt(AdamPass.SumOfSquares(gradients));
         var sum = 0.0;
-        foreach (var gradient in Gradients())
+        foreach (var gradient in gradients)
             if (gradient is not null)
-                sum +=
-                    gradient.device_type == TorchSharp.DeviceType.CPU
-                        ? SumOfSquares(Floats(gradient))
-                        : gradient.square().sum(ScalarType.Float64).item<double>();
+                sum += gradient.square().sum(ScalarType.Float64).item<double>();
         return Math.Sqrt(sum);
     }
 
@@ -66,27 +66,21 @@ public sealed class AdamOptimizer : IDisposable
         using var _ = no_grad();
         var gradients = Gradients();
         Updates++;
-        var step = rate / (1 - Math.Pow(Beta1, Updates));
-        var rootCorrection = Math.Sqrt(1 - Math.Pow(Beta2, Updates));
-        for (var index = 0; index < parameters.Length; index++)
-        {
-            var value = parameters[index].Value;
-            if (gradients[index] is not { } gradient)
-                continue;
-            if (value.device_type == TorchSharp.DeviceType.CPU)
-                UpdateOnCpu(
-                    Floats(value),
-                    Floats(gradient),
-                    Floats(first[index]),
-                    Floats(second[index]),
-                    (float)step,
-                    (float)rootCorrection,
-                    (float)(1 - rate * decay),
-                    (float)scale
-                );
-            else
-                UpdateOnDevice(value, gradient, first[index], second[index], step, rootCorrection, 1 - rate * decay, scale);
-        }
+        var factors = new AdamFactors(
+            Beta1,
+            Beta2,
+            Epsilon,
+            rate / (1 - Math.Pow(Beta1, Updates)),
+            Math.Sqrt(1 - Math.Pow(Beta2, Updates)),
+            1 - rate * decay,
+            scale
+        );
+        if (OnCpu)
+            AdamPass.Update(values, gradients, first, second, factors);
+        else
+            for (var index = 0; index < values.Length; index++)
+                if (gradients[index] is { } gradient)
+                    UpdateOnDevice(values[index], gradient, first[index], second[index], factors);
         Release();
     }
 
@@ -104,6 +98,8 @@ public sealed class AdamOptimizer : IDisposable
         foreach (var moment in first.Concat(second))
             moment.Dispose();
     }
+
+    private bool OnCpu => values.All(value => value.device_type == TorchSharp.DeviceType.CPU);
 
     /// Held from the norm to the update: each time they are asked for makes a new object per parameter
     private Tensor?[] Gradients()
@@ -123,78 +119,12 @@ public sealed class AdamOptimizer : IDisposable
         holding = false;
     }
 
-    private static Span<float> Floats(Tensor tensor) =>
-        tensor.is_contiguous() && tensor.dtype == ScalarType.Float32
-            ? MemoryMarshal.Cast<byte, float>(tensor.bytes)
-            : throw new InvalidOperationException($"expected a contiguous float32 tensor, got {tensor.dtype}");
-
-    private static double SumOfSquares(ReadOnlySpan<float> values)
-    {
-        var low = Vector256<double>.Zero;
-        var high = Vector256<double>.Zero;
-        var index = 0;
-        for (; index <= values.Length - Vector256<float>.Count; index += Vector256<float>.Count)
-        {
-            var (lower, upper) = Vector256.Widen(Vector256.Create(values[index..]));
-            low += lower * lower;
-            high += upper * upper;
-        }
-        var sum = Vector256.Sum(low + high);
-        for (; index < values.Length; index++)
-            sum += (double)values[index] * values[index];
-        return sum;
-    }
-
-    private static void UpdateOnCpu(
-        Span<float> value,
-        ReadOnlySpan<float> gradient,
-        Span<float> first,
-        Span<float> second,
-        float step,
-        float rootCorrection,
-        float keep,
-        float scale
-    )
-    {
-        var index = 0;
-        var (one, two) = (Vector256.Create((float)Beta1), Vector256.Create((float)Beta2));
-        var (oneRest, twoRest) = (Vector256.Create((float)(1 - Beta1)), Vector256.Create((float)(1 - Beta2)));
-        var (wideStep, wideKeep, wideScale) = (Vector256.Create(step), Vector256.Create(keep), Vector256.Create(scale));
-        var (inverseRoot, epsilon) = (Vector256.Create(1 / rootCorrection), Vector256.Create((float)Epsilon));
-        for (; index <= value.Length - Vector256<float>.Count; index += Vector256<float>.Count)
-        {
-            var slope = Vector256.Create(gradient[index..]) * wideScale;
-            var mean = Vector256.Create<float>(first[index..]) * one + slope * oneRest;
-            var square = Vector256.Create<float>(second[index..]) * two + slope * slope * twoRest;
-            mean.CopyTo(first[index..]);
-            square.CopyTo(second[index..]);
-            var denominator = Vector256.Sqrt(square) * inverseRoot + epsilon;
-            (Vector256.Create<float>(value[index..]) * wideKeep - wideStep * mean / denominator).CopyTo(value[index..]);
-        }
-        for (; index < value.Length; index++)
-        {
-            var slope = gradient[index] * scale;
-            first[index] = first[index] * (float)Beta1 + slope * (float)(1 - Beta1);
-            second[index] = second[index] * (float)Beta2 + slope * slope * (float)(1 - Beta2);
-            value[index] = value[index] * keep - step * first[index] / (MathF.Sqrt(second[index]) / rootCorrection + (float)Epsilon);
-        }
-    }
-
-    private static void UpdateOnDevice(
-        Tensor value,
-        Tensor gradient,
-        Tensor first,
-        Tensor second,
-        double step,
-        double rootCorrection,
-        double keep,
-        double scale
-    )
+    private static void UpdateOnDevice(Tensor value, Tensor gradient, Tensor first, Tensor second, AdamFactors factors)
     {
         using var scope = NewDisposeScope();
-        var slope = gradient * scale;
-        first.mul_(Beta1).add_(slope, alpha: 1 - Beta1);
-        second.mul_(Beta2).addcmul_(slope, slope, 1 - Beta2);
-        value.mul_(keep).addcdiv_(first, second.sqrt().div_(rootCorrection).add_(Epsilon), -step);
+        var slope = gradient * factors.Scale;
+        first.mul_(factors.Beta1).add_(slope, alpha: 1 - factors.Beta1);
+        second.mul_(factors.Beta2).addcmul_(slope, slope, 1 - factors.Beta2);
+        value.mul_(factors.Keep).addcdiv_(first, second.sqrt().div_(factors.RootCorrection).add_(factors.Epsilon), -factors.Step);
     }
 }

@@ -104,7 +104,7 @@ let private hostile: (string * byte[] * string) list =
         "a storage by name only", "X\001\000\000\000aQ."B, "storages"
         "a storage of another size",
         "(X\007\000\000\000storagectorch\nFloatStorage\nX\001\000\000\0000X\003\000\000\000cpuK\003tQ."B,
-        "3 elements"
+        "12 bytes"
         "a storage that is not there",
         "(X\007\000\000\000storagectorch\nFloatStorage\nX\001\000\000\0009X\003\000\000\000cpuK\002tQ."B,
         "data/9"
