@@ -161,7 +161,7 @@
               lineStyle: { color, width: 2, type: one.dashed ? "dashed" : "solid" },
               markLine:
                 index === 0 && spec.marks?.length
-                  ? { silent: true, symbol: "none", lineStyle: { color: look.muted, type: [4, 4] }, label: { color: look.text, fontSize: 11, formatter: (mark) => mark.name, position: "end", distance: 4 }, data: spec.marks.map((mark) => ({ xAxis: mark.x, name: mark.name })) }
+                  ? { silent: true, symbol: "none", lineStyle: { color: look.muted, type: [4, 4] }, label: { color: look.text, fontSize: 11, formatter: (mark) => mark.name, position: "end", distance: 4, offset: [20, 0] }, data: spec.marks.map((mark) => ({ xAxis: mark.x, name: mark.name })) }
                   : undefined,
             },
           ];
