@@ -2,7 +2,7 @@ namespace DQ.Pipeline
 
 /// Where images come from and how they are cut in splits: the `data` part of a configuration.
 type DataConfig = {
-    /// `dead_leaves`, `cifar10`, `idx`, `folder`, `tiny_imagenet` or `imagenet_downsampled`.
+    /// `dead_leaves`, `cifar10`, `cifar100` (fine classes), `cifar100_coarse`, `svhn`, `idx`, `folder`, `tiny_imagenet` or `imagenet_downsampled`.
     Source: string
     /// Folder, file or zip; null for `dead_leaves`.
     Path: string | null
@@ -33,6 +33,9 @@ module DataConfig =
     let sources = [
         "dead_leaves"
         "cifar10"
+        "cifar100"
+        "cifar100_coarse"
+        "svhn"
         "idx"
         "folder"
         "tiny_imagenet"

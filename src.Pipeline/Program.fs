@@ -11,11 +11,13 @@ type Arguments =
     | [<CliPrefix(CliPrefix.None)>] Ingest of ParseResults<Ingest.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Train of ParseResults<Train.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Evaluate of ParseResults<Evaluate.Arguments>
+    | [<CliPrefix(CliPrefix.None)>] Classify of ParseResults<Classify.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Sweep of ParseResults<Sweep.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Progressive of ParseResults<Progressive.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Plan of ParseResults<Plan.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Runs of ParseResults<Runs.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Density of ParseResults<Density.Arguments>
+    | [<CliPrefix(CliPrefix.None)>] Allocate of ParseResults<Allocate.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Import of ParseResults<Import.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Export of ParseResults<Export.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Reconstruct of ParseResults<Reconstruct.Arguments>
@@ -42,11 +44,13 @@ type Arguments =
             | Ingest _ -> "images to a packed data set."
             | Train _ -> "a model."
             | Evaluate _ -> "trained runs on whole splits."
+            | Classify _ -> "classifiers by quantized features, trained and evaluated."
             | Sweep _ -> "the runs of a grid or list of settings, and one table of them."
             | Progressive _ -> "one model at growing image sizes, and beside it training at the last size alone."
             | Plan _ -> "what run would do and why, and what it would cost."
             | Runs _ -> "what is in the artifacts folder."
             | Density _ -> "how well quantizers alone describe a network's features."
+            | Allocate _ -> "bits for the channels of a network's features."
             | Import _ -> "weights of the published implementation, or bare ones, as a run."
             | Export _ -> "a run's weights as safetensors, for PyTorch."
             | Reconstruct _ -> "pictures through a trained model, with their rates."
@@ -71,11 +75,13 @@ let private examples = [
     "ingest", Ingest.example
     "train", Train.example
     "evaluate", Evaluate.example
+    "classify", Classify.example
     "sweep", Sweep.example
     "progressive", Progressive.example
     "plan", Plan.example
     "runs", Runs.example
     "density", Density.example
+    "allocate", Allocate.example
     "import", Import.example
     "export", Export.example
     "reconstruct", Reconstruct.example
@@ -104,11 +110,13 @@ let private dispatch (place: Workplace) (parsed: ParseResults<Arguments>) : Task
     | Ingest arguments -> Ingest.run place arguments
     | Train arguments -> Train.run place arguments
     | Evaluate arguments -> Evaluate.run place arguments
+    | Classify arguments -> Classify.run place arguments
     | Sweep arguments -> Sweep.run place arguments
     | Progressive arguments -> Progressive.run place arguments
     | Plan arguments -> Plan.run place arguments
     | Runs arguments -> Runs.run place arguments
     | Density arguments -> Density.run place arguments
+    | Allocate arguments -> Allocate.run place arguments
     | Import arguments -> Import.run place arguments
     | Export arguments -> Export.run place arguments
     | Reconstruct arguments -> Reconstruct.run place arguments
@@ -129,8 +137,10 @@ let private maxMinutes (parsed: ParseResults<Arguments>) : Result<float option, 
         | Run arguments -> arguments.TryGetResult Run.Max_Minutes
         | Train arguments -> arguments.TryGetResult Train.Max_Minutes
         | Progressive arguments -> arguments.TryGetResult Progressive.Max_Minutes
+        | Classify arguments -> arguments.TryGetResult Classify.Max_Minutes
         | Sweep arguments -> arguments.TryGetResult Sweep.Max_Minutes
         | Density arguments -> arguments.TryGetResult Density.Max_Minutes
+        | Allocate arguments -> arguments.TryGetResult Allocate.Max_Minutes
         | _ -> None
 
     match given with

@@ -36,7 +36,7 @@ let tests =
         test "all problems are listed, each with its key, expectation and value" {
             let wrong = {
                 leaves with
-                    Source = "cifar100"
+                    Source = "imagenet"
                     ImageSize = Nullable 0
                     ImageChannels = Nullable 2
                     Validation = 1.5
@@ -50,7 +50,7 @@ let tests =
                 (problems wrong)
                 [
                     "data.source",
-                    "expected one of dead_leaves, cifar10, idx, folder, tiny_imagenet, imagenet_downsampled, got 'cifar100'"
+                    "expected one of dead_leaves, cifar10, cifar100, cifar100_coarse, svhn, idx, folder, tiny_imagenet, imagenet_downsampled, got 'imagenet'"
                     "data.image_size", "expected an integer of at least 1, got 0"
                     "data.image_channels", "expected 1, 3 or null, got 2"
                     "data.validation", "expected a share below 1 or a whole number of images, got 1.5"

@@ -12,6 +12,15 @@ let fixture (parts: string list) =
 let withFile (act: string -> unit) =
     inFolder (fun folder -> act (Path.Combine(folder, "file")))
 
+/// A C# record with other values, by property: its `with`, which F# does not have.
+let altered (record: 'record) (values: (string * (obj | null)) list) : 'record =
+    let copy = (nonNull (typeof<'record>.GetMethod "<Clone>$")).Invoke(record, [||])
+
+    for name, value in values do
+        (nonNull (typeof<'record>.GetProperty name)).SetValue(copy, value)
+
+    unbox<'record>(nonNull copy)
+
 /// Bytes changed, dropped, doubled or replaced by `likely` ones, at a few places drawn from `random` within `reach`.
 let mutate (random: Random) (reach: int) (likely: byte[]) (content: byte[]) =
     let copy = ResizeArray content

@@ -4,8 +4,8 @@
 
 Both run the same weights and codebooks (ours after one training step, exported under the published names), batches of
 as many real CIFAR-10 images, float32, as many threads. Rounds alternate, so that what else the machine does meets both; figures are
-medians over the rounds. A part outside convolutions is the step less what is spent in them: there by the profiler, here by
-running every convolution of a step, and nothing else.
+medians over the rounds. Outside convolutions is the step less what is spent in them: there by the profiler; here every
+convolution of a step is repeated alone, with warmer caches than in a step, so that what is outside is at most the difference.
 """
 
 import argparse

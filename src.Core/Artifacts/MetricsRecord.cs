@@ -22,6 +22,12 @@ public sealed record MetricsRecord
 
     /// <summary>Mean squared error on normalized values; null where the likelihood is a density.</summary>
     public double? ReconstructionSquaredError { get; init; }
+
+    /// <summary>−log p(class | image) in nats; null where there are no classes.</summary>
+    public double? CrossEntropyNats { get; init; }
+
+    /// <summary>Share of images classified rightly; null on train lines and where there are no classes.</summary>
+    public double? Accuracy { get; init; }
     public double? Latent { get; init; }
     public double? LearningRate { get; init; }
     public double? GradientNorm { get; init; }
@@ -32,6 +38,27 @@ public sealed record MetricsRecord
 
     /// <summary>Bottom first; null on validation lines.</summary>
     public IReadOnlyList<LevelMetrics>? Levels { get; init; }
+
+    /// <summary>With what the optimizer did since the line before.</summary>
+    public MetricsRecord Trained(
+        double? loss,
+        double? latent,
+        double learningRate,
+        double? gradientNorm,
+        int skippedSteps,
+        double? imagesPerSecond,
+        IReadOnlyList<LevelMetrics>? levels
+    ) =>
+        this with
+        {
+            Loss = loss,
+            Latent = latent,
+            LearningRate = learningRate,
+            GradientNorm = gradientNorm,
+            SkippedSteps = skippedSteps,
+            ImagesPerSecond = imagesPerSecond,
+            Levels = levels,
+        };
 }
 
 /// <param name="Perplexity">Per codebook, of one batch's codes, mean over the steps.</param>

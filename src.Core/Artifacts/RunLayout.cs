@@ -18,6 +18,10 @@ public static class RunLayout
     public const string Evaluation = "evaluation.json";
     public const string Codebooks = "codebooks.json";
     public const string Density = "density.json";
+    public const string Classification = "classification.json";
+    public const string Allocation = "allocation.json";
+    public const string AllocationCurve = "curve.csv";
+    public const string Intervals = "intervals.csv";
     public const string Images = "images";
     public const string Samples = "samples.json";
 

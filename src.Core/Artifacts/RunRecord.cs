@@ -58,6 +58,14 @@ public sealed record Headline(
         );
 }
 
+/// <summary>A classifier's numbers to show first, from its latest evaluation; all of it is in <c>classification.json</c>.</summary>
+/// <param name="Split">The last split evaluated: test where there is one.</param>
+/// <param name="Images">Images of it.</param>
+/// <param name="Step">Step of the checkpoint evaluated.</param>
+/// <param name="Accuracy">Share of images classified rightly.</param>
+/// <param name="BitsPerImageUniform">Of the codes, at equal length; null without codes.</param>
+public sealed record ClassificationHeadline(string Split, long Images, long Step, double Accuracy, double? BitsPerImageUniform);
+
 /// <summary><c>run.json</c>: one training run and where it stands, or a model that was imported.</summary>
 public sealed record RunRecord : IArtifact
 {
@@ -70,7 +78,7 @@ public sealed record RunRecord : IArtifact
     /// <summary>Name of the variant in its configuration; empty where there are none.</summary>
     public string Variant { get; init; } = "";
 
-    /// <summary><c>train</c>, <c>import</c> or <c>density</c>.</summary>
+    /// <summary><c>train</c>, <c>import</c>, <c>density</c>, <c>classify</c>, <c>intervals</c> or <c>allocate</c>.</summary>
     public string Stage { get; init; } = "train";
 
     /// <summary>One of <see cref="RunStatus"/>. A <c>running</c> run whose lock has no living owner was interrupted.</summary>
@@ -101,7 +109,8 @@ public sealed record RunRecord : IArtifact
     /// <summary>Trainable parameters, codebooks not counted; null until the model was built.</summary>
     public long? Parameters { get; init; }
 
-    /// <summary>Of one image's forward pass, counted (<see cref="Autoencoders.HierarchicalAutoencoder.MultiplyAdds"/>); null as above.</summary>
+    /// <summary>Of one image's forward pass, counted (<see cref="Autoencoders.HierarchicalAutoencoder.MultiplyAdds"/>); null as above, and for a
+    /// classifier.</summary>
     public long? ForwardMultiplyAddsPerImage { get; init; }
     public required long Steps { get; init; }
     public long StepsDone { get; init; }
@@ -117,11 +126,17 @@ public sealed record RunRecord : IArtifact
     /// <summary>Squared error on normalized values on the validation images; null where the likelihood is a density.</summary>
     public double? ValidationSquaredError { get; init; }
 
+    /// <summary>Share of the validation images that were classified rightly, at the end; null where there are no classes.</summary>
+    public double? ValidationAccuracy { get; init; }
+
     /// <summary>Step of the best validation.</summary>
     public long? BestStep { get; init; }
 
-    /// <summary>Null before it was evaluated.</summary>
+    /// <summary>Null before it was evaluated, and for a classifier.</summary>
     public Headline? Headline { get; init; }
+
+    /// <summary>Of a classifier; null before it was evaluated.</summary>
+    public ClassificationHeadline? Classification { get; init; }
 
     /// <summary>Work begins, at the steps done so far when the run is taken up again.</summary>
     public RunRecord Begun(
@@ -129,7 +144,7 @@ public sealed record RunRecord : IArtifact
         string device,
         int threads,
         long parameters,
-        long forwardMultiplyAddsPerImage,
+        long? forwardMultiplyAddsPerImage,
         DateTime nowUtc
     ) =>
         this with
@@ -142,6 +157,7 @@ public sealed record RunRecord : IArtifact
             Parameters = parameters,
             ForwardMultiplyAddsPerImage = forwardMultiplyAddsPerImage,
             Headline = null,
+            Classification = null,
             UpdatedUtc = nowUtc,
             ResumedAtSteps = StepsDone > 0 ? [.. ResumedAtSteps, StepsDone] : ResumedAtSteps,
         };
@@ -154,7 +170,8 @@ public sealed record RunRecord : IArtifact
         double? validationNatsPerDim,
         double? validationSquaredError,
         long? bestStep,
-        DateTime nowUtc
+        DateTime nowUtc,
+        double? validationAccuracy = null
     ) =>
         this with
         {
@@ -164,12 +181,16 @@ public sealed record RunRecord : IArtifact
             ImagesPerSecond = trainingSeconds > 0 ? imagesSeen / trainingSeconds : null,
             ValidationReconstructionNatsPerDim = validationNatsPerDim,
             ValidationSquaredError = validationSquaredError,
+            ValidationAccuracy = validationAccuracy,
             BestStep = bestStep,
             UpdatedUtc = nowUtc,
         };
 
     /// <summary>It was evaluated.</summary>
     public RunRecord Evaluated(Headline headline) => this with { Headline = headline };
+
+    /// <summary>The same for a classifier.</summary>
+    public RunRecord Evaluated(ClassificationHeadline headline) => this with { Classification = headline };
 
     /// <summary>Work ended: a <see cref="RunStatus"/> and, but for completed, one line why.</summary>
     public RunRecord Ended(string status, string? reason, DateTime nowUtc) =>

@@ -75,7 +75,8 @@ public sealed record SweepRow
     /// <summary>Values of the sweep's keys.</summary>
     public required JsonObject Settings { get; init; }
 
-    /// <summary>The metric that training minimized: <c>reconstruction_nats_per_dim</c> or <c>normalized_squared_error</c>.</summary>
+    /// <summary>The metric that training minimized: <c>reconstruction_nats_per_dim</c>, <c>normalized_squared_error</c> or
+    /// <c>cross_entropy_nats</c>.</summary>
     public required string Loss { get; init; }
 
     /// <summary>Indices of its cells.</summary>

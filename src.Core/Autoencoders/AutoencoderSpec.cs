@@ -83,8 +83,8 @@ public sealed record AutoencoderSpec
     {
         if (ImageChannels is not (1 or 3))
             yield return new("image_channels", $"expected 1 or 3, got {ImageChannels}");
-        if (Channels < 2 || Channels % 2 != 0)
-            yield return new("channels", $"expected an even integer of at least 2, got {Channels}");
+        if (Channels < 2)
+            yield return new("channels", $"expected an integer of at least 2, got {Channels}");
         if (ResidualBlocks < 0)
             yield return new("residual_blocks", $"expected an integer of at least 0, got {ResidualBlocks}");
         if (ResidualChannels < 1)

@@ -144,8 +144,15 @@ public sealed class HierarchicalAutoencoder : nn.Module
     public IReadOnlyList<Tensor> Encode(Tensor pixels)
     {
         using var scope = NewDisposeScope();
+        return [.. Quantize(pixels).Select(level => level.Codes.MoveToOuterDisposeScope())];
+    }
+
+    /// <summary>Each level's quantization of (B, C, H, W) uint8 pixels, bottom first, without gradients.</summary>
+    public IReadOnlyList<Quantized> Quantize(Tensor pixels)
+    {
+        using var scope = NewDisposeScope();
         using var _ = no_grad();
-        return [.. Quantize(EncodeLevels(Normalized(pixels)), default).Select(level => level.Codes.MoveToOuterDisposeScope())];
+        return [.. Quantize(EncodeLevels(Normalized(pixels)), default).Select(level => level.MoveToOuterDisposeScope())];
     }
 
     /// <summary>The encoders' maps (B, C, H_l, W_l) per level, bottom first, before anything is quantized.</summary>

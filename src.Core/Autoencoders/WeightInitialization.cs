@@ -15,14 +15,16 @@ namespace DQ.Core.Autoencoders;
 /// </remarks>
 internal static class WeightInitialization
 {
-    public static void Apply(nn.Module model, Likelihood likelihood)
+    /// <param name="model">Made of this folder's blocks.</param>
+    /// <param name="likelihood">Whose output layer is the model's; null for a model without one.</param>
+    public static void Apply(nn.Module model, Likelihood? likelihood = null)
     {
         using var scope = NewDisposeScope();
         using var _ = no_grad();
         foreach (var (name, module) in model.named_modules())
             switch (module)
             {
-                case Conv2d output when name == "decoder.2":
+                case Conv2d output when likelihood is not null && name == "decoder.2":
                     likelihood.InitializeBias(output.bias!);
                     break;
                 case Conv2d convolution when name.EndsWith("conv.3", StringComparison.Ordinal):

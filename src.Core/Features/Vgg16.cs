@@ -1,6 +1,4 @@
 using DQ.Core.Autoencoders;
-using DQ.Core.Images;
-using DQ.Core.Likelihoods;
 using DQ.Core.Weights;
 using TorchSharp;
 using TorchSharp.Modules;
@@ -13,7 +11,7 @@ namespace DQ.Core.Features;
 /// <remarks>
 /// Source: Simonyan &amp; Zisserman 2015, <i>Very Deep Convolutional Networks for Large-Scale Image Recognition</i>, table 1, column D;
 /// state-dict keys <c>features.{n}.weight</c> and <c>.bias</c> as in torchvision, whose input scale it shares
-/// (<see cref="PixelNormalization"/>). The classifier behind it is not needed and not read.
+/// (<see cref="NetworkInput"/>). The classifier behind it is not needed and not read.
 /// </remarks>
 public sealed class Vgg16 : FeatureExtractor
 {
@@ -42,16 +40,17 @@ public sealed class Vgg16 : FeatureExtractor
     {
         if (side < Shrinkage || side % Shrinkage != 0)
             throw new ArgumentException($"expected a side that is a multiple of {Shrinkage}, got {side}", nameof(side));
-        using var scope = NewDisposeScope();
-        using var _ = no_grad();
         using var file = TensorFile.Open(path);
         var loaded = new Vgg16(side, device);
         try
         {
-            var state = loaded.network.state_dict();
-            Check(path, state, file);
-            foreach (var (name, target) in state)
-                target.copy_(file.Read(name));
+            NetworkWeights.Fill(
+                loaded.network,
+                file,
+                path,
+                "torchvision's VGG-16 without batch normalization",
+                name => name.StartsWith("classifier.", StringComparison.Ordinal)
+            );
             loaded.network.to(device);
             loaded.network.eval();
             return loaded;
@@ -67,39 +66,27 @@ public sealed class Vgg16 : FeatureExtractor
     {
         using var scope = NewDisposeScope();
         using var _ = no_grad();
-        var given = pixels.to(device);
-        var coloured = given.shape[1] == 1 ? given.expand(-1, 3, -1, -1) : given;
-        var sized =
-            (coloured.shape[2], coloured.shape[3]) == (side, side)
-                ? coloured
-                : stack([.. PixelImage.FromTensor(coloured).Select(Resized)]).to(device);
-        return network.forward(PixelNormalization.Normalize(sized)).MoveToOuterDisposeScope();
+        return network.forward(NetworkInput.Of(pixels, side, device)).MoveToOuterDisposeScope();
     }
 
     public override void Dispose() => network.Dispose();
 
-    private Tensor Resized(PixelImage image) =>
-        tensor(AreaResize.Resize(image, side, side).Bytes, [image.Channels, side, side], ScalarType.Byte);
-
-    /// The classifier's tensors may be there; others say that it is another network.
-    private static void Check(string path, Dictionary<string, Tensor> state, TensorFile file)
+    /// <summary>The layers under torchvision's <c>features</c>, with new weights.</summary>
+    internal static Sequential Features()
     {
-        static string Show(IEnumerable<long> shape) => $"({string.Join(", ", shape)})";
-        var differences = new List<string>();
-        foreach (var (name, expected) in state)
-            if (!file.Shapes.TryGetValue(name, out var found))
-                differences.Add($"{name} {Show(expected.shape)} is missing");
-            else if (!found.SequenceEqual(expected.shape))
-                differences.Add($"{name} is {Show(found)} instead of {Show(expected.shape)}");
-        differences.AddRange(
-            file.Shapes.Keys.Where(name => !state.ContainsKey(name) && !name.StartsWith("classifier.", StringComparison.Ordinal))
-                .Select(name => $"{WeightsException.Quote(name)} is none of its tensors")
-        );
-        if (differences.Count > 0)
-            throw new WeightsException(
-                $"{path}: expected torchvision's VGG-16 without batch normalization: {string.Join("; ", differences.Take(3))}"
-                    + (differences.Count > 3 ? $"; and {differences.Count - 3} more" : "")
-            );
+        List<nn.Module<Tensor, Tensor>> parts = [];
+        var input = 3;
+        foreach (var channels in Layers)
+        {
+            if (channels == 0)
+            {
+                parts.Add(nn.MaxPool2d(2, stride: 2));
+                continue;
+            }
+            parts.AddRange([nn.Conv2d(input, channels, 3, padding: 1), new RectifyInPlace()]);
+            input = channels;
+        }
+        return nn.Sequential(parts);
     }
 
     private sealed class Network : nn.Module<Tensor, Tensor>
@@ -110,19 +97,7 @@ public sealed class Vgg16 : FeatureExtractor
         public Network()
             : base(nameof(Vgg16))
         {
-            List<nn.Module<Tensor, Tensor>> parts = [];
-            var input = 3;
-            foreach (var channels in Layers)
-            {
-                if (channels == 0)
-                {
-                    parts.Add(nn.MaxPool2d(2, stride: 2));
-                    continue;
-                }
-                parts.AddRange([nn.Conv2d(input, channels, 3, padding: 1), new RectifyInPlace()]);
-                input = channels;
-            }
-            layers = nn.Sequential(parts);
+            layers = Features();
             RegisterComponents();
         }
 

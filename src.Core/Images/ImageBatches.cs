@@ -2,6 +2,18 @@ using static TorchSharp.torch;
 
 namespace DQ.Core.Images;
 
+/// <summary>Images for one step.</summary>
+/// <param name="Pixels">uint8 (B, C, H, W), in CPU memory.</param>
+/// <param name="Labels">int64 (B), the images' classes; null where they have none or nobody asked.</param>
+public sealed record Batch(Tensor Pixels, Tensor? Labels) : IDisposable
+{
+    public void Dispose()
+    {
+        Pixels.Dispose();
+        Labels?.Dispose();
+    }
+}
+
 /// <summary>
 /// Training batches without end, made on a background thread. The batch of step s is a pure function of (seed, s): each epoch
 /// is one permutation drawn from (seed, epoch) and cut in whole batches (what is left over is dropped), and the augmentation of
@@ -18,7 +30,8 @@ public sealed class ImageBatches : IDisposable
     private readonly int[] _order;
     private readonly int _batchSize;
     private readonly CopyImage? _augment;
-    private readonly Prefetcher<Tensor> _prefetcher;
+    private readonly int[]? _labels;
+    private readonly Prefetcher<Batch> _prefetcher;
     private long _orderEpoch = -1;
     private long _step;
 
@@ -27,8 +40,9 @@ public sealed class ImageBatches : IDisposable
     /// <param name="seed">Names the order and the augmentation.</param>
     /// <param name="augmentation">What happens to each image.</param>
     /// <param name="firstStep">Step, from 0, whose batch <see cref="Next"/> gives first.</param>
-    /// <exception cref="ArgumentException">A batch is larger than the data set.</exception>
-    public ImageBatches(PackedImages images, int batchSize, long seed, Augmentation augmentation, long firstStep)
+    /// <param name="labels">Class of each image, to come with the batches; null for none.</param>
+    /// <exception cref="ArgumentException">A batch is larger than the data set, or there are not as many labels as images.</exception>
+    public ImageBatches(PackedImages images, int batchSize, long seed, Augmentation augmentation, long firstStep, int[]? labels = null)
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(batchSize);
         ArgumentOutOfRangeException.ThrowIfNegative(firstStep);
@@ -38,24 +52,26 @@ public sealed class ImageBatches : IDisposable
                 $"expected a batch size of at most the {images.Count} images there are, got {batchSize}",
                 nameof(batchSize)
             );
-        (_images, _batchSize, _seed, _augmentation) = (images, batchSize, seed, augmentation);
+        if (labels is not null && labels.Length != images.Count)
+            throw new ArgumentException($"expected a label for each of the {images.Count} images, got {labels.Length}", nameof(labels));
+        (_images, _batchSize, _seed, _augmentation, _labels) = (images, batchSize, seed, augmentation, labels);
         _order = new int[images.Count];
         _augment = augmentation == Augmentation.None ? null : Augment;
-        _prefetcher = new Prefetcher<Tensor>(Make, firstStep);
+        _prefetcher = new Prefetcher<Batch>(Make, firstStep);
     }
 
     /// <summary>Batches in one pass over the images.</summary>
     public long StepsPerEpoch => _images.Count / _batchSize;
 
     /// <summary>
-    /// The next step's batch, uint8 (B, C, H, W) in CPU memory. It belongs to no dispose scope: the caller disposes it.
+    /// The next step's batch. It belongs to no dispose scope: the caller disposes it.
     /// </summary>
     /// <remarks>What fails on the background thread is thrown here.</remarks>
-    public Tensor Next() => _prefetcher.Next();
+    public Batch Next() => _prefetcher.Next();
 
     public void Dispose() => _prefetcher.Dispose();
 
-    private Tensor Make(long step)
+    private Batch Make(long step)
     {
         var epoch = step / StepsPerEpoch;
         if (epoch != _orderEpoch)
@@ -65,7 +81,16 @@ public sealed class ImageBatches : IDisposable
         }
 
         _step = step;
-        return _images.Gather(_order.AsSpan((int)(step % StepsPerEpoch) * _batchSize, _batchSize), _augment);
+        var chosen = _order.AsSpan((int)(step % StepsPerEpoch) * _batchSize, _batchSize);
+        return new(_images.Gather(chosen, _augment), _labels is null ? null : LabelsOf(_labels, chosen));
+    }
+
+    private static Tensor LabelsOf(int[] labels, ReadOnlySpan<int> chosen)
+    {
+        var values = new long[chosen.Length];
+        for (var place = 0; place < values.Length; place++)
+            values[place] = labels[chosen[place]];
+        return tensor(values);
     }
 
     private void Augment(int place, ReadOnlySpan<byte> source, Span<byte> target) =>

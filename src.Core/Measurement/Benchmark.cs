@@ -131,42 +131,28 @@ public sealed class Benchmark
             quantizer.Learn(session.Seed, session.StepsDone);
     }
 
-    /// All of a step one after the other, each on maps of its own, so that they find the caches as a step leaves them
+    /// Each repeated alone finds its maps in the caches: within a step convolutions take longer than the sum of these
     private void Convolutions(IReadOnlyList<TracedConvolution> convolutions)
     {
-        var inputs = convolutions.Select(convolution => randn(convolution.Input, device: device).requires_grad_(true)).ToArray();
-        var slopes = convolutions.Select(convolution => randn(convolution.Output, device: device)).ToArray();
-        var leaves = convolutions.Select((convolution, index) => (Tensor[])[inputs[index], .. convolution.Layer.parameters()]).ToArray();
-        var clock = new StageClock(device);
-        for (var pass = 0; pass < repetitions + 1; pass++)
+        var (forward, backward) = (new List<double>(), new List<double>());
+        foreach (var convolution in convolutions)
         {
             using var scope = NewDisposeScope();
-            var timed = pass == 0 ? new StageClock(device) : clock;
-            var outputs = new Tensor[convolutions.Count];
-            timed.Time(
-                0,
-                () =>
-                {
-                    foreach (var (index, convolution) in convolutions.Index())
-                        outputs[index] = convolution.Layer.forward(inputs[index]);
-                }
-            );
-            timed.Time(
-                1,
-                () =>
-                {
-                    for (var index = outputs.Length - 1; index >= 0; index--)
-                        foreach (var gradient in autograd.grad([outputs[index]], leaves[index], [slopes[index]]))
-                            gradient.Dispose();
-                }
-            );
+            var input = randn(convolution.Input, device: device).requires_grad_(true);
+            var slope = randn(convolution.Output, device: device);
+            Tensor[] leaves = [input, .. convolution.Layer.parameters()];
+            var output = convolution.Layer.forward(input);
+            forward.Add(Median(() => convolution.Layer.forward(input)));
+            backward.Add(Median(() => autograd.grad([output], leaves, [slope], retain_graph: true)));
         }
         var flops = 2.0 * MultiplyAddsPerImage * BatchSize;
-        AddPass("convolutions/forward", clock.Timings[0], flops);
-        AddPass("convolutions/backward", clock.Timings[1], 2 * flops);
+        AddSum("convolutions/forward", forward, flops);
+        AddSum("convolutions/backward", backward, 2 * flops);
 
-        void AddPass(string name, Timing timing, double work) =>
-            Add(Part(name, timing) with { FlopsPerSecond = work / timing.MedianSeconds });
+        double Median(Action work) => Timing.Measure(device, Math.Max(3, repetitions / 4), Scoped(work)).MedianSeconds;
+
+        void AddSum(string name, List<double> medians, double work) =>
+            Add(Part(name, new(medians.Sum(), 0, Math.Max(3, repetitions / 4))) with { FlopsPerSecond = work / medians.Sum() });
     }
 
     private void QuantizerLevels(Tensor pixels)

@@ -28,7 +28,13 @@ public abstract class CodeRevival
     public abstract long[] Apply(CodebookState state, CodeUses seen, long seed, long step);
 
     /// <summary>Vectors of the batch drawn without replacement for each codebook's K codes (M, K, D); tiled, with noise, when N &lt; K.</summary>
-    internal static Tensor Draw(Tensor vectors, long books, long codeCount, long seed, long step)
+    /// <param name="vectors">(M or 1, N, D).</param>
+    /// <param name="books">M.</param>
+    /// <param name="codeCount">K.</param>
+    /// <param name="seed">Of the run.</param>
+    /// <param name="step">Of the draw.</param>
+    /// <param name="wanted">Codes (M, K) that will be used, which alone get noise; null for all.</param>
+    internal static Tensor Draw(Tensor vectors, long books, long codeCount, long seed, long step, Tensor? wanted = null)
     {
         using var scope = NewDisposeScope();
         var (slices, rows, width) = (vectors.shape[0], (int)vectors.shape[1], vectors.shape[2]);
@@ -48,10 +54,14 @@ public abstract class CodeRevival
         if (rows < codeCount)
         {
             var random = new SplitMix64(seed, step, books);
-            var noise = empty(books, codeCount, width);
-            foreach (ref var value in MemoryMarshal.Cast<byte, float>(noise.bytes))
-                value = (float)random.NextNormal();
-            drawn = drawn + noise.to(vectors.device) * (0.01 / Math.Sqrt(width));
+            var noise = zeros(books * codeCount, width);
+            var values = MemoryMarshal.Cast<byte, float>(noise.bytes);
+            var mask = wanted is null ? [] : MemoryMarshal.Cast<byte, bool>(wanted.cpu().contiguous().bytes);
+            for (var code = 0; code < books * codeCount; code++)
+                if (wanted is null || mask[code])
+                    foreach (ref var value in values.Slice(code * (int)width, (int)width))
+                        value = (float)random.NextNormal();
+            drawn = drawn + noise.view(books, codeCount, width).to(vectors.device) * (0.01 / Math.Sqrt(width));
         }
         return drawn.MoveToOuterDisposeScope();
     }
@@ -85,7 +95,7 @@ public sealed class UsageRevival(double threshold) : CodeRevival
         var revived = PerCodebook(dead);
         if (revived.Sum() == 0)
             return revived;
-        var drawn = Draw(seen.Vectors, books, codeCount, seed, step);
+        var drawn = Draw(seen.Vectors, books, codeCount, seed, step, dead);
         var wide = dead.unsqueeze(2);
         state.Codes.copy_(where(wide, drawn, state.Codes));
         state.Counts.copy_(where(dead, full_like(state.Counts, least), state.Counts));
@@ -108,7 +118,7 @@ public sealed class PublishedRevival : CodeRevival
         var revived = PerCodebook(dead);
         if (revived.Sum() == 0)
             return revived;
-        var drawn = Draw(seen.Vectors, state.Counts.shape[0], state.Counts.shape[1], seed, step);
+        var drawn = Draw(seen.Vectors, state.Counts.shape[0], state.Counts.shape[1], seed, step, dead);
         state.Codes.copy_(where(dead.unsqueeze(2), drawn, state.Codes));
         return revived;
     }

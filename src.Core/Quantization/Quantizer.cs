@@ -43,12 +43,13 @@ public abstract class Quantizer : nn.Module
 
     /// <summary>The quantizer of <paramref name="level"/> (0 = bottom) of an autoencoder.</summary>
     public static Quantizer Create(AutoencoderSpec spec, int level) =>
-        Quantizers.Find(spec.Quantizer.Kind) is { } kind
-            ? kind.Create(spec, level)
-            : throw new ArgumentException(
-                $"expected one of {string.Join(", ", Quantizers.Names)}, got '{spec.Quantizer.Kind}'",
-                nameof(spec)
-            );
+        Create(spec.Quantizer, spec.Codebooks, spec.Codes[level], spec.CodeWidth);
+
+    /// <summary>A quantizer with M codebooks of K codes of width D; kinds that make their own codes have no use for a width.</summary>
+    public static Quantizer Create(QuantizerSpec spec, int codebooks, int codeCount, int width) =>
+        Quantizers.Find(spec.Kind) is { } kind
+            ? kind.Create(spec, codebooks, codeCount, width)
+            : throw new ArgumentException($"expected one of {string.Join(", ", Quantizers.Names)}, got '{spec.Kind}'", nameof(spec));
 
     /// <summary>Codebooks M.</summary>
     public abstract int Codebooks { get; }

@@ -1,17 +1,15 @@
-using DQ.Core.Autoencoders;
-
 namespace DQ.Core.Quantization;
 
 /// <summary>A quantizer as configurations choose it.</summary>
 /// <param name="Name">Of the kind.</param>
 /// <param name="Keys">Keys of <see cref="QuantizerSpec"/> that it reads, in the configuration's snake_case.</param>
 /// <param name="CodesProblem">What keeps K codes per codebook from being made, or null.</param>
-/// <param name="Create">The quantizer of a level (0 = bottom) of an autoencoder.</param>
+/// <param name="Create">One with M codebooks of K codes of width D, in this order.</param>
 public sealed record QuantizerKind(
     string Name,
     IReadOnlyList<string> Keys,
     Func<QuantizerSpec, int, string?> CodesProblem,
-    Func<AutoencoderSpec, int, Quantizer> Create
+    Func<QuantizerSpec, int, int, int, Quantizer> Create
 );
 
 /// <summary>The quantizers by name.</summary>
@@ -60,19 +58,19 @@ public static class Quantizers
             GumbelQuantizer.Kind,
             ["temperature_steps", "uniform_weight"],
             AnyCodes,
-            (spec, level) => new GumbelQuantizer(spec.Quantizer, spec.Codebooks, spec.Codes[level], spec.CodeWidth)
+            (spec, books, codes, width) => new GumbelQuantizer(spec, books, codes, width)
         ),
         new(
             FiniteScalarQuantizer.Kind,
             ["levels"],
             FiniteScalarQuantizer.CodesProblem,
-            (spec, level) => new FiniteScalarQuantizer(spec.Codebooks, FiniteScalarQuantizer.LevelsFor(spec.Quantizer, spec.Codes[level]))
+            (spec, books, codes, _) => new FiniteScalarQuantizer(books, FiniteScalarQuantizer.LevelsFor(spec, codes))
         ),
         new(
             LookupFreeQuantizer.Kind,
             ["commitment", "entropy_weight"],
             (_, codes) => LookupFreeQuantizer.CodesProblem(codes),
-            (spec, level) => new LookupFreeQuantizer(spec.Quantizer, spec.Codebooks, spec.Codes[level])
+            (spec, books, codes, _) => new LookupFreeQuantizer(spec, books, codes)
         ),
     ];
 
@@ -84,9 +82,9 @@ public static class Quantizers
 
     private static string? AnyCodes(QuantizerSpec spec, int codes) => null;
 
-    private static Func<AutoencoderSpec, int, Quantizer> Codebooks(Func<QuantizerSpec, int, int, int, CodebookQuantizer> make) =>
-        (spec, level) =>
-            spec.Quantizer.CodeProjection is { } narrow
-                ? new FactorizedQuantizer(make(spec.Quantizer, spec.Codebooks, spec.Codes[level], narrow), spec.CodeWidth)
-                : make(spec.Quantizer, spec.Codebooks, spec.Codes[level], spec.CodeWidth);
+    private static Func<QuantizerSpec, int, int, int, Quantizer> Codebooks(Func<QuantizerSpec, int, int, int, CodebookQuantizer> make) =>
+        (spec, books, codes, width) =>
+            spec.CodeProjection is { } narrow
+                ? new FactorizedQuantizer(make(spec, books, codes, narrow), width)
+                : make(spec, books, codes, width);
 }

@@ -22,6 +22,7 @@ public sealed class AdamOptimizer : IDisposable
     private readonly Tensor[] first;
     private readonly Tensor[] second;
     private readonly Tensor?[] held;
+    private AdamPass? onCpu;
     private bool holding;
 
     /// <param name="parameters">By state-dict name; all float32 and contiguous.</param>
@@ -48,8 +49,8 @@ public sealed class AdamOptimizer : IDisposable
     public double GradientNorm()
     {
         var gradients = Gradients();
-        if (OnCpu)
-            return Math.Sqrt(AdamPass.SumOfSquares(gradients));
+        if (Pass is { } pass)
+            return Math.Sqrt(pass.SumOfSquares(gradients));
         var sum = 0.0;
         foreach (var gradient in gradients)
             if (gradient is not null)
@@ -75,8 +76,8 @@ public sealed class AdamOptimizer : IDisposable
             1 - rate * decay,
             scale
         );
-        if (OnCpu)
-            AdamPass.Update(values, gradients, first, second, factors);
+        if (Pass is { } pass)
+            pass.Update(gradients, factors);
         else
             for (var index = 0; index < values.Length; index++)
                 if (gradients[index] is { } gradient)
@@ -99,7 +100,9 @@ public sealed class AdamOptimizer : IDisposable
             moment.Dispose();
     }
 
-    private bool OnCpu => values.All(value => value.device_type == TorchSharp.DeviceType.CPU);
+    /// None on a GPU; made at first use, since models move between devices before they are trained
+    private AdamPass? Pass =>
+        onCpu ??= values.All(value => value.device_type == TorchSharp.DeviceType.CPU) ? new(values, first, second) : null;
 
     /// Held from the norm to the update: each time they are asked for makes a new object per parameter
     private Tensor?[] Gradients()
@@ -119,7 +122,7 @@ public sealed class AdamOptimizer : IDisposable
         holding = false;
     }
 
-    private static void UpdateOnDevice(Tensor value, Tensor gradient, Tensor first, Tensor second, AdamFactors factors)
+    internal static void UpdateOnDevice(Tensor value, Tensor gradient, Tensor first, Tensor second, AdamFactors factors)
     {
         using var scope = NewDisposeScope();
         var slope = gradient * factors.Scale;

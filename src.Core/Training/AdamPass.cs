@@ -25,69 +25,86 @@ internal sealed record AdamFactors(
 );
 
 /// <summary>
-/// A pass over all parameters of a CPU model in pieces of fixed size, so that results do not depend on the number of threads.
+/// Passes over all parameters of a CPU model in pieces of fixed size, so that results do not depend on the number of threads.
 /// </summary>
-internal sealed unsafe class AdamPass : ParallelChunks
+internal sealed unsafe class AdamPass
 {
-    private const int Piece = 1 << 15;
+    private const int PieceLength = 1 << 15;
 
-    private readonly List<(int Tensor, int Start, int Count)> pieces;
-    private readonly nint[] gradients;
-    private readonly double[]? sums;
-    private readonly (nint[] Values, nint[] First, nint[] Second, AdamFactors Factors)? update;
+    private readonly record struct Piece(int Tensor, int Start, int Count);
 
-    private AdamPass(Tensor?[] gradients, bool summing, (nint[], nint[], nint[], AdamFactors)? update)
+    private readonly Piece[] pieces;
+    private readonly double[] sums;
+    private readonly nint[] values;
+    private readonly nint[] first;
+    private readonly nint[] second;
+    private readonly nint[] slopes;
+
+    /// <param name="values">Parameters, contiguous float32, which stay where they are.</param>
+    /// <param name="first">Their first moments, likewise.</param>
+    /// <param name="second">Their second moments, likewise.</param>
+    public AdamPass(Tensor[] values, Tensor[] first, Tensor[] second)
     {
-        pieces = Cut(gradients);
-        this.gradients = Pointers(gradients);
-        sums = summing ? new double[pieces.Count] : null;
-        this.update = update;
+        pieces = [.. values.SelectMany((value, tensor) => Cut(tensor, checked((int)value.numel())))];
+        sums = new double[pieces.Length];
+        slopes = new nint[values.Length];
+        (this.values, this.first, this.second) = (Pointers(values), Pointers(first), Pointers(second));
     }
 
-    /// <summary>Sum of the squares of all that is there, in float64.</summary>
-    public static double SumOfSquares(Tensor?[] gradients)
+    /// <summary>Sum of the squares of the gradients there are, in float64.</summary>
+    public double SumOfSquares(Tensor?[] gradients)
     {
-        var pass = new AdamPass(gradients, summing: true, update: null);
-        pass.Run(pass.pieces.Count);
-        return pass.sums!.Sum();
+        Point(gradients);
+        new Squares(this).Run(pieces.Length);
+        return sums.Sum();
     }
 
-    /// <summary>Values and moments with a gradient are changed in place.</summary>
-    public static void Update(Tensor[] values, Tensor?[] gradients, Tensor[] first, Tensor[] second, AdamFactors factors)
+    /// <summary>Values and moments that have a gradient are changed in place.</summary>
+    public void Update(Tensor?[] gradients, AdamFactors factors)
     {
-        var pass = new AdamPass(gradients, summing: false, (Pointers(values), Pointers(first), Pointers(second), factors));
-        pass.Run(pass.pieces.Count);
+        Point(gradients);
+        new Updates(this, factors).Run(pieces.Length);
     }
 
-    protected override void Chunk(int index)
+    private void Point(Tensor?[] gradients)
     {
-        var (tensor, start, count) = pieces[index];
-        var slope = (float*)gradients[tensor] + start;
-        if (sums is not null)
-            sums[index] = SquaresOf(new ReadOnlySpan<float>(slope, count));
-        else if (update is var (values, first, second, factors))
-            UpdatePiece(
-                new((float*)values[tensor] + start, count),
-                new(slope, count),
-                new((float*)first[tensor] + start, count),
-                new((float*)second[tensor] + start, count),
-                factors
-            );
+        for (var tensor = 0; tensor < slopes.Length; tensor++)
+            slopes[tensor] = gradients[tensor] is { } gradient ? Pointer(gradient) : 0;
     }
 
-    private static List<(int, int, int)> Cut(Tensor?[] tensors)
+    private sealed class Squares(AdamPass pass) : ParallelChunks
     {
-        var cut = new List<(int, int, int)>();
-        for (var tensor = 0; tensor < tensors.Length; tensor++)
-            if (tensors[tensor] is { } present)
-                for (var (start, total) = (0, checked((int)present.numel())); start < total; start += Piece)
-                    cut.Add((tensor, start, Math.Min(Piece, total - start)));
-        return cut;
+        protected override void Chunk(int index)
+        {
+            var (tensor, start, count) = pass.pieces[index];
+            pass.sums[index] = pass.slopes[tensor] == 0 ? 0 : SquaresOf(new((float*)pass.slopes[tensor] + start, count));
+        }
     }
 
-    private static nint[] Pointers(Tensor?[] tensors) => [.. tensors.Select(tensor => tensor is null ? 0 : Pointer(tensor))];
+    private sealed class Updates(AdamPass pass, AdamFactors factors) : ParallelChunks
+    {
+        protected override void Chunk(int index)
+        {
+            var (tensor, start, count) = pass.pieces[index];
+            if (pass.slopes[tensor] != 0)
+                UpdatePiece(
+                    new((float*)pass.values[tensor] + start, count),
+                    new((float*)pass.slopes[tensor] + start, count),
+                    new((float*)pass.first[tensor] + start, count),
+                    new((float*)pass.second[tensor] + start, count),
+                    factors
+                );
+        }
+    }
 
-    /// libtorch's memory, which does not move
+    private static IEnumerable<Piece> Cut(int tensor, int length)
+    {
+        for (var start = 0; start < length; start += PieceLength)
+            yield return new(tensor, start, Math.Min(PieceLength, length - start));
+    }
+
+    private static nint[] Pointers(Tensor[] tensors) => [.. tensors.Select(Pointer)];
+
     private static nint Pointer(Tensor tensor) =>
         tensor.is_contiguous() && tensor.dtype == ScalarType.Float32
             ? (nint)Unsafe.AsPointer(ref MemoryMarshal.GetReference(tensor.bytes))

@@ -1,97 +1,37 @@
-using System.Globalization;
-using System.Text.Json;
 using DQ.Core.Autoencoders;
-using DQ.Core.Weights;
-using static TorchSharp.torch;
 
 namespace DQ.Core.Training;
 
-/// <summary>Where a training run is, beside its tensors.</summary>
-/// <param name="Seed">Of everything random.</param>
-/// <param name="StepsDone">Optimizer steps, skipped ones among them.</param>
-/// <param name="ImagesSeen">Training images, with repetition.</param>
-/// <param name="CodebooksReady">False before the k-means start.</param>
-/// <param name="RateFactor">Factor on the learning rate.</param>
-/// <param name="OptimizerUpdates">Updates made by the optimizer.</param>
-/// <param name="UsualLoss">Moving mean of reconstruction + latent over the steps that learned; null before the first.</param>
-/// <param name="Device">Where it was trained; null where no session wrote it.</param>
-/// <param name="Threads">libtorch's threads then; another number rounds sums in another order.</param>
-public sealed record TrainingProgress(
-    long Seed,
-    long StepsDone,
-    long ImagesSeen,
-    bool CodebooksReady,
-    double RateFactor,
-    long OptimizerUpdates,
-    double? UsualLoss = null,
-    string? Device = null,
-    int? Threads = null
-);
-
-/// <summary>
-/// A checkpoint: one safetensors file with <c>model.*</c>, the optimizer's <c>optimizer.first.*</c> and <c>optimizer.second.*</c>,
-/// and in its metadata <c>schema</c>, <c>spec</c> and <c>progress</c> as JSON. One without optimizer is for evaluation only.
-/// </summary>
-public sealed class Checkpoint : IDisposable
+/// <summary>A checkpoint of an autoencoder.</summary>
+public sealed class Checkpoint : CheckpointFile
 {
-    /// <summary>The schema version this program writes and reads.</summary>
-    public const int Schema = 1;
+    /// <summary>Its kind.</summary>
+    public const string KindName = "autoencoder";
 
-    private const string ModelPrefix = "model.";
-    private const string OptimizerPrefix = "optimizer.";
-
-    private static readonly JsonSerializerOptions Json = new() { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower };
-
-    private readonly SafeTensorsFile file;
-    private readonly string path;
-
-    private Checkpoint(SafeTensorsFile file, string path, AutoencoderSpec spec, TrainingProgress progress)
+    private Checkpoint(string path)
+        : base(path)
     {
-        (this.file, this.path, Spec, Progress) = (file, path, spec, progress);
-    }
-
-    public AutoencoderSpec Spec { get; }
-
-    public TrainingProgress Progress { get; }
-
-    /// <summary>True when training can go on from it.</summary>
-    public bool HasOptimizer => file.Entries.Any(entry => entry.Name.StartsWith(OptimizerPrefix, StringComparison.Ordinal));
-
-    /// <exception cref="WeightsException">Not a checkpoint this program reads; the message names file and expectation.</exception>
-    public static Checkpoint Open(string path)
-    {
-        var file = SafeTensorsFile.Open(path);
         try
         {
-            var schema = Required(file, path, "schema");
-            if (schema != Schema.ToString(CultureInfo.InvariantCulture))
-                throw new WeightsException($"{path}: schema version {schema}; this program reads checkpoints of version {Schema}");
-            return new(file, path, SpecJson.Read(Required(file, path, "spec"), $"{path}: spec"), ReadProgress(file, path));
+            Spec = SpecJson.Read(SpecOf(KindName), $"{path}: spec");
         }
         catch
         {
-            file.Dispose();
+            Dispose();
             throw;
         }
     }
 
+    public AutoencoderSpec Spec { get; }
+
+    /// <exception cref="Weights.WeightsException">Not a checkpoint of an autoencoder that this program reads; the message names file and
+    /// expectation.</exception>
+    public static Checkpoint Open(string path) => new(path);
+
     /// <summary>Writes model and, when given, optimizer; the file appears whole or not at all.</summary>
     /// <exception cref="IOException">It can't be written; what was there before is intact.</exception>
-    public static void Write(string path, HierarchicalAutoencoder model, AdamOptimizer? optimizer, TrainingProgress progress)
-    {
-        var tensors = model.state_dict().Select(entry => KeyValuePair.Create(ModelPrefix + entry.Key, entry.Value));
-        var moments = optimizer?.State.Select(entry => KeyValuePair.Create(OptimizerPrefix + entry.Key, entry.Value)) ?? [];
-        SafeTensorsFile.Write(
-            path,
-            tensors.Concat(moments),
-            new Dictionary<string, string>
-            {
-                ["schema"] = Schema.ToString(CultureInfo.InvariantCulture),
-                ["spec"] = SpecJson.Write(model.Spec),
-                ["progress"] = JsonSerializer.Serialize(progress, Json),
-            }
-        );
-    }
+    public static void Write(string path, HierarchicalAutoencoder model, AdamOptimizer? optimizer, TrainingProgress progress) =>
+        Write(path, KindName, SpecJson.Write(model.Spec), model, optimizer, progress);
 
     /// <summary>The model with its weights and codebooks, in evaluation mode.</summary>
     public HierarchicalAutoencoder Model()
@@ -100,53 +40,5 @@ public sealed class Checkpoint : IDisposable
         Fill(model);
         model.eval();
         return model;
-    }
-
-    /// <summary>Copies weights and codebooks in.</summary>
-    public void Fill(HierarchicalAutoencoder model) =>
-        Fill(model.state_dict().Select(entry => KeyValuePair.Create(ModelPrefix + entry.Key, entry.Value)));
-
-    /// <summary>Copies the moments and the number of updates in.</summary>
-    public void Fill(AdamOptimizer optimizer)
-    {
-        Fill(optimizer.State.Select(entry => KeyValuePair.Create(OptimizerPrefix + entry.Key, entry.Value)));
-        optimizer.Updates = Progress.OptimizerUpdates;
-    }
-
-    public void Dispose() => file.Dispose();
-
-    private void Fill(IEnumerable<KeyValuePair<string, Tensor>> targets)
-    {
-        using var scope = NewDisposeScope();
-        using var _ = no_grad();
-        foreach (var (name, target) in targets)
-        {
-            if (!file.Contains(name))
-                throw new WeightsException($"{path}: expected a tensor {name}, found none");
-            using var value = file.Read(name);
-            if (!value.shape.SequenceEqual(target.shape))
-                throw new WeightsException(
-                    $"{path}: {name}: expected shape ({string.Join(", ", target.shape)}), found ({string.Join(", ", value.shape)})"
-                );
-            target.copy_(value);
-        }
-    }
-
-    private static string Required(SafeTensorsFile file, string path, string key) =>
-        file.Metadata.TryGetValue(key, out var value)
-            ? value
-            : throw new WeightsException($"{path}: expected metadata '{key}': not a checkpoint of this program");
-
-    private static TrainingProgress ReadProgress(SafeTensorsFile file, string path)
-    {
-        try
-        {
-            return JsonSerializer.Deserialize<TrainingProgress>(Required(file, path, "progress"), Json)
-                ?? throw new WeightsException($"{path}: progress: expected an object, got null");
-        }
-        catch (JsonException error)
-        {
-            throw new WeightsException($"{path}: progress: {error.Message}", error);
-        }
     }
 }

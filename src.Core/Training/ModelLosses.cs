@@ -3,11 +3,16 @@ using static TorchSharp.torch;
 
 namespace DQ.Core.Training;
 
-/// <summary>The losses of one pass, scalars: Total = Reconstruction + β · Latent + what the quantizers add for their codes.</summary>
+/// <summary>
+/// The losses of one pass, scalars: Total = Reconstruction + β · Latent + what the quantizers add for their codes, and the
+/// cross-entropy where classes are learned.
+/// </summary>
 /// <param name="Total">What is minimized.</param>
-/// <param name="Reconstruction">Mean over the batch; nats per dimension, or squared error on normalized values.</param>
-/// <param name="Latent">Sum over levels and codebooks, unweighted.</param>
-public sealed record ModelLosses(Tensor Total, Tensor Reconstruction, Tensor Latent)
+/// <param name="Reconstruction">Mean over the batch; nats per dimension, or squared error on normalized values. 0 where nothing is
+/// reconstructed.</param>
+/// <param name="Latent">Sum over levels and codebooks, unweighted; 0 without codes.</param>
+/// <param name="CrossEntropy">−log p(class | image), mean over the batch, in nats; null where there are no classes.</param>
+public sealed record ModelLosses(Tensor Total, Tensor Reconstruction, Tensor Latent, Tensor? CrossEntropy = null)
 {
     /// <param name="model">Whose weights β and likelihood are used.</param>
     /// <param name="pass">Its pass over a batch.</param>

@@ -1,12 +1,14 @@
-using DQ.Core.Autoencoders;
 using DQ.Core.Quantization;
 
 namespace DQ.Core.Training;
 
 /// <summary>Losses and code choices summed over the micro-batches of one optimizer step.</summary>
-internal sealed class StepSums(AutoencoderSpec spec)
+internal sealed class StepSums(IReadOnlyList<Quantizer> quantizers)
 {
-    private readonly CodeHistogram[] histograms = [.. spec.Codes.Select(count => new CodeHistogram(spec.Codebooks, count))];
+    private readonly CodeHistogram[] histograms =
+    [
+        .. quantizers.Select(quantizer => new CodeHistogram(quantizer.Codebooks, quantizer.CodeCount)),
+    ];
 
     public double Loss { get; private set; }
 
@@ -14,10 +16,15 @@ internal sealed class StepSums(AutoencoderSpec spec)
 
     public double Latent { get; private set; }
 
+    public double? CrossEntropy { get; private set; }
+
+    /// <summary>What must not explode. What quantizers add for their codes is left out: it may lie below zero, these don't.</summary>
+    public double Size => Reconstruction + Latent + (CrossEntropy ?? 0);
+
     /// <summary>A new step begins.</summary>
     public void Clear()
     {
-        (Loss, Reconstruction, Latent) = (0, 0, 0);
+        (Loss, Reconstruction, Latent, CrossEntropy) = (0, 0, 0, null);
         foreach (var histogram in histograms)
             histogram.Clear();
     }
@@ -28,6 +35,8 @@ internal sealed class StepSums(AutoencoderSpec spec)
         Loss += share * losses.Total.item<float>();
         Reconstruction += share * losses.Reconstruction.item<float>();
         Latent += share * losses.Latent.item<float>();
+        if (losses.CrossEntropy is { } crossEntropy)
+            CrossEntropy = (CrossEntropy ?? 0) + share * crossEntropy.item<float>();
         for (var level = 0; level < levels.Count; level++)
             histograms[level].Add(levels[level].Codes);
     }

@@ -41,6 +41,14 @@ public abstract class ParityFile : IDisposable
                 $"{path}: {name}: expected uint8 (B, C, H, W), found {images.dtype} ({string.Join(", ", images.shape)})"
             );
 
+    /// A tensor whose values are compared one by one: of another shape it would be stretched to fit, or not compared at all.
+    private protected static Tensor Shaped(SafeTensorsFile file, string name, string path, params long[] shape) =>
+        file.Read(name) is var tensor && tensor.shape.SequenceEqual(shape)
+            ? tensor
+            : throw new WeightsException(
+                $"{path}: {name}: expected ({string.Join(", ", shape)}), found ({string.Join(", ", tensor.shape)})"
+            );
+
     private protected static double Number(SafeTensorsFile file, string name, string path)
     {
         using var tensor = file.Read(name);
@@ -59,14 +67,28 @@ public sealed class LikelihoodParity : ParityFile
     {
         Logits = file.Read("logits");
         Pixels = Images(file, "pixels", path);
-        NatsPerDimension = file.Read("nll_nats_per_dim");
-        GradientOfMean = file.Read("grad_of_mean");
-        NatsPerDimension64 = file.Read("nll_nats_per_dim_f64");
-        GradientOfMean64 = file.Read("grad_of_mean_f64");
+        var (batch, height, width) = (Pixels.shape[0], Pixels.shape[2], Pixels.shape[3]);
+        if (
+            Pixels.shape[1] is not (1 or 3)
+            || Logits.dim() != 4
+            || Logits.shape[1] < ChannelsPerComponent
+            || Logits.shape[1] % ChannelsPerComponent != 0
+            || !Logits.shape.SequenceEqual([batch, Logits.shape[1], height, width])
+        )
+            throw new WeightsException(
+                $"{path}: logits: expected ({batch}, {ChannelsPerComponent}n, {height}, {width}) for the file's pixels, "
+                    + $"found ({string.Join(", ", Logits.shape)})"
+            );
+        NatsPerDimension = Shaped(file, "nll_nats_per_dim", path, batch);
+        GradientOfMean = Shaped(file, "grad_of_mean", path, Logits.shape);
+        NatsPerDimension64 = Shaped(file, "nll_nats_per_dim_f64", path, batch);
+        GradientOfMean64 = Shaped(file, "grad_of_mean_f64", path, Logits.shape);
     }
 
     /// <summary>n mixture components.</summary>
-    public LikelihoodSpec Spec => new() { Kind = "logistic_mixture", Components = (int)Logits.shape[1] / (Pixels.shape[1] == 1 ? 3 : 10) };
+    public LikelihoodSpec Spec => new() { Kind = "logistic_mixture", Components = (int)(Logits.shape[1] / ChannelsPerComponent) };
+
+    private long ChannelsPerComponent => Pixels.shape[1] == 1 ? 3 : 10;
 
     /// <summary>Decoder output (B, 10n, H, W) float32, or (B, 3n, H, W) for grayscale.</summary>
     public Tensor Logits { get; }
@@ -111,25 +133,51 @@ public sealed class ModelParity : ParityFile
         if (Weights.Count == 0)
             throw new WeightsException($"{path}: expected a parity file with tensors 'logits' or 'model.*'");
         Pixels = Images(file, "input.pixels", path);
-        TargetPixels = file.Read("input.target_pixels");
-        Normalized = file.Read("input.normalized");
-        Output = file.Read("eval.decoder_output");
+        TargetPixels = Images(file, "input.target_pixels", path);
+        Normalized = Shaped(file, "input.normalized", path, Pixels.shape);
         Loss = Number(file, "eval.loss", path);
         Reconstruction = Number(file, "eval.reconstruction_loss", path);
         Latent = Number(file, "eval.latent_loss", path);
         Gradients = Part(file, "eval.grad.");
-        var settings = new Dictionary<string, string>(file.Metadata);
-        settings["in_channel"] = $"{Pixels.shape[1]}";
+        Spec = SpecOf(file, Pixels.shape[1], path);
+        PublishedModel.CheckSize(Spec, Weights.ToDictionary(entry => entry.Key, entry => entry.Value.shape), path);
+        var (batch, height, width) = (Pixels.shape[0], Pixels.shape[2], Pixels.shape[3]);
+        if (!TargetPixels.shape.SequenceEqual(Pixels.shape))
+            throw new WeightsException($"{path}: input.target_pixels: expected the shape of input.pixels");
+        var channels = Likelihood.Create(Spec.Likelihood, Spec.ImageChannels).OutputChannels;
+        Output = Shaped(file, "eval.decoder_output", path, batch, channels, height, width);
+        // the file lists them top to bottom
+        Codes =
+        [
+            .. Spec.Grids((int)height, (int)width)
+                .Select(
+                    (grid, level) =>
+                        Whole(file, $"eval.codes.{Spec.Levels - 1 - level}", path, batch, Spec.Codebooks, grid.Height, grid.Width)
+                ),
+        ];
+        var after = Part(file, "after_step.");
+        if (file.Contains("train.loss"))
+            Step = new(Number(file, "train.loss", path), Number(file, "train.grad_norm", path), after);
+        else if (after.Count > 0)
+            throw new WeightsException($"{path}: expected 'train.loss' and 'train.grad_norm' with the state after a step");
+    }
+
+    private static AutoencoderSpec SpecOf(SafeTensorsFile file, long imageChannels, string path)
+    {
+        // the released code reads a decay and never passes it on: what it computed is with its default
+        var settings = new Dictionary<string, string>(file.Metadata) { ["decay"] = PublishedModel.Defaults["decay"] };
+        settings["in_channel"] = $"{imageChannels}";
         if (file.Metadata.TryGetValue("n_hier_bottom_to_top", out var codes))
             settings["n_hier"] = codes;
         if (file.Metadata.TryGetValue("mixtures", out var components))
             settings["n_logistic_mix"] = components;
-        Spec = PublishedModel.Spec(settings, path);
-        // the file lists them top to bottom
-        Codes = [.. Enumerable.Range(0, Spec.Levels).Select(level => file.Read($"eval.codes.{Spec.Levels - 1 - level}"))];
-        if (file.Contains("train.loss"))
-            Step = new(Number(file, "train.loss", path), Number(file, "train.grad_norm", path), Part(file, "after_step."));
+        return PublishedModel.Spec(settings, path);
     }
+
+    private static Tensor Whole(SafeTensorsFile file, string name, string path, params long[] shape) =>
+        Shaped(file, name, path, shape) is var tensor && !tensor.is_floating_point()
+            ? tensor
+            : throw new WeightsException($"{path}: {name}: expected integers, found {tensor.dtype}");
 
     /// <summary>The model, with the published initialization and revival.</summary>
     public AutoencoderSpec Spec { get; }

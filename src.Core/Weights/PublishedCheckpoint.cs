@@ -16,6 +16,8 @@ public sealed record PublishedMoments(long Updates, IReadOnlyDictionary<string, 
 /// </summary>
 public sealed class PublishedCheckpoint : IDisposable
 {
+    private const string WrapperPrefix = "module.";
+
     private readonly PyTorchArchive archive;
     private readonly string path;
     private readonly IReadOnlyList<KeyValuePair<string, PickledTensor>> model;
@@ -25,10 +27,17 @@ public sealed class PublishedCheckpoint : IDisposable
         (this.archive, this.path) = (archive, path);
         var whole = archive.Root is PickledDictionary root && root.TryGetValue("model", out _);
         model = archive.StateDictionary(whole ? "model" : null);
-        if (Find("model_config") is not PickledObject config)
+        // as that code keeps it, or as people who convert checkpoints do
+        var stored = Find("model_config");
+        if (((stored as PickledObject)?.Attributes ?? stored as PickledDictionary) is not { } config)
             return;
-        var given = Settings(config.Attributes);
+        var given = Settings(config);
         Spec = PublishedModel.Spec(given, $"{path}: model_config");
+        PublishedModel.CheckSize(
+            Spec,
+            model.ToDictionary(entry => entry.Key, entry => entry.Value.Sizes.ToArray()),
+            $"{path}: model_config"
+        );
         Notes =
         [
             .. given
@@ -67,7 +76,12 @@ public sealed class PublishedCheckpoint : IDisposable
     }
 
     /// <summary>The state dict as it is stored; the tensors are the caller's.</summary>
-    public IReadOnlyDictionary<string, Tensor> ReadStored() => model.ToDictionary(entry => entry.Key, entry => entry.Value.Read());
+    /// <remarks>Without the prefix that PyTorch's data-parallel wrapper puts before every name.</remarks>
+    public IReadOnlyDictionary<string, Tensor> ReadStored()
+    {
+        var wrapped = model.All(entry => entry.Key.StartsWith(WrapperPrefix, StringComparison.Ordinal));
+        return model.ToDictionary(entry => wrapped ? entry.Key[WrapperPrefix.Length..] : entry.Key, entry => entry.Value.Read());
+    }
 
     /// <summary>The model's state dict under our names, float32; the tensors are the caller's.</summary>
     /// <exception cref="WeightsException">It is that of another model; all differences are named.</exception>
@@ -154,7 +168,7 @@ public sealed class PublishedCheckpoint : IDisposable
             PickledInteger integer => integer.Value.ToString(CultureInfo.InvariantCulture),
             PickledNumber number => number.Value.ToString(CultureInfo.InvariantCulture),
             PickledBoolean boolean => boolean.Value ? "True" : "False",
-            PickledSequence list => $"[{string.Join(",", list.Items.OfType<PickledInteger>().Select(item => item.Value))}]",
+            PickledSequence list => $"[{string.Join(",", list.Items.Select(item => Text(item) ?? "?"))}]",
             _ => null,
         };
 

@@ -74,6 +74,37 @@ internal static class PublishedModel
         return problems.Length == 0 ? spec : throw new WeightsException($"{where}: {string.Join("; ", problems)}");
     }
 
+    /// <summary>
+    /// Refuses settings that no model with these tensors can have, before one of their size is made: every width is a side of some
+    /// tensor, and whatever is counted has a tensor each.
+    /// </summary>
+    /// <param name="spec">As a file describes it.</param>
+    /// <param name="shapes">Of the tensors in the file.</param>
+    /// <param name="where">For messages: a file and what in it.</param>
+    /// <exception cref="WeightsException">Names the first such setting.</exception>
+    public static void CheckSize(AutoencoderSpec spec, IReadOnlyDictionary<string, long[]> shapes, string where)
+    {
+        var widest = shapes.Values.SelectMany(shape => shape).DefaultIfEmpty(0).Max();
+        (string Name, long Value, long Most, string What)[] settings =
+        [
+            ("channel", spec.Channels, widest, "longest side of its tensors"),
+            ("n_res_channel", spec.ResidualBlocks == 0 ? 0 : spec.ResidualChannels, widest, "longest side of its tensors"),
+            ("embed_dim", spec.CodeWidth, widest, "longest side of its tensors"),
+            ("n_hier", spec.Codes.Max(), widest, "longest side of its tensors"),
+            (
+                "n_logistic_mix",
+                spec.Likelihood.Kind == "logistic_mixture" ? spec.Likelihood.Components : 0,
+                widest,
+                "longest side of its tensors"
+            ),
+            ("n_res_block", spec.ResidualBlocks, shapes.Count, "number of its tensors"),
+            ("n_codebooks", spec.Codebooks, shapes.Count, "number of its tensors"),
+        ];
+        foreach (var (name, value, most, what) in settings)
+            if (value > most)
+                throw new WeightsException($"{where}: {name}: expected at most {most}, the {what}, got {value}");
+    }
+
     /// <summary>Settings that mean something else there, one line each.</summary>
     public static IEnumerable<string> Notes(IReadOnlyDictionary<string, string> given) =>
         given.TryGetValue("decay", out var decay) && decay != Defaults["decay"]

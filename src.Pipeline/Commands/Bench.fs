@@ -66,7 +66,7 @@ let private measure (context: StageContext) (variant: Variant) repetitions check
         use source =
             new ImageBatches(images, config.Training.BatchSize, config.Seed, augmentation, 0L)
 
-        let batches = [| for _ in 1..batchCount -> source.Next() |]
+        let batches = [| for _ in 1..batchCount -> source.Next().Pixels |]
 
         if not session.CodebooksReady then
             session.InitializeCodebooks batches

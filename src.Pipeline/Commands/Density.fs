@@ -207,8 +207,8 @@ let private text (run: EstimatedRun) =
             [
                 row.Slicing
                 string row.Codes
-                spread "F4" row.MeanL2Error
-                spread "F5" row.MeanSquaredError
+                spread "G3" row.MeanL2Error
+                spread "G3" row.MeanSquaredError
                 spread "F3" row.EntropyNats
                 published (known |> Option.map _.Error)
                 published (known |> Option.map _.Entropy)

@@ -20,13 +20,14 @@ type Arguments =
 
 let example = "dq verify tests/Fixtures/parity/*.safetensors"
 
+/// What a file shows, or why it can't be used.
 let private check (file: string) =
     try
-        Ok(file, List.ofSeq (ParityCheck.Run file))
+        file, Ok(List.ofSeq (ParityCheck.Run file))
     with :? WeightsException as error ->
-        Error(Data error.Message)
+        file, Error error.Message
 
-let private table (file: string, results: ParityResult list) =
+let private table (file: string) (results: ParityResult list) =
     let small (value: float) =
         value.ToString("0.0e+00", CultureInfo.InvariantCulture)
 
@@ -46,27 +47,52 @@ let private table (file: string, results: ParityResult list) =
 let run (place: Workplace) (arguments: ParseResults<Arguments>) : Task<Result<unit, StageError>> =
     result {
         let! _ = Workplace.loadTorch place
-        let! checks = arguments.GetResult Files |> List.traverseResultM check
+        let checks = arguments.GetResult Files |> List.map check
 
         place.Output.Result(
-            String.Join("\n", checks |> List.map table),
+            String.Join(
+                "\n",
+                [
+                    for file, outcome in checks do
+                        match outcome with
+                        | Ok results -> table file results
+                        | Error _ -> ()
+                ]
+            ),
             {|
                 Files = [|
-                    for file, results in checks do
+                    for file, outcome in checks do
+                        let results = Result.defaultValue [] outcome
+
                         {|
                             File = file
-                            Passed = results |> List.forall _.Passed
+                            Passed = Result.isOk outcome && results |> List.forall _.Passed
+                            Error =
+                                match outcome with
+                                | Ok _ -> null
+                                | Error message -> message
                             Results = results
                         |}
                 |]
             |}
         )
 
-        let failed = [
-            for file, results in checks do
-                if results |> List.exists (fun result -> not result.Passed) then
-                    file
+        let unusable = [
+            for _, outcome in checks do
+                match outcome with
+                | Ok _ -> ()
+                | Error message -> message
         ]
+
+        let failed = [
+            for file, outcome in checks do
+                match outcome with
+                | Ok results when results |> List.exists (fun result -> not result.Passed) -> file
+                | _ -> ()
+        ]
+
+        if not unusable.IsEmpty then
+            return! Error(Data(String.Join("; ", unusable)))
 
         if not failed.IsEmpty then
             return! Error(CheckFailed($"""out of tolerance: {String.Join(", ", failed)}"""))

@@ -2,6 +2,7 @@
 module DQ.Pipeline.Checks
 
 open DQ.Core.Autoencoders
+open DQ.Core.Classification
 
 /// The side an image has once padded, or the problem with it when the model does not pad.
 let paddedSide (model: AutoencoderSpec) pad side =
@@ -73,7 +74,10 @@ let private evaluation (c: EvaluationConfig) = [
 let knownSide (c: DataConfig) =
     match c.Source with
     | _ when c.ImageSize.HasValue -> Some c.ImageSize.Value
-    | "cifar10" -> Some 32
+    | "cifar10"
+    | "cifar100"
+    | "cifar100_coarse"
+    | "svhn" -> Some 32
     | "tiny_imagenet" -> Some 64
     | _ -> None
 
@@ -83,6 +87,68 @@ let knownChannels (c: DataConfig) =
     | Some channels -> channels
     | None -> if c.Source = "idx" then 1 else 3
 
+/// The classifier that a configuration asks for; `autoencoder` is the one whose codes two_stage sees.
+let classifier (c: RunConfig) channels classes (autoencoder: AutoencoderSpec | null) : ClassifierSpec =
+    let input =
+        match c.Classification.Mode with
+        | "two_stage" -> ClassifierInput.Codes
+        | "autoencoder_head" -> ClassifierInput.Autoencoder
+        | _ -> ClassifierInput.Pixels
+
+    ClassifierSpec(
+        Input = input,
+        ImageChannels = channels,
+        Classes = classes,
+        Backbone = c.Classification.Backbone,
+        Channels = c.Model.Channels,
+        ResidualBlocks = c.Model.ResidualBlocks,
+        ResidualChannels = c.Model.ResidualChannels,
+        CoderBlocks = c.Model.CoderBlocks,
+        Stride = c.Model.Stride,
+        Quantized =
+            (if input = ClassifierInput.Pixels then
+                 c.Classification.Quantized
+             else
+                 "none"),
+        Codebooks = c.Model.Codebooks,
+        Codes = c.Model.Codes[0],
+        CodeWidth = c.Model.CodeWidth,
+        Quantizer = c.Model.Quantizer,
+        Dropout = c.Classification.Dropout,
+        AutoencoderWeight = c.Classification.AutoencoderWeight,
+        Autoencoder = autoencoder
+    )
+
+/// What is wrong with a classifier's settings; those of the autoencoder trained along are checked as any other's.
+let private classification (c: RunConfig) : (string * string) list =
+    let mode = c.Classification.Mode
+
+    match known [ "one_stage"; "two_stage"; "autoencoder_head" ] mode with
+    | Some message -> [ "classification.mode", message ]
+    | None ->
+        let ofClassifier key =
+            if List.contains key [ "backbone"; "quantized"; "dropout"; "autoencoder_weight" ] then
+                $"classification.{key}"
+            else
+                $"model.{key}"
+
+        [
+            if c.Model.Codes.Count = 0 || (mode = "one_stage" && c.Model.Codes.Count > 1) then
+                "model.codes",
+                $"expected one number of codes: one_stage has one level of them, got {c.Model.Codes.Count}"
+            else
+                for problem in (classifier c 3 2 (AutoencoderSpec())).Problems() do
+                    ofClassifier problem.Key, problem.Message
+            match mode, c.Classification.Autoencoder with
+            | "two_stage", (null | "") ->
+                "classification.autoencoder", "expected the run whose codes two_stage sees, got none"
+            | "two_stage", _
+            | _, null -> ()
+            | _, run -> "classification.autoencoder", $"expected null: only two_stage sees a run's codes, got '{run}'"
+            if c.Training.Freeze.Count > 0 then
+                "training.freeze", "expected an empty list: a classifier is trained as a whole"
+        ]
+
 /// Everything wrong with a configuration.
 let problems (c: RunConfig) : (string * string) list =
     let under prefix problems =
@@ -90,18 +156,24 @@ let problems (c: RunConfig) : (string * string) list =
 
     let specs (problems: DQ.Core.SpecProblem seq) = [ for problem in problems -> problem.Key, problem.Message ]
 
-    let model = specs (c.Model.Problems())
+    // of a classifier's keys, those of an autoencoder's model are checked with the autoencoder
+    let isAutoencoder =
+        not (Settings.isClassifier c) || c.Classification.Mode = "autoencoder_head"
+
+    let model = if isAutoencoder then specs (c.Model.Problems()) else []
 
     [
         for problem in DataConfig.problems "" c.Data do
             problem.Key, problem.Message
         yield! under "model" model
         match knownSide c.Data with
-        | Some side when model.IsEmpty ->
+        | Some side when isAutoencoder && model.IsEmpty ->
             match paddedSide c.Model c.Pad side with
             | Error message -> "data.image_size", message
             | Ok _ -> ()
         | _ -> ()
+        if Settings.isClassifier c then
+            yield! classification c
         yield! under "training" (specs (c.Training.Problems()))
         yield! under "training" (loop c.Loop)
         yield! under "evaluation" (evaluation c.Evaluation)

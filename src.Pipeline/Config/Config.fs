@@ -32,6 +32,10 @@ module Config =
             Training = read<TrainingSpec> tree["training"]
             Loop = read tree["training"]
             Evaluation = read tree["evaluation"]
+            Classification =
+                match tree["classification"] with
+                | null -> Settings.defaults.Classification
+                | classification -> read classification
         }
 
     /// The same configuration, always the same text.
@@ -54,7 +58,7 @@ module Config =
     let private shared (layer: ConfigTree.Layer) =
         let tree = layer.Tree.DeepClone().AsObject()
 
-        for key in [ "variants"; "sweep"; "progressive" ] do
+        for key in [ "variants"; "sweep"; "progressive"; "allocation" ] do
             tree.Remove key |> ignore
 
         { layer with Tree = tree }
@@ -81,7 +85,7 @@ module Config =
     let private resolve check file (layers: ConfigTree.Layer list) : Result<RunConfig, ConfigProblem list> =
         let tree =
             layers
-            |> List.fold (fun tree layer -> ConfigTree.mergeObjects tree layer.Tree) (Settings.toTree Settings.defaults)
+            |> List.fold (fun tree layer -> ConfigTree.mergeObjects tree layer.Tree) Settings.allDefaults
 
         let config = ofTree tree
 
@@ -205,5 +209,39 @@ module Config =
                     Usage
                         $"{file}: has a chain of stages, which dq progressive runs; --set progressive=null leaves it out"
                 )
+            elif asksFor "allocation" layers then
+                Error(Usage $"{file}: has an allocation, which dq allocate makes; --set allocation=null leaves it out")
+            else
+                ofLayers file layers
+                |> Result.bind (fun variants ->
+                    if variants |> List.exists (fun variant -> Settings.isClassifier variant.Config) then
+                        Error(
+                            Usage
+                                $"{file}: has a classifier, which dq classify trains; --set classification.mode=none leaves it out"
+                        )
+                    else
+                        Ok variants))
+
+    /// A configuration file of classifiers.
+    let loadClassifiers (file: string) (texts: string list) : Result<Variant list, StageError> =
+        layers file texts
+        |> Result.bind (fun layers ->
+            if asksFor "sweep" layers then
+                Error(Usage $"{file}: has a sweep, which dq sweep runs; --set sweep=null leaves it out")
             else
                 ofLayers file layers)
+        |> Result.bind (fun variants ->
+            match
+                variants
+                |> List.tryFind (fun variant -> not (Settings.isClassifier variant.Config))
+            with
+            | None -> Ok variants
+            | Some variant ->
+                Error(
+                    Configuration [
+                        problem
+                            file
+                            ("classification.mode",
+                             $"expected a classifier in every variant, got none {variant.Variant}")
+                    ]
+                ))

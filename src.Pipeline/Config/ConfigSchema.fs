@@ -47,6 +47,13 @@ let private describe (property: PropertyInfo) =
         Some(String.Join(" ", words))
     | _ -> None
 
+/// Keys that take one of a few names.
+let private choices =
+    Settings.choices
+    @ [
+        for key, names in DQ.Pipeline.Allocation.AllocationConfig.choices -> $"allocation.{key}", names
+    ]
+
 let private typeName (t: Type) =
     if t = typeof<string> then "string"
     elif t = typeof<bool> then "boolean"
@@ -80,7 +87,7 @@ let rec private ofField prefix (field: Shape.Field) : JsonNode =
                 else
                     nonNull (word (typeName t))
 
-            match List.tryFind (fun (name, _) -> name = key) Settings.choices with
+            match List.tryFind (fun (name, _) -> name = key) choices with
             | Some(_, names) -> schema["enum"] <- words names
             | None -> ()
 
@@ -209,6 +216,12 @@ let generate () =
 
     properties["sweep"] <- sweep ()
     properties["progressive"] <- progressive ()
+
+    let allocation =
+        section "allocation." DQ.Pipeline.Allocation.AllocationConfig.fields
+
+    allocation["description"] <- word "What dq allocate makes: bits for the channels of a network's features."
+    properties["allocation"] <- allocation
 
     let whole = JsonObject()
     whole["$schema"] <- word "https://json-schema.org/draft/2020-12/schema"

@@ -57,6 +57,23 @@ type EvaluationConfig = {
     AtlasPatches: int
 }
 
+/// A classifier in place of an autoencoder: the `classification` part of a configuration.
+type ClassificationConfig = {
+    /// `none` (an autoencoder is trained), `one_stage` (backbone, quantizer and head together), `two_stage` (on the codes of a
+    /// trained autoencoder) or `autoencoder_head` (an autoencoder and a head on its codes, trained together).
+    Mode: string
+    /// `resnet18`, `residual_encoder` (of the model's channels, residual blocks and strides), or `none`: codes go to the head.
+    Backbone: string
+    /// What one_stage quantizes by the model's quantizer and its one level of codes: `none`, the `pooled` vector or the `grid`.
+    Quantized: string
+    /// Share of the head's inputs set to zero in training.
+    Dropout: float
+    /// Run whose codes two_stage sees.
+    Autoencoder: string | null
+    /// Weight of the autoencoder's own losses beside the cross-entropy in autoencoder_head.
+    AutoencoderWeight: float
+}
+
 /// One run, fully resolved.
 type RunConfig = {
     /// Name of the run; the file's own name by default.
@@ -71,6 +88,7 @@ type RunConfig = {
     Training: TrainingSpec
     Loop: LoopConfig
     Evaluation: EvaluationConfig
+    Classification: ClassificationConfig
 }
 
 module Settings =
@@ -121,7 +139,18 @@ module Settings =
             AblationImages = 128
             AtlasPatches = 8
         }
+        Classification = {
+            Mode = "none"
+            Backbone = "residual_encoder"
+            Quantized = "pooled"
+            Dropout = 0.2
+            Autoencoder = null
+            AutoencoderWeight = 1.0
+        }
     }
+
+    /// Whether a classifier is asked for.
+    let isClassifier (config: RunConfig) = config.Classification.Mode <> "none"
 
     /// The keys of `variants` objects: everything but `variants` itself.
     let fields (config: RunConfig) : Shape.Field list =
@@ -144,10 +173,20 @@ module Settings =
             section (nameof config.Model) model
             section (nameof config.Training) (Shape.fields config.Training @ Shape.fields config.Loop)
             Shape.field config (nameof config.Evaluation)
+            Shape.field config (nameof config.Classification)
         ]
 
-    /// The whole configuration as a tree, every key said.
-    let toTree (config: RunConfig) = Shape.tree (fields config)
+    /// Every key there is, with its default.
+    let allDefaults = Shape.tree (fields defaults)
+
+    /// The whole configuration as a tree, every key said; those of a classifier where there is one.
+    let toTree (config: RunConfig) =
+        let tree = Shape.tree (fields config)
+
+        if not (isClassifier config) then
+            tree.Remove "classification" |> ignore
+
+        tree
 
     /// Keys that take one of a few names.
     let choices: (string * string list) list = [
@@ -162,4 +201,7 @@ module Settings =
         "training.schedule", [ "constant"; "cosine" ]
         "training.precision", [ "float32" ]
         "evaluation.checkpoint", [ "last"; "best" ]
+        "classification.mode", [ "none"; "one_stage"; "two_stage"; "autoencoder_head" ]
+        "classification.backbone", List.ofSeq DQ.Core.Classification.ClassifierBackbone.Names
+        "classification.quantized", [ "none"; "pooled"; "grid" ]
     ]

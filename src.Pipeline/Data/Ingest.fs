@@ -25,7 +25,10 @@ let private openSource (config: DataConfig) =
 
     match config.Source with
     | "dead_leaves" -> Ok(Leaves.source config.Seed config.Count (Option.ofNullable config.ImageSize))
-    | "cifar10" -> Cifar10.open' path
+    | "cifar10" -> Cifar.open' Cifar.cifar10 path
+    | "cifar100" -> Cifar.open' Cifar.cifar100 path
+    | "cifar100_coarse" -> Cifar.open' Cifar.cifar100Coarse path
+    | "svhn" -> Svhn.open' path
     | "idx" -> Idx.open' path
     | "folder" -> ImageFolder.open' path
     | "tiny_imagenet" -> TinyImageNet.open' path

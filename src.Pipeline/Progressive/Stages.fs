@@ -70,7 +70,7 @@ let merged key (layers: ConfigTree.Layer list) : JsonNode | null =
         | Some over -> ConfigTree.merge under over)
 
 /// A record of these fields from an object, over its defaults.
-let private readRecord<'T> prefix (fields: Shape.Field list) (tree: JsonObject) : Result<'T, (string * string) list> =
+let readRecord<'T> prefix (fields: Shape.Field list) (tree: JsonObject) : Result<'T, (string * string) list> =
     match Shape.check [] fields tree with
     | [] ->
         let whole = ConfigTree.mergeObjects (Shape.tree fields) tree

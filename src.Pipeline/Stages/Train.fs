@@ -6,6 +6,8 @@ open System.IO
 open System.Threading.Tasks
 open DQ.Core.Artifacts
 open DQ.Core.Autoencoders
+open DQ.Core.Evaluation
+open DQ.Core.Training
 open DQ.Pipeline.Data
 open FsToolkit.ErrorHandling
 open TorchSharp
@@ -21,7 +23,7 @@ type TrainedRun = {
 let private version = 1
 
 /// The run's own settings: those of the data are in the data set's fingerprint, those of the evaluation don't matter.
-let private settings (config: RunConfig) =
+let settings (config: RunConfig) =
     let tree = Settings.toTree config
 
     for key in [ "name"; "data"; "evaluation" ] do
@@ -96,9 +98,21 @@ let fitted (config: RunConfig) (dataset: Dataset) : Result<AutoencoderSpec, Stag
             $"expected at most the {r.Train.Count} training images there are, got {config.Training.BatchSize}"
     | [] -> Ok(config.Model.ForImages r.Channels)
 
+/// A model to train: what run.json says of it before it begins, and what the loop needs.
+type Trainer<'session when 'session :> ModelSession> = {
+    /// Trained parameters.
+    Parameters: int64
+    /// Of one image's forward pass; null where they are not counted.
+    MultiplyAdds: Nullable<int64>
+    /// Images per batch that fit in so many bytes, where that is known.
+    FittingBatch: int64 -> int option
+    Learner: Learner<'session>
+}
+
 let private describe
     (context: StageContext)
-    (parent: TrainedRun option)
+    stage
+    (parents: Parent list)
     (variant: Variant)
     (dataset: Dataset)
     fingerprint
@@ -111,14 +125,14 @@ let private describe
         Id = id,
         Name = config.Name,
         Variant = variant.Variant,
+        Stage = stage,
         Status = RunStatus.Running,
         Fingerprint = fingerprint,
         Seed = config.Seed,
         Config = Settings.toTree config,
         Parents = [|
             Parent("dataset", nonNull (Path.GetFileName dataset.Folder), dataset.Record.Fingerprint)
-            for parent in Option.toList parent do
-                Parent("run", parent.Record.Id, parent.Record.Fingerprint)
+            yield! parents
         |],
         Software = context.Software,
         Device = context.Device,
@@ -128,34 +142,14 @@ let private describe
         Steps = config.Training.Steps
     )
 
-/// What there is to know about a model before it is trained.
-type private Measured = {
-    IsDensity: bool
-    OutputChannels: int
-    Parameters: int64
-    /// Of one image's forward pass.
-    MultiplyAdds: int64
-}
-
-let private measure (spec: AutoencoderSpec) (images: DatasetRecord) =
-    use model = new HierarchicalAutoencoder(spec)
-
-    {
-        IsDensity = model.Likelihood.IsDensity
-        OutputChannels = model.Likelihood.OutputChannels
-        Parameters = model.ParameterCount
-        MultiplyAdds = model.MultiplyAdds(images.Height, images.Width)
-    }
-
 /// Trains in a folder that is locked for it, and keeps run.json true while doing so.
 let private work
     (context: StageContext)
     title
     (config: RunConfig)
     (device: torch.Device)
-    spec
+    (trainer: unit -> Trainer<'session>)
     (dataset: Dataset)
-    from
     folder
     held
     (begun: RunRecord)
@@ -175,59 +169,39 @@ let private work
                 reraise ()
 
     /// With the batch that would fit, where memory ran out.
-    let advised measured error =
+    let advised trainer error =
         match error with
-        | OutOfMemory(message, None) ->
-            let r = dataset.Record
-
-            OutOfMemory(
-                message,
-                Memory.fittingBatch spec measured.Parameters measured.OutputChannels r.Height r.Width available
-            )
+        | OutOfMemory(message, None) -> OutOfMemory(message, trainer.FittingBatch available)
         | other -> other
 
-    let train measured =
+    let train trainer =
         file.Save(
             _.Begun(
                 context.Software,
                 device.ToString(),
                 torch.get_num_threads (),
-                measured.Parameters,
-                measured.MultiplyAdds,
+                trainer.Parameters,
+                trainer.MultiplyAdds,
                 DateTime.UtcNow
             )
         )
         |> ignore
 
-        let reached (state: LoopState) =
-            let none = Nullable()
-
-            let nats, squared =
-                if measured.IsDensity then
-                    state.Validation, none
-                else
-                    none, state.Validation
-
-            file.Save(_.At(state.Step, state.ImagesSeen, state.Seconds, nats, squared, state.BestStep, DateTime.UtcNow))
-            |> ignore
-
         Loop.run {
             Folder = folder
             Title = title
-            Config = { config with Model = spec }
-            Train = dataset.Train.Images
-            Validation = dataset.Validation.Images
+            Config = config
+            Dataset = dataset
             Context = context
-            Device = device
-            From = from
+            Learner = trainer.Learner
             Held = held
-            Record = reached
+            Record = fun state -> file.Save(Criterion.reached trainer.Learner.Criterion state) |> ignore
         }
 
     let outcome =
         result {
-            let! measured = guarded (fun () -> Ok(measure spec dataset.Record))
-            return! guarded (fun () -> train measured) |> Result.mapError (advised measured)
+            let! trainer = guarded (fun () -> Ok(trainer ()))
+            return! guarded (fun () -> train trainer) |> Result.mapError (advised trainer)
         }
 
     match outcome with
@@ -242,7 +216,7 @@ let private work
         Error error
 
 /// The finished run of this fingerprint, if there is one.
-let private finished (context: StageContext) title (dataset: Dataset) fingerprint =
+let finished (context: StageContext) title (dataset: Dataset) fingerprint =
     Store.ofFingerprint context.Store title fingerprint
     |> Result.map (
         List.tryFind (fun (_, record) -> record.Status = RunStatus.Completed)
@@ -253,17 +227,20 @@ let private finished (context: StageContext) title (dataset: Dataset) fingerprin
         })
     )
 
-let private claimAndWork (context: StageContext) parent (variant: Variant) fingerprint (dataset: Dataset) =
+/// Finds the run of a fingerprint or begins it, and trains it. `trainer` is asked for once there is a run to train.
+let claimAndWork
+    (context: StageContext)
+    (stage: string)
+    parents
+    (variant: Variant)
+    fingerprint
+    (dataset: Dataset)
+    (device: torch.Device)
+    (trainer: unit -> Trainer<'session>)
+    =
     result {
         let title = title variant
-        let describe = describe context parent variant dataset fingerprint
-        // before there is a run: what can't begin leaves none behind
-        let! device = device context.Device
-        let! spec = fitted variant.Config dataset
-
-        let! from =
-            parent
-            |> Option.traverseResult (fun (parent: TrainedRun) -> Checkpoints.choose parent.Folder "last")
+        let describe = describe context stage parents variant dataset fingerprint
 
         match! Store.claim context.Store title fingerprint context.Force describe with
         | Finished(folder, record) ->
@@ -275,7 +252,71 @@ let private claimAndWork (context: StageContext) parent (variant: Variant) finge
         | Resumed(folder, record, held)
         | Fresh(folder, record, held) ->
             use _ = held
-            return! work context title variant.Config device spec dataset from folder held record
+            return! work context title variant.Config device trainer dataset folder held record
+    }
+
+/// An autoencoder, on images of one size.
+let private autoencoder (config: RunConfig) (spec: AutoencoderSpec) (dataset: Dataset) (device: torch.Device) from =
+    let r = dataset.Record
+    use model = new HierarchicalAutoencoder(spec)
+    let outputs, parameters = model.Likelihood.OutputChannels, model.ParameterCount
+    let validation = dataset.Validation.Images
+
+    {
+        Parameters = parameters
+        MultiplyAdds = Nullable(model.MultiplyAdds(r.Height, r.Width))
+        FittingBatch = Memory.fittingBatch spec parameters outputs r.Height r.Width
+        Learner = {
+            Criterion =
+                if model.Likelihood.IsDensity then
+                    Criterion.NatsPerDim
+                else
+                    Criterion.SquaredError
+            Quantizer = spec.Quantizer
+            Codes = List.ofSeq spec.Codes
+            Codebooks = spec.Codebooks
+            Positions = [
+                for grid in spec.Grids(r.Height, r.Width) -> int64 grid.Height * int64 grid.Width
+            ]
+            Labels = None
+            Begin =
+                fun () ->
+                    match from with
+                    | Some file -> TrainingSession.StartingFrom(file, spec, config.Training, config.Seed, device)
+                    | None -> new TrainingSession(spec, config.Training, config.Seed, device)
+            Load = fun file -> TrainingSession.Load(file, config.Training, device)
+            Validate =
+                fun session limit -> {
+                    Loss = MeanLoss.Of(session.Model, validation.Batches(config.Evaluation.BatchSize, limit))
+                    CrossEntropyNats = Nullable()
+                }
+            Sample =
+                fun session count folder ->
+                    let chosen = Samples.first count
+                    use decoder = new PartialDecoder(session.Model)
+
+                    Samples.draw decoder (CodePart.OfLevels session.Model.Spec) validation chosen
+                    |> Samples.write folder validation "validation" chosen session.StepsDone
+        }
+    }
+
+let private trainAutoencoder (context: StageContext) parent (variant: Variant) fingerprint (dataset: Dataset) =
+    result {
+        // before there is a run: what can't begin leaves none behind
+        let! device = device context.Device
+        let! spec = fitted variant.Config dataset
+
+        let! from =
+            parent
+            |> Option.traverseResult (fun (parent: TrainedRun) -> Checkpoints.choose parent.Folder "last")
+
+        let parents = [
+            for parent in Option.toList parent -> Parent("run", parent.Record.Id, parent.Record.Fingerprint)
+        ]
+
+        return!
+            claimAndWork context "train" parents variant fingerprint dataset device (fun () ->
+                autoencoder variant.Config spec dataset device from)
     }
 
 /// A run whose first weights and codebooks are the last ones of another.
@@ -286,7 +327,9 @@ let stageFrom (parent: TrainedRun option) (variant: Variant) : Stage<Dataset, Tr
             let parent = parent |> Option.map _.Record.Fingerprint
             Ok(fingerprintFrom parent variant.Config dataset.Record.Fingerprint)
     Find = fun context fingerprint dataset -> finished context (title variant) dataset fingerprint
-    Run = fun context fingerprint dataset -> Task.Run(fun () -> claimAndWork context parent variant fingerprint dataset)
+    Run =
+        fun context fingerprint dataset ->
+            Task.Run(fun () -> trainAutoencoder context parent variant fingerprint dataset)
 }
 
 let stage = stageFrom None

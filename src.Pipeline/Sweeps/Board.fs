@@ -9,9 +9,21 @@ open DQ.Pipeline.Data
 open DQ.Pipeline.Sweeps.Sweep
 open FsToolkit.ErrorHandling
 
+/// What a cell came to.
+[<RequireQualifiedAccess>]
+type Judgement =
+    | Autoencoder of EvaluationRecord
+    | Classifier of ClassificationRecord
+
+    /// Of the run, its data and the evaluation's settings.
+    member this.Fingerprint =
+        match this with
+        | Autoencoder record -> record.Fingerprint
+        | Classifier record -> record.Fingerprint
+
 [<RequireQualifiedAccess>]
 type CellState =
-    | Completed of folder: string * RunRecord * EvaluationRecord
+    | Completed of folder: string * RunRecord * Judgement
     | Failed of CellFailureRecord
     | Running of ClaimRecord
     | Interrupted
@@ -25,6 +37,8 @@ type Board = {
     Folder: string
     /// By cell, the fingerprint of its images.
     Images: string list
+    /// By cell, the fingerprint of its run.
+    Runs: string list
 }
 
 /// Raised when equal cells would make another sweep than before.
@@ -39,12 +53,20 @@ let open' (store: Store) (sweep: Sweep) : Result<Board, StageError> =
         let printOf = List.zip sources prints |> dict
         let images = configs |> List.map (fun config -> printOf[config.Data])
 
+        let! runs =
+            List.zip configs images
+            |> List.traverseResultM (fun (config, images) ->
+                if Settings.isClassifier config then
+                    Classify.fingerprint store config images
+                else
+                    Ok(Train.fingerprint config images))
+
         let fingerprint =
             Fingerprint.ofParts [
                 "sweep"
                 string version
-                for config, images in List.zip configs images do
-                    Train.fingerprint config images
+                for config, run in List.zip configs runs do
+                    run
                     Evaluate.settings config.Evaluation
             ]
 
@@ -54,6 +76,7 @@ let open' (store: Store) (sweep: Sweep) : Result<Board, StageError> =
             Fingerprint = fingerprint
             Folder = Path.Combine(store.Root, SweepLayout.Sweeps, Store.folderName sweep.Name fingerprint)
             Images = images
+            Runs = runs
         }
     }
 
@@ -80,7 +103,12 @@ let forgive board =
 
 let private evaluationOf (config: RunConfig) images folder record =
     try
-        Evaluate.find (Evaluate.fingerprint config.Evaluation record images) folder
+        if Settings.isClassifier config then
+            EvaluateClassifier.find (EvaluateClassifier.fingerprint config.Evaluation record images) folder
+            |> Option.map Judgement.Classifier
+        else
+            Evaluate.find (Evaluate.fingerprint config.Evaluation record images) folder
+            |> Option.map Judgement.Autoencoder
     with :? ArtifactException ->
         // the stage says what is wrong with it
         None
@@ -97,17 +125,17 @@ let look (board: Board) : (Cell * CellState) list =
         |> List.groupBy fst
         |> dict
 
-    let completed (cell: Cell) images =
+    let completed (cell: Cell) images run =
         let config = cell.Variant.Config
 
-        match runs.TryGetValue(Train.fingerprint config images) with
+        match runs.TryGetValue run with
         | true, same ->
             same
             |> List.map snd
             |> List.sortByDescending (fun (_, record) -> record.StartedUtc)
             |> List.tryPick (fun (folder, record) ->
                 evaluationOf config images folder record
-                |> Option.map (fun evaluation -> CellState.Completed(folder, record, evaluation)))
+                |> Option.map (fun judgement -> CellState.Completed(folder, record, judgement)))
         | _ -> None
 
     let unfinished cell =
@@ -122,8 +150,8 @@ let look (board: Board) : (Cell * CellState) list =
             | None -> CellState.Waiting
 
     [
-        for cell, images in List.zip board.Sweep.Cells board.Images ->
-            cell, completed cell images |> Option.defaultWith (fun () -> unfinished cell)
+        for cell, images, run in List.zip3 board.Sweep.Cells board.Images board.Runs ->
+            cell, completed cell images run |> Option.defaultWith (fun () -> unfinished cell)
     ]
 
 let status state =

@@ -110,10 +110,10 @@ let csv (sweep: SweepRecord) =
 
 /// How a loss is called in tables.
 let private title loss =
-    if loss = "normalized_squared_error" then
-        "squared error, normalized"
-    else
-        "reconstruction, nats/dim"
+    match loss with
+    | "normalized_squared_error" -> "squared error, normalized"
+    | "cross_entropy_nats" -> "cross-entropy, nats"
+    | _ -> "reconstruction, nats/dim"
 
 let private meanOf format (row: SweepRow) name =
     match statistic row name with
@@ -122,6 +122,15 @@ let private meanOf format (row: SweepRow) name =
         match Option.ofNullable found.SampleDeviation with
         | Some deviation -> $"{invariant format found.Mean} ± {invariant format deviation}"
         | None -> invariant format found.Mean
+
+/// A share as a percentage.
+let private percent name (row: SweepRow) =
+    match statistic row name with
+    | None -> "–"
+    | Some found ->
+        match Option.ofNullable found.SampleDeviation with
+        | Some deviation -> $"""{invariant "F2" (100.0 * found.Mean)} ± {invariant "F2" (100.0 * deviation)}"""
+        | None -> invariant "F2" (100.0 * found.Mean)
 
 /// One table per loss, the first line its head. Empty columns are left out.
 let private tables (sweep: SweepRecord) : string list list list = [
@@ -132,11 +141,15 @@ let private tables (sweep: SweepRecord) : string list list list = [
             for key in sweep.Keys do
                 key, (fun row -> Sweep.show row.Settings[key])
             "seeds", (fun row -> $"{row.Completed} of {row.Cells.Count}")
+            "accuracy, %", percent "accuracy"
             title loss, (fun row -> meanOf format row loss)
             "published", (fun row -> published row loss |> Option.map (invariant format) |> Option.defaultValue "–")
             "code rate uniform, bits/dim", (fun row -> meanOf "F3" row "code_rate_uniform_bits_per_dim")
             "total uniform, bits/dim", (fun row -> meanOf "F3" row "total_uniform_bits_per_dim")
             "PSNR, dB", (fun row -> meanOf "F2" row "psnr_db")
+            "bits per image", (fun row -> meanOf "F1" row "bits_per_image_uniform")
+            "bits per image, empirical", (fun row -> meanOf "F1" row "bits_per_image_empirical")
+            "used codes", (fun row -> meanOf "F1" row "used_codes")
             "perplexity", (fun row -> meanOf "F1" row "codebook_perplexity")
         ]
 
@@ -255,7 +268,7 @@ let private signature (states: (Sweep.Cell * CellState) list) =
     states
     |> List.map (fun (_, state) ->
         match state with
-        | CellState.Completed(_, run, evaluation) -> run.Id + evaluation.Fingerprint
+        | CellState.Completed(_, run, judgement) -> run.Id + judgement.Fingerprint
         | CellState.Running claim -> $"{claim.Owner.Host} {claim.Owner.ProcessId} {claim.ClaimedUtc.Ticks}"
         | state -> status state)
 

@@ -22,26 +22,58 @@ let private perCodebook (value: CodebookEvaluation -> float) (split: SplitEvalua
     split.Levels |> Seq.collect _.Codebooks |> Seq.averageBy value
 
 /// Names carry units; null where a metric is not defined.
-let private metrics: (string * (RunRecord -> SplitEvaluation -> Nullable<float>)) list = [
-    "reconstruction_nats_per_dim", (fun _ split -> split.ReconstructionNatsPerDim)
-    "reconstruction_bits_per_dim", (fun _ split -> split.ReconstructionBitsPerDim)
-    "normalized_squared_error", (fun _ split -> Nullable split.NormalizedSquaredError)
-    "code_rate_uniform_bits_per_dim", (fun _ split -> Nullable split.CodeRateUniformBitsPerDim)
-    "code_rate_empirical_bits_per_dim", (fun _ split -> Nullable split.CodeRateEmpiricalBitsPerDim)
-    "total_uniform_bits_per_dim", (fun _ split -> split.TotalUniformBitsPerDim)
-    "total_empirical_bits_per_dim", (fun _ split -> split.TotalEmpiricalBitsPerDim)
-    "psnr_db", (fun _ split -> Nullable split.PsnrDb)
-    "ssim", (fun _ split -> Nullable split.Ssim)
-    "codebook_usage", (fun _ split -> Nullable(perCodebook _.Usage split))
-    "codebook_perplexity", (fun _ split -> Nullable(perCodebook _.Perplexity split))
-    "training_seconds", (fun run _ -> Nullable run.TrainingSeconds)
+let private ofAutoencoder: (string * (SplitEvaluation -> Nullable<float>)) list = [
+    "reconstruction_nats_per_dim", _.ReconstructionNatsPerDim
+    "reconstruction_bits_per_dim", _.ReconstructionBitsPerDim
+    "normalized_squared_error", (fun split -> Nullable split.NormalizedSquaredError)
+    "code_rate_uniform_bits_per_dim", (fun split -> Nullable split.CodeRateUniformBitsPerDim)
+    "code_rate_empirical_bits_per_dim", (fun split -> Nullable split.CodeRateEmpiricalBitsPerDim)
+    "total_uniform_bits_per_dim", _.TotalUniformBitsPerDim
+    "total_empirical_bits_per_dim", _.TotalEmpiricalBitsPerDim
+    "psnr_db", (fun split -> Nullable split.PsnrDb)
+    "ssim", (fun split -> Nullable split.Ssim)
+    "codebook_usage", (fun split -> Nullable(perCodebook _.Usage split))
+    "codebook_perplexity", (fun split -> Nullable(perCodebook _.Perplexity split))
 ]
 
-let metricNames = metrics |> List.map fst
+/// The mean over all codebooks; null without codes.
+let private perCode (value: CodebookClassification -> float) (split: SplitClassification) =
+    match split.Levels |> Seq.collect _.Codebooks |> List.ofSeq with
+    | [] -> Nullable()
+    | books -> Nullable(List.averageBy value books)
+
+let private ofClassifier: (string * (SplitClassification -> Nullable<float>)) list = [
+    "accuracy", (fun split -> Nullable split.Accuracy)
+    "cross_entropy_nats", (fun split -> Nullable split.CrossEntropyNats)
+    "bits_per_image_uniform", _.BitsPerImageUniform
+    "bits_per_image_empirical", _.BitsPerImageEmpirical
+    "used_codes", perCode (fun book -> float book.UsedCodes)
+    "codebook_perplexity", perCode _.Perplexity
+]
+
+let private seconds = "training_seconds"
+
+let metricNames =
+    List.distinct [ yield! List.map fst ofAutoencoder; yield! List.map fst ofClassifier; seconds ]
+
+/// Every metric of a split that was judged.
+let private valuesOf split (run: RunRecord) (judgement: Judgement) : (string * Nullable<float>) list =
+    let ofSplit (splits: IReadOnlyDictionary<string, 'split>) metrics =
+        match splits.TryGetValue split with
+        | true, found ->
+            (seconds, Nullable run.TrainingSeconds)
+            :: [ for name, value in metrics -> name, value found ]
+        | _ -> []
+
+    match judgement with
+    | Judgement.Autoencoder record -> ofSplit record.Splits ofAutoencoder
+    | Judgement.Classifier record -> ofSplit record.Splits ofClassifier
 
 /// The metric that training minimizes.
 let lossOf (config: RunConfig) =
-    if config.Model.Likelihood.Kind = "squared_error" then
+    if Settings.isClassifier config then
+        "cross_entropy_nats"
+    elif config.Model.Likelihood.Kind = "squared_error" then
         "normalized_squared_error"
     else
         "reconstruction_nats_per_dim"
@@ -69,20 +101,18 @@ let private statistics split (cells: (Cell * CellState) list) : IReadOnlyDiction
     let evaluated = [
         for _, state in cells do
             match state with
-            | CellState.Completed(_, run, evaluation) ->
-                match evaluation.Splits.TryGetValue split with
-                | true, found -> run, found
-                | _ -> ()
+            | CellState.Completed(_, run, judgement) -> yield! valuesOf split run judgement
             | _ -> ()
     ]
 
     let found = Dictionary<string, SweepStatistic>()
 
-    for name, value in metrics do
+    for name in metricNames do
         match
             [
-                for run, split in evaluated do
-                    yield! Option.toList (Option.ofNullable (value run split))
+                for metric, value in evaluated do
+                    if metric = name then
+                        yield! Option.toList (Option.ofNullable value)
             ]
         with
         | [] -> ()

@@ -72,10 +72,17 @@ let private execute (context: StageContext) (cell: Cell) (claim: Claim) =
         }
 
         try
-            let! outcome =
-                Stage.execute context (Evaluate.pipeline cell.Variant) cell.Variant.Config.Data
+            let finish (run: Train.TrainedRun) = (run.Dataset :> IDisposable).Dispose()
 
-            return outcome |> Result.map (fun run -> (run.Run.Dataset :> IDisposable).Dispose())
+            if Settings.isClassifier cell.Variant.Config then
+                let pipeline = EvaluateClassifier.pipeline context.Store cell.Variant
+                let! outcome = Stage.execute context pipeline cell.Variant.Config.Data
+                return outcome |> Result.map (fun run -> finish run.Run)
+            else
+                let! outcome =
+                    Stage.execute context (Evaluate.pipeline cell.Variant) cell.Variant.Config.Data
+
+                return outcome |> Result.map (fun run -> finish run.Run)
         with error ->
             return Error(CheckFailed $"an error of this program: {error.GetType().Name}: {Stage.firstLine error}")
     }

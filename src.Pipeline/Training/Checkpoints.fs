@@ -39,7 +39,7 @@ let latestWhere run (good: LoopState -> bool) : LoopState option = states run |>
 
 /// The counters in a checkpoint's tensors.
 let progress run step : TrainingProgress =
-    use checkpoint = Checkpoint.Open(weights run step)
+    use checkpoint = new CheckpointFile(weights run step)
     checkpoint.Progress
 
 /// The best by validation up to the latest checkpoint.
@@ -73,7 +73,7 @@ let private tidy run =
 
 /// Writes a checkpoint and keeps with it the last regular ones, `keep` in all. One made because a run was stopped is no
 /// regular one: it goes when the next is written, so that a run that was stopped leaves what another leaves.
-let save run keep (regular: LoopState -> bool) (session: TrainingSession) (state: LoopState) =
+let save run keep (regular: LoopState -> bool) (session: ModelSession) (state: LoopState) =
     add run session.Save state
 
     let kept =
@@ -100,9 +100,9 @@ let goBack run (state: LoopState) =
     ArtifactJson.Write(stateFile run state.Step, state)
 
 /// Writes the model as the best so far, which the next checkpoint makes it. It is for evaluation and holds no optimizer.
-let saveBest run (session: TrainingSession) =
+let saveBest run (session: ModelSession) =
     Directory.CreateDirectory(folder run) |> ignore
-    Checkpoint.Write(bestAt run session.StepsDone, session.Model, null, session.Progress)
+    session.SaveModel(bestAt run session.StepsDone)
 
 /// The checkpoint an evaluation asks for: `last` or `best` (by validation; the last where nothing was validated).
 let choose run (which: string) : Result<string, StageError> =

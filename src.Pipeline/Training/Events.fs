@@ -6,9 +6,15 @@ open DQ.Core.Artifacts
 open DQ.Core.Training
 
 let skipped (report: StepReport) =
+    let what =
+        if report.CrossEntropy.HasValue then
+            "reconstruction + latent + cross-entropy"
+        else
+            "reconstruction + latent"
+
     let reason =
         if Double.IsFinite report.Loss && Double.IsFinite report.GradientNorm then
-            $"reconstruction + latent {report.Reconstruction + report.Latent:G5}, usually {report.UsualLoss.GetValueOrDefault():G5}"
+            $"{what} {report.Size:G5}, usually {report.UsualLoss.GetValueOrDefault():G5}"
         else
             $"loss {report.Loss}, gradient norm {report.GradientNorm}"
 

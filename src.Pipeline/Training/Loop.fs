@@ -5,23 +5,19 @@ module DQ.Pipeline.Loop
 open System
 open System.Diagnostics
 open System.IO
-open DQ.Core
 open DQ.Core.Artifacts
-open DQ.Core.Evaluation
 open DQ.Core.Images
 open DQ.Core.Training
+open DQ.Pipeline.Data
 
 /// What a loop works with. The session changes when training goes back to a checkpoint.
-type Job = {
+type Job<'session when 'session :> ModelSession> = {
     Folder: string
     Title: string
     Config: RunConfig
-    Train: PackedImages
-    Validation: PackedImages
+    Dataset: Dataset
     Context: StageContext
-    Device: TorchSharp.torch.Device
-    /// A checkpoint whose weights and codebooks are the first ones.
-    From: string option
+    Learner: Learner<'session>
     /// Of the folder; everything is written under it.
     Held: RunLock
     /// run.json at this state.
@@ -32,78 +28,59 @@ let private batchesFrom job step =
     let data = job.Config.Data
 
     new ImageBatches(
-        job.Train,
+        job.Dataset.Train.Images,
         job.Config.Training.BatchSize,
         job.Config.Seed,
         Augmentation(data.Flip, data.Shift),
-        step
+        step,
+        Option.toObj job.Learner.Labels
     )
 
 let private multiple (every: int64) (step: int64) = every > 0L && step % every = 0L
 
-/// Vectors quantized per step, by level.
-let private choices job (session: TrainingSession) =
-    let spec = session.Model.Spec
-
-    [
-        for grid in spec.Grids(job.Train.Height, job.Train.Width) ->
-            int64 job.Config.Training.BatchSize * int64 grid.Height * int64 grid.Width
-    ]
-
 /// A picture of validation images and what the model makes of them now.
-let private sample job (session: TrainingSession) =
-    let count = min job.Config.Loop.Samples job.Validation.Count
+let private sample job (session: #ModelSession) =
+    let count = min job.Config.Loop.Samples job.Dataset.Validation.Images.Count
 
     if count > 0 then
-        let step = session.StepsDone
-
-        let folder =
-            Path.Combine(job.Folder, RunLayout.Images, RunLayout.Steps, $"{step:D8}")
-
-        let images, chosen = job.Validation, Samples.first count
-        use decoder = new PartialDecoder(session.Model)
-
-        Samples.draw decoder (CodePart.OfLevels session.Model.Spec) images chosen
-        |> Samples.write folder images "validation" chosen step
+        Path.Combine(job.Folder, RunLayout.Images, RunLayout.Steps, $"{session.StepsDone:D8}")
+        |> job.Learner.Sample session count
 
 /// The k-means start of the codebooks, from the batches that training sees first.
-let private initialize job (session: TrainingSession) =
+let private initialize job (session: #ModelSession) =
     if not session.CodebooksReady then
         job.Context.Note $"{job.Title}: choosing the first codes by k-means"
         use batches = batchesFrom job 0L
         let first = [| for _ in 1 .. job.Config.Loop.InitializationBatches -> batches.Next() |]
-        session.InitializeCodebooks first
+        session.InitializeCodebooks [| for batch in first -> batch.Pixels |]
 
         for batch in first do
             batch.Dispose()
 
 /// Trains to the last step, or until stopped.
-let run (job: Job) : Result<LoopState, StageError> =
+let run (job: Job<'session>) : Result<LoopState, StageError> =
     let config = job.Config
     let loop = config.Loop
     let resumed = Checkpoints.latest job.Folder
-    let codes = List.ofSeq config.Model.Codes
+    let learner = job.Learner
+    let levels = learner.Codes.Length
 
     let start =
-        resumed
-        |> Option.defaultValue (LoopState.start codes.Length config.Model.Codebooks)
+        resumed |> Option.defaultValue (LoopState.start levels learner.Codebooks)
 
     use journal = new Journal(job.Folder, job.Held, start)
     let isRegular = LoopState.isRegular loop config.Training.Steps
 
     let load (state: LoopState) =
-        let session =
-            TrainingSession.Load(Checkpoints.weights job.Folder state.Step, config.Training, job.Device)
-
+        let session = learner.Load(Checkpoints.weights job.Folder state.Step)
         // the state says how often training went back, the tensors are older
         session.RateFactor <- LoopState.rateFactor loop state
         session
 
     let mutable session =
-        match resumed, job.From with
-        | Some state, _ -> load state
-        | None, Some file -> TrainingSession.StartingFrom(file, config.Model, config.Training, config.Seed, job.Device)
-        | None, None -> new TrainingSession(config.Model, config.Training, config.Seed, job.Device)
+        match resumed with
+        | Some state -> load state
+        | None -> learner.Begin()
 
     let mutable batches = batchesFrom job start.Step
 
@@ -117,16 +94,26 @@ let run (job: Job) : Result<LoopState, StageError> =
     /// A line of metrics for the window so far, and what the codebooks say in it.
     let log (state: LoopState) =
         let line =
-            Window.line session.Model.Likelihood.IsDensity state.Step state.ImagesSeen state.Seconds state.Window
+            Criterion.line
+                learner.Criterion
+                "train"
+                state.Step
+                state.ImagesSeen
+                state.Seconds
+                (Window.judged state.Window)
+                None
+            |> Window.line state.Window
 
         journal.Metrics line
 
         let flags, seen =
             CodebookWatch.look
                 loop
-                config.Model.Quantizer
-                codes
-                (choices job session)
+                learner.Quantizer
+                learner.Codes
+                [
+                    for positions in learner.Positions -> int64 config.Training.BatchSize * positions
+                ]
                 state.Step
                 state.Window
                 state.Codebooks
@@ -144,39 +131,28 @@ let run (job: Job) : Result<LoopState, StageError> =
 
         {
             state with
-                Window = Window.empty codes.Length config.Model.Codebooks
+                Window = Window.empty levels learner.Codebooks
                 Codebooks = flags
         }
 
     let validate (state: LoopState) =
-        let limit = min loop.ValidationImages job.Validation.Count
+        let limit = min loop.ValidationImages job.Dataset.Validation.Images.Count
 
         if limit = 0 then
             state
         else
-            let measured =
-                MeanLoss.Of(session.Model, job.Validation.Batches(config.Evaluation.BatchSize, limit))
+            let look = learner.Validate session limit
 
             // JSON has no infinity, and whether to go back is for the steps to say
             let loss =
-                if Double.IsFinite measured then
-                    Nullable measured
+                if Double.IsFinite look.Loss then
+                    Nullable look.Loss
                 else
-                    journal.Event(Events.validationNotFinite state.Step measured)
+                    journal.Event(Events.validationNotFinite state.Step look.Loss)
                     Nullable()
 
-            let isDensity = session.Model.Likelihood.IsDensity
-
-            journal.Metrics(
-                MetricsRecord(
-                    Split = "validation",
-                    Step = state.Step,
-                    ImagesSeen = state.ImagesSeen,
-                    Seconds = state.Seconds,
-                    ReconstructionNatsPerDim = (if isDensity then loss else Nullable()),
-                    ReconstructionSquaredError = (if isDensity then Nullable() else loss)
-                )
-            )
+            Criterion.line learner.Criterion "validation" state.Step state.ImagesSeen state.Seconds loss (Some look)
+            |> journal.Metrics
 
             let best, state = LoopState.validated loss state
 
@@ -194,7 +170,7 @@ let run (job: Job) : Result<LoopState, StageError> =
         if report.Skipped then
             journal.Event(Events.skipped report)
 
-        let window = Window.add batch.shape[0] seconds report state.Window
+        let window = Window.add batch.Pixels.shape[0] seconds report state.Window
 
         job.Context.Progress {
             Title = job.Title

@@ -1,5 +1,6 @@
 namespace DQ.Pipeline
 
+open System.Text.Json.Serialization
 open DQ.Core.Artifacts
 open DQ.Core.Training
 
@@ -12,7 +13,9 @@ type Window = {
     Images: int64
     Seconds: float
     Loss: float
-    Reconstruction: float
+    /// The loss the model is judged by, under the name it had when all of them reconstructed.
+    [<JsonPropertyName "reconstruction">]
+    Judged: float
     Latent: float
     GradientNorm: float
     LearningRate: float
@@ -28,7 +31,7 @@ module Window =
         Images = 0L
         Seconds = 0.0
         Loss = 0.0
-        Reconstruction = 0.0
+        Judged = 0.0
         Latent = 0.0
         GradientNorm = 0.0
         LearningRate = 0.0
@@ -58,7 +61,7 @@ module Window =
                 timed with
                     Steps = window.Steps + 1
                     Loss = window.Loss + report.Loss
-                    Reconstruction = window.Reconstruction + report.Reconstruction
+                    Judged = window.Judged + report.Judged
                     Latent = window.Latent + report.Latent
                     GradientNorm = window.GradientNorm + report.GradientNorm
                     Perplexity = plus window.Perplexity (+) (report.Levels |> Seq.map _.Perplexity)
@@ -74,38 +77,30 @@ module Window =
         else
             Some(window.Perplexity |> Array.map (Array.map (fun sum -> sum / float window.Steps)))
 
-    /// The line of metrics.jsonl.
-    let line isDensity step imagesSeen seconds window : MetricsRecord =
-        let mean sum =
-            if window.Steps = 0 then
-                System.Nullable()
-            else
-                System.Nullable(sum / float window.Steps)
+    /// The mean judged loss; null when every step was skipped.
+    let private mean window sum =
+        if window.Steps = 0 then
+            System.Nullable()
+        else
+            System.Nullable(sum / float window.Steps)
 
-        let none = System.Nullable()
-        let reconstruction = mean window.Reconstruction
+    let judged window = mean window window.Judged
 
-        MetricsRecord(
-            Split = "train",
-            Step = step,
-            ImagesSeen = imagesSeen,
-            Seconds = seconds,
-            Loss = mean window.Loss,
-            ReconstructionNatsPerDim = (if isDensity then reconstruction else none),
-            ReconstructionSquaredError = (if isDensity then none else reconstruction),
-            Latent = mean window.Latent,
-            LearningRate = window.LearningRate,
-            GradientNorm = mean window.GradientNorm,
-            SkippedSteps = window.Skipped,
-            ImagesPerSecond =
-                (if window.Seconds > 0.0 then
-                     System.Nullable(float window.Images / window.Seconds)
-                 else
-                     none),
-            Levels =
-                (match meanPerplexity window with
-                 | None -> null
-                 | Some perplexity -> [|
-                     for perplexity, revived in Seq.zip perplexity window.Revived -> LevelMetrics(perplexity, revived)
-                   |])
+    /// The line of metrics.jsonl, made from one that says where training is and what the judged loss was.
+    let line window (where: MetricsRecord) : MetricsRecord =
+        where.Trained(
+            mean window window.Loss,
+            mean window window.Latent,
+            window.LearningRate,
+            mean window window.GradientNorm,
+            window.Skipped,
+            (if window.Seconds > 0.0 then
+                 System.Nullable(float window.Images / window.Seconds)
+             else
+                 System.Nullable()),
+            match meanPerplexity window with
+            | None -> null
+            | Some perplexity -> [|
+                for perplexity, revived in Seq.zip perplexity window.Revived -> LevelMetrics(perplexity, revived)
+              |]
         )

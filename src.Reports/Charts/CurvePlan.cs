@@ -26,6 +26,8 @@ public sealed record CurvePlan(string Title, string Meaning, IReadOnlyList<Curve
             [new("reconstruction_nats_per_dim", "training")]
         ),
         new("Squared error", "On normalized values; dashed on validation images.", [new("reconstruction_squared_error", "training")]),
+        new("Accuracy", "Share of validation images classified rightly.", [new("accuracy", "")]),
+        new("Cross-entropy, nats", "−log p(class | image); dashed on validation images.", [new("cross_entropy_nats", "training")]),
         new("Latent loss", "How far vectors are from their codes.", [new("latent", "training")]),
     ];
 

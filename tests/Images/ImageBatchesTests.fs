@@ -25,7 +25,7 @@ let private withImages count (run: PackedImages -> unit) =
 let private take (batches: ImageBatches) count = [
     for _ in 1..count do
         use batch = batches.Next()
-        batch.bytes.ToArray()
+        batch.Pixels.bytes.ToArray()
 ]
 
 let private indices batch =

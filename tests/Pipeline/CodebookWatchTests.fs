@@ -77,7 +77,11 @@ let tests =
 
             let window = Window.empty 1 2 |> Window.add 4L 0.1 skipped
             Expect.isNone (Window.meanPerplexity window) "no perplexity"
-            let line = Window.line true 1L 4L 0.1 window
+
+            let line =
+                Criterion.line Criterion.NatsPerDim "train" 1L 4L 0.1 (Window.judged window) None
+                |> Window.line window
+
             Expect.isFalse line.Loss.HasValue "null, not NaN"
             Expect.equal line.SkippedSteps.Value 1 "but it is counted"
         }

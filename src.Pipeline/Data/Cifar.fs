@@ -1,5 +1,5 @@
-/// CIFAR-10, binary version: records of a label byte and 3 × 32 × 32 planar bytes, in five training batches and a test batch.
-module DQ.Pipeline.Data.Cifar10
+/// CIFAR-10 and CIFAR-100, binary versions: records of label bytes and 3 × 32 × 32 planar bytes.
+module DQ.Pipeline.Data.Cifar
 
 open System
 open System.IO
@@ -9,33 +9,77 @@ open DQ.Pipeline
 
 let private side = 32
 let private imageBytes = 3 * side * side
-let private recordBytes = 1 + imageBytes
-let private trainFiles = [ for batch in 1..5 -> $"data_batch_{batch}.bin" ]
-let private testFile = "test_batch.bin"
 
-let private knownClasses = [
-    "airplane"
-    "automobile"
-    "bird"
-    "cat"
-    "deer"
-    "dog"
-    "frog"
-    "horse"
-    "ship"
-    "truck"
-]
+/// One of the two, or one of CIFAR-100's two labellings.
+type Layout = {
+    Title: string
+    TrainFiles: string list
+    TestFile: string
+    /// The folder its archive unpacks to.
+    Folder: string
+    /// Lines of class names.
+    NamesFile: string
+    /// Without that file.
+    KnownClasses: string list
+    /// Bytes before the pixels.
+    LabelBytes: int
+    /// Which of them is the label.
+    LabelPlace: int
+}
+
+/// Ten classes, in five training batches and a test batch.
+let cifar10 = {
+    Title = "CIFAR-10"
+    TrainFiles = [ for batch in 1..5 -> $"data_batch_{batch}.bin" ]
+    TestFile = "test_batch.bin"
+    Folder = "cifar-10-batches-bin"
+    NamesFile = "batches.meta.txt"
+    KnownClasses = [
+        "airplane"
+        "automobile"
+        "bird"
+        "cat"
+        "deer"
+        "dog"
+        "frog"
+        "horse"
+        "ship"
+        "truck"
+    ]
+    LabelBytes = 1
+    LabelPlace = 0
+}
+
+/// A hundred fine classes.
+let cifar100 = {
+    Title = "CIFAR-100"
+    TrainFiles = [ "train.bin" ]
+    TestFile = "test.bin"
+    Folder = "cifar-100-binary"
+    NamesFile = "fine_label_names.txt"
+    KnownClasses = [ for label in 0..99 -> string label ]
+    LabelBytes = 2
+    LabelPlace = 1
+}
+
+/// Twenty coarse classes of the same images.
+let cifar100Coarse = {
+    cifar100 with
+        NamesFile = "coarse_label_names.txt"
+        KnownClasses = [ for label in 0..19 -> string label ]
+        LabelPlace = 0
+}
 
 /// The folder that has the batches: the one given, or the one the archive unpacks to inside it.
-let private locate path =
-    [ path; Path.Combine(path, "cifar-10-batches-bin") ]
-    |> List.tryFind (fun folder -> File.Exists(Path.Combine(folder, trainFiles.Head)))
+let private locate (layout: Layout) path =
+    [ path; Path.Combine(path, layout.Folder) ]
+    |> List.tryFind (fun folder -> File.Exists(Path.Combine(folder, layout.TrainFiles.Head)))
     |> Result.requireSome (
-        Data $"{path}: expected the folder of CIFAR-10's binary version, found no {trainFiles.Head} in it"
+        Data $"{path}: expected the folder of {layout.Title}'s binary version, found no {layout.TrainFiles.Head} in it"
     )
 
-let private classNames folder =
-    let path = Path.Combine(folder, "batches.meta.txt")
+let private classNames (layout: Layout) folder =
+    let path = Path.Combine(folder, layout.NamesFile)
 
     if File.Exists path then
         File.ReadAllLines path
@@ -43,15 +87,17 @@ let private classNames folder =
         |> Array.filter ((<>) "")
         |> List.ofArray
     else
-        knownClasses
+        layout.KnownClasses
 
 /// The records of some files, one file after the other. Nothing is kept in memory but the labels.
-let private split classCount (paths: string list) =
+let private split (layout: Layout) classCount (paths: string list) =
+    let recordBytes = layout.LabelBytes + imageBytes
+
     result {
         let counts = [
             for path in paths do
                 if not (File.Exists path) then
-                    Error(Data $"{path}: expected a batch file of CIFAR-10's binary version, found nothing there")
+                    Error(Data $"{path}: expected a batch file of {layout.Title}'s binary version, found nothing there")
                 else
                     match (FileInfo path).Length with
                     | bytes when bytes > 0L && bytes % int64 recordBytes = 0L -> Ok(int (bytes / int64 recordBytes))
@@ -79,7 +125,7 @@ let private split classCount (paths: string list) =
 
             [|
                 for index in 0 .. places.Length - 1 do
-                    if read buffer index 0L then
+                    if read buffer index (int64 layout.LabelPlace) then
                         int buffer[0]
             |]
 
@@ -102,7 +148,7 @@ let private split classCount (paths: string list) =
                 fun index ->
                     let image = PixelImage(3, side, side)
 
-                    if not (read image.Bytes index 1L) then
+                    if not (read image.Bytes index (int64 layout.LabelBytes)) then
                         raise (InvalidDataException "the file ends inside this record")
 
                     image
@@ -116,14 +162,17 @@ let private split classCount (paths: string list) =
     }
 
 /// Opens the folder of the binary version, or the one that contains it.
-let open' (path: string) : Result<ImageSource, StageError> =
+let open' (layout: Layout) (path: string) : Result<ImageSource, StageError> =
     ImageSource.guard path (fun () ->
         result {
-            let! folder = locate path
+            let! folder = locate layout path
             let full name = Path.Combine(folder, name)
-            let classes = classNames folder
-            let! train, closeTrain = split classes.Length (List.map full trainFiles)
-            let! test, closeTest = split classes.Length [ full testFile ]
+            let classes = classNames layout folder
+
+            let! train, closeTrain =
+                split layout classes.Length (List.map full layout.TrainFiles)
+
+            let! test, closeTest = split layout classes.Length [ full layout.TestFile ]
 
             return {
                 ClassNames = classes
@@ -131,7 +180,9 @@ let open' (path: string) : Result<ImageSource, StageError> =
                 Train = train
                 Validation = None
                 Test = Some test
-                Files = [ for name in trainFiles @ [ testFile ] -> ImageSource.file folder (full name) ]
+                Files = [
+                    for name in layout.TrainFiles @ [ layout.TestFile ] -> ImageSource.file folder (full name)
+                ]
                 OtherFiles = 0
                 Generator = None
                 Close =

@@ -1,0 +1,102 @@
+using static TorchSharp.torch;
+
+namespace DQ.Core.BitAllocation;
+
+/// <summary>What an allocation does on images it was not made for.</summary>
+/// <param name="OutputSquaredError">Mean of (g(ẑ) − g(z))² over images and outputs.</param>
+/// <param name="FeatureSquaredError">Mean of (ẑ − z)² over all values.</param>
+/// <param name="Top1Agreement">Share of images whose largest output is the same.</param>
+/// <param name="Accuracy">Share of images classified right; null without labels.</param>
+/// <param name="EntropyCodedBitsPerValue">Of the levels under the calibration images' frequencies, per feature value.</param>
+/// <param name="SideInformationBits">Once for all images.</param>
+public sealed record AllocationMeasure(
+    double OutputSquaredError,
+    double FeatureSquaredError,
+    double Top1Agreement,
+    double? Accuracy,
+    double EntropyCodedBitsPerValue,
+    long SideInformationBits
+);
+
+/// <summary>Features of images that allocations are measured on, and what the network makes of them unquantized.</summary>
+public sealed class MeasuredFeatures : IDisposable
+{
+    private readonly Tensor features; // (N, C, H, W)
+    private readonly Tensor outputs; // (N, outputs)
+    private readonly Tensor best; // (N)
+    private readonly Tensor? labels; // (N)
+    private readonly Func<Tensor, Tensor> back;
+    private readonly int batchSize;
+
+    /// <param name="features">z (N, C, H, W); read until this is disposed.</param>
+    /// <param name="labels">Class of each image; null without, or where the network's classes are others.</param>
+    /// <param name="back">g.</param>
+    /// <param name="batchSize">Images through g at once.</param>
+    public MeasuredFeatures(Tensor features, int[]? labels, Func<Tensor, Tensor> back, int batchSize)
+    {
+        using var scope = NewDisposeScope();
+        using var _ = no_grad();
+        (this.features, this.back, this.batchSize) = (features, back, batchSize);
+        outputs = cat([.. Batches().Select(batch => back(batch).flatten(1))]).DetachFromDisposeScope();
+        best = outputs.argmax(1).DetachFromDisposeScope();
+        this.labels = labels is null ? null : tensor(labels, ScalarType.Int64, device: features.device).DetachFromDisposeScope();
+    }
+
+    /// <summary>Mean square of the outputs.</summary>
+    public double OutputPower => outputs.square().mean().item<float>();
+
+    /// <summary>Share of images classified right without quantization; null without labels.</summary>
+    public double? Accuracy => labels is null ? null : Share(best, labels);
+
+    /// <param name="bits">Of every channel.</param>
+    /// <param name="intervals">Quantize them.</param>
+    /// <param name="calibration">Features whose levels' frequencies the receiver knows.</param>
+    public AllocationMeasure Measure(IReadOnlyList<int> bits, IntervalTensors intervals, Tensor calibration)
+    {
+        using var scope = NewDisposeScope();
+        using var _ = no_grad();
+        var (known, own) = (new LevelCounts(bits), new LevelCounts(bits));
+        known.Add(intervals.Indices(calibration, bits));
+        var (output, feature, agreed, right, start) = (0.0, 0.0, 0.0, 0.0, 0L);
+        foreach (var batch in Batches())
+        {
+            using var inner = NewDisposeScope();
+            var count = batch.shape[0];
+            own.Add(intervals.Indices(batch, bits));
+            var quantized = intervals.Quantize(batch, bits);
+            feature += Squares(quantized, batch);
+            var found = back(quantized).flatten(1);
+            output += Squares(found, outputs.narrow(0, start, count));
+            var chosen = found.argmax(1);
+            agreed += Share(chosen, best.narrow(0, start, count)) * count;
+            if (labels is not null)
+                right += Share(chosen, labels.narrow(0, start, count)) * count;
+            start += count;
+        }
+        return new(
+            output / outputs.numel(),
+            feature / features.numel(),
+            agreed / start,
+            labels is null ? null : right / start,
+            own.CodedBits(known) / own.Values,
+            SideInformation.TableBits(bits)
+        );
+    }
+
+    public void Dispose()
+    {
+        outputs.Dispose();
+        best.Dispose();
+        labels?.Dispose();
+    }
+
+    private IEnumerable<Tensor> Batches()
+    {
+        for (var start = 0L; start < features.shape[0]; start += batchSize)
+            yield return features.narrow(0, start, Math.Min(batchSize, features.shape[0] - start));
+    }
+
+    private static double Squares(Tensor one, Tensor other) => (one - other).square().sum(ScalarType.Float64).item<double>();
+
+    private static double Share(Tensor one, Tensor other) => one.eq(other).to_type(ScalarType.Float64).mean().item<double>();
+}

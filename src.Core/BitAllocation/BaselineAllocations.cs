@@ -1,0 +1,49 @@
+namespace DQ.Core.BitAllocation;
+
+/// <summary>Allocations to compare with. All give exactly the budget, 0 to <see cref="IntervalTable.MaxBits"/> bits to each channel.</summary>
+public static class BaselineAllocations
+{
+    /// <summary>The same for all; what does not divide goes to evenly spaced channels.</summary>
+    public static int[] Equal(int channels, int budget) =>
+        [.. Enumerable.Range(0, channels).Select(channel => (int)((channel + 1L) * budget / channels - channel * (long)budget / channels))];
+
+    /// <summary>Every bit to a channel drawn from those that have room.</summary>
+    public static int[] Random(int channels, int budget, long seed)
+    {
+        var bits = new int[channels];
+        var open = Enumerable.Range(0, channels).ToList();
+        var random = new SplitMix64(seed, budget);
+        for (var given = 0; given < budget; given++)
+        {
+            var place = random.Next(open.Count);
+            if (++bits[open[place]] == IntervalTable.MaxBits)
+                open.RemoveAt(place);
+        }
+        return bits;
+    }
+
+    /// <summary>
+    /// Two passes, after Hu et al., <i>Sensitivity-aware bit allocation for intermediate deep feature compression</i> (VCIP 2020):
+    /// every channel is degraded alone, and sensitive ones get more bits.
+    /// </summary>
+    /// <remarks>
+    /// Here a channel is degraded by taking all its bits, and every bit is taken to divide what that costs by four, the law of a uniform
+    /// quantizer: the next bit goes where the cost that is left is largest.
+    /// </remarks>
+    /// <param name="costs">Output error with this channel alone at 0 bits (<see cref="Sensitivity.Probe"/>).</param>
+    /// <param name="budget">Bits of all channels.</param>
+    public static int[] TwoPass(IReadOnlyList<double> costs, int budget)
+    {
+        var bits = new int[costs.Count];
+        var left = new PriorityQueue<int, double>();
+        for (var channel = 0; channel < costs.Count; channel++)
+            left.Enqueue(channel, -costs[channel]);
+        for (var given = 0; given < budget; given++)
+        {
+            var channel = left.Dequeue();
+            if (++bits[channel] < IntervalTable.MaxBits)
+                left.Enqueue(channel, -costs[channel] * Math.Pow(0.25, bits[channel]));
+        }
+        return bits;
+    }
+}

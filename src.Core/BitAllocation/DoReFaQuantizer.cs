@@ -1,0 +1,23 @@
+using static TorchSharp.torch;
+
+namespace DQ.Core.BitAllocation;
+
+/// <summary>
+/// Activations of DoReFa-Net (Zhou et al. 2016, equation 5 and section 2.3): clipped to [0, v] (v the interval) and rounded to
+/// 2^b − 1 equal steps, so that 0 and v are levels. With 0 bits there is no step, and the channel is 0.
+/// </summary>
+/// <remarks>There v is 1 and the same for all; here each channel and bit count has its own.</remarks>
+public sealed class DoReFaQuantizer : ChannelQuantizer
+{
+    public override string Name => "dorefa";
+
+    public override bool TakesNegative => false;
+
+    public override Tensor Widest(Tensor lowest, Tensor highest, Tensor levels) => highest + zeros_like(levels);
+
+    public override Tensor Indices(Tensor values, Tensor interval, Tensor lowest, Tensor levels) =>
+        ((values / Divisor(interval)).clamp_(0, 1) * (levels - 1)).round_();
+
+    public override Tensor Values(Tensor indices, Tensor interval, Tensor lowest, Tensor levels) =>
+        indices * (interval / (levels - 1).clamp_min(1));
+}

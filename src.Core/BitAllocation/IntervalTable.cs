@@ -1,0 +1,105 @@
+using System.Globalization;
+using System.Text;
+using DQ.Core.Artifacts;
+
+namespace DQ.Core.BitAllocation;
+
+/// <summary>What an interval table was made for; it fits nothing else.</summary>
+/// <param name="Network">Name and content, such as <c>resnet18-5c106cde386e</c>.</param>
+/// <param name="Layer">Whose output is quantized.</param>
+/// <param name="Quantizer"><see cref="ChannelQuantizer.Name"/>.</param>
+public sealed record IntervalSubject(string Network, string Layer, string Quantizer);
+
+/// <summary>The best interval of every channel for every bit count, from calibration images; a CSV file with one line for each.</summary>
+/// <param name="Subject">What it is for.</param>
+/// <param name="Lowest">Smallest calibration value by channel.</param>
+/// <param name="Intervals">By channel, then bits 0 to <see cref="MaxBits"/>.</param>
+/// <param name="SquaredErrors">Mean over the calibration values, in the same order.</param>
+public sealed record IntervalTable(IntervalSubject Subject, float[] Lowest, float[][] Intervals, double[][] SquaredErrors)
+{
+    /// <summary>Bits a channel can have at most.</summary>
+    public const int MaxBits = 8;
+
+    private const string Header = "network,layer,quantizer,channel,bits,interval,lowest,mean_squared_error";
+
+    public int Channels => Lowest.Length;
+
+    /// <summary>Writes it as CSV, whole or not at all.</summary>
+    public void Write(string path)
+    {
+        var text = new StringBuilder(Header).Append('\n');
+        for (var channel = 0; channel < Channels; channel++)
+        for (var bits = 0; bits <= MaxBits; bits++)
+            text.Append(
+                CultureInfo.InvariantCulture,
+                $"{Subject.Network},{Subject.Layer},{Subject.Quantizer},{channel},{bits},{Intervals[channel][bits]:R},{Lowest[channel]:R},{SquaredErrors[channel][bits]:R}\n"
+            );
+        AtomicFile.Write(path, stream => stream.Write(Encoding.UTF8.GetBytes(text.ToString())));
+    }
+
+    /// <summary>Reads what <see cref="Write"/> wrote.</summary>
+    /// <exception cref="ArtifactException">No such table, a damaged one, or one for something else; names the file and the line.</exception>
+    public static IntervalTable Read(string path, IntervalSubject expected, int channels)
+    {
+        string[] lines;
+        try
+        {
+            lines = File.ReadAllLines(path);
+        }
+        catch (Exception problem) when (problem is IOException or UnauthorizedAccessException)
+        {
+            throw new ArtifactException($"{path}: can't be read: {problem.Message}", problem);
+        }
+        if (lines.Length == 0 || lines[0] != Header)
+            throw new ArtifactException($"{path}: expected an interval table, whose first line is {Header}");
+        if (lines.Length > 1)
+            Check(path, lines[1].Split(','), expected);
+        var lineCount = 1 + channels * (MaxBits + 1);
+        if (lines.Length != lineCount)
+            throw new ArtifactException(
+                $"{path}: expected {lineCount} lines, a first one and {MaxBits + 1} for each of {channels} channels, got {lines.Length}"
+            );
+        var table = new IntervalTable(
+            expected,
+            new float[channels],
+            [.. Enumerable.Range(0, channels).Select(_ => new float[MaxBits + 1])],
+            [.. Enumerable.Range(0, channels).Select(_ => new double[MaxBits + 1])]
+        );
+        for (var line = 1; line < lines.Length; line++)
+        {
+            var (channel, bits) = Math.DivRem(line - 1, MaxBits + 1);
+            var cells = lines[line].Split(',');
+            Check(path, cells, expected);
+            if (
+                cells[3] != channel.ToString(CultureInfo.InvariantCulture)
+                || cells[4] != bits.ToString(CultureInfo.InvariantCulture)
+                || !Number(cells[5], out var interval)
+                || interval < 0
+                || !Number(cells[6], out var lowest)
+                || !Number(cells[7], out var error)
+            )
+                throw new ArtifactException(
+                    $"{path}: line {line + 1}: expected channel {channel} with {bits} bits, its interval, lowest value and error"
+                );
+            (table.Intervals[channel][bits], table.Lowest[channel]) = ((float)interval, (float)lowest);
+            table.SquaredErrors[channel][bits] = error;
+        }
+        return table;
+    }
+
+    private static bool Number(string text, out double value) =>
+        double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out value) && double.IsFinite(value);
+
+    private static void Check(string path, string[] cells, IntervalSubject expected)
+    {
+        const int Columns = 8;
+        if (cells.Length != Columns)
+            throw new ArtifactException($"{path}: expected {Columns} columns in every line, got {cells.Length}");
+        var found = new IntervalSubject(cells[0], cells[1], cells[2]);
+        if (found != expected)
+            throw new ArtifactException(
+                $"{path}: expected a table for network {expected.Network}, layer {expected.Layer}, quantizer {expected.Quantizer}; it was made for "
+                    + $"network {found.Network}, layer {found.Layer}, quantizer {found.Quantizer}"
+            );
+    }
+}

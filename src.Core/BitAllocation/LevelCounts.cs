@@ -1,0 +1,55 @@
+using static TorchSharp.torch;
+
+namespace DQ.Core.BitAllocation;
+
+/// <summary>How often each level of each channel was chosen, and what coding them costs.</summary>
+public sealed class LevelCounts
+{
+    private const int MostLevels = 1 << IntervalTable.MaxBits;
+
+    private readonly int[] bits;
+    private readonly long[] counts; // (C, 256)
+
+    /// <param name="bits">Of every channel.</param>
+    public LevelCounts(IReadOnlyList<int> bits)
+    {
+        this.bits = [.. bits];
+        counts = new long[bits.Count * MostLevels];
+    }
+
+    /// <summary>Values counted so far.</summary>
+    public long Values { get; private set; }
+
+    /// <param name="indices">(N, C, H, W), of <see cref="IntervalTensors.Indices"/> with the same bits.</param>
+    public void Add(Tensor indices)
+    {
+        using var scope = NewDisposeScope();
+        var channel = arange(bits.Length, ScalarType.Int64, indices.device).reshape(1, -1, 1, 1);
+        var found = (indices.to_type(ScalarType.Int64) + channel * MostLevels).flatten().bincount(null, counts.Length).cpu();
+        var added = found.data<long>();
+        for (var place = 0; place < counts.Length; place++)
+            counts[place] += added[place];
+        Values += indices.numel();
+    }
+
+    /// <summary>
+    /// Bits that coding these levels takes under the frequencies of <paramref name="known"/>, each with one count added: a length one can
+    /// really pay, when those frequencies were sent before.
+    /// </summary>
+    public double CodedBits(LevelCounts known)
+    {
+        var total = 0.0;
+        for (var channel = 0; channel < bits.Length; channel++)
+        {
+            var own = counts.AsSpan(channel * MostLevels, 1 << bits[channel]);
+            var theirs = known.counts.AsSpan(channel * MostLevels, 1 << bits[channel]);
+            var sum = (double)own.Length;
+            foreach (var count in theirs)
+                sum += count;
+            for (var level = 0; level < own.Length; level++)
+                if (own[level] > 0)
+                    total -= own[level] * Math.Log2((theirs[level] + 1) / sum);
+        }
+        return total;
+    }
+}

@@ -1,0 +1,28 @@
+using DQ.Core.Images;
+using DQ.Core.Likelihoods;
+using static TorchSharp.torch;
+
+namespace DQ.Core.Features;
+
+/// <summary>Images as torchvision's networks want them: three colours, square, on the scale of <see cref="PixelNormalization"/>.</summary>
+internal static class NetworkInput
+{
+    /// <param name="pixels">(B, 3 or 1, rows, columns) uint8; gray images become three equal colours.</param>
+    /// <param name="side">Other sizes are resized to so many rows and columns.</param>
+    /// <param name="device">Of the result.</param>
+    /// <returns>(B, 3, side, side) float32, the caller's.</returns>
+    public static Tensor Of(Tensor pixels, int side, Device device)
+    {
+        using var scope = NewDisposeScope();
+        var given = pixels.to(device);
+        var coloured = given.shape[1] == 1 ? given.expand(-1, 3, -1, -1) : given;
+        var sized =
+            (coloured.shape[2], coloured.shape[3]) == (side, side)
+                ? coloured
+                : stack([.. PixelImage.FromTensor(coloured).Select(image => Resized(image, side))]).to(device);
+        return PixelNormalization.Normalize(sized).MoveToOuterDisposeScope();
+    }
+
+    private static Tensor Resized(PixelImage image, int side) =>
+        tensor(AreaResize.Resize(image, side, side).Bytes, [image.Channels, side, side], ScalarType.Byte);
+}

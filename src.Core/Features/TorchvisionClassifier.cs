@@ -1,0 +1,140 @@
+using DQ.Core.Autoencoders;
+using DQ.Core.Weights;
+using TorchSharp;
+using TorchSharp.Modules;
+using static TorchSharp.torch;
+
+namespace DQ.Core.Features;
+
+/// <summary>
+/// AlexNet, VGG-16 and ResNet-18 as torchvision has them: images of 224×224 to logits, parameters under torchvision's names.
+/// </summary>
+/// <remarks>
+/// Sources: Krizhevsky 2014, <i>One weird trick for parallelizing convolutional neural networks</i>; Simonyan &amp; Zisserman 2015,
+/// table 1, column D; He et al. 2016, table 1, 18 layers. Weights are the user's.
+/// </remarks>
+public static class TorchvisionClassifier
+{
+    /// <summary>Rows and columns of the images they were trained on.</summary>
+    public const int Side = 224;
+
+    private static readonly Dictionary<string, Architecture> Known = new(StringComparer.Ordinal)
+    {
+        ["alexnet"] = new("AlexNet", "classifier.6.bias", AlexNetParts),
+        ["vgg16"] = new("VGG-16 without batch normalization", "classifier.6.bias", Vgg16Parts),
+        ["resnet18"] = new("ResNet-18", "fc.bias", TorchvisionResNet18.Parts),
+    };
+
+    /// <summary>What a configuration calls them.</summary>
+    public static IReadOnlyCollection<string> Names => Known.Keys;
+
+    /// <param name="name">One of <see cref="Names"/>.</param>
+    /// <param name="path">torchvision's <c>.pth</c>, or the same as safetensors; as many classes as its last layer has.</param>
+    /// <param name="device">Where it runs.</param>
+    /// <returns>In evaluation mode; the caller's.</returns>
+    /// <exception cref="WeightsException">The file is no such network; names it and the first differences.</exception>
+    public static LayeredNetwork Load(string name, string path, Device device)
+    {
+        var architecture = Known[name];
+        using var file = TensorFile.Open(path);
+        if (!file.Shapes.TryGetValue(architecture.LastBias, out var classes) || classes.Count != 1)
+            throw new WeightsException(
+                $"{path}: expected torchvision's {architecture.Title}, with a bias per class in {architecture.LastBias}"
+            );
+        var parts = architecture.Parts(classes[0]);
+        var network = new Parts(name, parts);
+        try
+        {
+            NetworkWeights.Fill(network, file, path, $"torchvision's {architecture.Title}", _ => false);
+            network.to(device);
+            network.eval();
+            return new(name, network, pixels => NetworkInput.Of(pixels, Side, device), parts.SelectMany(Members));
+        }
+        catch
+        {
+            network.Dispose();
+            throw;
+        }
+    }
+
+    /// A sequence of layers counts as its members, named features.0, features.1, …
+    private static IEnumerable<(string, Func<Tensor, Tensor>)> Members((string Name, nn.Module<Tensor, Tensor> Module) part) =>
+        part.Module is Sequential sequence
+            ? sequence.named_children().Select(child => ($"{part.Name}.{child.name}", Function((nn.Module<Tensor, Tensor>)child.module)))
+            : [(part.Name, Function(part.Module))];
+
+    /// A network may be cut before what works in its input's memory.
+    private static Func<Tensor, Tensor> Function(nn.Module<Tensor, Tensor> module) =>
+        module is RectifyInPlace ? values => values.relu() : module.call;
+
+    private static IReadOnlyList<(string, nn.Module<Tensor, Tensor>)> AlexNetParts(long classes) =>
+        [
+            (
+                "features",
+                nn.Sequential(
+                    nn.Conv2d(3, 64, 11, stride: 4, padding: 2),
+                    nn.ReLU(),
+                    nn.MaxPool2d(3, stride: 2),
+                    nn.Conv2d(64, 192, 5, padding: 2),
+                    nn.ReLU(),
+                    nn.MaxPool2d(3, stride: 2),
+                    nn.Conv2d(192, 384, 3, padding: 1),
+                    nn.ReLU(),
+                    nn.Conv2d(384, 256, 3, padding: 1),
+                    nn.ReLU(),
+                    nn.Conv2d(256, 256, 3, padding: 1),
+                    nn.ReLU(),
+                    nn.MaxPool2d(3, stride: 2)
+                )
+            ),
+            ("avgpool", nn.AdaptiveAvgPool2d([6, 6])),
+            ("flatten", nn.Flatten()),
+            (
+                "classifier",
+                nn.Sequential(
+                    nn.Dropout(),
+                    nn.Linear(256 * 6 * 6, 4096),
+                    nn.ReLU(),
+                    nn.Dropout(),
+                    nn.Linear(4096, 4096),
+                    nn.ReLU(),
+                    nn.Linear(4096, classes)
+                )
+            ),
+        ];
+
+    private static IReadOnlyList<(string, nn.Module<Tensor, Tensor>)> Vgg16Parts(long classes) =>
+        [
+            ("features", Vgg16.Features()),
+            ("avgpool", nn.AdaptiveAvgPool2d([7, 7])),
+            ("flatten", nn.Flatten()),
+            (
+                "classifier",
+                nn.Sequential(
+                    nn.Linear(512 * 7 * 7, 4096),
+                    nn.ReLU(),
+                    nn.Dropout(),
+                    nn.Linear(4096, 4096),
+                    nn.ReLU(),
+                    nn.Dropout(),
+                    nn.Linear(4096, classes)
+                )
+            ),
+        ];
+
+    /// Holds the parts under their names.
+    private sealed class Parts : nn.Module
+    {
+        public Parts(string name, IEnumerable<(string Name, nn.Module<Tensor, Tensor> Module)> parts)
+            : base(name)
+        {
+            foreach (var (part, module) in parts)
+                register_module(part, module);
+        }
+    }
+
+    /// <param name="Title">For messages.</param>
+    /// <param name="LastBias">The tensor that has as many entries as there are classes.</param>
+    /// <param name="Parts">Makes the layers, for so many classes.</param>
+    private sealed record Architecture(string Title, string LastBias, Func<long, IReadOnlyList<(string, nn.Module<Tensor, Tensor>)>> Parts);
+}

@@ -1,0 +1,151 @@
+using System.Globalization;
+using System.Text.Json;
+using DQ.Core.Weights;
+using static TorchSharp.torch;
+
+namespace DQ.Core.Training;
+
+/// <summary>Where a training run is, beside its tensors.</summary>
+/// <param name="Seed">Of everything random.</param>
+/// <param name="StepsDone">Optimizer steps, skipped ones among them.</param>
+/// <param name="ImagesSeen">Training images, with repetition.</param>
+/// <param name="CodebooksReady">False before the k-means start.</param>
+/// <param name="RateFactor">Factor on the learning rate.</param>
+/// <param name="OptimizerUpdates">Updates made by the optimizer.</param>
+/// <param name="UsualLoss">Moving mean of the loss (<see cref="StepReport.Size"/>) over the steps that learned; null before the first.</param>
+/// <param name="Device">Where it was trained; null where no session wrote it.</param>
+/// <param name="Threads">libtorch's threads then; another number rounds sums in another order.</param>
+public sealed record TrainingProgress(
+    long Seed,
+    long StepsDone,
+    long ImagesSeen,
+    bool CodebooksReady,
+    double RateFactor,
+    long OptimizerUpdates,
+    double? UsualLoss = null,
+    string? Device = null,
+    int? Threads = null
+);
+
+/// <summary>
+/// A checkpoint of whatever model: one safetensors file with <c>model.*</c>, the optimizer's <c>optimizer.first.*</c> and
+/// <c>optimizer.second.*</c>, and in its metadata <c>schema</c>, <c>kind</c>, <c>spec</c> and <c>progress</c>. One without optimizer is for
+/// evaluation only.
+/// </summary>
+public class CheckpointFile : IDisposable
+{
+    /// <summary>The schema version this program writes and reads.</summary>
+    public const int Schema = 1;
+
+    private const string ModelPrefix = "model.";
+    private const string OptimizerPrefix = "optimizer.";
+
+    private static readonly JsonSerializerOptions Json = new() { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower };
+
+    private readonly SafeTensorsFile file;
+
+    /// <exception cref="WeightsException">Not a checkpoint this program reads; the message names file and expectation.</exception>
+    public CheckpointFile(string path)
+    {
+        Path = path;
+        file = SafeTensorsFile.Open(path);
+        try
+        {
+            var schema = Required("schema");
+            if (schema != Schema.ToString(CultureInfo.InvariantCulture))
+                throw new WeightsException($"{path}: schema version {schema}; this program reads checkpoints of version {Schema}");
+            Progress = ReadProgress();
+        }
+        catch
+        {
+            file.Dispose();
+            throw;
+        }
+    }
+
+    public string Path { get; }
+
+    /// <summary>What it is a model of; files of before there were several kinds hold autoencoders and don't say so.</summary>
+    public string Kind => file.Metadata.TryGetValue("kind", out var kind) ? kind : Checkpoint.KindName;
+
+    public TrainingProgress Progress { get; }
+
+    /// <summary>True when training can go on from it.</summary>
+    public bool HasOptimizer => file.Entries.Any(entry => entry.Name.StartsWith(OptimizerPrefix, StringComparison.Ordinal));
+
+    /// <summary>Copies weights and codebooks in.</summary>
+    public void Fill(nn.Module model) =>
+        Fill(model.state_dict().Select(entry => KeyValuePair.Create(ModelPrefix + entry.Key, entry.Value)));
+
+    /// <summary>Copies the moments and the number of updates in.</summary>
+    public void Fill(AdamOptimizer optimizer)
+    {
+        Fill(optimizer.State.Select(entry => KeyValuePair.Create(OptimizerPrefix + entry.Key, entry.Value)));
+        optimizer.Updates = Progress.OptimizerUpdates;
+    }
+
+    public void Dispose()
+    {
+        file.Dispose();
+        GC.SuppressFinalize(this);
+    }
+
+    /// <summary>Writes a model and, when given, its optimizer; the file appears whole or not at all.</summary>
+    /// <exception cref="IOException">It can't be written; what was there before is intact.</exception>
+    protected static void Write(string path, string kind, string spec, nn.Module model, AdamOptimizer? optimizer, TrainingProgress progress)
+    {
+        var tensors = model.state_dict().Select(entry => KeyValuePair.Create(ModelPrefix + entry.Key, entry.Value));
+        var moments = optimizer?.State.Select(entry => KeyValuePair.Create(OptimizerPrefix + entry.Key, entry.Value)) ?? [];
+        SafeTensorsFile.Write(
+            path,
+            tensors.Concat(moments),
+            new Dictionary<string, string>
+            {
+                ["schema"] = Schema.ToString(CultureInfo.InvariantCulture),
+                ["kind"] = kind,
+                ["spec"] = spec,
+                ["progress"] = JsonSerializer.Serialize(progress, Json),
+            }
+        );
+    }
+
+    /// <summary>The spec as it stands in a file of this kind.</summary>
+    /// <exception cref="WeightsException">It is of another kind.</exception>
+    protected string SpecOf(string kind) =>
+        Kind == kind ? Required("spec") : throw new WeightsException($"{Path}: expected a checkpoint of kind {kind}, found {Kind}");
+
+    private void Fill(IEnumerable<KeyValuePair<string, Tensor>> targets)
+    {
+        using var scope = NewDisposeScope();
+        using var _ = no_grad();
+        foreach (var (name, target) in targets)
+        {
+            if (!file.Contains(name))
+                throw new WeightsException($"{Path}: expected a tensor {name}, found none");
+            using var value = file.Read(name);
+            if (!value.shape.SequenceEqual(target.shape))
+                throw new WeightsException(
+                    $"{Path}: {name}: expected shape ({string.Join(", ", target.shape)}), found ({string.Join(", ", value.shape)})"
+                );
+            target.copy_(value);
+        }
+    }
+
+    private string Required(string key) =>
+        file.Metadata.TryGetValue(key, out var value)
+            ? value
+            : throw new WeightsException($"{Path}: expected metadata '{key}': not a checkpoint of this program");
+
+    private TrainingProgress ReadProgress()
+    {
+        try
+        {
+            return JsonSerializer.Deserialize<TrainingProgress>(Required("progress"), Json)
+                ?? throw new WeightsException($"{Path}: progress: expected an object, got null");
+        }
+        catch (JsonException error)
+        {
+            throw new WeightsException($"{Path}: progress: {error.Message}", error);
+        }
+    }
+}

@@ -1,0 +1,355 @@
+/// From a network's layer and its intervals to allocations by every method, measured on images they were not made on.
+module DQ.Pipeline.Allocation.Allocate
+
+open System
+open System.Diagnostics
+open System.IO
+open System.Security.Cryptography
+open System.Text
+open System.Threading.Tasks
+open DQ.Core
+open DQ.Core.Artifacts
+open DQ.Core.BitAllocation
+open DQ.Pipeline
+open DQ.Pipeline.Allocation.CutNetwork
+open FsToolkit.ErrorHandling
+open TorchSharp
+
+type AllocationInput = {
+    Subject: Subject
+    /// File of the interval table.
+    Intervals: string
+}
+
+type AllocatedRun = {
+    Folder: string
+    Record: RunRecord
+    Allocation: AllocationRecord
+}
+
+/// Raised when the same input gives another output than before.
+let private version = 1
+
+
+let private sha256 (file: string) =
+    use stream = File.OpenRead file
+    Convert.ToHexStringLower(SHA256.HashData stream)
+
+/// Points, then the small case, then images of their own.
+let private steps (config: AllocationConfig) =
+    config.AverageBits.Count * config.Methods.Count
+    + (if config.SmallCaseChannels > 0 then 1 else 0)
+    + config.OnlineImages
+
+let private plan (input: AllocationInput) : AllocationRun.Plan =
+    let subject = input.Subject
+    let title = subject.Name
+    let settings = AllocationRun.settings title subject []
+
+    let parents = [
+        CutNetwork.parent subject.Source
+        Parent("dataset", nonNull (Path.GetFileName subject.Dataset.Folder), subject.Dataset.Record.Fingerprint)
+        Parent("file", nonNull (Path.GetFileName input.Intervals), sha256 input.Intervals)
+    ]
+
+    {
+        Stage = "allocate"
+        Title = title
+        Subject = subject
+        Fingerprint = AllocationRun.fingerprint "allocate" version settings parents
+        Settings = settings
+        Parents = parents
+        Steps = steps subject.Config
+    }
+
+/// Everything allocations are made and measured with.
+type private Bench = {
+    Context: StageContext
+    Config: AllocationConfig
+    Seed: int64
+    Table: IntervalTable
+    Intervals: IntervalTensors
+    Back: Func<torch.Tensor, torch.Tensor>
+    Calibration: torch.Tensor
+    Statistics: ChannelStatistics
+    Settings: GreedySettings
+    Error: OutputError
+}
+
+/// Bits of all channels together.
+let private budget channels (average: float) =
+    int (Math.Round(average * float channels))
+
+let private report (bench: Bench) title total given =
+    bench.Context.Progress {
+        Title = title
+        Done = int64 given
+        Total = int64 total
+        Unit = "bits"
+        Loss = None
+        ImagesPerSecond = None
+    }
+
+let private timed (work: unit -> 'a) =
+    let watch = Stopwatch.StartNew()
+    let found = work ()
+    found, watch.Elapsed.TotalSeconds
+
+let private find (bench: Bench) (error: OutputError) statistics name start budget : FoundAllocation =
+    if name = AllocationMethods.Greedy then
+        AllocationMethods.FindGreedy(
+            error,
+            statistics,
+            bench.Settings,
+            start,
+            budget,
+            report bench $"{name}, {float budget / float error.Channels:G3} bits" budget,
+            bench.Context.Cancellation
+        )
+    else
+        AllocationMethods.Find(name, error, bench.Table, budget, bench.Seed, bench.Context.Cancellation)
+
+/// A method at an average. The greedy one goes on from what it had given for the largest smaller average.
+let private point (bench: Bench) (measured: MeasuredFeatures) (known: AllocationPoint seq) average name =
+    let start =
+        known
+        |> Seq.filter (fun point -> point.Method = name && point.AverageBits < average)
+        |> Seq.sortBy _.AverageBits
+        |> Seq.tryLast
+        |> Option.bind (fun point -> Option.ofObj point.GivenBits)
+        |> Option.toObj
+
+    let found, seconds =
+        timed (fun () -> find bench bench.Error bench.Statistics name start (budget bench.Error.Channels average))
+
+    let point =
+        AllocationPoint(
+            Method = name,
+            AverageBits = average,
+            Bits = found.Bits,
+            CalibrationOutputSquaredError = found.OutputSquaredError,
+            Test = measured.Measure(found.Bits, bench.Intervals, bench.Calibration),
+            Evaluations = found.Evaluations,
+            Seconds = seconds
+        )
+
+    match found with
+    | :? GreedyFound as greedy -> point.Moved(greedy.GivenBits, greedy.GivenOutputSquaredError, greedy.Moved)
+    | _ -> point
+
+/// A few channels, those of highest deviation, with the others unquantized: all methods against the true optimum.
+let private smallCase (bench: Bench) =
+    let deviations = bench.Statistics.Deviations |> Array.map (fun row -> row[0])
+
+    let channels =
+        [| 0 .. deviations.Length - 1 |]
+        |> Array.sortByDescending (fun channel -> deviations[channel])
+        |> Array.truncate bench.Config.SmallCaseChannels
+
+    use error =
+        new OutputError(bench.Calibration, bench.Back, bench.Intervals, channels)
+
+    let budget = budget channels.Length bench.Config.SmallCaseBits
+
+    let struct (best, least, tried) =
+        ExhaustiveSearch.Run(error, budget, bench.Context.Cancellation)
+
+    SmallCase(
+        channels,
+        budget,
+        tried,
+        best,
+        least,
+        [|
+            for name in bench.Config.Methods do
+                let found = find bench error bench.Statistics name null budget
+
+                SmallCaseMethod(
+                    name,
+                    found.Bits,
+                    found.OutputSquaredError,
+                    (if least > 0.0 then
+                         100.0 * (found.OutputSquaredError / least - 1.0)
+                     else
+                         0.0)
+                )
+        |]
+    )
+
+/// One image with an allocation of its own, beside the calibration images' and equal bits.
+let private online (bench: Bench) (test: TestFeatures) table place =
+    use own = test.Features.narrow (0, int64 place, 1L)
+    use error = new OutputError(own, bench.Back, bench.Intervals)
+    let channels = error.Channels
+    let budget = budget channels bench.Config.OnlineBits
+
+    let found, seconds =
+        timed (fun () ->
+            find bench error (ChannelStatistics.Of(own, bench.Intervals)) AllocationMethods.Greedy null budget)
+
+    ImageAllocation(
+        test.Places[place],
+        bench.Config.OnlineBits,
+        found.Bits,
+        found.OutputSquaredError,
+        error.Of(table: int[]),
+        error.Of(BaselineAllocations.Equal(channels, budget)),
+        SideInformation.AllocationBits channels,
+        int64 budget * own.shape[2] * own.shape[3],
+        seconds
+    )
+
+/// The greedy allocation of the calibration images at the average that single images get.
+let private tableFor (bench: Bench) (points: AllocationPoint seq) =
+    points
+    |> Seq.tryFind (fun point ->
+        point.Method = AllocationMethods.Greedy
+        && point.AverageBits = bench.Config.OnlineBits)
+    |> Option.map (fun point -> Seq.toArray point.Bits)
+    |> Option.defaultWith (fun () ->
+        (find
+            bench
+            bench.Error
+            bench.Statistics
+            AllocationMethods.Greedy
+            null
+            (budget bench.Error.Channels bench.Config.OnlineBits))
+            .Bits)
+
+/// Makes what is missing, and keeps allocation.json, the curve and run.json true while doing so.
+let private work
+    (context: StageContext)
+    (input: AllocationInput)
+    (plan: AllocationRun.Plan)
+    device
+    folder
+    (held: RunLock)
+    (file: RunFile)
+    =
+    result {
+        let subject = input.Subject
+        let config = subject.Config
+        use! cut = CutNetwork.openCut subject device
+        use! calibration = CutNetwork.calibration context subject cut
+        let channels = int calibration.shape[1]
+        let target = CutNetwork.intervalSubject subject plan.Parents.Head
+        let table = IntervalTable.Read(input.Intervals, target, channels)
+        let! test = CutNetwork.test context subject cut
+        use features = test.Features
+        use intervals = new IntervalTensors(CutNetwork.quantizer config, table, device)
+
+        // another set of classes says nothing about right and wrong
+        let labels =
+            use first = features.narrow (0, 0L, 1L)
+            use outputs = cut.Back.Invoke first
+
+            if outputs.shape[outputs.shape.Length - 1] = int64 subject.Dataset.Record.ClassNames.Count then
+                Option.toObj test.Labels
+            else
+                null
+
+        use measured = new MeasuredFeatures(features, labels, cut.Back, config.BatchSize)
+        use error = new OutputError(calibration, cut.Back, intervals)
+
+        let bench = {
+            Context = context
+            Config = config
+            Seed = subject.Seed
+            Table = table
+            Intervals = intervals
+            Back = cut.Back
+            Calibration = calibration
+            Statistics = ChannelStatistics.Of(calibration, intervals)
+            Settings = GreedySettings(config.Alpha, config.Beta, config.Reserve, config.MoveRounds)
+            Error = error
+        }
+
+        let path = Path.Combine(folder, RunLayout.Allocation)
+
+        let mutable record =
+            if File.Exists path then
+                ArtifactJson.Read<AllocationRecord> path
+            else
+                AllocationRecord(
+                    Network = target.Network,
+                    Layer = config.Layer,
+                    Channels = channels,
+                    Height = int calibration.shape[2],
+                    Width = int calibration.shape[3],
+                    Quantizer = target.Quantizer,
+                    Dataset = nonNull (Path.GetFileName subject.Dataset.Folder),
+                    CalibrationImages = int calibration.shape[0],
+                    TestSplit = test.Split,
+                    TestImages = int features.shape[0],
+                    Greedy = bench.Settings,
+                    OutputPower = measured.OutputPower,
+                    Accuracy = measured.Accuracy,
+                    Points = [||],
+                    Images = [||]
+                )
+
+        let keep (change: AllocationRecord -> AllocationRecord) =
+            record <- change record
+            let curve = Encoding.UTF8.GetBytes(record.Csv())
+
+            let finished =
+                record.Points.Count
+                + record.Images.Count
+                + (if isNull record.SmallCase then 0 else 1)
+
+            held.Guarded(fun () ->
+                ArtifactJson.Write(path, record)
+
+                AtomicFile.Write(
+                    Path.Combine(folder, RunLayout.AllocationCurve),
+                    (fun stream -> stream.Write(ReadOnlySpan curve))
+                ))
+
+            let none = Nullable()
+
+            file.Save(_.At(int64 finished, 0L, 0.0, none, none, Nullable(), DateTime.UtcNow))
+            |> ignore
+
+        for average in Seq.sort config.AverageBits do
+            for name in config.Methods do
+                if
+                    record.Points
+                    |> Seq.forall (fun point -> point.Method <> name || point.AverageBits <> average)
+                then
+                    let made = point bench measured record.Points average name
+                    keep _.With(made)
+
+        if config.SmallCaseChannels > 0 && isNull record.SmallCase then
+            let made = smallCase bench
+            keep _.With(made)
+
+        let wanted = min config.OnlineImages test.Places.Length
+
+        if record.Images.Count < wanted then
+            let table = tableFor bench record.Points
+
+            for place in record.Images.Count .. wanted - 1 do
+                let made = online bench test table place
+                keep _.With(made)
+    }
+
+let private found folder record =
+    Ok {
+        Folder = folder
+        Record = record
+        Allocation = ArtifactJson.Read<AllocationRecord>(Path.Combine(folder, RunLayout.Allocation))
+    }
+
+let stage: Stage<AllocationInput, AllocatedRun> = {
+    Name = "allocate"
+    Fingerprint = fun input -> Ok (plan input).Fingerprint
+    Find = fun context fingerprint input -> AllocationRun.tryFind context input.Subject.Name fingerprint found
+    Run =
+        fun context _ input ->
+            Task.Run(fun () ->
+                result {
+                    let! device = Train.device context.Device
+                    let plan = plan input
+                    return! AllocationRun.execute context plan found (work context input plan device)
+                })
+}

@@ -1,0 +1,211 @@
+/// A network that is cut behind a layer, and the features of images there.
+module DQ.Pipeline.Allocation.CutNetwork
+
+open System
+open System.IO
+open System.Security.Cryptography
+open DQ.Core
+open DQ.Core.Artifacts
+open DQ.Core.BitAllocation
+open DQ.Core.Features
+open DQ.Core.Images
+open DQ.Pipeline
+open DQ.Pipeline.Data
+open FsToolkit.ErrorHandling
+open TorchSharp
+
+/// Where a network comes from.
+type Source =
+    /// torchvision's, with the weights of a file.
+    | Torchvision of name: string * file: string
+    /// A classifier's run and its checkpoint.
+    | Trained of run: RunRecord * checkpoint: string
+
+/// What both stages are about.
+type Subject = {
+    /// Of the run.
+    Name: string
+    Source: Source
+    Dataset: Dataset
+    Data: DataConfig
+    Config: AllocationConfig
+    Seed: int64
+    /// For messages.
+    ConfigFile: string
+}
+
+/// The network, its cut, and the first part's output for some images.
+type Cut(network: LayeredNetwork, layer: int) =
+    member _.Network = network
+    member _.Front(pixels: torch.Tensor) = network.Front(pixels, layer)
+
+    member _.Back =
+        Func<torch.Tensor, torch.Tensor>(fun features -> network.Back(features, layer))
+
+    interface IDisposable with
+        member _.Dispose() = network.Dispose()
+
+let private sha256 (file: string) =
+    use stream = File.OpenRead file
+    Convert.ToHexStringLower(SHA256.HashData stream)
+
+let parent source =
+    match source with
+    | Torchvision(_, file) -> Parent("file", nonNull (Path.GetFileName file), sha256 file)
+    | Trained(run, checkpoint) ->
+        let which = nonNull (Path.GetFileName checkpoint)
+        Parent("run", run.Id, Fingerprint.ofParts [ run.Fingerprint; which ])
+
+let private name source =
+    match source with
+    | Torchvision(name, _) -> name
+    | Trained(run, _) when run.Variant = "" -> run.Name
+    | Trained(run, _) -> $"{run.Name}-{run.Variant}"
+
+let quantizer (config: AllocationConfig) =
+    ChannelQuantizers.Create(config.Quantizer, config.LogBase)
+
+/// What an interval table is made for; `parent` is the network's.
+let intervalSubject (subject: Subject) (parent: Parent) =
+    IntervalSubject(
+        $"{name subject.Source}-{parent.Fingerprint[..11]}",
+        subject.Config.Layer,
+        (quantizer subject.Config).Name
+    )
+
+let private problem subject key message =
+    Error(
+        Configuration [
+            {
+                File = subject.ConfigFile
+                Key = $"allocation.{key}"
+                Message = message
+            }
+        ]
+    )
+
+let private load (device: torch.Device) source =
+    match source with
+    | Torchvision(name, file) -> TorchvisionClassifier.Load(name, file, device)
+    | Trained(_, checkpoint) -> TrainedClassifier.Load(name source, checkpoint, device)
+
+/// Loads the network and finds the layer; the caller's.
+let openCut (subject: Subject) device : Result<Cut, StageError> =
+    let network = load device subject.Source
+    let layer = network.IndexOf subject.Config.Layer
+
+    if layer >= 0 && layer < network.Layers.Count - 1 then
+        Ok(new Cut(network, layer))
+    else
+        let known = Seq.take (network.Layers.Count - 1) network.Layers |> String.concat ", "
+
+        network.Dispose()
+        problem subject "layer" $"expected one of {known}, got '{subject.Config.Layer}'"
+
+/// Streams of the seed.
+let private calibrationStream, private testStream = 1L, 2L
+
+/// As many images' places, drawn from all.
+let private drawn (subject: Subject) stream count (images: PackedImages) =
+    let order = Array.zeroCreate images.Count
+    let mutable random = SplitMix64(subject.Seed, stream)
+    random.Permute(Span order)
+    Array.truncate count order
+
+/// Maps (N, C, H, W) of these images.
+let private features
+    (context: StageContext)
+    (subject: Subject)
+    (cut: Cut)
+    split
+    (images: PackedImages)
+    (places: int[])
+    =
+    let maps = ResizeArray<torch.Tensor>()
+
+    try
+        for batch in Array.chunkBySize subject.Config.BatchSize places do
+            context.Cancellation.ThrowIfCancellationRequested()
+            use pixels = images.Gather(ReadOnlySpan batch)
+            maps.Add((cut.Front pixels).DetachFromDisposeScope())
+
+            context.Progress {
+                Title = $"{subject.Config.Layer} of {split}"
+                Done = min (int64 places.Length) (int64 maps.Count * int64 subject.Config.BatchSize)
+                Total = int64 places.Length
+                Unit = "images"
+                Loss = None
+                ImagesPerSecond = None
+            }
+
+        torch.cat (maps.ToArray())
+    finally
+        for map in maps do
+            map.Dispose()
+
+let private checked' (subject: Subject) (maps: torch.Tensor) =
+    let shape = maps.shape
+
+    if shape.Length <> 4 then
+        maps.Dispose()
+        let found = shape[1..] |> Array.map string |> String.concat ", "
+
+        problem
+            subject
+            "layer"
+            $"expected a layer whose output has channels, rows and columns, '{subject.Config.Layer}' has ({found})"
+    elif not (quantizer subject.Config).TakesNegative && maps.min().ToSingle() < 0.0f then
+        maps.Dispose()
+
+        problem
+            subject
+            "quantizer"
+            $"expected uniform for layer '{subject.Config.Layer}', which has values below 0, got '{subject.Config.Quantizer}'"
+    else
+        Ok maps
+
+/// Features of calibration images; the caller's.
+let calibration (context: StageContext) (subject: Subject) (cut: Cut) : Result<torch.Tensor, StageError> =
+    let images = subject.Dataset.Train.Images
+
+    if images.Count = 0 then
+        Error(Data $"{subject.Dataset.Folder}: expected training images to calibrate on, found none")
+    else
+        drawn subject calibrationStream subject.Config.CalibrationImages images
+        |> features context subject cut "train" images
+        |> checked' subject
+
+/// Images to measure on.
+type TestFeatures = {
+    Split: string
+    /// Indices in the split.
+    Places: int[]
+    /// (N, C, H, W); the caller's.
+    Features: torch.Tensor
+    /// Class of each; None without.
+    Labels: int[] option
+}
+
+let test (context: StageContext) (subject: Subject) (cut: Cut) : Result<TestFeatures, StageError> =
+    let dataset = subject.Dataset
+
+    result {
+        let! split, part =
+            if dataset.Test.Images.Count > 0 then
+                Ok("test", dataset.Test)
+            elif dataset.Validation.Images.Count > 0 then
+                Ok("validation", dataset.Validation)
+            else
+                Error(Data $"{dataset.Folder}: expected test or validation images to measure on, found none")
+
+        let places = drawn subject testStream subject.Config.TestImages part.Images
+
+        return {
+            Split = split
+            Places = places
+            Features = features context subject cut split part.Images places
+            Labels =
+                part.Labels
+                |> Option.map (fun labels -> places |> Array.map (fun place -> labels[place]))
+        }
+    }

@@ -1,0 +1,290 @@
+/// `dq allocate`: how many bits each channel of a network's features gets, and what that costs in its output.
+module DQ.Pipeline.Commands.Allocate
+
+open System
+open System.Globalization
+open System.IO
+open System.Threading.Tasks
+open Argu
+open DQ.Core.Artifacts
+open DQ.Core.BitAllocation
+open DQ.Pipeline
+open DQ.Pipeline.Data
+open DQ.Pipeline.Allocation
+open DQ.Pipeline.Allocation.Allocate
+open DQ.Pipeline.Allocation.CutNetwork
+open FsToolkit.ErrorHandling
+
+type Arguments =
+    | [<MainCommand; ExactlyOnce>] Config of CONFIG: string
+    | [<Unique>] Table
+    | [<Unique>] Apply
+    | [<Unique>] Intervals of FILE: string
+    | [<Unique>] Max_Minutes of MINUTES: float
+    | Set of ASSIGNMENT: string
+    | Force
+
+    interface IArgParserTemplate with
+        member this.Usage =
+            match this with
+            | Config _ -> "configuration file with an allocation object (JSON with comments)."
+            | Table -> "only make the interval table."
+            | Apply -> "only allocate and measure, with a table made before."
+            | Intervals _ -> "allocate with this interval table; it must be for the same network, layer and quantizer."
+            | Max_Minutes _ -> "save and stop after so many minutes, exit code 0; the same command goes on from there."
+            | Set _ ->
+                "KEY=VALUE over the configuration, such as allocation.average_bits=[4]; may be given several times."
+            | Force -> "do anew what was done before."
+
+let example =
+    "dq allocate configs/allocate-cifar10.json --set data.path=cifar-10-batches-bin\n"
+    + "  dq allocate configs/allocate-cifar10.json --set data.path=cifar-10-batches-bin --table"
+
+/// What to do of the two stages.
+type private Wanted =
+    | Both
+    | OnlyTable
+    | WithTableOf of file: string option
+
+let private wanted (arguments: ParseResults<Arguments>) =
+    match arguments.Contains Table, arguments.Contains Apply, arguments.TryGetResult Intervals with
+    | true, true, _ -> Error(Usage "expected --table or --apply: without either, both are done")
+    | true, false, Some _ -> Error(Usage "--intervals: is for allocating with a table, not for making one")
+    | true, false, None -> Ok OnlyTable
+    | false, _, Some file when not (File.Exists file) ->
+        Error(Data $"{file}: expected an interval table, found no file")
+    | false, _, Some file -> Ok(WithTableOf(Some file))
+    | false, true, None -> Ok(WithTableOf None)
+    | false, false, None -> Ok Both
+
+let private dataProblems (config: RunConfig) = [
+    for problem in DataConfig.problems "" config.Data -> problem.Key, problem.Message
+]
+
+/// The network, and its own data set where it has one.
+let private source (place: Workplace) (config: AllocationConfig) (layers: ConfigTree.Layer list) =
+    match config.Run, config.Weights with
+    | NonNull id, _ ->
+        result {
+            let! folder, record = Store.find (Workplace.store place) id
+
+            if record.Stage <> "classify" || record.Status <> RunStatus.Completed then
+                return!
+                    Error(
+                        Data
+                            $"{folder}: expected a completed run of a classifier (allocation.run), found one of stage {record.Stage}, {record.Status}"
+                    )
+
+            let which = (DQ.Pipeline.Config.ofTree record.Config).Evaluation.Checkpoint
+            let! checkpoint = Checkpoints.choose folder which
+            return Trained(record, checkpoint), Command.ownDataset record layers
+        }
+    | Null, NonNull file when layers |> List.exists _.Tree.ContainsKey("data") ->
+        Ok(Torchvision(config.Network, file), None)
+    | Null, NonNull _ ->
+        Error(Usage "a torchvision network: say which images: --set data.source=cifar10 --set data.path=DIR")
+    | Null, Null -> invalidOp "the configuration was checked"
+
+/// The subject but for its images, which are packed later.
+let private read (place: Workplace) (arguments: ParseResults<Arguments>) =
+    result {
+        let file = arguments.GetResult Config
+        let! layers = DQ.Pipeline.Config.layers file (arguments.GetResults Set)
+        let! allocation = AllocationConfig.read file layers
+        let! source, own = source place allocation layers
+        // its own images are packed already, wherever they came from
+        let check = if own.IsSome then (fun _ -> []) else dataProblems
+        let! variants = DQ.Pipeline.Config.ofLayersChecked check file layers
+
+        match variants with
+        | [ { Config = config } ] ->
+            let data =
+                match source with
+                | Trained(record, _) when own.IsSome -> (DQ.Pipeline.Config.ofTree record.Config).Data
+                | _ -> config.Data
+
+            return
+                own,
+                data,
+                fun dataset -> {
+                    Name = config.Name
+                    Source = source
+                    Dataset = dataset
+                    Data = data
+                    Config = allocation
+                    Seed = config.Seed
+                    ConfigFile = file
+                }
+        | _ -> return! Error(Usage $"{file}: expected no variants beside allocation")
+    }
+
+let private finished (context: StageContext) (subject: Subject) =
+    result {
+        let! fingerprint = Intervals.stage.Fingerprint subject
+        return! Intervals.stage.Find context fingerprint subject
+    }
+
+/// The table's file: given, made before, or made now.
+let private intervals (context: StageContext) wanted subject : Task<Result<string, StageError>> =
+    match wanted with
+    | WithTableOf(Some file) -> Task.FromResult(Ok file)
+    | WithTableOf None ->
+        finished context subject
+        |> Result.bind (fun found ->
+            match found with
+            | Some run -> Ok run.Table
+            | None ->
+                Error(
+                    Data
+                        $"{Store.runs context.Store}: expected the interval table of these settings, found none; dq allocate … --table makes it"
+                ))
+        |> Task.FromResult
+    | Both
+    | OnlyTable ->
+        task {
+            let! made = Stage.execute context Intervals.stage subject
+            return made |> Result.map _.Table
+        }
+
+type private Outcome =
+    | TableMade of file: string
+    | Allocated of AllocatedRun
+
+let private work (context: StageContext) wanted (own: Parent option, data: DataConfig, subjectOf: Dataset -> Subject) =
+    task {
+        match! Command.dataset context own data with
+        | Error error -> return Error error
+        | Ok dataset ->
+            use _ = dataset
+            let subject = subjectOf dataset
+
+            match! intervals context wanted subject with
+            | Error error -> return Error error
+            | Ok file when wanted = OnlyTable -> return Ok(TableMade file)
+            | Ok file ->
+                let! made = Stage.execute context stage { Subject = subject; Intervals = file }
+                return made |> Result.map Allocated
+    }
+
+let private number (format: string) (value: float) =
+    value.ToString(format, CultureInfo.InvariantCulture)
+
+let private optional (show: float -> string) (value: Nullable<float>) =
+    if value.HasValue then show value.Value else "–"
+
+/// Rows of averages, columns of methods.
+let private grid (record: AllocationRecord) (cell: AllocationPoint -> string) =
+    let methods = record.Points |> Seq.map _.Method |> Seq.distinct |> Seq.toList
+
+    Table.render Table.Right [
+        "bits" :: methods
+        for average in record.Points |> Seq.map _.AverageBits |> Seq.distinct |> Seq.sort do
+            number "G4" average
+            :: [
+                for name in methods ->
+                    record.Points
+                    |> Seq.tryFind (fun point -> point.Method = name && point.AverageBits = average)
+                    |> Option.map cell
+                    |> Option.defaultValue "–"
+            ]
+    ]
+
+let private percent value = number "+0.0;-0.0" value + " %"
+
+let private text (run: AllocatedRun) =
+    let record = run.Allocation
+
+    let accuracy =
+        if record.Accuracy.HasValue then
+            let share = number "P1" record.Accuracy.Value
+            $", accuracy {share}"
+        else
+            ""
+
+    String.concat "" [
+        $"{record.Network}, behind {record.Layer} ({record.Channels}, {record.Height}, {record.Width}), {record.Quantizer}; "
+        $"allocated on {record.CalibrationImages} images, measured on {record.TestImages} of {record.TestSplit}{accuracy}\n\n"
+        "squared error of the output\n"
+        grid record (fun point -> number "E3" point.Test.OutputSquaredError)
+        "\ntop-1 agreement with the unquantized network\n"
+        grid record (fun point -> number "P1" point.Test.Top1Agreement)
+        "\nentropy-coded bits per value\n"
+        grid record (fun point -> number "F3" point.Test.EntropyCodedBitsPerValue)
+        "\nseconds to allocate\n"
+        grid record (fun point -> number "F1" point.Seconds)
+        "\nrate against equal bits at the same output error (BD-rate)\n"
+        Table.render Table.Right [
+            [ ""; "average bits"; "entropy-coded bits" ]
+            for saving in record.Savings do
+                [
+                    saving.Method
+                    optional percent saving.AverageBitsPercent
+                    optional percent saving.EntropyCodedBitsPercent
+                ]
+        ]
+
+        match record.SmallCase with
+        | null -> ()
+        | small ->
+            let least = number "E3" small.OptimalOutputSquaredError
+
+            $"\n{small.Channels.Count} channels, {small.Budget} bits, all {small.Tried} allocations tried: least error {least}; above it: "
+
+            small.Methods
+            |> Seq.map (fun found -> $"{found.Method} {percent found.GapPercent}")
+            |> String.concat ", "
+
+            "\n"
+
+        if record.Images.Count > 0 then
+            "\nimages with an allocation of their own: squared error of the output\n"
+
+            Table.render Table.Right [
+                [
+                    "image"
+                    "bits"
+                    "own"
+                    "calibration images'"
+                    "equal"
+                    "side information, bits"
+                    "features, bits"
+                    "seconds"
+                ]
+                for image in record.Images do
+                    [
+                        string image.Image
+                        number "G4" image.AverageBits
+                        number "E3" image.OutputSquaredError
+                        number "E3" image.TableOutputSquaredError
+                        number "E3" image.EqualOutputSquaredError
+                        string image.SideInformationBits
+                        string image.FeatureBits
+                        number "F1" image.Seconds
+                    ]
+            ]
+    ]
+
+let run (place: Workplace) (arguments: ParseResults<Arguments>) : Task<Result<unit, StageError>> =
+    let planned =
+        result {
+            let! wanted = wanted arguments
+            let! subject = read place arguments
+            return wanted, subject
+        }
+
+    match planned with
+    | Error error -> Task.FromResult(Error error)
+    | Ok(wanted, subject) ->
+        Command.inContext place (arguments.Contains Force) (fun context -> work context wanted subject)
+        |> Command.finish (fun outcome ->
+            match outcome with
+            | TableMade file -> place.Output.Result(file + "\n", {| Intervals = file |})
+            | Allocated run ->
+                place.Output.Result(
+                    text run + "\n" + Path.Combine(run.Folder, RunLayout.Allocation) + "\n",
+                    {|
+                        Run = run.Record.Id
+                        Folder = run.Folder
+                        Allocation = run.Allocation
+                    |}
+                ))

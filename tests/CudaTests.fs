@@ -1,0 +1,136 @@
+/// What a GPU gives beside what the processor gives. Where there is none each test is reported as skipped; `DQ_TEST_DEVICE` names
+/// another device than the first.
+module DQ.Tests.CudaTests
+
+open System
+open Expecto
+open TorchSharp
+open DQ.Core.Autoencoders
+open DQ.Core.Evaluation
+open DQ.Core.Images
+open DQ.Core.Likelihoods
+open DQ.Core.Quantization
+open DQ.Core.Training
+open DQ.Tests.TemporaryFolder
+
+let private device () =
+    match Environment.GetEnvironmentVariable "DQ_TEST_DEVICE" with
+    | null when torch.cuda.is_available () -> torch.CUDA
+    | null -> skiptest "no CUDA device can be used here"
+    | name -> torch.device name
+
+let private side = 16
+
+let private batch start =
+    torch
+        .tensor(
+            [|
+                for index in start .. start + 15 do
+                    yield! DeadLeaves.Generate(7L, int64 index, side)
+            |],
+            dtype = torch.ScalarType.Byte
+        )
+        .view(16L, 3L, int64 side, int64 side)
+
+let private spec quantizer likelihood =
+    AutoencoderSpec(
+        Channels = 16,
+        ResidualChannels = 8,
+        Codes = [| 16; 32 |],
+        Codebooks = 4,
+        CodeWidth = 4,
+        Quantizer = QuantizerSpec(Kind = quantizer),
+        Likelihood = LikelihoodSpec(Kind = likelihood, Components = 3)
+    )
+
+let private training =
+    TrainingSpec(Steps = 20L, BatchSize = 16, LearningRate = 1e-3, ClipNorm = 1.0)
+
+/// The same session twice: on the processor, and on the device from the first one's checkpoint.
+let private inPairs spec (check: TrainingSession -> TrainingSession -> unit) =
+    let device = device ()
+
+    inFolder (fun folder ->
+        use here = new TrainingSession(spec, training, 0L, torch.CPU)
+        here.InitializeCodebooks [| batch 0 |]
+        here.Step(batch 0) |> ignore
+        let path = IO.Path.Combine(folder, "start.safetensors")
+        here.Save path
+        use there = TrainingSession.Load(path, training, device)
+        check here there)
+
+let private placeOf (session: TrainingSession) =
+    (Seq.head (session.Model.parameters ())).device
+
+let private relative (actual: float) expected =
+    abs (actual - expected) / max 1e-6 (abs expected)
+
+let private cases = [
+    for quantizer in Quantizers.Names do
+        yield quantizer, "logistic_mixture"
+    yield "depthwise", "categorical"
+    yield "depthwise", "squared_error"
+]
+
+[<Tests>]
+let tests =
+    testSequenced
+    <| testList "CUDA" [
+        for quantizer, likelihood in cases do
+            test $"{quantizer}, {likelihood}: a step's loss, gradient and code losses within 1e-3" {
+                inPairs (spec quantizer likelihood) (fun here there ->
+                    let one, other = here.Step(batch 16), there.Step(batch 16)
+                    Expect.isLessThan (relative other.Reconstruction one.Reconstruction) 1e-3 "reconstruction"
+                    Expect.isLessThan (abs (other.Latent - one.Latent)) (1e-3 * (1.0 + abs one.Latent)) "latent"
+                    Expect.isLessThan (relative other.GradientNorm one.GradientNorm) 1e-2 "gradient norm"
+                    Expect.isFalse other.Skipped "made")
+            }
+
+        test "codes agree but for ties, and decode to the same pixels within 1e-3" {
+            inPairs (spec "depthwise" "logistic_mixture") (fun here there ->
+                use _ = torch.no_grad ()
+                let device = placeOf there
+                here.Model.eval ()
+                there.Model.eval ()
+                let pixels = batch 32
+                let codes = here.Model.Encode pixels
+                let others = there.Model.Encode(pixels.``to`` device)
+
+                for level, (one, other) in Seq.indexed (Seq.zip codes others) do
+                    let agreeing = (one.eq (other.cpu ())).``to``(torch.float32).mean().item<float32>()
+
+                    Expect.isGreaterThan agreeing 0.995f $"level {level}"
+
+                let decoded = here.Model.Decode(codes, int64 side, int64 side)
+
+                let elsewhere =
+                    there.Model.Decode([| for map in codes -> map.``to`` device |], int64 side, int64 side)
+
+                let difference = (decoded - elsewhere.cpu ()).abs().max().item<float32>()
+
+                Expect.isLessThan difference 1e-3f "outputs")
+        }
+
+        test "twenty steps end at the same loss within 1 %" {
+            inPairs (spec "depthwise" "logistic_mixture") (fun here there ->
+                let last (session: TrainingSession) =
+                    [ for step in 1..20 -> (session.Step(batch (16 * (step % 4)))).Reconstruction ]
+                    |> List.last
+
+                Expect.isLessThan (relative (last there) (last here)) 1e-2 "reconstruction")
+        }
+
+        test "evaluation agrees within 1e-3" {
+            inPairs (spec "vector" "logistic_mixture") (fun here there ->
+                let measured (session: TrainingSession) =
+                    let pixels = (batch 48).``to``(placeOf session)
+
+                    let evaluator =
+                        SplitEvaluator(session.Model, CodeFrequencies.Count(session.Model, [ pixels.clone () ]))
+
+                    evaluator.Add pixels
+                    evaluator.Finish().ReconstructionNatsPerDim.Value
+
+                Expect.isLessThan (relative (measured there) (measured here)) 1e-3 "nats/dim")
+        }
+    ]
