@@ -40,6 +40,9 @@ public sealed class ArtifactFolder(string root)
             );
     }
 
+    /// <summary>A message without the root's path: pages may be seen elsewhere.</summary>
+    public string Short(string message) => message.Replace(Root + Path.DirectorySeparatorChar, "", StringComparison.Ordinal);
+
     private static bool IsPlain(string segment) =>
         segment.Length > 0 && segment[0] != '.' && segment.AsSpan().IndexOfAny("\\:\0") < 0 && !segment.Any(char.IsControl);
 

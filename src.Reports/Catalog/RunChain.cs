@@ -38,5 +38,7 @@ public sealed record RunChain(IReadOnlyList<RunEntry> Runs)
             ? size
             : null;
 
-    private static string? ParentOf(RunEntry run) => run.Record?.Parents.FirstOrDefault(parent => parent.Kind == "run")?.Id;
+    /// Trained from its weights: what was measured on a run is no later part of it.
+    private static string? ParentOf(RunEntry run) =>
+        run.Record is { Stage: "train" } record ? record.Parents.FirstOrDefault(parent => parent.Kind == "run")?.Id : null;
 }

@@ -12,6 +12,7 @@ public sealed class RunReader(ArtifactFolder folder)
         RunLayout.Metrics,
         RunLayout.Events,
         RunLayout.Codebooks,
+        RunLayout.Density,
         $"{RunLayout.Images}/{RunLayout.Samples}",
     ];
 
@@ -43,10 +44,7 @@ public sealed class RunReader(ArtifactFolder folder)
             Record = record,
             Evaluation = evaluation ?? (problems.Count == 0 ? null : known?.Evaluation),
             Status = record is null ? RunEntry.Damaged : RunStatus.Shown(path, record, DateTime.UtcNow),
-            Problems =
-            [
-                .. problems.Select(problem => problem.Replace(folder.Root + Path.DirectorySeparatorChar, "", StringComparison.Ordinal)),
-            ],
+            Problems = [.. problems.Select(folder.Short)],
             Annotation = annotation,
             Version = stamp,
         };

@@ -9,6 +9,9 @@ public sealed record CurveSource(string Name, string Src)
 {
     private static readonly JsonSerializerOptions Options = new(JsonSerializerDefaults.Web);
 
-    public static string Json(IEnumerable<RunEntry> runs) =>
-        JsonSerializer.Serialize(runs.Select(run => new CurveSource(run.Name, Links.Metrics(run.Id, run.Version))), Options);
+    public static string Json(IReadOnlyList<RunEntry> runs) =>
+        JsonSerializer.Serialize(
+            RunLabels.Of(runs).Zip(runs, (label, run) => new CurveSource(label, Links.Metrics(run.Id, run.Version))),
+            Options
+        );
 }

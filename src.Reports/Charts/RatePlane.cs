@@ -9,11 +9,21 @@ public static class RatePlane
 {
     /// <param name="chosen">A group each.</param>
     /// <param name="others">Grouped by their quantizer.</param>
-    public static PlaneSpec Of(IReadOnlyList<RunEntry> chosen, IReadOnlyList<RunEntry> others, string split)
+    /// <param name="name">Of a run among the others; null for its own name.</param>
+    public static PlaneSpec Of(
+        IReadOnlyList<RunEntry> chosen,
+        IReadOnlyList<RunEntry> others,
+        string split,
+        Func<RunEntry, string>? name = null
+    )
     {
-        var groups = chosen
-            .Select(run => new PlaneGroup(run.Name, [.. Points([run], split)]))
-            .Concat(others.GroupBy(run => Show.Words(run.Method)).Select(group => new PlaneGroup(group.Key, [.. Points(group, split)])))
+        name ??= run => run.Name;
+        var groups = RunLabels
+            .Of(chosen)
+            .Zip(chosen, (label, run) => new PlaneGroup(label, [.. Points([run], split, _ => label)]))
+            .Concat(
+                others.GroupBy(run => Show.Words(run.Method)).Select(group => new PlaneGroup(group.Key, [.. Points(group, split, name)]))
+            )
             .Where(group => group.Points.Count > 0)
             .ToList();
         if (groups.Count > 0)
@@ -35,14 +45,14 @@ public static class RatePlane
         };
     }
 
-    private static IEnumerable<PlanePoint> Points(IEnumerable<RunEntry> runs, string split)
+    private static IEnumerable<PlanePoint> Points(IEnumerable<RunEntry> runs, string split, Func<RunEntry, string> name)
     {
         foreach (var run in runs)
             if (run.Split(split) is { ReconstructionBitsPerDim: { } bits } found)
                 yield return new(
                     found.CodeRateUniformBitsPerDim,
                     bits,
-                    run.Name,
+                    name(run),
                     $"uniform code rate; total with the empirical one {Show.Number(found.TotalEmpiricalBitsPerDim)} bits/dim",
                     Links.Run(run.Id)
                 );

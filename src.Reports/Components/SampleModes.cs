@@ -8,8 +8,14 @@ public static class SampleModes
     public const string Slider = "slider";
     public const string Side = "side";
 
+    /// <summary>All steps of training side by side.</summary>
+    public const string Steps = "steps";
+
+    /// <summary>In the query.</summary>
+    public const string Parameter = "mode";
+
     public static IReadOnlyList<(string Key, string Label)> All { get; } =
-    [(Slider, "Before / after"), (Side, "Original, reconstruction, difference")];
+    [(Slider, "Before / after"), (Side, "Original, reconstruction, difference"), (Steps, "Step by step")];
 
     /// <summary>What a view is, in words.</summary>
     public static string NameOf(SampleView view) =>

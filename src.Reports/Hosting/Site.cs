@@ -30,6 +30,7 @@ public static class Site
         builder.Services.AddSingleton(settings);
         builder.Services.AddSingleton(TimeProvider.System);
         builder.Services.AddSingleton(new ArtifactFolder(settings.Artifacts));
+        builder.Services.AddSingleton<RecordCache>();
         builder.Services.AddSingleton<MetricsStore>();
         builder.Services.AddSingleton<RunCatalog>();
         builder.Services.AddHostedService(services => services.GetRequiredService<RunCatalog>());

@@ -19,6 +19,7 @@ public sealed partial class CodeExplorer
     private PatchAtlas? atlas;
     private AtlasLevel? atlasLevel;
     private SampleSet? samples;
+    private IReadOnlyList<int> shown = [];
     private int image;
     private int atlasPage = 1;
     private int atlasPages;
@@ -41,6 +42,10 @@ public sealed partial class CodeExplorer
     [Parameter, EditorRequired]
     public int Codebook { get; set; }
 
+    /// <summary>Codes in use; null where that is not known.</summary>
+    [Parameter]
+    public IReadOnlySet<int>? Used { get; set; }
+
     [Inject]
     private ArtifactFolder Folder { get; set; } = null!;
 
@@ -53,8 +58,14 @@ public sealed partial class CodeExplorer
         code = int.TryParse(Query[Links.Names.Code], CultureInfo.InvariantCulture, out var chosen) && chosen >= 0 ? chosen : null;
         if (map is not null && Codebook >= map.Codes.Shape[1])
             map = null;
-        var shown = atlasLevel?.Codebooks.FirstOrDefault(one => one.Codebook == Codebook)?.Codes.Count ?? 0;
-        atlasPages = (shown + CodesPerPage - 1) / CodesPerPage;
+        // a dead code has no patches to show
+        shown =
+        [
+            .. (atlasLevel?.Codebooks.FirstOrDefault(one => one.Codebook == Codebook)?.Codes ?? []).Where(one =>
+                Used?.Contains(one) ?? true
+            ),
+        ];
+        atlasPages = (shown.Count + CodesPerPage - 1) / CodesPerPage;
         atlasPage = Query.Number(Links.Names.Page, 1, 1, Math.Max(1, atlasPages));
     }
 
@@ -72,7 +83,7 @@ public sealed partial class CodeExplorer
         }
         catch (ArtifactException problem)
         {
-            problems.Add(problem.Message);
+            problems.Add(Folder.Short(problem.Message));
         }
     }
 
@@ -83,10 +94,7 @@ public sealed partial class CodeExplorer
 
     private string? Strip(int wanted) => atlasLevel is null ? null : atlas?.Strip(atlasLevel, Codebook, wanted);
 
-    private IEnumerable<int> AtlasCodes() =>
-        (atlasLevel?.Codebooks.FirstOrDefault(one => one.Codebook == Codebook)?.Codes ?? [])
-            .Skip((atlasPage - 1) * CodesPerPage)
-            .Take(CodesPerPage);
+    private IEnumerable<int> AtlasCodes() => shown.Skip((atlasPage - 1) * CodesPerPage).Take(CodesPerPage);
 
     private string Times(int wanted)
     {

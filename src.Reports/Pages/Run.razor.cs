@@ -1,5 +1,7 @@
+using DQ.Core.Artifacts;
 using DQ.Reports.Catalog;
 using DQ.Reports.Components;
+using DQ.Reports.Text;
 using Microsoft.AspNetCore.Components;
 using MudBlazor;
 
@@ -28,6 +30,19 @@ public sealed partial class Run
         run = Catalog.Current.ById.GetValueOrDefault(Id);
         tab = Tab ?? RunTabs.Overview;
     }
+
+    private IEnumerable<string> Facts(RunRecord record) =>
+        (
+            (string[])
+                [
+                    run!.Method.Length > 0 ? $"{Show.Words(run.Method)} quantizer" : "",
+                    Show.Words(run.Likelihood),
+                    Show.Words(run.Dataset),
+                    $"seed {record.Seed}",
+                    $"started {Show.Time(run.StartedUtc)}",
+                    record.TrainingSeconds > 0 ? $"trained for {Show.Duration(record.TrainingSeconds)}" : "",
+                ]
+        ).Where(fact => fact.Length > 0);
 
     private Task Annotate() =>
         Dialogs.ShowAsync<AnnotationDialog>(

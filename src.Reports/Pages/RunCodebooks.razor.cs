@@ -81,7 +81,7 @@ public sealed partial class RunCodebooks
             : Try(() => CodebookView.Of(Folder, other.Id, view?.Split, level), problem => otherProblem = problem);
     }
 
-    private static T? Try<T>(Func<T?> read, Action<string> problem)
+    private T? Try<T>(Func<T?> read, Action<string> problem)
         where T : class
     {
         try
@@ -90,12 +90,18 @@ public sealed partial class RunCodebooks
         }
         catch (ArtifactException error)
         {
-            problem(error.Message);
+            problem(Folder.Short(error.Message));
             return null;
         }
     }
 
     private string Here(string name, string value) => Links.Run(Run.Id, RunTabs.Codebooks) + Query.With(name, value);
+
+    /// Codes that stand anywhere in the split; null where they were not counted.
+    private IReadOnlySet<int>? Used =>
+        view?.Histogram is { } histogram
+            ? Enumerable.Range(0, view.Level.Codes).Where(code => histogram.At(book)[code] > 0).ToHashSet()
+            : null;
 
     /// The same scale for both, so that shades compare.
     private double Scale(StoredArray<double> own) => Math.Max(1e-9, own.Values.Concat(otherView?.MutualInformation?.Values ?? []).Max());

@@ -11,8 +11,6 @@ namespace DQ.Reports.Pages;
 /// <summary>What a run makes of images.</summary>
 public sealed partial class RunPictures
 {
-    private const string Mode = "mode";
-
     private readonly List<string> problems = [];
     private SampleSets? sets;
     private SampleSet? set;
@@ -48,10 +46,13 @@ public sealed partial class RunPictures
             long.TryParse(Query[Links.Names.Step], CultureInfo.InvariantCulture, out var wanted) && steps.Contains(wanted) ? wanted : null;
         if (step is null && sets.Evaluated is null && steps.Count > 0)
             step = steps[^1];
+        mode = SampleModes.All.FirstOrDefault(known => known.Key == Query[SampleModes.Parameter]).Key ?? SampleModes.Slider;
+        // the pictures of training are of other images than the evaluation's
+        if (mode == SampleModes.Steps && steps.Count > 0)
+            step = steps[^1];
         set = step is { } at ? SampleSets.At(Folder, Run, at, problems) : sets.Evaluated;
         views = [.. (set?.Record.Views ?? []).Where(one => one.Kind != SampleView.OriginalKind)];
         view = views.FirstOrDefault(one => one.Name == Query[Links.Names.View]) ?? set?.Full ?? views.FirstOrDefault();
-        mode = Query[Mode] == SampleModes.Side ? SampleModes.Side : SampleModes.Slider;
         order = Query[Links.Names.Order] is "worst" or "best" ? Query[Links.Names.Order]! : "";
         places = Ordered();
     }

@@ -2,6 +2,7 @@ using DQ.Core.Artifacts;
 using DQ.Reports.Catalog;
 using DQ.Reports.Configuration;
 using DQ.Reports.Text;
+using DQ.Reports.Urls;
 using Microsoft.AspNetCore.Components;
 
 namespace DQ.Reports.Pages;
@@ -12,13 +13,24 @@ public sealed partial class RunSettings
     private IReadOnlyList<ConfigValue> values = [];
     private IReadOnlyList<RunEntry> children = [];
     private int differing;
-    private bool onlyDiffering;
+
+    /// <summary>In the query.</summary>
+    private const string Only = "only";
+    private const string One = "1";
 
     [Parameter, EditorRequired]
     public RunEntry Run { get; set; } = null!;
 
+    [Parameter, EditorRequired]
+    public Query Query { get; set; } = null!;
+
+    [Parameter, EditorRequired]
+    public Action<string, string?> Set { get; set; } = null!;
+
     [Inject]
     private RunCatalog Catalog { get; set; } = null!;
+
+    private bool OnlyDiffering => Query.Has(Only);
 
     protected override void OnParametersSet()
     {

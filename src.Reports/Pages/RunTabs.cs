@@ -35,7 +35,7 @@ public static class RunTabs
     ];
 
     /// <summary>Those of a run.</summary>
-    public static IReadOnlyList<(string Key, string Label)> Of(RunEntry run) => 
+    public static IReadOnlyList<(string Key, string Label)> Of(RunEntry run) =>
         run.Record?.Stage switch
         {
             "classify" => OfClassifier,

@@ -31,6 +31,9 @@ public sealed partial class Runs
     private MetricsStore Metrics { get; set; } = null!;
 
     [Inject]
+    private RecordCache Records { get; set; } = null!;
+
+    [Inject]
     private ArtifactFolder Folder { get; set; } = null!;
 
     private string Count =>
@@ -53,7 +56,8 @@ public sealed partial class Runs
         shown = view.Apply(snapshot.Runs);
         pages = (shown.Count + RunsView.PageSize - 1) / RunsView.PageSize;
         view = view with { Page = Math.Clamp(view.Page, 1, Math.Max(1, pages)) };
-        groups = RunGroups.Of(shown.Skip((view.Page - 1) * RunsView.PageSize).Take(RunsView.PageSize), view.Group);
+        var all = RunGroups.Of(shown, view.Group, snapshot, Records);
+        groups = RunGroups.Page(all, (view.Page - 1) * RunsView.PageSize, RunsView.PageSize);
     }
 
     /// Curves come after the table: the numbers are there at once, whatever the logs weigh.

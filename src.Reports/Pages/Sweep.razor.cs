@@ -1,3 +1,4 @@
+using DQ.Core.Artifacts;
 using DQ.Reports.Catalog;
 using DQ.Reports.Charts;
 using DQ.Reports.Sweeps;
@@ -22,11 +23,11 @@ public sealed partial class Sweep
     public string Id { get; set; } = "";
 
     [Inject]
-    private ArtifactFolder Folder { get; set; } = null!;
+    private RecordCache Records { get; set; } = null!;
 
     protected override void Update()
     {
-        sweep = SweepEntry.Find(Folder, Id);
+        sweep = SweepEntry.Find(Records, Id);
         if (sweep?.Record is not { } record)
             return;
         losses = [.. record.Rows.Select(row => row.Loss).Distinct()];
@@ -34,12 +35,17 @@ public sealed partial class Sweep
         metric = Query[Metric] ?? losses.FirstOrDefault() ?? "";
         var axes = SweepPlot.Axes(record);
         axis = axes.FirstOrDefault(key => key == Query[Links.Names.Axis]) ?? SweepPlot.DefaultAxis(record);
-        var runs = record
-            .Cells.Select(cell => cell.Run)
-            .OfType<string>()
-            .Select(id => Catalog.Current.ById.GetValueOrDefault(id))
-            .OfType<RunEntry>();
-        plane = RatePlane.Of([], [.. runs], record.Split);
+        var cells = record.Cells.Where(cell => cell.Run is not null).ToLookup(cell => cell.Run!);
+        var runs = cells.Select(cell => Catalog.Current.ById.GetValueOrDefault(cell.Key)).OfType<RunEntry>();
+        plane = RatePlane.Of([], [.. runs], record.Split, run => NameOf(record, cells[run.Id].First()));
+    }
+
+    /// By what it does not share with all others; the quantizer is the points' colour.
+    private static string NameOf(SweepRecord sweep, SweepCell cell)
+    {
+        var keys = SweepPlot.Axes(sweep).Where(key => key != "model.quantizer.kind").Select(key => SweepPlot.Text(cell.Settings[key]));
+        var seeds = sweep.Cells.Select(one => one.Seed).Distinct().Count();
+        return string.Join(" · ", seeds > 1 ? keys.Append($"seed {cell.Seed}") : keys);
     }
 
     private static (string Class, string Text) Verdict(bool? holds) =>

@@ -10,7 +10,7 @@ public sealed partial class Sweeps
     private IReadOnlyList<SweepEntry> sweeps = [];
 
     [Inject]
-    private ArtifactFolder Folder { get; set; } = null!;
+    private RecordCache Records { get; set; } = null!;
 
-    protected override void Update() => sweeps = SweepEntry.All(Folder);
+    protected override void Update() => sweeps = SweepEntry.All(Records);
 }

@@ -66,7 +66,7 @@ public sealed record SampleSets(SampleSet? Evaluated, IReadOnlyList<long> Steps,
         }
         catch (ArtifactException problem)
         {
-            problems.Add(problem.Message.Replace(folder.Root + Path.DirectorySeparatorChar, "", StringComparison.Ordinal));
+            problems.Add(folder.Short(problem.Message));
             return null;
         }
     }

@@ -31,11 +31,12 @@ let private subject (quantizer: ChannelQuantizer) =
 /// Rectified noise (images, channels, 6, 6) whose channels differ in scale.
 let features seed images channels =
     use _ = torch.NewDisposeScope()
-    torch.manual_seed seed |> ignore
+    // a generator of its own: what else draws numbers meanwhile is no matter
+    use generator = new torch.Generator(uint64 seed)
 
     let scale = torch.linspace(0.2, 3.0, channels).reshape(1L, channels, 1L, 1L)
 
-    (torch.randn(images, channels, 6L, 6L).relu_().mul_ scale).MoveToOuterDisposeScope()
+    (torch.randn([| images; channels; 6L; 6L |], generator = generator).relu_().mul_ scale).MoveToOuterDisposeScope()
 
 [<Tests>]
 let tests =

@@ -7,11 +7,13 @@ open Bunit
 open Expecto
 open DQ.Core.Artifacts
 open DQ.Reports.Catalog
+open DQ.Reports.Chains
 open DQ.Reports.Charts
 open DQ.Reports.Components
 open DQ.Reports.Hosting
 open DQ.Reports.Metrics
 open DQ.Reports.Pages
+open DQ.Reports.Sweeps
 open DQ.Reports.Urls
 open DQ.Tests.TemporaryFolder
 open DQ.Tests.Reports.Site
@@ -33,6 +35,7 @@ let private contextOf folder =
     context.Services.AddSingleton(SiteSettings(folder, SiteSettings.DefaultUrls, null))
     |> ignore
 
+    context.Services.AddSingleton<RecordCache>() |> ignore
     context.Services.AddSingleton<MetricsStore>() |> ignore
 
     let catalog =
@@ -160,6 +163,107 @@ let tests =
                 Expect.isGreaterThan (all ".best" table).Length 3 "marked"
                 let differences = render<DifferencesTable> context [ "Runs", box runs ]
                 Expect.equal (all "tbody tr" differences).Length 1 "the quantizer")
+        }
+
+        test "runs are grouped by sweep and by chain, with links; the others come last" {
+            withContext sweepAndChain.Value (fun context catalog ->
+                let groups kind =
+                    goTo context $"?group={kind}"
+                    let page = render<Runs> context []
+
+                    [
+                        for head in all "tr.group th" page ->
+                            (nonNull (head.QuerySelector "span")).TextContent,
+                            head.QuerySelector "a"
+                            |> Option.ofObj
+                            |> Option.bind (fun link -> Option.ofObj (link.GetAttribute "href"))
+                            |> Option.map (fun link -> (link.Split '/')[0])
+                    ]
+
+                Expect.hasLength catalog.Current.Runs 4 "two of the sweep, two more of the chain"
+                Expect.equal (groups "sweep") [ "2", Some "sweeps"; "2", None ] "by sweep"
+                Expect.equal (groups "chain") [ "3", Some "chains"; "1", None ] "by chain"
+                goTo context "")
+        }
+
+        test "a sweep's page has its table, what was looked for, and a plot" {
+            withContext sweepAndChain.Value (fun context catalog ->
+                let sweep =
+                    SweepEntry.All(context.Services.GetRequiredService<RecordCache>())
+                    |> Seq.exactlyOne
+
+                let page = render<Sweep> context [ "Id", box sweep.Id ]
+                let rows = all "section[class~=block] table" page |> List.head
+
+                let cells = [
+                    for cell in rows.QuerySelectorAll "tbody td.number" -> cell.TextContent.Trim()
+                ]
+
+                let measured = (nonNull (RunMetric.Find "test_reconstruction_nats_per_dim"))
+
+                for variant in [ "dq"; "vq" ] do
+                    let run = catalog.Current.ById[runOf sweepAndChain.Value variant]
+                    Expect.contains cells (measured.Text run) $"{variant} as its own page has it"
+
+                Expect.hasLength (all ".verdict" page) 1 "what was looked for"
+                Expect.hasLength (all "dq-chart" page) 2 "trend and plane")
+        }
+
+        test "a chain's page has all stages on one axis, sizes marked, scratch beside" {
+            withContext sweepAndChain.Value (fun context _ ->
+                let chain =
+                    ChainEntry.All(context.Services.GetRequiredService<RecordCache>())
+                    |> Seq.exactlyOne
+
+                let record = nonNull chain.Record
+                let plot = ChainPlot.Of(record, ChainPlot.Work)
+                let marks = List.ofSeq (nonNull plot.Marks)
+                Expect.equal [ for mark in marks -> mark.Name ] [ "8 px"; "16 px" ] "sizes"
+                Expect.equal [ for line in plot.Series -> line.Dashed ] [ false; true ] "the chain, and from scratch"
+                let places = [ for point in plot.Series[0].Points -> point[0].Value ]
+                Expect.equal places (List.sort places) "along one axis"
+
+                Expect.isGreaterThan (List.last places) marks[1].X "both stages are on it"
+
+                let page = render<Chain> context [ "Id", box chain.Id ]
+
+                Expect.equal
+                    (all "tbody" page |> List.map (fun body -> body.Children.Length))
+                    [ 3; 3 ]
+                    "stages and runs"
+
+                let listed = render<Chains> context []
+                Expect.hasLength (all "tbody tr" listed) 1 "one chain, not once more by lineage")
+        }
+
+        test "the same images stand side by side at every step" {
+            withContext artifacts.Value (fun context catalog ->
+                let pictures =
+                    render<RunPictures> context [
+                        "Run", box catalog.Current.ById[runOf artifacts.Value "dq"]
+                        "Query", box (Query.Parse "?mode=steps&order=worst")
+                        "Set", box (Action<string, string | null>(fun _ _ -> ()))
+                    ]
+
+                let heads = [ for head in all "thead th" pictures -> head.TextContent ]
+                Expect.equal heads [ "Original"; "step 20"; "step 40" ] "columns"
+                Expect.hasLength (all "tbody tr" pictures) 4 "images"
+                Expect.hasLength (all "tbody .framed" pictures) 12 "each at each")
+        }
+
+        test "runs of one name are told apart" {
+            withContext artifacts.Value (fun _ catalog ->
+                let run variant =
+                    catalog.Current.ById[runOf artifacts.Value variant]
+
+                let dq = run "dq"
+
+                let namesake =
+                    RunEntry(Id = "2026-01-01-tiny-dq-0123", Record = dq.Record, Status = dq.Status, Version = 0L)
+
+                let labels = List.ofSeq (RunLabels.Of [| dq; run "vq"; namesake |])
+                let ending = Array.last (dq.Id.Split '-')
+                Expect.equal labels [ $"tiny-dq · {ending}"; "tiny-vq"; "tiny-dq · 0123" ] "where needed only")
         }
 
         test "a sparkline of nothing draws nothing; of numbers a line with words" {

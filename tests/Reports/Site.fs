@@ -15,8 +15,20 @@ let private config =
          "model": { "channels": 8, "residual_channels": 8, "coder_blocks": 1, "codes": [8, 8], "codebooks": 2, "code_width": 4 },
          "training": { "steps": 40, "batch_size": 4, "log_every": 2, "validate_every": 10, "checkpoint_every": 20,
                        "sample_every": 20, "samples": 4, "initialization_batches": 2 },
-         "evaluation": { "samples": 4 },
-         "variants": { "dq": {}, "vq": { "model": { "quantizer": { "kind": "vector" } } } } }"""
+         "evaluation": { "samples": 4 } }"""
+
+let private variants =
+    """{ "extends": "base.json", "variants": { "dq": {}, "vq": { "model": { "quantizer": { "kind": "vector" } } } } }"""
+
+/// Of the same runs: the sweep trains none of its own, the chain goes on from the first of them.
+let private sweep =
+    """{ "extends": "base.json",
+         "sweep": { "grid": { "model.quantizer.kind": ["depthwise", "vector"] }, "trends": ["depthwise_below_vector"] } }"""
+
+let private chain =
+    """{ "extends": "base.json",
+         "progressive": { "stages": { "size8": { "image_size": 8, "steps": 40 }, "size16": { "image_size": 16, "steps": 10 } },
+                          "scratch": {} } }"""
 
 /// Gone when the tests are.
 let private sessionFolder =
@@ -25,21 +37,25 @@ let private sessionFolder =
          AppDomain.CurrentDomain.ProcessExit.Add(fun _ -> Directory.Delete(folder, true))
          folder)
 
-let configFile =
-    lazy
-        (let file = Path.Combine(sessionFolder.Value, "tiny.json")
-         File.WriteAllText(file, config)
-         file)
+let private written name (text: string) =
+    File.WriteAllText(Path.Combine(sessionFolder.Value, "base.json"), config)
+    let file = Path.Combine(sessionFolder.Value, name)
+    File.WriteAllText(file, text)
+    file
+
+let configFile = lazy (written "tiny.json" variants)
+
+let private dq (arguments: string list) =
+    let finished = run arguments
+
+    if finished.ExitCode <> 0 then
+        failwith $"dq {arguments.Head}: {finished.Errors}"
 
 /// Artifacts of `dq run`: two runs of 40 steps, evaluated. To read only; `inCopy` gives one to change.
 let artifacts =
     lazy
         (let folder = Path.Combine(sessionFolder.Value, "artifacts")
-         let finished = run [ "run"; configFile.Value; "--artifacts"; folder; "--quiet" ]
-
-         if finished.ExitCode <> 0 then
-             failwith $"dq run: {finished.Errors}"
-
+         dq [ "run"; configFile.Value; "--artifacts"; folder; "--quiet" ]
          folder)
 
 let runs artifacts =
@@ -76,6 +92,15 @@ let multiply artifacts (source: string) count =
 
         for name in [ RunLayout.Run; RunLayout.Evaluation; RunLayout.Metrics ] do
             File.Copy(Path.Combine(source, name), Path.Combine(folder, name))
+
+/// The same with a sweep of both runs, and a chain that goes on from one of them. To read only.
+let sweepAndChain =
+    lazy
+        (let folder = Path.Combine(sessionFolder.Value, "sweep-and-chain")
+         copyFolder artifacts.Value folder
+         dq [ "sweep"; written "sweep.json" sweep; "--artifacts"; folder; "--quiet" ]
+         dq [ "progressive"; written "chain.json" chain; "--artifacts"; folder; "--quiet" ]
+         folder)
 
 /// Two runs and 2,000 copies of one. To read only.
 let manyRuns =

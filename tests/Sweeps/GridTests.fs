@@ -172,7 +172,7 @@ let tests =
             let found =
                 problems
                     """{ "sweep": { "grid": { "model.codebook": [1, 2], "model.codes": [32], "training.steps": [5, 0] },
-                                    "cells": [{ "model.channels": 7 }], "seeds": [0, 1, 2] } }"""
+                                    "cells": [{ "model.channels": 1 }], "seeds": [0, 1, 2] } }"""
                     []
 
             Expect.equal

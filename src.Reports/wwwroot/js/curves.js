@@ -122,7 +122,7 @@
       const legend = named.length > 1;
       return {
         legend: legend
-          ? { type: "scroll", top: 0, left: 0, icon: "roundRect", itemWidth: 12, itemHeight: 4, textStyle: { color: look.text, fontSize: 11 }, pageTextStyle: { color: look.muted }, pageIconColor: look.text, data: names }
+          ? { type: "scroll", top: 0, left: 0, icon: "roundRect", itemWidth: 12, itemHeight: 4, itemGap: 20, textStyle: { color: look.text, fontSize: 11 }, pageTextStyle: { color: look.muted }, pageIconColor: look.text, formatter: dq.short, tooltip: { show: true }, data: names }
           : undefined,
         grid: { left: 8, right: 18, top: legend ? 32 : 12, bottom: 8, containLabel: true },
         xAxis: dq.axis(look, {

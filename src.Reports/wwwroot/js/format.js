@@ -26,6 +26,9 @@
     return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`;
   };
 
+  // names of any length beside a chart; its end tells most of them apart
+  const short = (name) => (name.length > 36 ? `${name.slice(0, 12)}…${name.slice(-22)}` : name);
+
   const escape = (text) =>
     String(text).replace(/[&<>"']/g, (c) => ({ "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" })[c]);
 
@@ -50,5 +53,5 @@
     setTimeout(() => URL.revokeObjectURL(href), 1000);
   };
 
-  globalThis.dq = Object.assign(globalThis.dq ?? {}, { number, tick, duration, escape, csv, save, saveText });
+  globalThis.dq = Object.assign(globalThis.dq ?? {}, { number, tick, duration, short, escape, csv, save, saveText });
 })();

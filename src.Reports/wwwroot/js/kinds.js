@@ -93,8 +93,8 @@
       }
     return {
       option: {
-        legend: { type: "scroll", top: 0, left: 0, textStyle: { color: look.text, fontSize: 11 }, itemWidth: 10, itemHeight: 10 },
-        grid: { left: 12, right: 24, top: 34, bottom: 26, containLabel: true },
+        legend: { type: "scroll", top: 0, left: 0, formatter: dq.short, tooltip: { show: true }, textStyle: { color: look.text, fontSize: 11 }, itemWidth: 10, itemHeight: 10, itemGap: 20 },
+        grid: { left: narrow ? 12 : 34, right: 24, top: 34, bottom: 26, containLabel: true },
         xAxis: dq.axis(look, { type: "value", min: range.x[0], max: range.x[1], name: spec.xName, nameLocation: "middle", nameGap: 26, axisLabel: { color: look.muted, formatter: dq.tick, showMinLabel: false, showMaxLabel: false } }),
         yAxis: dq.axis(look, { type: "value", min: range.y[0], max: range.y[1], name: narrow ? "" : spec.yName, nameLocation: "middle", nameGap: 46, axisLabel: { color: look.muted, formatter: dq.tick, showMinLabel: false, showMaxLabel: false } }),
         tooltip: {
@@ -106,12 +106,12 @@
         series: spec.groups.map((group, index) => ({
           type: "scatter",
           name: group.name,
-          symbol: group.hollow ? "emptyDiamond" : "circle",
+          symbol: group.hollow ? "diamond" : "circle",
           symbolSize: 13,
           cursor: group.points.some((point) => point.href) ? "pointer" : "default",
           data: group.points.map((point) => ({ value: [point.x, point.y], name: point.name, detail: point.detail, href: point.href })),
-          itemStyle: { color: look.colors[index % look.colors.length], borderWidth: group.hollow ? 2 : 0 },
-          label: { show: (points.length <= 14 || !group.hollow) && group.points.length <= 14 && !narrow, position: "right", formatter: (point) => point.data.name, color: look.text, fontSize: 11 },
+          itemStyle: { color: group.hollow ? look.surface : look.colors[index % look.colors.length], borderColor: look.colors[index % look.colors.length], borderWidth: group.hollow ? 2 : 0 },
+          label: { show: (points.length <= 14 || !group.hollow) && group.points.length <= 14 && !narrow, position: "right", formatter: (point) => dq.short(point.data.name), color: look.text, fontSize: 11 },
           labelLayout: { hideOverlap: true },
           markLine:
             index === 0 && diagonals.length
@@ -141,9 +141,9 @@
     const few = points.length <= 200;
     return {
       option: {
-        legend: { type: "scroll", top: 0, left: 0, icon: "roundRect", itemWidth: 12, itemHeight: 4, textStyle: { color: look.text, fontSize: 11 } },
-        grid: { left: 12, right: 24, top: 34, bottom: 26, containLabel: true },
-        xAxis: dq.axis(look, { type: category ? "category" : spec.logX ? "log" : "value", data: spec.x ?? undefined, scale: true, boundaryGap: category ? true : few ? ["4%", "4%"] : [0, 0], name: spec.xName, nameLocation: "middle", nameGap: 26, splitLine: { show: false }, axisLabel: { color: look.muted, formatter: category ? undefined : dq.tick } }),
+        legend: { type: "scroll", top: 0, left: 0, icon: "roundRect", itemWidth: 12, itemHeight: 4, itemGap: 20, formatter: dq.short, tooltip: { show: true }, textStyle: { color: look.text, fontSize: 11 } },
+        grid: { left: 12, right: 24, top: spec.marks?.length ? 52 : 34, bottom: 26, containLabel: true },
+        xAxis: dq.axis(look, { type: category ? "category" : spec.logX ? "log" : "value", data: spec.x ?? undefined, scale: true, ...(spec.marks?.length ? { min: 0, max: "dataMax" } : {}), boundaryGap: category ? true : few ? ["4%", "4%"] : [0, 0], name: spec.xName, nameLocation: "middle", nameGap: 26, splitLine: { show: false }, axisLabel: { color: look.muted, formatter: category ? undefined : dq.tick } }),
         yAxis: dq.axis(look, { type: spec.logY ? "log" : "value", scale: true, ...ends, axisLine: { show: false }, axisLabel: { color: look.muted, formatter: dq.tick, showMinLabel: false, showMaxLabel: false } }),
         tooltip: { ...tooltip(look), trigger: "item", formatter: (point) => `<strong>${dq.escape(point.seriesName)}</strong>${labelled([[spec.xName, category ? spec.x[point.value[0]] ?? point.name : dq.number(point.value[0])], [spec.yName, dq.number(point.value[1]) + (point.value[2] ? ` ± ${dq.number(point.value[2])}` : "")]])}` },
         series: spec.series.flatMap((one, index) => {
@@ -161,7 +161,7 @@
               lineStyle: { color, width: 2, type: one.dashed ? "dashed" : "solid" },
               markLine:
                 index === 0 && spec.marks?.length
-                  ? { silent: true, symbol: "none", lineStyle: { color: look.muted, type: "dotted" }, label: { color: look.text, fontSize: 11, formatter: (mark) => mark.name, position: "insideEndTop", rotate: 0 }, data: spec.marks.map((mark) => ({ xAxis: mark.x, name: mark.name })) }
+                  ? { silent: true, symbol: "none", lineStyle: { color: look.muted, type: [4, 4] }, label: { color: look.text, fontSize: 11, formatter: (mark) => mark.name, position: "end", distance: 4, offset: [20, 0] }, data: spec.marks.map((mark) => ({ xAxis: mark.x, name: mark.name })) }
                   : undefined,
             },
           ];
