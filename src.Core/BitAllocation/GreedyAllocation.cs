@@ -21,6 +21,9 @@ public sealed class GreedyAllocation(OutputError error, ChannelStatistics statis
     /// A move must lower the error by more than rounding does.
     private const double Gain = 1e-4;
 
+    /// Of so many of the best givers and takers every pair is tried.
+    private const int Crossed = 8;
+
     /// <summary>Gives bits until there are <paramref name="budget"/> of them; the error then stands at the result.</summary>
     /// <param name="start">Bits to begin from: none, or those of a smaller budget.</param>
     /// <param name="budget">Bits of all channels together.</param>
@@ -43,7 +46,8 @@ public sealed class GreedyAllocation(OutputError error, ChannelStatistics statis
     /// <summary>Moves bits while that lowers the error, which then stands at the result.</summary>
     /// <remarks>
     /// A round asks for the error with one bit less and with one bit more of every channel, pairs those that lose least
-    /// with those that gain most, and takes as many pairs, of 1, 2, 4, …, as give the least error together.
+    /// with those that gain most, and takes as many pairs, of 1, 2, 4, …, as give the least error together, or the best single
+    /// pair of a few givers and takers. It begins from equal bits where these have less error than what was given.
     /// </remarks>
     /// <param name="start">Bits to begin from.</param>
     /// <param name="cancellation">Looked at before every batch.</param>
@@ -53,20 +57,19 @@ public sealed class GreedyAllocation(OutputError error, ChannelStatistics statis
     {
         error.Set(start);
         var (current, moved) = (error.Current(), 0);
+        var equal = BaselineAllocations.Equal(error.Channels, start.Sum());
+        if (error.Of(equal) is var other && other < current)
+        {
+            error.Set(equal);
+            current = other;
+        }
         for (var round = 0; round < settings.MoveRounds; round++)
         {
             var givers = Sorted(-1, channel => error.Bits[channel] > 0, cancellation);
             var takers = Sorted(+1, channel => error.Bits[channel] < IntervalTable.MaxBits, cancellation);
-            var pairs = Pairs(givers, takers);
-            if (pairs.Count == 0)
+            var moves = Moves(givers, takers);
+            if (moves.Count == 0)
                 break;
-            List<BitChange[]> moves = [];
-            for (var count = 1; ; count = Math.Min(2 * count, pairs.Count))
-            {
-                moves.Add([.. pairs.Take(count).SelectMany(pair => new[] { pair.Giver, pair.Taker })]);
-                if (count == pairs.Count)
-                    break;
-            }
             var errors = error.Of(moves, cancellation);
             var best = Least(errors);
             if (!(errors[best] < current * (1 - Gain)))
@@ -101,6 +104,20 @@ public sealed class GreedyAllocation(OutputError error, ChannelStatistics statis
         var errors = error.Of([.. changes.Select(change => new[] { change })], cancellation);
         Array.Sort(errors, changes);
         return changes;
+    }
+
+    /// The first pairs of the best giver with the best taker and so on, as many as 1, 2, 4, …; then single pairs of the first few.
+    private static List<BitChange[]> Moves(BitChange[] givers, BitChange[] takers)
+    {
+        var pairs = Pairs(givers, takers);
+        List<BitChange[]> moves = [];
+        for (var count = 1; count <= pairs.Count; count = count == pairs.Count ? count + 1 : Math.Min(2 * count, pairs.Count))
+            moves.Add([.. pairs.Take(count).SelectMany(pair => new[] { pair.Giver, pair.Taker })]);
+        foreach (var giver in givers.Take(Crossed))
+        foreach (var taker in takers.Take(Crossed))
+            if (giver.Channel != taker.Channel)
+                moves.Add([giver, taker]);
+        return moves;
     }
 
     /// The best giver with the best taker, and so on; no channel twice.

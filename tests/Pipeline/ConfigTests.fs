@@ -281,6 +281,12 @@ let tests =
                     let loaded =
                         if text.Contains "\"progressive\"" then
                             DQ.Pipeline.Progressive.Chain.load file sets |> Result.map _.Stages.Length
+                        elif text.Contains "\"allocation\":" then
+                            Config.layers file sets
+                            |> Result.bind (DQ.Pipeline.Allocation.AllocationConfig.read file)
+                            |> Result.map (fun _ -> 1)
+                        elif text.Contains "\"classification\"" then
+                            Config.loadClassifiers file sets |> Result.map _.Length
                         else
                             Config.load file sets |> Result.map _.Length
 
