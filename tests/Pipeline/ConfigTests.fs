@@ -272,10 +272,6 @@ let tests =
                             $"data.path={data}"
                         if text.Contains "\"sweep\"" then
                             "sweep=null"
-                        if text.Contains "\"classification\"" then
-                            "classification.mode=none"
-                        if text.Contains "\"allocation\"" then
-                            "allocation=null"
                     ]
 
                     let loaded =
