@@ -381,17 +381,24 @@ let tests =
                     do! walk.Go ""
                     let! painted = firstPaint walk
 
+                    // the time of the second, as that of the first is compiling
                     let! searched =
                         walk.Page.EvaluateAsync<float>
-                            "() => new Promise((done) => {
-                               const box = document.querySelector('input[type=search]');
-                               const began = performance.now();
-                               box.value = 'copy-0199';
-                               box.dispatchEvent(new Event('input', { bubbles: true }));
-                               const look = () =>
-                                 document.querySelectorAll('td.name').length === 10 ? done(performance.now() - began) : requestAnimationFrame(look);
-                               look();
-                             })"
+                            "() => {
+                               const search = (text) => new Promise((done) => {
+                                 const box = document.querySelector('input[type=search]');
+                                 const began = performance.now();
+                                 box.value = text;
+                                 box.dispatchEvent(new Event('input', { bubbles: true }));
+                                 const found = () => {
+                                   const names = [...document.querySelectorAll('td.name')];
+                                   return names.length === 10 && names.every((name) => name.textContent.includes(text));
+                                 };
+                                 const look = () => found() ? done(performance.now() - began) : requestAnimationFrame(look);
+                                 look();
+                               });
+                               return search('copy-0188').then(() => search('copy-0199'));
+                             }"
 
                     printfn
                         $"2,002 runs in the browser: first paint {painted:F0} ms, from a key to the rows found {searched:F0} ms"
