@@ -1,5 +1,6 @@
 using System.Text.Encodings.Web;
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using System.Text.Json.Serialization;
 
 namespace DQ.Core.Artifacts;
@@ -7,8 +8,12 @@ namespace DQ.Core.Artifacts;
 /// <summary>A record with a JSON file of its own.</summary>
 public interface IArtifact
 {
-    /// <summary>The schema version this program writes, and the only one it reads.</summary>
+    /// <summary>The schema version this program writes.</summary>
     static abstract int CurrentSchema { get; }
+
+    /// <summary>Brings a record of an earlier version to the current one, in place.</summary>
+    /// <returns>False where there is no way from that version.</returns>
+    static virtual bool Migrate(JsonObject record, int version) => false;
 
     /// <summary>The version the record was written with.</summary>
     int Schema { get; }
@@ -46,11 +51,8 @@ public static class ArtifactJson
                 || !schema.TryGetInt32(out var version)
             )
                 throw new ArtifactException($"{path}: expected a JSON object with an integer 'schema'");
-            if (version != T.CurrentSchema)
-                throw new ArtifactException(
-                    $"{path}: schema version {version} is unknown; this program understands version {T.CurrentSchema}"
-                );
-            return root.Deserialize<T>(Options) ?? throw new ArtifactException($"{path}: expected a JSON object, got null");
+            var read = version == T.CurrentSchema ? root.Deserialize<T>(Options) : Earlier<T>(JsonObject.Create(root)!, version, path);
+            return read ?? throw new ArtifactException($"{path}: expected a JSON object, got null");
         }
         catch (JsonException problem)
         {
@@ -60,6 +62,15 @@ public static class ArtifactJson
         {
             throw new ArtifactException($"{path}: can't be read: {problem.Message}", problem);
         }
+    }
+
+    private static T? Earlier<T>(JsonObject record, int version, string path)
+        where T : class, IArtifact
+    {
+        if (!T.Migrate(record, version))
+            throw new ArtifactException($"{path}: schema version {version} is unknown; this program understands version {T.CurrentSchema}");
+        record["schema"] = T.CurrentSchema;
+        return record.Deserialize<T>(Options);
     }
 
     /// <summary>Writes an artifact; the file is there whole or not at all.</summary>

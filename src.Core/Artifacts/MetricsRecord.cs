@@ -63,7 +63,8 @@ public sealed record MetricsRecord
 
 /// <param name="Perplexity">Per codebook, of one batch's codes, mean over the steps.</param>
 /// <param name="Revived">Per codebook, codes revived over the steps.</param>
-public sealed record LevelMetrics(IReadOnlyList<double> Perplexity, IReadOnlyList<long> Revived);
+/// <param name="Dead">Per codebook, codes that no position chose in any of the steps; not in logs of earlier versions.</param>
+public sealed record LevelMetrics(IReadOnlyList<double> Perplexity, IReadOnlyList<long> Revived, IReadOnlyList<int>? Dead = null);
 
 /// <summary>One line of <c>events.jsonl</c>: something worth seeing.</summary>
 public sealed record EventRecord

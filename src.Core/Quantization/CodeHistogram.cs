@@ -39,6 +39,16 @@ public sealed class CodeHistogram(int codebooks, int codeCount)
             counts[at / positions % codebooks][values[at]]++;
     }
 
+    /// <summary>A bit per code of a codebook, K rounded up to bytes, lowest first: set where no position chose it.</summary>
+    public byte[] Idle(int codebook)
+    {
+        var bits = new byte[(codeCount + 7) / 8];
+        for (var code = 0; code < codeCount; code++)
+            if (counts[codebook][code] == 0)
+                bits[code / 8] |= (byte)(1 << (code % 8));
+        return bits;
+    }
+
     /// <summary>Codes chosen at least once, as a share of K.</summary>
     public double Usage(int codebook) => (double)counts[codebook].Count(count => count > 0) / codeCount;
 

@@ -33,4 +33,5 @@ public sealed record StepReport(
 /// <summary>One level's codebooks in one step.</summary>
 /// <param name="Perplexity">exp(entropy) of the codes chosen in this batch, per codebook.</param>
 /// <param name="Revived">Codes brought back from the dead, per codebook.</param>
-public sealed record LevelReport(double[] Perplexity, long[] Revived);
+/// <param name="Idle">Codes that this batch did not choose, per codebook, as <see cref="Quantization.CodeHistogram.Idle"/> has them.</param>
+public sealed record LevelReport(double[] Perplexity, long[] Revived, byte[][] Idle);

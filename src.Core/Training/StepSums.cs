@@ -45,7 +45,11 @@ internal sealed class StepSums(IReadOnlyList<Quantizer> quantizers)
         [
             .. histograms.Select(
                 (histogram, level) =>
-                    new LevelReport([.. Enumerable.Range(0, histogram.Codebooks).Select(histogram.Perplexity)], revived[level])
+                    new LevelReport(
+                        [.. Enumerable.Range(0, histogram.Codebooks).Select(histogram.Perplexity)],
+                        revived[level],
+                        [.. Enumerable.Range(0, histogram.Codebooks).Select(histogram.Idle)]
+                    )
             ),
         ];
 }

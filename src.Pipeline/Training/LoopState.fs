@@ -1,6 +1,7 @@
 namespace DQ.Pipeline
 
 open System
+open System.Text.Json.Nodes
 open DQ.Core.Artifacts
 
 /// Where the loop is, beside the checkpoint's tensors: step-….json, written after step-….safetensors and complete with it.
@@ -25,12 +26,20 @@ type LoopState = {
 } with
 
     interface IArtifact with
-        static member CurrentSchema = 1
+        static member CurrentSchema = 2
         member this.Schema = this.Schema
+
+        /// Version 1 did not know which codes the steps of a window had chosen.
+        static member Migrate(record, version) =
+            match version, record["window"] with
+            | 1, (:? JsonObject as window) ->
+                window["idle"] <- JsonArray()
+                true
+            | _ -> false
 
 module LoopState =
     let start levels codebooks : LoopState = {
-        Schema = 1
+        Schema = 2
         Step = 0L
         ImagesSeen = 0L
         Seconds = 0.0

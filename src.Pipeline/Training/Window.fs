@@ -1,5 +1,6 @@
 namespace DQ.Pipeline
 
+open System.Numerics
 open System.Text.Json.Serialization
 open DQ.Core.Artifacts
 open DQ.Core.Training
@@ -22,6 +23,8 @@ type Window = {
     /// Sums per level and codebook.
     Perplexity: float[][]
     Revived: int64[][]
+    /// Per level and codebook, a bit per code: set where none of the steps chose it; empty before the first.
+    Idle: byte[][][]
 }
 
 module Window =
@@ -37,10 +40,19 @@ module Window =
         LearningRate = 0.0
         Perplexity = Array.init levels (fun _ -> Array.zeroCreate codebooks)
         Revived = Array.init levels (fun _ -> Array.zeroCreate codebooks)
+        Idle = [||]
     }
 
     let private plus (sums: 'a[][]) (add: 'a -> 'a -> 'a) (terms: 'a[] seq) =
         Seq.map2 (Array.map2 add) sums terms |> Array.ofSeq
+
+    let private still (idle: byte[][][]) (levels: LevelReport seq) =
+        let now = [| for level in levels -> level.Idle |]
+
+        if idle.Length = 0 then
+            now
+        else
+            (idle, now) ||> Array.map2 (Array.map2 (Array.map2 (&&&)))
 
     /// One more step. A skipped one counts, but its numbers are no numbers.
     let add (images: int64) (seconds: float) (report: StepReport) window =
@@ -66,6 +78,7 @@ module Window =
                     GradientNorm = window.GradientNorm + report.GradientNorm
                     Perplexity = plus window.Perplexity (+) (report.Levels |> Seq.map _.Perplexity)
                     Revived = plus window.Revived (+) (report.Levels |> Seq.map _.Revived)
+                    Idle = still window.Idle report.Levels
             }
 
     let isEmpty window = window.Steps + window.Skipped = 0
@@ -86,6 +99,9 @@ module Window =
 
     let judged window = mean window window.Judged
 
+    let private setBits (bits: byte[]) =
+        bits |> Array.sumBy (fun byte -> BitOperations.PopCount(uint32 byte))
+
     /// The line of metrics.jsonl, made from one that says where training is and what the judged loss was.
     let line window (where: MetricsRecord) : MetricsRecord =
         where.Trained(
@@ -101,6 +117,7 @@ module Window =
             match meanPerplexity window with
             | None -> null
             | Some perplexity -> [|
-                for perplexity, revived in Seq.zip perplexity window.Revived -> LevelMetrics(perplexity, revived)
+                for perplexity, revived, idle in Seq.zip3 perplexity window.Revived window.Idle ->
+                    LevelMetrics(perplexity, revived, idle |> Array.map setBits)
               |]
         )

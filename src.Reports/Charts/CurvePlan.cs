@@ -41,38 +41,48 @@ public sealed record CurvePlan(string Title, string Meaning, IReadOnlyList<Curve
     /// <summary>The charts for which these series have numbers.</summary>
     public static IReadOnlyList<CurvePlan> For(IReadOnlyCollection<string> names)
     {
-        var perplexity = Levels(names, "perplexity");
-        var revived = Levels(names, "revived");
         return
         [
             .. First.Where(plan => names.Contains(plan.Keys[0].Key)),
-            .. perplexity.Select(level => new CurvePlan(
-                $"Perplexity{Of(level, perplexity.Length)}",
-                "Codes in effective use in one batch, by codebook.",
-                [new($"perplexity.{level}.", "codebook")]
-            )),
-            .. revived.Select(level => new CurvePlan(
-                $"Revived codes{Of(level, revived.Length)}",
-                "Dead codes given a new place since the line before, by codebook.",
-                [new($"revived.{level}.", "codebook")]
-            )),
+            .. PerLevel(names, Perplexity),
+            .. PerLevel(names, Dead),
+            .. PerLevel(names, Revived),
             .. Last.Where(plan => names.Contains(plan.Keys[0].Key)),
         ];
     }
+
+    /// <summary>Of a level, by codebook.</summary>
+    public static CurvePlan Perplexity(int level) =>
+        new("Perplexity", "Codes in effective use in one batch, by codebook.", [new($"perplexity.{level}.", "codebook")]);
+
+    /// <inheritdoc cref="Perplexity"/>
+    public static CurvePlan Dead(int level) =>
+        new("Dead codes", "Codes that no position chose since the line before, by codebook.", [new($"dead.{level}.", "codebook")]);
+
+    /// <inheritdoc cref="Perplexity"/>
+    public static CurvePlan Revived(int level) =>
+        new(
+            "Revived codes",
+            "Hardly used codes given a new place since the line before, by codebook.",
+            [new($"revived.{level}.", "codebook")]
+        );
 
     /// <summary>Names of series in a run's log.</summary>
     public static IReadOnlyCollection<string> Names(IReadOnlyDictionary<string, SeriesTable> tables) =>
         tables.Values.SelectMany(table => table.Names).ToHashSet();
 
-    /// Those that a log has numbers of, such as <c>perplexity.0.3</c>.
-    private static int[] Levels(IEnumerable<string> names, string kind) =>
-        [
-            .. names
-                .Where(name => name.StartsWith($"{kind}.", StringComparison.Ordinal))
-                .Select(name => int.TryParse(name.Split('.')[1], out var level) ? level : -1)
-                .Distinct()
-                .Order(),
-        ];
+    /// A chart for each level that a log has numbers of, such as <c>perplexity.0.3</c>.
+    private static IEnumerable<CurvePlan> PerLevel(IReadOnlyCollection<string> names, Func<int, CurvePlan> plan)
+    {
+        var kind = plan(0).Keys[0].Key.Split('.')[0];
+        var levels = names
+            .Where(name => name.StartsWith($"{kind}.", StringComparison.Ordinal))
+            .Select(name => int.TryParse(name.Split('.')[1], out var level) ? level : -1)
+            .Distinct()
+            .Order()
+            .ToArray();
+        return levels.Select(level => plan(level) with { Title = plan(level).Title + Of(level, levels.Length) });
+    }
 
     private static string Of(int level, int levels) =>
         levels < 2 ? ""

@@ -3,8 +3,8 @@ using System.Text.Json;
 namespace DQ.Reports.Metrics;
 
 /// <summary>
-/// One line of <c>metrics.jsonl</c>, read as what it is: numbers with names. Per-codebook numbers become <c>perplexity.LEVEL.CODEBOOK</c> and
-/// <c>revived.LEVEL.CODEBOOK</c>.
+/// One line of <c>metrics.jsonl</c>, read as what it is: numbers with names. Per-codebook numbers become <c>perplexity.LEVEL.CODEBOOK</c>,
+/// <c>revived.LEVEL.CODEBOOK</c> and <c>dead.LEVEL.CODEBOOK</c>.
 /// </summary>
 /// <remarks>Read by hand and not as a record: a page must show 100,000 lines at once, and a line of anything must not hurt.</remarks>
 public static class MetricsLine

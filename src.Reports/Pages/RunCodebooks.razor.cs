@@ -26,9 +26,8 @@ public sealed partial class RunCodebooks
     private IReadOnlyList<(string, string)> splits = [];
     private IReadOnlyList<CodebookEvaluation> evaluated = [];
     private IReadOnlyList<CodebookAblation> ablations = [];
-    private CurveSettings curves = new("step", false, 0);
-    private CurvePlan revived = null!;
-    private CurvePlan perplexity = null!;
+    private CurveSettings curves = CurveSettings.Of(new());
+    private IReadOnlyList<CurvePlan> plans = [];
     private int level;
     private int book;
     private bool sorted = true;
@@ -60,16 +59,7 @@ public sealed partial class RunCodebooks
         evaluated = Run.Split(view?.Split ?? "")?.Levels.FirstOrDefault(one => one.Level == level)?.Codebooks ?? [];
         ablations = [.. (view?.Record.Ablation?.Codebooks ?? []).Where(one => one.Level == level)];
         curves = CurveSettings.Of(Query);
-        revived = new(
-            "Revived codes",
-            "Dead codes given a new place since the line before, by codebook.",
-            [new($"revived.{level}.", "codebook")]
-        );
-        perplexity = new(
-            "Perplexity while training",
-            "Codes in effective use in one batch, by codebook.",
-            [new($"perplexity.{level}.", "codebook")]
-        );
+        plans = [CurvePlan.Dead(level), CurvePlan.Revived(level), CurvePlan.Perplexity(level)];
         others =
         [
             .. Catalog.Current.Runs.Where(run => run.Id != Run.Id && run.Evaluation is not null && !run.Annotation.Archived).Take(500),

@@ -14,8 +14,8 @@ public sealed partial class Runs
     private static readonly Dictionary<string, object?> SearchAttributes = new() { ["aria-label"] = "Search runs" };
     private static readonly IReadOnlyList<(string, string)> columns = [.. RunMetric.All.Select(metric => (metric.Key, metric.FullTitle))];
 
-    private readonly HashSet<string> chosen = new(StringComparer.Ordinal);
     private readonly Dictionary<string, (long Version, IReadOnlyList<double> Values)> sparks = new(StringComparer.Ordinal);
+    private IReadOnlyList<string> chosen = [];
     private RunsView view = new();
     private IReadOnlyList<RunEntry> shown = [];
     private IReadOnlyList<RunGroup> groups = [];
@@ -44,6 +44,7 @@ public sealed partial class Runs
     protected override void Update()
     {
         view = RunsView.Of(Query);
+        chosen = [.. Query.All(Names.Pick).Distinct()];
         var snapshot = Catalog.Current;
         if (!ReferenceEquals(optionsOf, snapshot))
         {
@@ -112,13 +113,7 @@ public sealed partial class Runs
         Go(Query.With(Names.Columns, keys.Count == 0 ? "none" : string.Join(',', ordered)));
     }
 
-    private void Choose(string id, bool wanted)
-    {
-        if (wanted)
-            chosen.Add(id);
-        else
-            chosen.Remove(id);
-    }
+    private void Choose(string id, bool wanted) => Go(Query.With(Names.Pick, wanted ? [.. chosen, id] : chosen.Where(one => one != id)));
 
     private string PageLink(int page) =>
         Links.Runs + Query.With(Names.Page, page.ToString(System.Globalization.CultureInfo.InvariantCulture));

@@ -45,10 +45,12 @@ public static class Links
         public const string Columns = "cols";
         public const string Group = "group";
         public const string Page = "page";
+        public const string Pick = "pick";
         public const string Run = "run";
         public const string Axis = "x";
         public const string Log = "log";
         public const string Smoothing = "smooth";
+        public const string Zoom = "zoom";
         public const string Step = "step";
         public const string View = "view";
         public const string Order = "order";

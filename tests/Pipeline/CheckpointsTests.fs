@@ -2,6 +2,7 @@ module DQ.Tests.Pipeline.CheckpointsTests
 
 open System
 open System.IO
+open System.Text.Json.Nodes
 open Expecto
 open TorchSharp
 open DQ.Core.Artifacts
@@ -50,6 +51,22 @@ let private putBest folder step =
 [<Tests>]
 let tests =
     testList "Pipeline.Checkpoints" [
+        test "the state of a checkpoint of the first version is read: of its window nobody knows the idle codes" {
+            inFolder (fun folder ->
+                let file = Path.Combine(folder, "step-00000010.json")
+                ArtifactJson.Write(file, state 10L 9L)
+                let earlier = nonNull (JsonNode.Parse(File.ReadAllText file))
+                earlier["schema"] <- 1
+                (nonNull earlier["window"]).AsObject().Remove "idle" |> ignore
+                File.WriteAllText(file, earlier.ToJsonString())
+                Expect.equal (ArtifactJson.Read<LoopState> file) (state 10L 9L) "as one of today"
+                earlier["schema"] <- 3
+                File.WriteAllText(file, earlier.ToJsonString())
+
+                Expect.throwsC (fun () -> ArtifactJson.Read<LoopState> file |> ignore) (fun problem ->
+                    Expect.stringContains problem.Message "schema version 3 is unknown" "a later one"))
+        }
+
         test "one made because a run was stopped stays until the next, and costs no regular one its place" {
             inFolder (fun folder ->
                 let save keep step =

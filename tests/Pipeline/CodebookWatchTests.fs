@@ -1,12 +1,25 @@
 module DQ.Tests.Pipeline.CodebookWatchTests
 
+open System.Text.Json
 open Expecto
+open DQ.Core.Artifacts
 open DQ.Core.Quantization
 open DQ.Core.Training
 open DQ.Pipeline
 
 let private report perplexity revived =
-    StepReport(1L, 1.0, 1.0, 0.0, 1e-3, 1.0, false, [| LevelReport([| perplexity; 60.0 |], [| revived; 0L |]) |])
+    StepReport(
+        1L,
+        1.0,
+        1.0,
+        0.0,
+        1e-3,
+        1.0,
+        false,
+        [|
+            LevelReport([| perplexity; 60.0 |], [| revived; 0L |], [| [| 0uy |]; [| 0uy |] |])
+        |]
+    )
 
 /// What is said about a window of one step.
 let private look flags perplexity revived =
@@ -71,9 +84,40 @@ let tests =
             Expect.isEmpty events "half of what 16 vectors can choose"
         }
 
+        test "a code is dead in a line when no step of its window chose it, in one that was saved too" {
+            let chose idle =
+                StepReport(1L, 1.0, 1.0, 0.0, 1e-3, 1.0, false, [| LevelReport([| 2.0 |], [| 0L |], [| idle |]) |])
+
+            // of nine codes the first step left out 0, 1, 3 and 8, the second 1, 2 and 8
+            let first = Window.empty 1 1 |> Window.add 4L 0.1 (chose [| 0b0000_1011uy; 1uy |])
+
+            let saved =
+                JsonSerializer.Deserialize<Window>(
+                    JsonSerializer.Serialize(first, ArtifactJson.Options),
+                    ArtifactJson.Options
+                )
+                |> nonNull
+
+            let line =
+                Criterion.line Criterion.NatsPerDim "train" 2L 8L 0.2 (Window.judged first) None
+                |> Window.line (Window.add 4L 0.1 (chose [| 0b0000_0110uy; 1uy |]) saved)
+
+            let level = Seq.head (nonNull line.Levels)
+            Expect.sequenceEqual (nonNull level.Dead) [ 2 ] "1 and 8"
+        }
+
         test "a window of skipped steps says nothing and has no means" {
             let skipped =
-                StepReport(1L, nan, nan, nan, 1e-3, nan, true, [| LevelReport([| 1.0; 1.0 |], [| 0L; 0L |]) |])
+                StepReport(
+                    1L,
+                    nan,
+                    nan,
+                    nan,
+                    1e-3,
+                    nan,
+                    true,
+                    [| LevelReport([| 1.0; 1.0 |], [| 0L; 0L |], [| [| 0uy |]; [| 0uy |] |]) |]
+                )
 
             let window = Window.empty 1 2 |> Window.add 4L 0.1 skipped
             Expect.isNone (Window.meanPerplexity window) "no perplexity"

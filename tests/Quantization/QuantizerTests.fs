@@ -314,6 +314,12 @@ let histogram =
             Expect.equal (histogram.Usage 0) 1.0 "usage"
         }
 
+        test "idle codes are those without a count, a bit each, the lowest first" {
+            let histogram = CodeHistogram(1, 10)
+            histogram.Add(torch.tensor([| 0L; 3L; 3L; 9L |]).view(1L, 1L, 2L, 2L))
+            Expect.equal (histogram.Idle 0) [| 0b1111_0110uy; 0b01uy |] "all but 0, 3 and 9"
+        }
+
         test "coding under other frequencies never beats the entropy" {
             let histogram, other = CodeHistogram(1, 4), CodeHistogram(1, 4)
             histogram.Add(torch.tensor([| 0L; 0L; 0L; 1L |]).view(1L, 1L, 2L, 2L))

@@ -308,6 +308,41 @@ let tests =
                 do! walk.Drawn 3
             })
 
+        walk "a part of a curve is looked at: all curves follow, and the address has it" desktop (fun folder walk ->
+            task {
+                let id = runOf folder "dq"
+                do! walk.Go $"runs/{id}"
+                do! walk.Drawn 3
+                let curve n = walk.Page.Locator("dq-curves").Nth n
+                let zoom n = (curve n).GetAttributeAsync "data-zoom"
+                do! (curve 0).Locator("canvas").First.ScrollIntoViewIfNeededAsync()
+                let! drawing = (curve 0).Locator("canvas").First.BoundingBoxAsync()
+                let drawing = nonNull drawing
+                let at share = drawing.X + drawing.Width * share
+                let height = drawing.Y + drawing.Height / 2f
+                do! walk.Page.Mouse.MoveAsync(at 0.4f, height)
+                do! walk.Page.Mouse.DownAsync()
+                do! walk.Page.Mouse.MoveAsync(at 0.7f, height, MouseMoveOptions(Steps = 5))
+                do! walk.Page.Mouse.UpAsync()
+                do! walk.Until("the zoom in the URL", fun () -> Task.FromResult(walk.Page.Url.Contains "zoom=step"))
+                do! (walk.Page.Locator("dq-curves[data-zoom]").Nth 2).WaitForAsync()
+                let! first = zoom 0
+                let ends = (nonNull first).Split ',' |> Array.map float
+                Expect.isGreaterThan ends[0] 5.0 "of 2 to 40 steps"
+                Expect.isLessThan ends[1] 35.0 "of 2 to 40 steps"
+                let! _ = walk.Page.ReloadAsync()
+                do! walk.Drawn 3
+                let! again = zoom 1
+                Expect.equal again first "another one after loading again"
+                do! walk.Page.GetByText("Images", PageGetByTextOptions(Exact = true)).ClickAsync()
+                do! (walk.Page.Locator("dq-curves:not([data-zoom])").Nth 2).WaitForAsync()
+                do! walk.Page.GetByText("Steps", PageGetByTextOptions(Exact = true)).ClickAsync()
+                do! (walk.Page.Locator("dq-curves[data-zoom]").Nth 2).WaitForAsync()
+                do! walk.Page.Locator(".controls").GetByText("Reset zoom").ClickAsync()
+                do! walk.Until("all of it", fun () -> Task.FromResult(not (walk.Page.Url.Contains "zoom=")))
+                do! (walk.Page.Locator("dq-curves:not([data-zoom])").Nth 2).WaitForAsync()
+            })
+
         walk "pictures, codebooks and their code maps" desktop (fun folder walk ->
             task {
                 let id = runOf folder "dq"
@@ -323,7 +358,15 @@ let tests =
                 let! said = walk.Page.Locator("p.lead").First.InnerTextAsync()
                 Expect.stringContains said "step 20" "a step of training"
                 do! walk.Go $"runs/{id}/codebooks"
-                do! walk.Drawn 2
+                do! walk.Drawn 5
+
+                let! titles =
+                    walk.Page.Locator("dq-curves").EvaluateAllAsync<string[]>
+                        "all => all.map(one => one.dataset.title)"
+
+                Expect.equal titles [| "Dead codes"; "Revived codes"; "Perplexity" |] "over time"
+                let! empty = walk.Page.Locator("dq-curves.empty").CountAsync()
+                Expect.equal empty 0 "each has numbers"
                 do! walk.Accessible "codebooks"
                 do! walk.Page.Locator(".map a").First.ClickAsync()
                 do! walk.Until("the code in the URL", fun () -> Task.FromResult(walk.Page.Url.Contains "code="))
@@ -335,6 +378,9 @@ let tests =
                 do! walk.Go ""
                 do! walk.Page.Locator("td.pick input").First.CheckAsync()
                 do! walk.Page.Locator("td.pick input").Nth(1).CheckAsync()
+                do! walk.Until("ticks in the URL", fun () -> Task.FromResult(walk.Page.Url.Split("pick=").Length = 3))
+                let! _ = walk.Page.ReloadAsync()
+                do! walk.Page.Locator("td.pick input:checked").Nth(1).WaitForAsync()
                 do! walk.Page.GetByText("Compare 2").ClickAsync()
                 do! walk.Page.Locator(".best").First.WaitForAsync()
                 do! walk.Drawn 3

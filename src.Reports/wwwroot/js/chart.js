@@ -185,11 +185,11 @@
           this.canvas.textContent = "";
           this.chart = echarts.init(this.canvas, undefined, { renderer: "canvas" });
           this.chart.on("click", (event) => this.follow(event));
-          this.chart.on("datazoom", () => (this.reset.hidden = !this.zoomed()));
+          this.chart.on("datazoom", () => this.zoomChanged(this.zoomed()));
           this.chart.getZr().on("dblclick", () => this.unzoom());
         }
         this.rest(performance.now());
-        const zoom = this.zoomed();
+        const zoom = this.zoomWanted();
         this.chart.setOption({ ...base(look), ...content.option }, { notMerge: true });
         if (content.zooms) {
           if (zoom) this.chart.dispatchAction({ type: "dataZoom", dataZoomIndex: 0, startValue: zoom[0], endValue: zoom[1] });
@@ -208,10 +208,18 @@
       return zoom && (zoom.start > 0.01 || zoom.end < 99.99) ? [zoom.startValue, zoom.endValue] : null;
     }
 
+    zoomChanged(zoom) {
+      this.reset.hidden = !zoom;
+    }
+
+    // what a new drawing shows: what the old one did
+    zoomWanted() {
+      return this.zoomed();
+    }
+
     unzoom() {
       const zooms = this.chart?.getOption()?.dataZoom?.length ?? 0;
       for (let i = 0; i < zooms; i++) this.chart.dispatchAction({ type: "dataZoom", dataZoomIndex: i, start: 0, end: 100 });
-      this.reset.hidden = true;
     }
 
     follow(event) {

@@ -3,6 +3,7 @@
 // data-keys     [{ "key", "label" }], names of series; "perplexity.0." stands for all that begin so
 // data-x        step, images_seen or seconds
 // data-log      set for a logarithmic axis
+// data-zoom     "from,to" on that axis; without it all is shown
 // data-smooth   0 … 0.99: weight of what came before in the moving average drawn over the raw line
 "use strict";
 (() => {
@@ -48,7 +49,7 @@
   const units = { step: "step", images_seen: "images", seconds: "time" };
 
   class Curves extends dq.Chart {
-    static observedAttributes = ["data-sources", "data-keys", "data-x", "data-log", "data-smooth"];
+    static observedAttributes = ["data-sources", "data-keys", "data-x", "data-log", "data-smooth", "data-zoom"];
 
     async content(look) {
       const sources = JSON.parse(this.dataset.sources ?? "[]");
@@ -57,6 +58,24 @@
       const lines = sources.flatMap((source, index) => this.lines(source, data[index] ?? {}, index, sources.length > 1, look));
       if (lines.length === 0) return { empty: "No numbers yet", rows: () => [], summary: "No numbers yet." };
       return { option: this.option(lines, look), zooms: true, rows: () => this.table(lines), summary: this.describe(lines) };
+    }
+
+    // on the site the part shown is the page's and in its address: all of its charts follow; a file has no address to keep it in
+    zoomWanted() {
+      if (!globalThis.Blazor) return super.zoomWanted();
+      return this.dataset.zoom?.split(",").map(Number) ?? null;
+    }
+
+    zoomChanged(zoom) {
+      super.zoomChanged(zoom);
+      if (!globalThis.Blazor) return;
+      const there = this.zoomWanted();
+      const near = zoom && there && zoom.every((value, end) => Math.abs(value - there[end]) < 1e-3 * (there[1] - there[0]));
+      if (near || (!zoom && !there)) return;
+      const address = new URL(location.href);
+      if (zoom) address.searchParams.set("zoom", [this.dataset.x ?? "step", ...zoom.map((value) => +value.toPrecision(6))].join(","));
+      else address.searchParams.delete("zoom");
+      Blazor.navigateTo(address.href, { replaceHistoryEntry: true });
     }
 
     lines(source, data, index, several, look) {
