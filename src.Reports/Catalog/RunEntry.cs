@@ -40,14 +40,40 @@ public sealed record RunEntry
 
     public DateTime? StartedUtc => Record?.StartedUtc;
 
-    /// <summary>Kind of quantizer.</summary>
-    public string Method => Setting("model", "quantizer", "kind");
+    /// <summary>What it made, as a noun.</summary>
+    public string Kind =>
+        Record?.Stage switch
+        {
+            null => "",
+            "train" => "autoencoder",
+            "classify" => "classifier",
+            "allocate" => "bit allocation",
+            "intervals" => "interval table",
+            "import" => "imported autoencoder",
+            var stage => stage,
+        };
 
-    /// <summary>Source of the images.</summary>
-    public string Dataset => Setting("data", "source");
+    /// <summary>Kind of quantizer; <c>none</c> for a classifier of features as they are.</summary>
+    public string Method =>
+        Setting("classification", "quantized") == "none" ? "none"
+        : Setting("model", "quantizer", "kind") is { Length: > 0 } kind ? kind
+        : Setting("allocation", "quantizer");
 
-    /// <summary>Of the run's own kind of likelihood.</summary>
-    public string Likelihood => Setting("model", "likelihood", "kind");
+    /// <summary>Where the images are from: the data set's name where the source is one, else its folder's.</summary>
+    public string Dataset =>
+        Source is "idx" or "folder" or "imagenet_downsampled"
+        && Path.GetFileNameWithoutExtension(Setting("data", "path").TrimEnd('/', '\\')) is { Length: > 0 } folder
+            ? folder
+            : Source;
+
+    /// <summary>How the images are read, such as <c>cifar10</c> or <c>folder</c>.</summary>
+    public string Source => Setting("data", "source");
+
+    /// <summary>What is learned of pixels; empty where they are not reconstructed.</summary>
+    public string Likelihood =>
+        Record?.Stage == "classify" && Setting("classification", "mode") != "autoencoder_head"
+            ? ""
+            : Setting("model", "likelihood", "kind");
 
     public SplitEvaluation? Split(string name) => Evaluation?.Splits.GetValueOrDefault(name);
 

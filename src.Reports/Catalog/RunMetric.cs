@@ -31,7 +31,17 @@ public sealed record RunMetric(
     string? Format = null
 )
 {
-    public string Text(RunEntry run) => Format is null ? Show.Number(Value(run)) : Show.Number(Value(run), Format);
+    /// <summary>As <see cref="Format"/>: seconds in the unit that suits them.</summary>
+    private const string Duration = "duration";
+
+    public string Text(RunEntry run) =>
+        (Value(run), Format) switch
+        {
+            (var value, null) => Show.Number(value),
+            ({ } seconds, Duration) => Show.Duration(seconds),
+            (var value, Duration) => Show.Number(value),
+            var (value, format) => Show.Number(value, format),
+        };
 
     /// <summary>Unit and split, as <c>nats/dim, test</c>.</summary>
     public string Place => string.Join(", ", ((string[])[Unit, Group == "run" ? "" : Group]).Where(part => part.Length > 0));
@@ -43,6 +53,26 @@ public sealed record RunMetric(
     [
         .. OfSplit("validation"),
         .. OfSplit("test"),
+        new(
+            "accuracy_percent",
+            "accuracy",
+            "%",
+            "run",
+            "Share of images classified rightly, on the split last evaluated: test where there is one.",
+            Better.Higher,
+            run => 100 * run.Record?.Classification?.Accuracy,
+            "0.00"
+        ),
+        new(
+            "bits_per_image_uniform",
+            "class codes",
+            "bits/image",
+            "run",
+            "What the codes that a classifier decides by cost at equal length.",
+            Better.Lower,
+            run => run.Record?.Classification?.BitsPerImageUniform,
+            "0.#"
+        ),
         new(
             "training_validation_nats_per_dim",
             "last validation",
@@ -95,12 +125,12 @@ public sealed record RunMetric(
         new(
             "training_seconds",
             "training time",
-            "s",
+            "",
             "run",
             "Time spent in training steps, over all interruptions.",
             Better.Neither,
-            run => run.Record?.TrainingSeconds,
-            "N0"
+            run => run.Record is { TrainingSeconds: > 0 and var seconds } ? seconds : null,
+            Duration
         ),
     ];
 
@@ -108,8 +138,15 @@ public sealed record RunMetric(
 
     private static IEnumerable<RunMetric> OfSplit(string split)
     {
-        RunMetric Of(string key, string title, string unit, string meaning, Better better, Func<SplitEvaluation, double?> value) =>
-            new($"{split}_{key}", title, unit, split, meaning, better, run => run.Split(split) is { } found ? value(found) : null);
+        RunMetric Of(
+            string key,
+            string title,
+            string unit,
+            string meaning,
+            Better better,
+            Func<SplitEvaluation, double?> value,
+            string? format = null
+        ) => new($"{split}_{key}", title, unit, split, meaning, better, run => run.Split(split) is { } found ? value(found) : null, format);
 
         yield return Of(
             "reconstruction_nats_per_dim",
@@ -200,12 +237,13 @@ public sealed record RunMetric(
             found => found.Levels.SelectMany(level => level.Codebooks).Select(book => (double?)book.Perplexity).Average()
         );
         yield return Of(
+            "usage_percent",
             "usage",
-            "usage",
-            "",
+            "%",
             "Share of codes chosen at least once, mean over all codebooks.",
             Better.Higher,
-            found => found.Levels.SelectMany(level => level.Codebooks).Select(book => (double?)book.Usage).Average()
+            found => 100 * found.Levels.SelectMany(level => level.Codebooks).Select(book => (double?)book.Usage).Average(),
+            "0.0"
         );
     }
 }

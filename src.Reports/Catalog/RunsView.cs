@@ -10,13 +10,27 @@ public sealed record RunsView
     public const string Started = "started";
     public const string NameKey = "name";
 
-    public static IReadOnlyList<string> DefaultColumns { get; } =
+    /// <summary>What a table says of itself: as many as fit a screen.</summary>
+    private const int DefaultColumns = 5;
+
+    /// The most telling first.
+    private static readonly IReadOnlyList<RunMetric> Telling =
     [
-        "test_reconstruction_nats_per_dim",
-        "test_total_empirical_bits_per_dim",
-        "test_code_rate_empirical_bits_per_dim",
-        "test_psnr_db",
-        "test_perplexity",
+        .. (
+            (string[])
+                [
+                    "test_reconstruction_nats_per_dim",
+                    "test_total_empirical_bits_per_dim",
+                    "test_code_rate_empirical_bits_per_dim",
+                    "test_psnr_db",
+                    "accuracy_percent",
+                    "bits_per_image_uniform",
+                    "test_perplexity",
+                    "test_normalized_squared_error",
+                ]
+        )
+            .Select(RunMetric.Find)
+            .OfType<RunMetric>(),
     ];
 
     public string Search { get; init; } = "";
@@ -37,7 +51,9 @@ public sealed record RunsView
     /// <summary>From 1.</summary>
     public int Page { get; init; } = 1;
 
-    public static RunsView Of(Query query)
+    /// <param name="query">Of the page.</param>
+    /// <param name="runs">All runs: where the query names no columns, those that some of them have.</param>
+    public static RunsView Of(Query query, IReadOnlyList<RunEntry> runs)
     {
         var sort = query[Names.Sort] ?? $"-{Started}";
         return new()
@@ -50,16 +66,18 @@ public sealed record RunsView
             Archived = query.Has(Names.Archived),
             Sort = sort.TrimStart('-'),
             Descending = sort.StartsWith('-'),
-            Columns =
-            [
-                .. (query[Names.Columns] is { } chosen ? chosen.Split(',') : DefaultColumns)
-                    .Select(RunMetric.Find)
-                    .OfType<RunMetric>()
-                    .Distinct(),
-            ],
+            Columns = query[Names.Columns] is { } chosen
+                ? [.. chosen.Split(',').Select(RunMetric.Find).OfType<RunMetric>().Distinct()]
+                : Known(runs),
             Group = query[Names.Group] ?? "",
             Page = query.Number(Names.Page, 1, 1, 100_000),
         };
+    }
+
+    private static IReadOnlyList<RunMetric> Known(IReadOnlyList<RunEntry> runs)
+    {
+        var known = Telling.Where(metric => runs.Any(run => metric.Value(run) is not null)).Take(DefaultColumns).ToArray();
+        return known.Length > 0 ? known : [.. Telling.Take(4)];
     }
 
     public bool IsFiltered => Search.Length > 0 || Datasets.Count + Methods.Count + Statuses.Count + Tags.Count > 0;
@@ -104,6 +122,7 @@ public sealed record RunsView
         Has(run.Id, word)
         || Has(run.Name, word)
         || Has(run.Dataset, word)
+        || Has(run.Kind, word)
         || Has(run.Method, word)
         || Has(run.Likelihood, word)
         || Has(run.Status, word)

@@ -14,7 +14,8 @@ public static class ChainCurve
         for (var i = 0; i < chain.Runs.Count; i++)
         {
             var (run, start) = (chain.Runs[i], begin);
-            marks.Add(new(start, RunChain.ImageSize(run) is { } size ? $"{size} px" : run.Name));
+            var name = RunChain.ImageSize(run) is { } size ? $"{size} px" : run.Name;
+            marks.Add(new(start, name));
             var series = metrics.Look(
                 run.Id,
                 tables => tables.ToDictionary(table => table.Key, table => Points(table.Value, metric, start))
@@ -22,13 +23,7 @@ public static class ChainCurve
             foreach (var (split, points) in series ?? [])
                 if (points.Count > 0)
                     lines.Add(
-                        new(
-                            $"{run.Name}, {split}",
-                            points,
-                            Dashed: split == RunMetrics.Validation,
-                            Plain: split == RunMetrics.Train,
-                            Color: i
-                        )
+                        new($"{name}, {split}", points, Dashed: split == RunMetrics.Validation, Plain: split == RunMetrics.Train, Color: i)
                     );
             begin += run.Record?.ImagesSeen ?? 0;
         }

@@ -59,6 +59,9 @@ public sealed record PlanePoint(double X, double Y, string Name, string? Detail 
 /// <param name="Hollow">References rather than runs.</param>
 public sealed record PlaneGroup(string Name, IReadOnlyList<PlanePoint> Points, bool Hollow = false);
 
+/// <summary>A level line.</summary>
+public sealed record PlaneLevel(double Y, string Name);
+
 /// <summary>Points in a plane.</summary>
 public sealed record PlaneSpec : ChartSpec
 {
@@ -68,6 +71,9 @@ public sealed record PlaneSpec : ChartSpec
 
     /// <summary>Lines of equal x + y.</summary>
     public bool Diagonals { get; init; }
+
+    /// <summary>What has no x, such as a classifier without codes.</summary>
+    public IReadOnlyList<PlaneLevel>? Levels { get; init; }
 
     /// <summary>Said where there are no points.</summary>
     public string? EmptyText { get; init; }

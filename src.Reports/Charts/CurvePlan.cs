@@ -39,31 +39,33 @@ public sealed record CurvePlan(string Title, string Meaning, IReadOnlyList<Curve
     ];
 
     /// <summary>The charts for which these series have numbers.</summary>
-    public static IReadOnlyList<CurvePlan> For(IReadOnlyCollection<string> names)
+    /// <param name="names">Of the series.</param>
+    /// <param name="several">Of several runs: one line each, also where each codebook has a number.</param>
+    public static IReadOnlyList<CurvePlan> For(IReadOnlyCollection<string> names, bool several = false)
     {
         return
         [
             .. First.Where(plan => names.Contains(plan.Keys[0].Key)),
-            .. PerLevel(names, Perplexity),
-            .. PerLevel(names, Dead),
-            .. PerLevel(names, Revived),
+            .. PerLevel(names, several, Perplexity),
+            .. PerLevel(names, several, Dead),
+            .. PerLevel(names, several, Revived),
             .. Last.Where(plan => names.Contains(plan.Keys[0].Key)),
         ];
     }
 
     /// <summary>Of a level, by codebook.</summary>
-    public static CurvePlan Perplexity(int level) =>
-        new("Perplexity", "Codes in effective use in one batch, by codebook.", [new($"perplexity.{level}.", "codebook")]);
+    public static CurvePlan Perplexity(int level, bool several = false) =>
+        new("Perplexity", $"Codes in effective use in one batch, {By(several)}.", [new($"perplexity.{level}.", "codebook")]);
 
     /// <inheritdoc cref="Perplexity"/>
-    public static CurvePlan Dead(int level) =>
-        new("Dead codes", "Codes that no position chose since the line before, by codebook.", [new($"dead.{level}.", "codebook")]);
+    public static CurvePlan Dead(int level, bool several = false) =>
+        new("Dead codes", $"Codes that no position chose since the line before, {By(several)}.", [new($"dead.{level}.", "codebook")]);
 
     /// <inheritdoc cref="Perplexity"/>
-    public static CurvePlan Revived(int level) =>
+    public static CurvePlan Revived(int level, bool several = false) =>
         new(
             "Revived codes",
-            "Hardly used codes given a new place since the line before, by codebook.",
+            $"Hardly used codes given a new place since the line before, {By(several)}.",
             [new($"revived.{level}.", "codebook")]
         );
 
@@ -72,17 +74,21 @@ public sealed record CurvePlan(string Title, string Meaning, IReadOnlyList<Curve
         tables.Values.SelectMany(table => table.Names).ToHashSet();
 
     /// A chart for each level that a log has numbers of, such as <c>perplexity.0.3</c>.
-    private static IEnumerable<CurvePlan> PerLevel(IReadOnlyCollection<string> names, Func<int, CurvePlan> plan)
+    private static IEnumerable<CurvePlan> PerLevel(IReadOnlyCollection<string> names, bool several, Func<int, bool, CurvePlan> plan)
     {
-        var kind = plan(0).Keys[0].Key.Split('.')[0];
+        var kind = plan(0, several).Keys[0].Key.Split('.')[0];
         var levels = names
             .Where(name => name.StartsWith($"{kind}.", StringComparison.Ordinal))
             .Select(name => int.TryParse(name.Split('.')[1], out var level) ? level : -1)
             .Distinct()
             .Order()
             .ToArray();
-        return levels.Select(level => plan(level) with { Title = plan(level).Title + Of(level, levels.Length) });
+        return levels.Select(level => Titled(plan(level, several), level, levels.Length));
     }
+
+    private static CurvePlan Titled(CurvePlan plan, int level, int levels) => plan with { Title = plan.Title + Of(level, levels) };
+
+    private static string By(bool several) => several ? "mean over a run's codebooks" : "by codebook";
 
     private static string Of(int level, int levels) =>
         levels < 2 ? ""

@@ -30,7 +30,7 @@ public static class RatePlane
         {
             var runs = chosen.Concat(others).ToArray();
             groups.AddRange(
-                PublishedPoints.For(runs.Select(run => run.Dataset).ToHashSet(), runs.Select(run => run.Likelihood).ToHashSet())
+                PublishedPoints.For(runs.Select(run => run.Source).ToHashSet(), runs.Select(run => run.Likelihood).ToHashSet())
             );
         }
         return new()

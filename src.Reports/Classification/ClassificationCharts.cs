@@ -33,7 +33,9 @@ public static class ClassificationCharts
             Unit = "%",
         };
 
-    /// <summary>A point per classifier with codes: what an image's codes cost, and how many images they tell rightly.</summary>
+    /// <summary>
+    /// A point per classifier with codes: what an image's codes cost, and how many images they tell rightly. The best without codes is a line.
+    /// </summary>
     /// <param name="runs">Classifiers of one data set and split.</param>
     /// <param name="chosen">Its point is a group of its own.</param>
     public static PlaneSpec AccuracyAgainstBits(IEnumerable<RunEntry> runs, RunEntry chosen) =>
@@ -47,6 +49,13 @@ public static class ClassificationCharts
                 .. runs.Where(run => run.Record?.Classification?.BitsPerImageUniform is not null)
                     .GroupBy(run => run.Id == chosen.Id ? $"{run.Name} (this run)" : Show.Words(run.Method))
                     .Select(group => new PlaneGroup(group.Key, [.. group.Select(Point)])),
+            ],
+            Levels =
+            [
+                .. runs.Where(run => run.Record?.Classification is { BitsPerImageUniform: null })
+                    .OrderByDescending(run => run.Record!.Classification!.Accuracy)
+                    .Take(1)
+                    .Select(run => new PlaneLevel(100 * run.Record!.Classification!.Accuracy, $"{run.Name}, not quantized:")),
             ],
             EmptyText = "No classifier here has codes: without them there are no bits to count.",
         };

@@ -1,4 +1,3 @@
-using System.Globalization;
 using DQ.Core.Artifacts;
 using DQ.Reports.Catalog;
 using DQ.Reports.Urls;
@@ -8,6 +7,9 @@ namespace DQ.Reports.Codebooks;
 /// <summary>Patches of images that chose a code most closely.</summary>
 public sealed record PatchAtlas(AtlasRecord Record, RunEntry Run)
 {
+    /// <summary>More are not ours.</summary>
+    private const int MostPatches = 64;
+
     private const string Place = $"{RunLayout.Codes}/{AtlasRecord.FileName}";
 
     /// <summary>Null where the run has none.</summary>
@@ -17,18 +19,23 @@ public sealed record PatchAtlas(AtlasRecord Record, RunEntry Run)
 
     public AtlasLevel? Level(int level) => Record.Levels.FirstOrDefault(one => one.Level == level);
 
-    /// <summary>Style of an element that shows all patches of a code side by side; null where the atlas does not show it.</summary>
-    public string? Strip(AtlasLevel level, int codebook, int code)
+    /// <summary>A style per patch of a code, the nearest first; none where the atlas does not show it.</summary>
+    public IReadOnlyList<string> Patches(AtlasLevel level, int codebook, int code)
     {
         if (
             level.Codebooks.FirstOrDefault(one => one.Codebook == codebook) is not { } book
             || book.Codes.ToList().IndexOf(code) is not (>= 0 and var place)
-            || level.CodesAcross < 1
+            || level is not { CodesAcross: > 0, PatchesPerCode: > 0 and <= MostPatches }
         )
-            return null;
-        var rows = (book.Codes.Count + level.CodesAcross - 1) / level.CodesAcross;
+            return [];
+        var (across, rows) = (level.CodesAcross * level.PatchesPerCode, (book.Codes.Count + level.CodesAcross - 1) / level.CodesAcross);
         var sheet = Links.Picture(Run.Id, $"{RunLayout.Codes}/{book.File}", Run.Version);
-        return Pictures.Crop.Style(sheet, level.CodesAcross, rows, place % level.CodesAcross, place / level.CodesAcross)
-            + string.Create(CultureInfo.InvariantCulture, $";aspect-ratio:{level.PatchesPerCode}");
+        var first = place % level.CodesAcross * level.PatchesPerCode;
+        return
+        [
+            .. Enumerable
+                .Range(first, level.PatchesPerCode)
+                .Select(column => Pictures.Crop.Style(sheet, across, rows, column, place / level.CodesAcross)),
+        ];
     }
 }

@@ -21,7 +21,7 @@ public static class FileEndpoints
 
     private static IResult RunsTable(HttpRequest request, RunCatalog catalog)
     {
-        var view = RunsView.Of(Query.Parse(request.QueryString.Value ?? ""));
+        var view = RunsView.Of(Query.Parse(request.QueryString.Value ?? ""), catalog.Current.Runs);
         return Results.File(Encoding.UTF8.GetBytes(RunsCsv.Of(view.Apply(catalog.Current.Runs))), "text/csv", "runs.csv");
     }
 

@@ -92,7 +92,8 @@ public sealed partial class CodeExplorer
             ? $"#{samples.Record.Images[at].Index} ({samples.Record.Images[at].Selection})"
             : $"#{at}";
 
-    private string? Strip(int wanted) => atlasLevel is null ? null : atlas?.Strip(atlasLevel, Codebook, wanted);
+    private IReadOnlyList<string> Patches(int wanted) =>
+        atlasLevel is null || atlas is null ? [] : atlas.Patches(atlasLevel, Codebook, wanted);
 
     private IEnumerable<int> AtlasCodes() => shown.Skip((atlasPage - 1) * CodesPerPage).Take(CodesPerPage);
 

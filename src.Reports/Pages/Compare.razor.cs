@@ -50,7 +50,7 @@ public sealed partial class Compare
         planning = true;
         var ids = runs.Select(run => run.Id).ToArray();
         var names = await Task.Run(() => ids.SelectMany(id => Metrics.Look(id, CurvePlan.Names) ?? []).ToHashSet());
-        (planning, plannedFor, plans) = (false, wanted, CurvePlan.For(names));
+        (planning, plannedFor, plans) = (false, wanted, CurvePlan.For(names, ids.Length > 1));
         StateHasChanged();
     }
 

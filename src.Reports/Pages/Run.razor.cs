@@ -10,7 +10,6 @@ namespace DQ.Reports.Pages;
 /// <summary>One run.</summary>
 public sealed partial class Run
 {
-    private static readonly Dictionary<string, object?> ProgressAttributes = new() { ["aria-label"] = "Steps done" };
     private static readonly DialogOptions Options = new() { CloseButton = true, CloseOnEscapeKey = true };
 
     private RunEntry? run;
@@ -35,7 +34,13 @@ public sealed partial class Run
         (
             (string[])
                 [
-                    run!.Method.Length > 0 ? $"{Show.Words(run.Method)} quantizer" : "",
+                    run!.Kind,
+                    run.Method switch
+                    {
+                        "" => "",
+                        "none" => "not quantized",
+                        var method => $"{Show.Words(method)} quantizer",
+                    },
                     Show.Words(run.Likelihood),
                     Show.Words(run.Dataset),
                     $"seed {record.Seed}",

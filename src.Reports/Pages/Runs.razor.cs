@@ -14,7 +14,7 @@ public sealed partial class Runs
     private static readonly Dictionary<string, object?> SearchAttributes = new() { ["aria-label"] = "Search runs" };
     private static readonly IReadOnlyList<(string, string)> columns = [.. RunMetric.All.Select(metric => (metric.Key, metric.FullTitle))];
 
-    private readonly Dictionary<string, (long Version, IReadOnlyList<double> Values)> sparks = new(StringComparer.Ordinal);
+    private readonly Dictionary<string, (long Version, Spark Spark)> sparks = new(StringComparer.Ordinal);
     private IReadOnlyList<string> chosen = [];
     private RunsView view = new();
     private IReadOnlyList<RunEntry> shown = [];
@@ -43,7 +43,7 @@ public sealed partial class Runs
 
     protected override void Update()
     {
-        view = RunsView.Of(Query);
+        view = RunsView.Of(Query, Catalog.Current.Runs);
         chosen = [.. Query.All(Names.Pick).Distinct()];
         var snapshot = Catalog.Current;
         if (!ReferenceEquals(optionsOf, snapshot))
@@ -73,25 +73,17 @@ public sealed partial class Runs
         if (due.Length == 0)
             return;
         drawing = true;
-        var drawn = await Task.Run(() => due.Select(run => (run, Values: Spark(run))).ToArray());
-        foreach (var (run, values) in drawn)
-            sparks[run.Id] = (run.Version, values);
+        var drawn = await Task.Run(() => due.Select(run => (run, Spark: Spark.Of(run, Metrics))).ToArray());
+        foreach (var (run, spark) in drawn)
+            sparks[run.Id] = (run.Version, spark);
         drawing = false;
         StateHasChanged();
     }
 
-    private double[] Spark(RunEntry run) =>
-        Metrics.Look(
-            run.Id,
-            tables =>
-            {
-                var values = tables[RunMetrics.Train].Means("loss").Where(double.IsFinite).ToArray();
-                var stride = Math.Max(1, values.Length / 48);
-                return values.Where((_, i) => i % stride == 0 || i == values.Length - 1).ToArray();
-            }
-        ) ?? [];
+    private Spark? SparkOf(RunEntry run) => sparks.TryGetValue(run.Id, out var drawn) ? drawn.Spark : null;
 
-    private IReadOnlyList<double>? SparkOf(RunEntry run) => sparks.TryGetValue(run.Id, out var spark) ? spark.Values : null;
+    /// The log is ahead of the last checkpoint.
+    private long StepsDone(RunEntry run) => Math.Max(run.Record!.StepsDone, SparkOf(run)?.Step ?? 0);
 
     private static IReadOnlyList<(string, string)> Options(IEnumerable<string> values) =>
         [

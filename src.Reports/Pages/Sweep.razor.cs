@@ -43,7 +43,10 @@ public sealed partial class Sweep
     /// By what it does not share with all others; the quantizer is the points' colour.
     private static string NameOf(SweepRecord sweep, SweepCell cell)
     {
-        var keys = SweepPlot.Axes(sweep).Where(key => key != "model.quantizer.kind").Select(key => SweepPlot.Text(cell.Settings[key]));
+        var keys = SweepPlot
+            .Axes(sweep)
+            .Where(key => key != "model.quantizer.kind")
+            .Select(key => SweepPlot.Named(key, cell.Settings[key]));
         var seeds = sweep.Cells.Select(one => one.Seed).Distinct().Count();
         return string.Join(" · ", seeds > 1 ? keys.Append($"seed {cell.Seed}") : keys);
     }

@@ -8,9 +8,15 @@ namespace DQ.Reports.Sweeps;
 /// <summary>A metric of a sweep against one of its keys, a line for each setting of the others.</summary>
 public static class SweepPlot
 {
+    private const int MostLabels = 8;
+
     /// <summary>A setting's value as text, such as <c>depthwise</c> or <c>[128,256]</c>.</summary>
     public static string Text(JsonNode? value) =>
         value is JsonValue leaf && leaf.TryGetValue<string>(out var text) ? Show.Words(text) : value?.ToJsonString() ?? "null";
+
+    /// <summary>The same with what it is a value of, where that isn't plain, such as <c>codebooks 3</c>.</summary>
+    public static string Named(string key, JsonNode? value) =>
+        key.EndsWith(".kind", StringComparison.Ordinal) ? Text(value) : $"{Show.Words(key.Split('.')[^1])} {Text(value)}";
 
     /// <summary>Keys with more than one value: what can be plotted against.</summary>
     public static IReadOnlyList<string> Axes(SweepRecord sweep) =>
@@ -26,12 +32,18 @@ public static class SweepPlot
     public static LinesSpec Of(SweepRecord sweep, string loss, string metric, string axis)
     {
         var rows = sweep.Rows.Where(row => row.Loss == loss).ToArray();
-        var numeric = rows.All(row => Number(row.Settings[axis]) is not null);
+        // few values stand at equal distances: they mostly double
+        var numeric =
+            rows.All(row => Number(row.Settings[axis]) is not null)
+            && rows.Select(row => Text(row.Settings[axis])).Distinct().Count() > MostLabels;
         var values = rows.Select(row => row.Settings[axis]).DistinctBy(Text).OrderBy(value => Number(value) ?? 0).ToArray();
         var labels = values.Select(Text).ToArray();
         double Place(SweepRow row) => numeric ? Number(row.Settings[axis])!.Value : Array.IndexOf(labels, Text(row.Settings[axis]));
         var groups = rows.GroupBy(row =>
-                string.Join(" · ", sweep.Keys.Where(key => key != axis && Axes(sweep).Contains(key)).Select(key => Text(row.Settings[key])))
+                string.Join(
+                    " · ",
+                    sweep.Keys.Where(key => key != axis && Axes(sweep).Contains(key)).Select(key => Named(key, row.Settings[key]))
+                )
             )
             .OrderBy(group => group.Key, StringComparer.Ordinal)
             .ToArray();

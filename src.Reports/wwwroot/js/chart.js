@@ -160,7 +160,7 @@
     // what to draw: { option, rows, summary, zooms }
     async content(look) {
       const spec = this.spec;
-      return kinds[spec.kind](spec, look, this.canvas.clientWidth < 480);
+      return kinds[spec.kind](spec, look, this.canvas.clientWidth);
     }
 
     async draw() {

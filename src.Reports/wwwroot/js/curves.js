@@ -41,10 +41,18 @@
 
   // a constant is a level line and not the noise of its last digits
   const flat = (lines) => {
-    const values = lines.flatMap((line) => line.y.filter((value) => value !== null));
-    const [low, high] = [Math.min(...values), Math.max(...values)];
-    return high - low <= 1e-4 * Math.abs(high) ? { min: low - Math.abs(low) / 2 || -1, max: high + Math.abs(high) / 2 || 1 } : {};
+    let [low, high] = [Infinity, -Infinity];
+    for (const line of lines) for (const value of line.y) if (value !== null) [low, high] = [Math.min(low, value), Math.max(high, value)];
+    if (high - low > 1e-4 * Math.abs(high)) return {};
+    return low === 0 ? { min: 0, max: 1 } : { min: Math.min(0, 2 * low), max: Math.max(0, 2 * high), interval: Math.abs(high) };
   };
+
+  // several codebooks of several runs are too many lines: the mean over a run's codebooks
+  const meanOf = (columns) =>
+    columns[0].map((_, row) => {
+      const values = columns.map((column) => column[row]).filter((value) => value !== null);
+      return values.length ? values.reduce((sum, value) => sum + value, 0) / values.length : null;
+    });
 
   const units = { step: "step", images_seen: "images", seconds: "time" };
 
@@ -83,22 +91,26 @@
       const found = [];
       for (const split of ["train", "validation"]) {
         const means = data[split]?.mean ?? {};
-        for (const wanted of JSON.parse(this.dataset.keys ?? "[]"))
-          for (const key of Object.keys(means).filter((name) => name === wanted.key || (wanted.key.endsWith(".") && name.startsWith(wanted.key)))) {
-            if (!means[x] || means[key].every((value) => value === null)) continue;
-            const part = wanted.key.endsWith(".") ? `codebook ${key.split(".").pop()}` : wanted.label;
+        for (const wanted of JSON.parse(this.dataset.keys ?? "[]")) {
+          const ofCodebooks = wanted.key.endsWith(".");
+          const keys = Object.keys(means).filter((name) => (ofCodebooks ? name.startsWith(wanted.key) : name === wanted.key));
+          const columns = keys.map((key) => ({ key, y: means[key], short: key.split(".").pop(), label: ofCodebooks ? `codebook ${key.split(".").pop()}` : wanted.label }));
+          const shown = several && columns.length > 1 ? [{ y: meanOf(columns.map((column) => column.y)), label: `mean of ${columns.length} codebooks` }] : columns;
+          for (const { key, y, short, label: part } of shown) {
+            if (!means[x] || y.every((value) => value === null)) continue;
             const label = split === "validation" ? "validation" : part || "training";
             found.push({
               // runs are told apart by colour and name; what of a run it is, is said on hover
-              name: several ? source.name : label,
+              name: several ? source.name : ofCodebooks ? short : label,
               reading: several ? `${source.name}${label ? ` · ${label}` : ""}` : label,
               split,
               x: means[x],
-              y: means[key],
+              y,
               low: data[split].low?.[key],
               high: data[split].high?.[key],
             });
           }
+        }
       }
       return found.map((line, place) => ({ ...line, color: look.colors[(several ? index : place) % look.colors.length] }));
     }
@@ -152,7 +164,7 @@
           axisLabel: { color: look.muted, fontSize: 11, hideOverlap: true, formatter: time ? dq.duration : dq.tick },
           axisPointer: { label: { show: false } },
         }),
-        yAxis: dq.axis(look, { type: log ? "log" : "value", scale: true, ...flat(lines), axisLine: { show: false }, axisLabel: { color: look.muted, fontSize: 11, formatter: dq.tick } }),
+        yAxis: dq.axis(look, { type: log ? "log" : "value", scale: true, ...(log ? {} : flat(lines)), axisLine: { show: false }, axisLabel: { color: look.muted, fontSize: 11, formatter: dq.tick } }),
         dataZoom: [{ type: "inside", xAxisIndex: 0, filterMode: "none", zoomOnMouseWheel: false, moveOnMouseWheel: false, moveOnMouseMove: false }],
         toolbox: { show: true, left: -100, feature: { dataZoom: { yAxisIndex: "none", filterMode: "none" } } },
         tooltip: {

@@ -1,6 +1,8 @@
 // What a <dq-chart> draws, by the kind in its spec (Charts/ChartSpec.cs).
 "use strict";
 (() => {
+  const NARROW = 480;
+
   const labelled = (rows) =>
     `<table>${rows.map(([name, value]) => `<tr><td>${dq.escape(name)}</td><td style="text-align:right;padding-left:16px;font-weight:600">${dq.escape(value)}</td></tr>`).join("")}</table>`;
 
@@ -32,14 +34,17 @@
   });
 
   // spec: { x: [label], y: [label], values: [row][column], low, high, unit, square, hrefs }
-  dq.kinds.heatmap = (spec, look, narrow) => {
+  dq.kinds.heatmap = (spec, look, width) => {
+    const narrow = width < NARROW;
     const flat = spec.values.flatMap((row, y) => row.map((value, x) => ({ value: [x, y, value], href: spec.hrefs?.[y]?.[x] })));
     const shades = look.dark ? ["#161b24", "#23406e", "#2f7fa8", "#69c3a9", "#f2f0a1"] : ["#f6f8fc", "#c9d9f2", "#7fb0dc", "#2f74b5", "#12305e"];
     const cells = spec.x.length * spec.y.length;
+    // few names of classes all have to be read
+    const slanted = spec.x.length <= 24 && spec.x.some((name) => String(name).length > 3);
     return {
       option: {
-        grid: { left: 8, right: narrow ? 8 : 70, top: 8, bottom: narrow ? 44 : 24, containLabel: true },
-        xAxis: dq.axis(look, { type: "category", data: spec.x, name: spec.xName, nameLocation: "middle", nameGap: 24, splitLine: { show: false }, axisLine: { show: false } }),
+        grid: { left: 8, right: narrow ? 8 : 70, top: 8, bottom: narrow ? 44 : slanted ? 30 : 24, containLabel: true },
+        xAxis: dq.axis(look, { type: "category", data: spec.x, name: spec.xName, nameLocation: "middle", nameGap: slanted ? 52 : 24, splitLine: { show: false }, axisLine: { show: false }, ...(slanted ? { axisLabel: { color: look.muted, fontSize: 11, interval: 0, rotate: 40 } } : {}) }),
         yAxis: dq.axis(look, { type: "category", data: spec.y, inverse: true, splitLine: { show: false }, axisLine: { show: false } }),
         visualMap: { min: spec.low, max: spec.high, calculable: false, orient: narrow ? "horizontal" : "vertical", right: narrow ? "center" : 0, top: narrow ? undefined : "middle", bottom: narrow ? 0 : undefined, itemHeight: 110, itemWidth: 10, text: [dq.number(spec.high), dq.number(spec.low)], inRange: { color: shades }, textStyle: { color: look.muted, fontSize: 11 } },
         tooltip: {
@@ -74,11 +79,12 @@
     extraCssText: "box-shadow: 0 4px 16px rgb(0 0 0 / 18%); border-radius: 6px; padding: 8px 10px; max-width: 420px; white-space: normal;",
   });
 
-  // spec: { xName, yName, groups: [{ name, hollow, points: [{ x, y, name, detail, href }] }], diagonals: true for lines of equal x + y }
-  dq.kinds.plane = (spec, look, narrow) => {
+  // spec: { xName, yName, groups: [{ name, hollow, points: [{ x, y, name, detail, href }] }], diagonals: true for lines of equal x + y, levels: [{ y, name }] }
+  dq.kinds.plane = (spec, look, width) => {
+    const narrow = width < NARROW;
     const points = spec.groups.flatMap((group) => group.points);
     if (points.length === 0) return { empty: spec.emptyText ?? "Nothing to place here yet", rows: () => [], summary: "No points." };
-    const [xs, ys] = [points.map((point) => point.x), points.map((point) => point.y)];
+    const [xs, ys] = [points.map((point) => point.x), [...points, ...(spec.levels ?? [])].map((point) => point.y)];
     const pad = (values) => Math.max((Math.max(...values) - Math.min(...values)) * 0.12, 0.1);
     const range = { x: [Math.max(0, Math.min(...xs) - pad(xs)), Math.max(...xs) + pad(xs)], y: [Math.min(...ys) - pad(ys), Math.max(...ys) + pad(ys)] };
     const [least, most] = [range.x[0] + range.y[0], range.x[1] + range.y[1]];
@@ -91,6 +97,8 @@
         const right = Math.min(range.x[1], total - range.y[0]);
         if (right > left) diagonals.push([{ coord: [left, total - left], name: `${spec.totalName ?? "total"} ${+total.toFixed(4)}` }, { coord: [right, total - right] }]);
       }
+    const levels = (spec.levels ?? []).map((level) => ({ yAxis: level.y, name: `${level.name} ${dq.number(level.y)}`, label: { position: "insideEndTop", color: look.muted, fontSize: 11, formatter: (mark) => mark.name } }));
+    const marks = [...diagonals, ...levels];
     return {
       option: {
         legend: { type: "scroll", top: 0, left: 0, formatter: dq.short, tooltip: { show: true }, textStyle: { color: look.text, fontSize: 11 }, itemWidth: 10, itemHeight: 10, itemGap: 20 },
@@ -112,14 +120,15 @@
           data: group.points.map((point) => ({ value: [point.x, point.y], name: point.name, detail: point.detail, href: point.href })),
           itemStyle: { color: group.hollow ? look.surface : look.colors[index % look.colors.length], borderColor: look.colors[index % look.colors.length], borderWidth: group.hollow ? 2 : 0 },
           label: { show: (points.length <= 14 || !group.hollow) && group.points.length <= 14 && !narrow, position: "right", formatter: (point) => dq.short(point.data.name), color: look.text, fontSize: 11 },
-          labelLayout: { hideOverlap: true },
+          // a name that would leave the frame stands left of its point
+          labelLayout: (at) => (at.labelRect.x + at.labelRect.width > width - 24 ? { x: at.rect.x - 6, align: "right", hideOverlap: true } : { hideOverlap: true }),
           markLine:
-            index === 0 && diagonals.length
-              ? { silent: true, symbol: "none", data: diagonals, lineStyle: { color: look.muted, type: "dashed", opacity: 0.5, width: 1 }, label: { position: "insideStartTop", color: look.muted, fontSize: 10, formatter: (mark) => mark.name } }
+            index === 0 && marks.length
+              ? { silent: true, symbol: "none", data: marks, lineStyle: { color: look.muted, type: "dashed", opacity: 0.5, width: 1 }, label: { position: "insideStartTop", color: look.muted, fontSize: 10, formatter: (mark) => mark.name } }
               : undefined,
         })),
       },
-      rows: () => [["group", "name", spec.xName, spec.yName], ...spec.groups.flatMap((group) => group.points.map((point) => [group.name, point.name, point.x, point.y]))],
+      rows: () => [["group", "name", spec.xName, spec.yName], ...(spec.levels ?? []).map((level) => ["", level.name, null, level.y]), ...spec.groups.flatMap((group) => group.points.map((point) => [group.name, point.name, point.x, point.y]))],
       summary: points.slice(0, 12).map((point) => `${point.name}: ${dq.number(point.x)}, ${dq.number(point.y)}.`).join(" "),
     };
   };
@@ -143,7 +152,7 @@
       option: {
         legend: { type: "scroll", top: 0, left: 0, icon: "roundRect", itemWidth: 12, itemHeight: 4, itemGap: 20, formatter: dq.short, tooltip: { show: true }, textStyle: { color: look.text, fontSize: 11 } },
         grid: { left: 12, right: 24, top: spec.marks?.length ? 52 : 34, bottom: 26, containLabel: true },
-        xAxis: dq.axis(look, { type: category ? "category" : spec.logX ? "log" : "value", data: spec.x ?? undefined, scale: true, ...(spec.marks?.length ? { min: 0, max: "dataMax" } : {}), boundaryGap: category ? true : few ? ["4%", "4%"] : [0, 0], name: spec.xName, nameLocation: "middle", nameGap: 26, splitLine: { show: false }, axisLabel: { color: look.muted, formatter: category ? undefined : dq.tick } }),
+        xAxis: dq.axis(look, { type: category ? "category" : spec.logX ? "log" : "value", data: spec.x ?? undefined, scale: true, ...(spec.marks?.length ? { min: 0, max: "dataMax" } : {}), boundaryGap: category ? true : few ? ["4%", "4%"] : [0, 0], name: spec.xName, nameLocation: "middle", nameGap: 26, splitLine: { show: false }, axisLabel: { color: look.muted, formatter: category ? undefined : dq.tick, showMaxLabel: spec.marks?.length ? false : undefined } }),
         yAxis: dq.axis(look, { type: spec.logY ? "log" : "value", scale: true, ...ends, axisLine: { show: false }, axisLabel: { color: look.muted, formatter: dq.tick, showMinLabel: false, showMaxLabel: false } }),
         tooltip: { ...tooltip(look), trigger: "item", formatter: (point) => `<strong>${dq.escape(point.seriesName)}</strong>${labelled([[spec.xName, category ? spec.x[point.value[0]] ?? point.name : dq.number(point.value[0])], [spec.yName, dq.number(point.value[1]) + (point.value[2] ? ` ± ${dq.number(point.value[2])}` : "")]])}` },
         series: spec.series.flatMap((one, index) => {

@@ -1,0 +1,60 @@
+using DQ.Core.Artifacts;
+
+namespace DQ.Reports.Sweeps;
+
+/// <summary>
+/// The results of a sweep in the form of the paper's tables: a line per setting, the quantizers side by side, published values beside ours.
+/// </summary>
+/// <param name="Keys">Of the settings, without the quantizer where that is what varies.</param>
+/// <param name="Methods">A pair of columns each; one without a name where the quantizer does not vary.</param>
+public sealed record SweepTable(IReadOnlyList<string> Keys, IReadOnlyList<string> Methods, IReadOnlyList<SweepLine> Lines)
+{
+    private const string Quantizer = "model.quantizer.kind";
+
+    /// <param name="loss">Rows of this loss only.</param>
+    public static SweepTable Of(SweepRecord sweep, string loss)
+    {
+        var rows = sweep.Rows.Where(row => row.Loss == loss).ToArray();
+        var pivots = SweepPlot.Axes(sweep).Contains(Quantizer);
+        string Method(SweepRow row) => pivots ? SweepPlot.Text(row.Settings[Quantizer]) : "";
+        IReadOnlyList<string> keys = [.. sweep.Keys.Where(key => !pivots || key != Quantizer)];
+        IReadOnlyList<string> methods = [.. rows.Select(Method).Distinct()];
+        return new(
+            keys,
+            methods,
+            [
+                .. rows.GroupBy(row => string.Join('\n', keys.Select(key => SweepPlot.Text(row.Settings[key]))))
+                    .Select(group => new SweepLine(
+                        group.Key.Split('\n'),
+                        [.. methods.Select(method => group.FirstOrDefault(row => Method(row) == method))],
+                        loss
+                    )),
+            ]
+        );
+    }
+}
+
+/// <param name="Settings">A text per key.</param>
+/// <param name="Rows">One per method; null where the sweep has none.</param>
+/// <param name="Loss">Which number is looked at.</param>
+public sealed record SweepLine(IReadOnlyList<string> Settings, IReadOnlyList<SweepRow?> Rows, string Loss)
+{
+    public SweepStatistic? Ours(int method) => Rows[method]?.Metrics.GetValueOrDefault(Loss);
+
+    public PublishedValue? Published(int method) => Rows[method]?.Published.GetValueOrDefault(Loss);
+
+    /// <summary>Whether no other method's loss is lower; nobody's where there is but one, or all are the same.</summary>
+    public bool IsBest(int method)
+    {
+        var known = Rows.Select((_, one) => Ours(one)?.Mean).OfType<double>().Distinct().ToArray();
+        return known.Length > 1 && Ours(method)?.Mean == known.Min();
+    }
+
+    public string Sources =>
+        string.Join(
+            "; ",
+            Rows.Select((_, method) => Published(method)?.Source).OfType<string>().Where(source => source.Length > 0).Distinct()
+        );
+
+    public string Seeds => string.Join(", ", Rows.OfType<SweepRow>().Select(row => $"{row.Completed} of {row.Cells.Count}").Distinct());
+}
