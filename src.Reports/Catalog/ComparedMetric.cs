@@ -3,7 +3,7 @@ using System.Globalization;
 namespace DQ.Reports.Catalog;
 
 /// <summary>A metric over several runs.</summary>
-/// <param name="Best">Per run: whether none is better. Nobody is where all are the same, or the metric has no better end.</param>
+/// <param name="Best">Per run: whether none on the same images is better. Nobody is where all are the same, or the metric has no better end.</param>
 /// <param name="Raw">Per run, in full precision; empty for none.</param>
 public sealed record ComparedMetric(RunMetric Metric, IReadOnlyList<bool> Best, IReadOnlyList<string> Raw)
 {
@@ -16,15 +16,22 @@ public sealed record ComparedMetric(RunMetric Metric, IReadOnlyList<bool> Best, 
         var values = runs.Select(metric.Value)
             .Select(value => value is { } number && double.IsFinite(number) ? number : (double?)null)
             .ToArray();
-        var known = values.OfType<double>().Distinct().ToArray();
-        double? best =
-            known.Length < 2 || metric.Better == Better.Neither ? null
-            : metric.Better == Better.Lower ? known.Min()
-            : known.Max();
+        // numbers on other images are no rivals, but for speed and the like
+        var images = runs.Select(run => metric.Group == "run" && metric.Better == Better.Higher ? "" : run.ImagesId).ToArray();
+        var best = images
+            .Zip(values)
+            .Where(one => one.Second is not null)
+            .GroupBy(one => one.First, one => one.Second!.Value)
+            .ToDictionary(group => group.Key, group => BestOf(metric, [.. group.Distinct()]));
         return new(
             metric,
-            [.. values.Select(value => best is not null && value == best)],
+            [.. images.Zip(values, (of, value) => value is not null && best[of] == value)],
             [.. values.Select(value => value?.ToString("R", CultureInfo.InvariantCulture) ?? "")]
         );
     }
+
+    private static double? BestOf(RunMetric metric, IReadOnlyList<double> values) =>
+        values.Count < 2 || metric.Better == Better.Neither ? null
+        : metric.Better == Better.Lower ? values.Min()
+        : values.Max();
 }

@@ -22,6 +22,14 @@ public static class Headlines
         "code_rate_empirical_bits_per_dim",
     ];
 
+    /// <summary>Of a classifier, in its own split.</summary>
+    public static IReadOnlyList<RunMetric> OfClassifier { get; } =
+    [
+        .. ((string[])["accuracy_percent", "validation_accuracy_percent", "bits_per_image_uniform", "parameters", "images_per_second"])
+            .Select(RunMetric.Find)
+            .OfType<RunMetric>(),
+    ];
+
     /// <summary>By split evaluated, validation before test.</summary>
     public static IReadOnlyList<(string Split, IReadOnlyList<RunMetric> Numbers)> Of(RunEntry run) =>
         [

@@ -66,6 +66,9 @@ public sealed record RunEntry
             ? folder
             : Source;
 
+    /// <summary>Its packed data set: the same images cut into the same splits. Empty where it has none.</summary>
+    public string ImagesId => Record?.Parents.FirstOrDefault(parent => parent.Kind == "dataset")?.Id ?? "";
+
     /// <summary>How the images are read, such as <c>cifar10</c> or <c>folder</c>.</summary>
     public string Source => Setting("data", "source");
 

@@ -20,6 +20,7 @@ public enum Better
 /// <param name="Better">Which way it improves.</param>
 /// <param name="Value">Null where the run has none.</param>
 /// <param name="Format">Of the number; null for the usual.</param>
+/// <param name="Shown">The text where it is not that of the number, as of a list; null for the number's.</param>
 public sealed record RunMetric(
     string Key,
     string Title,
@@ -28,7 +29,8 @@ public sealed record RunMetric(
     string Meaning,
     Better Better,
     Func<RunEntry, double?> Value,
-    string? Format = null
+    string? Format = null,
+    Func<RunEntry, string>? Shown = null
 )
 {
     /// <summary>As <see cref="Format"/>: seconds in the unit that suits them.</summary>
@@ -37,6 +39,7 @@ public sealed record RunMetric(
     public string Text(RunEntry run) =>
         (Value(run), Format) switch
         {
+            _ when Shown is not null => Shown(run),
             (var value, null) => Show.Number(value),
             ({ } seconds, Duration) => Show.Duration(seconds),
             (var value, Duration) => Show.Number(value),
@@ -64,12 +67,22 @@ public sealed record RunMetric(
             "0.00"
         ),
         new(
+            "validation_accuracy_percent",
+            "last validation accuracy",
+            "%",
+            "run",
+            "Share of the validation images classified rightly at the end of training.",
+            Better.Higher,
+            run => 100 * run.Record?.ValidationAccuracy,
+            "0.00"
+        ),
+        new(
             "bits_per_image_uniform",
             "class codes",
             "bits/image",
             "run",
             "What the codes that a classifier decides by cost at equal length.",
-            Better.Lower,
+            Better.Neither,
             run => run.Record?.Classification?.BitsPerImageUniform,
             "0.#"
         ),
@@ -134,7 +147,8 @@ public sealed record RunMetric(
         ),
     ];
 
-    public static RunMetric? Find(string key) => All.FirstOrDefault(metric => metric.Key == key);
+    /// <summary>A metric, or a setting by its dotted key after <see cref="RunSetting.Prefix"/>.</summary>
+    public static RunMetric? Find(string key) => All.FirstOrDefault(metric => metric.Key == key) ?? RunSetting.Find(key);
 
     private static IEnumerable<RunMetric> OfSplit(string split)
     {
@@ -169,7 +183,7 @@ public sealed record RunMetric(
             "code rate, uniform",
             "bits/dim",
             "What the codes cost when each is stored at equal length, log₂ K bits.",
-            Better.Lower,
+            Better.Neither,
             found => found.CodeRateUniformBitsPerDim
         );
         yield return Of(
@@ -177,7 +191,7 @@ public sealed record RunMetric(
             "code rate, empirical",
             "bits/dim",
             "What the codes cost under the training images' code frequencies: a length one could really pay.",
-            Better.Lower,
+            Better.Neither,
             found => found.CodeRateEmpiricalBitsPerDim
         );
         yield return Of(

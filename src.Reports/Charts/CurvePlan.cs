@@ -5,7 +5,9 @@ namespace DQ.Reports.Charts;
 
 /// <param name="Key">Name of a series; one that ends in a dot stands for all that begin so.</param>
 /// <param name="Label">Empty for the only one.</param>
-public sealed record CurveKey(string Key, string Label);
+/// <param name="Scale">What values are shown times; null for as they are.</param>
+/// <param name="Raw">Set by somebody, and not measured: never smoothed.</param>
+public sealed record CurveKey(string Key, string Label, double? Scale = null, bool Raw = false);
 
 /// <summary>A chart of curves.</summary>
 /// <param name="Title">With its unit after a comma.</param>
@@ -19,21 +21,21 @@ public sealed record CurvePlan(string Title, string Meaning, IReadOnlyList<Curve
 
     private static readonly CurvePlan[] First =
     [
-        new("Loss", "What the optimizer minimizes: reconstruction + β · latent.", [new("loss", "training")]),
+        new("Loss", "What the optimizer minimizes: reconstruction or cross-entropy, + β · latent.", [new("loss", "training")]),
         new(
             "Reconstruction, nats/dim",
             "−log p(image | codes) per dimension; dashed on validation images.",
             [new("reconstruction_nats_per_dim", "training")]
         ),
         new("Squared error", "On normalized values; dashed on validation images.", [new("reconstruction_squared_error", "training")]),
-        new("Accuracy", "Share of validation images classified rightly.", [new("accuracy", "")]),
+        new("Accuracy, %", "Of validation images, those classified rightly.", [new("accuracy", "", Scale: 100)]),
         new("Cross-entropy, nats", "−log p(class | image); dashed on validation images.", [new("cross_entropy_nats", "training")]),
         new("Latent loss", "How far vectors are from their codes.", [new("latent", "training")]),
     ];
 
     private static readonly CurvePlan[] Last =
     [
-        new("Learning rate", "Of the optimizer.", [new("learning_rate", "")]),
+        new("Learning rate", "Of the optimizer.", [new("learning_rate", "", Raw: true)]),
         new("Gradient norm", "Before clipping; a rising one announces trouble.", [new("gradient_norm", "")]),
         new("Speed, images/s", "Images trained on per second.", [new("images_per_second", "")]),
     ];

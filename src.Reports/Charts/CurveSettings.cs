@@ -11,6 +11,9 @@ public sealed record CurveSettings(string Axis, bool Log, double Smoothing, stri
 {
     public const double DefaultSmoothing = 0.6;
 
+    /// <summary>The end of a zoom that goes as far as the curves do: no run has as many steps.</summary>
+    public const string Open = "1000000000000";
+
     public static IReadOnlyList<(string Key, string Label)> Axes { get; } =
     [("step", "Steps"), ("images_seen", "Images"), ("seconds", "Time")];
 

@@ -34,7 +34,7 @@ public static class PublishedPoints
             where points.Length > 0
             select (
                 Setting<string>(table.Settings, "model.likelihood.kind") ?? "",
-                new PlaneGroup($"{column.Key.ToUpperInvariant()}, {table.Source}", points, Hollow: true)
+                new PlaneGroup($"{column.Key.ToUpperInvariant()} published ({Dataset}, {table.Source})", points, Hollow: true)
             ),
         ];
     }

@@ -21,6 +21,25 @@ public static class CodebookCharts
         };
     }
 
+    /// <summary>Times each code was chosen, the most used first, a line per codebook: how unequal use is, at a glance.</summary>
+    public static LinesSpec Ranks(StoredArray<long> histogram, string title) =>
+        new()
+        {
+            Title = title,
+            XName = "code, the most used first",
+            YName = "times chosen",
+            Series =
+            [
+                .. Enumerable
+                    .Range(0, (int)histogram.Shape[0])
+                    .Select(book => new Line(
+                        $"{book}",
+                        [.. histogram.At(book).ToArray().OrderDescending().Select((count, rank) => new double?[] { rank + 1, count })],
+                        Plain: true
+                    )),
+            ],
+        };
+
     /// <summary>Mutual information of each two codebooks, their entropies on the diagonal.</summary>
     /// <param name="high">End of the scale: the same for matrices shown side by side.</param>
     public static HeatmapSpec Information(string title, StoredArray<double> matrix, double high)

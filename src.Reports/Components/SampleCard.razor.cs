@@ -22,6 +22,10 @@ public sealed partial class SampleCard
     [Parameter, EditorRequired]
     public string Mode { get; set; } = SampleModes.Slider;
 
+    /// <summary>How much brighter the difference is shown; one of <see cref="SampleModes.Gains"/>.</summary>
+    [Parameter]
+    public string Gain { get; set; } = SampleModes.DefaultGain;
+
     private SampleImage Image => Set.Record.Images[Place];
 
     private string Name => SampleModes.NameOf(View);

@@ -14,6 +14,12 @@ public static class SampleModes
     /// <summary>In the query.</summary>
     public const string Parameter = "mode";
 
+    /// <summary>How much brighter a difference is shown, in the query.</summary>
+    public const string Gain = "gain";
+    public const string DefaultGain = "3";
+
+    public static IReadOnlyList<(string Key, string Label)> Gains { get; } = [("1", "× 1"), (DefaultGain, "× 3"), ("10", "× 10")];
+
     public static IReadOnlyList<(string Key, string Label)> All { get; } =
     [(Slider, "Before / after"), (Side, "Original, reconstruction, difference"), (Steps, "Step by step")];
 

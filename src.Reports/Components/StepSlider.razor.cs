@@ -4,7 +4,7 @@ using Microsoft.AspNetCore.Components;
 
 namespace DQ.Reports.Components;
 
-/// <summary>Chooses a step of training, or the evaluated model after the last.</summary>
+/// <summary>Chooses the evaluated model, or a step of training: their pictures are of different images.</summary>
 public sealed partial class StepSlider
 {
     /// <summary>Ascending.</summary>
@@ -23,13 +23,15 @@ public sealed partial class StepSlider
     [Parameter, EditorRequired]
     public Action<string?> Chosen { get; set; } = null!;
 
-    private int Place => Step is { } step ? Steps.ToList().IndexOf(step) : Steps.Count;
+    private int Place => Math.Max(0, Steps.ToList().IndexOf(Step ?? -1));
 
-    private string Text => Step is { } step ? Show.Count(step) : "evaluated";
+    private string Text => Show.Count(Step);
 
     private void Choose(string? place)
     {
-        if (int.TryParse(place, CultureInfo.InvariantCulture, out var at) && at >= 0)
-            Chosen(at < Steps.Count ? Steps[at].ToString(CultureInfo.InvariantCulture) : null);
+        if (int.TryParse(place, CultureInfo.InvariantCulture, out var at) && at >= 0 && at < Steps.Count)
+            Choose(at);
     }
+
+    private void Choose(int place) => Chosen(Steps[place].ToString(CultureInfo.InvariantCulture));
 }

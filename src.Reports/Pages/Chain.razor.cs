@@ -42,6 +42,8 @@ public sealed partial class Chain
         entry = ChainEntry.Find(Records, Id);
         var last = entry?.Record?.Stages.LastOrDefault()?.Run ?? Id;
         var chain = Catalog.Current.ById.GetValueOrDefault(last) is { } run ? RunChain.EndingIn(run, Catalog.Current) : null;
+        if (entry is null && chain is null)
+            Missing();
         curves = chain is null
             ? []
             : [.. Plotted.Select(one => ChainCurve.Of(chain, Log, one.Key, one.Title)).Where(curve => curve.Series.Count > 0)];

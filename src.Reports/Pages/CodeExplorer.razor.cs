@@ -97,6 +97,9 @@ public sealed partial class CodeExplorer
 
     private IEnumerable<int> AtlasCodes() => shown.Skip((atlasPage - 1) * CodesPerPage).Take(CodesPerPage);
 
+    /// The one cell that the tab key stops at: the chosen one, else the first.
+    private bool IsEntry(int row, int column) => cell is null ? (row, column) == (0, 0) : cell == $"{row}-{column}";
+
     private string Times(int wanted)
     {
         var here = Enumerable

@@ -10,12 +10,18 @@ namespace DQ.Reports.Pages;
 public sealed partial class Compare
 {
     /// <summary>More than these can't be told apart, nor read.</summary>
-    private const int Most = 24;
+    public const int Most = 24;
 
     private IReadOnlyList<RunEntry> runs = [];
     private IReadOnlyList<RunEntry> others = [];
     private IReadOnlyList<string> missing = [];
     private IReadOnlyList<CurvePlan> plans = [];
+    private static readonly IReadOnlyList<(string, string)> Splits = [("validation", "validation"), ("test", "test")];
+
+    private IReadOnlyList<string> datasets = [];
+    private string data = "";
+    private string rate = RatePlane.Uniform;
+    private string leftOut = "";
     private PlaneSpec plane = RatePlane.Of([], [], "test");
     private string split = "test";
     private string plannedFor = "";
@@ -39,7 +45,13 @@ public sealed partial class Compare
             .. Catalog.Current.Runs.Where(run => !run.Annotation.Archived && run.Record is not null && !ids.Contains(run.Id)).Take(500),
         ];
         split = Query[Names.Split] is "validation" ? "validation" : "test";
-        plane = RatePlane.Of(runs, runs.Count > 0 ? [] : Catalog.Current.Runs, split);
+        rate = Query[Names.Rate] is RatePlane.Empirical ? RatePlane.Empirical : RatePlane.Uniform;
+        var current = Catalog.Current.Runs.Where(run => !run.Annotation.Archived && run.Evaluation is not null).ToArray();
+        datasets = [.. current.Select(run => run.Dataset).Distinct().Order(StringComparer.Ordinal)];
+        data = datasets.FirstOrDefault(one => one == Query[Names.Dataset]) ?? "";
+        IReadOnlyList<RunEntry> placed = runs.Count > 0 ? [] : [.. current.Where(run => data.Length == 0 || run.Dataset == data)];
+        plane = RatePlane.Of(runs, placed, split, rate);
+        leftOut = RatePlane.LeftOut(runs.Concat(placed), split);
     }
 
     protected override async Task OnAfterRenderAsync(bool firstRender)

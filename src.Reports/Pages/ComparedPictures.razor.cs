@@ -47,7 +47,7 @@ public sealed partial class ComparedPictures
         ];
         view = views.FirstOrDefault(one => one.Name == Query[Links.Names.View])?.Name ?? views.FirstOrDefault()?.Name ?? "";
         images = [.. columns.Take(1).SelectMany(set => set.Record.Images).Select(image => image.Index).Distinct().Take(MostImages)];
-        differ = columns.Select(DataOf).Distinct().Count() > 1;
+        differ = columns.Select(set => set.Run.ImagesId).Distinct().Count() > 1;
     }
 
     /// Of a step, else of the last before it; the runs may have been sampled at other steps.
@@ -62,13 +62,11 @@ public sealed partial class ComparedPictures
     /// Where the image is in the run's sheets: the same index of the same split of the same images.
     private int? PlaceOf(SampleSet set, int index)
     {
-        if (set.Record.Split != columns[0].Record.Split || DataOf(set) != DataOf(columns[0]))
+        if (set.Record.Split != columns[0].Record.Split || set.Run.ImagesId != columns[0].Run.ImagesId)
             return null;
         for (var place = 0; place < set.Record.Images.Count; place++)
             if (set.Record.Images[place].Index == index)
                 return place;
         return null;
     }
-
-    private static string DataOf(SampleSet set) => set.Run.Record?.Parents.FirstOrDefault(parent => parent.Kind == "dataset")?.Id ?? "";
 }

@@ -16,6 +16,10 @@ public abstract class PageBase : ComponentBase, IDisposable
     [Inject]
     protected RunCatalog Catalog { get; set; } = null!;
 
+    /// Of the request that the page is first rendered for; null once it is live.
+    [CascadingParameter]
+    private HttpContext? Context { get; set; }
+
     protected Query Query { get; private set; } = new();
 
     /// <summary>Read the query and the runs into what the page shows; called before every rendering that either causes.</summary>
@@ -34,6 +38,13 @@ public abstract class PageBase : ComponentBase, IDisposable
         Query = Query.Parse(Navigation.Uri);
         if (Catalog.Ready.IsCompleted)
             Update();
+    }
+
+    /// <summary>Says to whoever does not read pages that there is nothing of this name.</summary>
+    protected void Missing()
+    {
+        if (Context is { Response.HasStarted: false })
+            Context.Response.StatusCode = StatusCodes.Status404NotFound;
     }
 
     /// <summary>Sets a name of the query, in the same place of the history.</summary>

@@ -1,7 +1,6 @@
-using DQ.Core.Artifacts;
 using DQ.Reports.Catalog;
 using DQ.Reports.Components;
-using DQ.Reports.Text;
+using DQ.Reports.Urls;
 using Microsoft.AspNetCore.Components;
 using MudBlazor;
 
@@ -27,27 +26,17 @@ public sealed partial class Run
     protected override void Update()
     {
         run = Catalog.Current.ById.GetValueOrDefault(Id);
-        tab = Tab ?? RunTabs.Overview;
+        if (run is null)
+            Missing();
+        tab = Tab ?? (run is null ? RunTabs.Overview : RunTabs.Of(run)[0].Key);
     }
 
-    private IEnumerable<string> Facts(RunRecord record) =>
-        (
-            (string[])
-                [
-                    run!.Kind,
-                    run.Method switch
-                    {
-                        "" => "",
-                        "none" => "not quantized",
-                        var method => $"{Show.Words(method)} quantizer",
-                    },
-                    Show.Words(run.Likelihood),
-                    Show.Words(run.Dataset),
-                    $"seed {record.Seed}",
-                    $"started {Show.Time(run.StartedUtc)}",
-                    record.TrainingSeconds > 0 ? $"trained for {Show.Duration(record.TrainingSeconds)}" : "",
-                ]
-        ).Where(fact => fact.Length > 0);
+    /// How curves are drawn goes along from part to part.
+    private Query Kept =>
+        ((string[])[Links.Names.Axis, Links.Names.Log, Links.Names.Smoothing, Links.Names.Zoom]).Aggregate(
+            new Query(),
+            (kept, name) => kept.With(name, Query[name])
+        );
 
     private Task Annotate() =>
         Dialogs.ShowAsync<AnnotationDialog>(

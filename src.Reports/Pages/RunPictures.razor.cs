@@ -21,6 +21,7 @@ public sealed partial class RunPictures
     private long? step;
     private string mode = SampleModes.Slider;
     private string order = "";
+    private string gain = SampleModes.DefaultGain;
     private (string, long) readFor;
 
     [Parameter, EditorRequired]
@@ -54,6 +55,7 @@ public sealed partial class RunPictures
         views = [.. (set?.Record.Views ?? []).Where(one => one.Kind != SampleView.OriginalKind)];
         view = views.FirstOrDefault(one => one.Name == Query[Links.Names.View]) ?? set?.Full ?? views.FirstOrDefault();
         order = Query[Links.Names.Order] is "worst" or "best" ? Query[Links.Names.Order]! : "";
+        gain = SampleModes.Gains.FirstOrDefault(one => one.Key == Query[SampleModes.Gain]).Key ?? SampleModes.DefaultGain;
         places = Ordered();
     }
 
@@ -76,8 +78,8 @@ public sealed partial class RunPictures
                 ? ""
                 : set!.Record.Images[place].Selection switch
                 {
-                    "worst" => "Worst of the split",
-                    "best" => "Best of the split",
+                    "worst" => "Worst of the split, by PSNR",
+                    "best" => "Best of the split, by PSNR",
                     _ => "First of the split",
                 }
         );

@@ -25,11 +25,18 @@ public static class RunTabs
         (Files, "Files"),
     ];
 
-    /// <summary>Nor has an allocation, and it has a page of its own.</summary>
+    /// <summary>Nor has an allocation, whose overview is its numbers.</summary>
     private static readonly IReadOnlyList<(string Key, string Label)> OfAllocation =
     [
-        (Overview, "Overview"),
         (Allocation, "Allocation"),
+        (Settings, "Settings"),
+        (Files, "Files"),
+    ];
+
+    /// <summary>What was measured without training a model has neither pictures nor codebooks of its own.</summary>
+    private static readonly IReadOnlyList<(string Key, string Label)> OfMeasurement =
+    [
+        (Overview, "Overview"),
         (Settings, "Settings"),
         (Files, "Files"),
     ];
@@ -40,6 +47,7 @@ public static class RunTabs
         {
             "classify" => OfClassifier,
             "allocate" => OfAllocation,
+            "density" or "intervals" => OfMeasurement,
             _ => All,
         };
 }

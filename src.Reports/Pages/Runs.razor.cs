@@ -12,7 +12,10 @@ public sealed partial class Runs
 {
     private const string One = "1";
     private static readonly Dictionary<string, object?> SearchAttributes = new() { ["aria-label"] = "Search runs" };
-    private static readonly IReadOnlyList<(string, string)> columns = [.. RunMetric.All.Select(metric => (metric.Key, metric.FullTitle))];
+    private static readonly IReadOnlyList<(string, string)> columns =
+    [
+        .. RunSetting.Offered.Concat(RunMetric.All).Select(metric => (metric.Key, metric.FullTitle)),
+    ];
 
     private readonly Dictionary<string, (long Version, Spark Spark)> sparks = new(StringComparer.Ordinal);
     private IReadOnlyList<string> chosen = [];
@@ -101,7 +104,8 @@ public sealed partial class Runs
 
     private void ChooseColumns(IReadOnlyList<string> keys)
     {
-        var ordered = RunMetric.All.Select(metric => metric.Key).Where(keys.Contains);
+        // in the order of the menu; what the address alone named comes last
+        var ordered = columns.Select(column => column.Item1).Where(keys.Contains).Concat(keys).Distinct();
         Go(Query.With(Names.Columns, keys.Count == 0 ? "none" : string.Join(',', ordered)));
     }
 

@@ -16,7 +16,9 @@ public sealed partial class Sweep
     private IReadOnlyList<string> losses = [];
     private IReadOnlyList<string> metrics = [];
     private PlaneSpec plane = RatePlane.Of([], [], "test");
+    private IReadOnlyList<RunMetric> numbers = [];
     private string metric = "";
+    private string rate = RatePlane.Uniform;
     private string? axis;
 
     [Parameter]
@@ -28,16 +30,26 @@ public sealed partial class Sweep
     protected override void Update()
     {
         sweep = SweepEntry.Find(Records, Id);
+        if (sweep is null)
+            Missing();
         if (sweep?.Record is not { } record)
             return;
         losses = [.. record.Rows.Select(row => row.Loss).Distinct()];
         metrics = [.. record.Rows.SelectMany(row => row.Metrics.Keys).Distinct().Order(StringComparer.Ordinal)];
+        numbers =
+        [
+            .. losses
+                .Select(loss => RunMetric.Find($"{record.Split}_{loss}") ?? RunMetric.Find("accuracy_percent"))
+                .OfType<RunMetric>()
+                .Distinct(),
+        ];
         metric = Query[Metric] ?? losses.FirstOrDefault() ?? "";
         var axes = SweepPlot.Axes(record);
         axis = axes.FirstOrDefault(key => key == Query[Links.Names.Axis]) ?? SweepPlot.DefaultAxis(record);
         var cells = record.Cells.Where(cell => cell.Run is not null).ToLookup(cell => cell.Run!);
         var runs = cells.Select(cell => Catalog.Current.ById.GetValueOrDefault(cell.Key)).OfType<RunEntry>();
-        plane = RatePlane.Of([], [.. runs], record.Split, run => NameOf(record, cells[run.Id].First()));
+        rate = Query[Links.Names.Rate] is RatePlane.Empirical ? RatePlane.Empirical : RatePlane.Uniform;
+        plane = RatePlane.Of([], [.. runs], record.Split, rate, run => NameOf(record, cells[run.Id].First()));
     }
 
     /// By what it does not share with all others; the quantizer is the points' colour.

@@ -16,6 +16,9 @@ namespace DQ.Reports.Report;
 /// <summary>Writes runs as one HTML file: styles, scripts, fonts, numbers and pictures inside, nothing fetched.</summary>
 public static class ReportFile
 {
+    /// <summary>Entropy maps per level.</summary>
+    private const int MostMaps = 12;
+
     /// <summary>Writes the file.</summary>
     /// <param name="services">The site's.</param>
     /// <param name="assets">Its styles, scripts and fonts.</param>
@@ -92,14 +95,27 @@ public static class ReportFile
         try
         {
             for (var level = 0; CodebookView.Of(folder, run.Id, "test", level) is { } view && level < view.Levels; level++)
+            {
+                var where = $"level {level}, {view.Split} split";
+                if (view.Histogram is { } histogram)
+                    charts.Add(CodebookCharts.Ranks(histogram, $"Times chosen by codebook, {where}"));
                 if (view.MutualInformation is { } information)
                     charts.Add(
                         CodebookCharts.Information(
-                            $"Mutual information between codebooks, level {level}, {view.Split} split, nats",
+                            $"Mutual information between codebooks, {where}, nats",
                             information,
                             Math.Max(1e-9, information.Values.Max())
                         )
                     );
+                if (view.EntropyMap is { } map)
+                    for (var book = 0; book < view.Level.Codebooks && book < MostMaps; book++)
+                        charts.Add(
+                            CodebookCharts.Entropy(map, book, view.Level.Codes) with
+                            {
+                                Title = $"Entropy by position, codebook {book}, {where}, nats",
+                            }
+                        );
+            }
         }
         catch (ArtifactException)
         {

@@ -32,7 +32,8 @@ public sealed partial class ReportPage
     private static string Version =>
         typeof(ReportPage).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()!.InformationalVersion.Split('+')[0];
 
-    private IReadOnlyList<CurvePlan> Plans => CurvePlan.For(Runs.SelectMany(run => Log.Look(run.Id, CurvePlan.Names) ?? []).ToHashSet());
+    private IReadOnlyList<CurvePlan> Plans =>
+        CurvePlan.For(Runs.SelectMany(run => Log.Look(run.Id, CurvePlan.Names) ?? []).ToHashSet(), Runs.Count > 1);
 
     private PlaneSpec Plane => RatePlane.Of(Runs, [], "test") is { Groups.Count: > 0 } plane ? plane : RatePlane.Of(Runs, [], "validation");
 

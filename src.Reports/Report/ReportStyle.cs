@@ -15,7 +15,8 @@ public static class ReportStyle
         .report h3 { margin: 20px 0 4px; }
         .report .card h3 { margin: 0; }
         .report .run { padding-top: 20px; border-top: 1px solid var(--line); }
-        .report .narrow { max-width: 620px; margin-top: 16px; }
+        .report .grid { margin-top: 8px; }
+        .report .headlines { margin: 14px 0; }
         .report .differs { font-weight: 650; }
         .report details { margin-top: 16px; }
         .sheet { position: absolute; inset: 0; width: 100%; height: 100%; image-rendering: pixelated; }

@@ -9,7 +9,7 @@ public static class Show
 
     public const string Nothing = "–";
 
-    /// <summary>Four significant digits or so: 0.00012, 3.142, 19.60, 1,234.</summary>
+    /// <summary>Four significant digits or so: 0.00012, 3.1420, 19.60, 1,234.</summary>
     public static string Number(double? value) =>
         value switch
         {
@@ -19,8 +19,20 @@ public static class Show
             var v when Math.Abs(v.Value) >= 1000 => v.Value.ToString("N0", Culture),
             var v when Math.Abs(v.Value) >= 10 => v.Value.ToString("0.00", Culture),
             var v when Math.Abs(v.Value) >= 0.01 => v.Value.ToString("0.0000", Culture),
+            var v when Math.Abs(v.Value) >= 0.001 => v.Value.ToString("0.#####", Culture),
+            var v when Math.Abs(v.Value) >= 0.0001 => v.Value.ToString("0.######", Culture),
             var v => v.Value.ToString("0.00e+0", Culture),
         };
+
+    /// <summary>A mean and its deviation to the same decimal.</summary>
+    public static string Spread(double? mean, double? deviation)
+    {
+        var text = Number(mean);
+        if (deviation is not { } spread)
+            return text;
+        var decimals = text.Contains('e') || !text.Contains('.') ? -1 : text.Length - text.IndexOf('.') - 1;
+        return $"{text} ± {(decimals < 0 ? Number(spread) : spread.ToString($"F{decimals}", Culture))}";
+    }
 
     public static string Number(double? value, string format) =>
         value is { } v && double.IsFinite(v) ? v.ToString(format, Culture) : Nothing;

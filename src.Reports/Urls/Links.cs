@@ -55,6 +55,7 @@ public static class Links
         public const string View = "view";
         public const string Order = "order";
         public const string Split = "split";
+        public const string Rate = "rate";
         public const string Level = "level";
         public const string Codebook = "book";
         public const string Image = "image";

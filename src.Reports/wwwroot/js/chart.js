@@ -157,7 +157,7 @@
       return this.title_.replace(/[^\p{L}\p{N}]+/gu, "-").replace(/^-|-$/g, "");
     }
 
-    // what to draw: { option, rows, summary, zooms }
+    // what to draw: { option, rows, summary, zooms, zoomed }
     async content(look) {
       const spec = this.spec;
       return kinds[spec.kind](spec, look, this.canvas.clientWidth);
@@ -186,15 +186,13 @@
           this.chart = echarts.init(this.canvas, undefined, { renderer: "canvas" });
           this.chart.on("click", (event) => this.follow(event));
           this.chart.on("datazoom", () => this.zoomChanged(this.zoomed()));
+          this.chart.on("legendselectchanged", (event) => this.legendChanged(event.selected));
           this.chart.getZr().on("dblclick", () => this.unzoom());
         }
         this.rest(performance.now());
-        const zoom = this.zoomWanted();
         this.chart.setOption({ ...base(look), ...content.option }, { notMerge: true });
-        if (content.zooms) {
-          if (zoom) this.chart.dispatchAction({ type: "dataZoom", dataZoomIndex: 0, startValue: zoom[0], endValue: zoom[1] });
-          this.chart.dispatchAction({ type: "takeGlobalCursor", key: "dataZoomSelect", dataZoomSelectActive: true });
-        }
+        this.reset.hidden = !content.zoomed;
+        if (content.zooms) this.chart.dispatchAction({ type: "takeGlobalCursor", key: "dataZoomSelect", dataZoomSelectActive: true });
       } catch (error) {
         if (turn !== this.turn) return;
         this.canvas.textContent = `This chart can't be drawn: ${error.message}`;
@@ -208,14 +206,9 @@
       return zoom && (zoom.start > 0.01 || zoom.end < 99.99) ? [zoom.startValue, zoom.endValue] : null;
     }
 
-    zoomChanged(zoom) {
-      this.reset.hidden = !zoom;
-    }
+    zoomChanged() {}
 
-    // what a new drawing shows: what the old one did
-    zoomWanted() {
-      return this.zoomed();
-    }
+    legendChanged() {}
 
     unzoom() {
       const zooms = this.chart?.getOption()?.dataZoom?.length ?? 0;

@@ -8,6 +8,7 @@
     if (size >= 1000) return Math.round(value).toLocaleString("en-US");
     if (size >= 10) return value.toFixed(2);
     if (size >= 0.01) return value.toFixed(4);
+    if (size >= 1e-4) return `${+value.toPrecision(3)}`;
     return value.toExponential(2);
   };
 
@@ -16,14 +17,16 @@
     const size = Math.abs(value);
     if (size >= 1e6) return `${+(value / 1e6).toPrecision(4)} M`;
     if (size >= 1e4) return `${+(value / 1e3).toPrecision(4)} k`;
-    if (size !== 0 && size < 1e-3) return value.toExponential(0);
+    if (size !== 0 && size < 1e-4) return value.toExponential(0);
     return `${+value.toPrecision(4)}`;
   };
 
   const duration = (seconds) => {
     if (seconds < 60) return `${+seconds.toFixed(1)} s`;
-    if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s`;
-    return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`;
+    const parts = (large, unit, small, part) => (small === 0 ? `${large} ${unit}` : `${large} ${unit} ${small} ${part}`);
+    const whole = Math.round(seconds);
+    if (whole < 3600) return parts(Math.floor(whole / 60), "min", whole % 60, "s");
+    return parts(Math.floor(whole / 3600), "h", Math.floor((whole % 3600) / 60), "min");
   };
 
   // names of any length beside a chart; its end tells most of them apart

@@ -34,3 +34,30 @@
 
   customElements.define("dq-slider", Slider);
 })();
+
+// <dq-cells data-width="columns">: links in a grid, of which the tab key stops at one and arrow keys reach the others.
+(() => {
+  class Cells extends HTMLElement {
+    connectedCallback() {
+      this.addEventListener("keydown", this.move);
+    }
+
+    disconnectedCallback() {
+      this.removeEventListener("keydown", this.move);
+    }
+
+    move = (event) => {
+      const links = [...this.querySelectorAll("a")];
+      const width = Number(this.dataset.width);
+      const at = links.indexOf(document.activeElement);
+      const ends = { Home: at - (at % width), End: at - (at % width) + width - 1 };
+      const steps = { ArrowLeft: at % width > 0 ? -1 : 0, ArrowRight: at % width < width - 1 ? 1 : 0, ArrowUp: -width, ArrowDown: width };
+      const to = links[ends[event.key] ?? at + (steps[event.key] ?? NaN)];
+      if (at < 0 || !to) return;
+      event.preventDefault();
+      to.focus();
+    };
+  }
+
+  customElements.define("dq-cells", Cells);
+})();

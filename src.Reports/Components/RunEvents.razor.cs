@@ -1,7 +1,7 @@
 using DQ.Reports.Catalog;
 using Microsoft.AspNetCore.Components;
 
-namespace DQ.Reports.Pages;
+namespace DQ.Reports.Components;
 
 /// <summary>What happened in a run that is worth seeing.</summary>
 public sealed partial class RunEvents
