@@ -17,11 +17,12 @@ public static class RunLabels
     {
         if (labels.Count < 3 || labels.Max(label => label.Length) <= Long)
             return labels;
-        var shared = labels[0]
-            .Split('-')
-            .TakeWhile((word, at) => labels.All(label => label.Split('-').ElementAtOrDefault(at) == word))
-            .Sum(word => word.Length + 1);
-        return labels.All(label => label.Length > shared) ? [.. labels.Select(label => label[shared..])] : labels;
+        string[][] words = [.. labels.Select(label => label.Split('-'))];
+        var shared = words[0].TakeWhile((word, at) => words.All(one => one.ElementAtOrDefault(at) == word)).Count();
+        // a number says nothing without the word before it
+        if (shared > 0 && words.Any(one => one.ElementAtOrDefault(shared) is [>= '0' and <= '9', ..]))
+            shared--;
+        return words.All(one => one.Length > shared) ? [.. words.Select(one => string.Join('-', one[shared..]))] : labels;
     }
 
     private static string Label(RunEntry run, IReadOnlyList<RunEntry> namesakes) =>

@@ -2,6 +2,7 @@
 module DQ.Tests.Reports.BrowserTests
 
 open System
+open System.Collections.Generic
 open System.Diagnostics
 open System.IO
 open System.Threading.Tasks
@@ -202,6 +203,7 @@ let private followed id (training: Process) (walk: Walk) =
         do! walk.Drawn 2
         let! status = walk.Text ".head .status"
         Expect.equal status "running" "it trains"
+        do! walk.Page.GetByText("of training left").WaitForAsync()
         let! before = sources ()
 
         do!
@@ -368,9 +370,16 @@ let tests =
                 let! empty = walk.Page.Locator("dq-curves.empty").CountAsync()
                 Expect.equal empty 0 "each has numbers"
                 do! walk.Accessible "codebooks"
+                // the tab key stops at one cell, arrows reach the others
+                do! walk.Page.Locator(".map a[tabindex='0']").FocusAsync()
+                do! walk.Page.Keyboard.PressAsync "ArrowRight"
+                do! walk.Page.Keyboard.PressAsync "ArrowDown"
+                let! reached = walk.Page.EvaluateAsync<string> "document.activeElement.ariaLabel"
+                Expect.stringStarts reached "row 1, column 1" "one right, one down"
                 do! walk.Page.Locator(".map a").First.ClickAsync()
                 do! walk.Until("the code in the URL", fun () -> Task.FromResult(walk.Page.Url.Contains "code="))
                 do! walk.Page.Locator(".code h3").WaitForAsync()
+                do! walk.Page.Locator(".places .same").First.WaitForAsync()
             })
 
         walk "two runs compared" desktop (fun _ walk ->
@@ -437,8 +446,8 @@ let tests =
                                  box.value = text;
                                  box.dispatchEvent(new Event('input', { bubbles: true }));
                                  const found = () => {
-                                   const names = [...document.querySelectorAll('td.name')];
-                                   return names.length === 10 && names.every((name) => name.textContent.includes(text));
+                                   const names = [...document.querySelectorAll('td.name .id')];
+                                   return names.length === 10 && names.every((name) => name.title.includes(text));
                                  };
                                  const look = () => found() ? done(performance.now() - began) : requestAnimationFrame(look);
                                  look();
@@ -515,6 +524,41 @@ let tests =
                         Expect.isLessThanOrEqual width 391 path
                         do! walk.Accessible path
 
+                    // a finger on a curve scrolls the page
+                    do! walk.Go $"runs/{id}"
+                    do! walk.Drawn 1
+                    do! (walk.Page.Locator "dq-curves canvas").First.ScrollIntoViewIfNeededAsync()
+                    let! at = (walk.Page.Locator "dq-curves canvas").First.BoundingBoxAsync()
+                    let at = nonNull at
+                    let! touch = walk.Page.Context.NewCDPSessionAsync walk.Page
+
+                    let send (kind: string) (points: obj list) =
+                        let arguments = Dictionary<string, obj>()
+                        arguments["type"] <- (kind :> obj)
+                        arguments["touchPoints"] <- (Array.ofList points :> obj)
+                        touch.SendAsync("Input.dispatchTouchEvent", arguments) :> Task
+
+                    let point (x: float32) (y: float32) : obj = {| x = x; y = y |}
+                    let! before = walk.Page.EvaluateAsync<float> "scrollY"
+                    let x, y = at.X + at.Width / 2f, min 700f (at.Y + at.Height / 2f)
+                    do! send "touchStart" [ point x y ]
+
+                    for i in 1..10 do
+                        do! send "touchMove" [ point x (y - 20f * float32 i) ]
+
+                    do! send "touchEnd" []
+
+                    do!
+                        walk.Until(
+                            "the page scrolls",
+                            fun () ->
+                                task {
+                                    let! now = walk.Page.EvaluateAsync<float> "scrollY"
+                                    return now > before + 50.0
+                                }
+                        )
+
+                    Expect.isFalse (walk.Page.Url.Contains "zoom=") "nothing was zoomed"
                     do! walk.Page.GetByLabel("Light colours").ClickAsync()
                     do! walk.Page.Locator("html[data-theme=light]").WaitForAsync()
                 })

@@ -4,11 +4,14 @@ module DQ.Tests.Reports.CatalogTests
 open System
 open System.IO
 open System.Diagnostics
+open System.Text.Json
+open System.Text.Json.Nodes
 open Expecto
 open DQ.Core.Artifacts
 open DQ.Reports.Catalog
 open DQ.Reports.Configuration
 open DQ.Reports.Metrics
+open DQ.Reports.Text
 open DQ.Reports.Urls
 open DQ.Tests.TemporaryFolder
 open DQ.Tests.Reports.Site
@@ -102,7 +105,10 @@ let tests =
                 let said = catalog.Current.ById[runOf folder "dq"].Annotation
                 Expect.equal (List.ofSeq said.Tags) [ "first"; "good" ] "sorted"
                 Expect.equal said.Note "<b>bold</b>" "as it is"
-                let listed = RunsView.Of(Query.Parse "").Apply(catalog.Current.Runs)
+
+                let listed =
+                    RunsView.Of(Query.Parse "", catalog.Current.Runs).Apply(catalog.Current.Runs)
+
                 Expect.equal [ for run in listed -> run.Name ] [ "tiny-dq" ] "the archived one is left out"
                 Expect.isFalse ((dq [ "runs"; "list" ]).Contains "tiny-vq") "here too"
                 Expect.stringContains (dq [ "runs"; "list"; "--archived" ]) "tiny-vq" "unless asked for")
@@ -234,7 +240,10 @@ let tests =
                 ]
 
             let again = fastest (fun () -> catalog.Refresh().Wait())
-            let view = RunsView.Of(Query.Parse "?q=copy-0199&sort=-test_psnr_db")
+
+            let view =
+                RunsView.Of(Query.Parse "?q=copy-0199&sort=-test_psnr_db", catalog.Current.Runs)
+
             let search = fastest (fun () -> view.Apply catalog.Current.Runs |> ignore)
             printfn $"2,002 runs: first look {first} ms, another {again} ms, search {search} ms"
             Expect.hasLength (view.Apply catalog.Current.Runs) 10 "01990 to 01999"
@@ -257,6 +266,88 @@ let tests =
                 ConfigDifference.Of [| (nonNull run.Record).Config; (nonNull other.Record).Config |]
 
             Expect.equal [ for one in differences -> one.Key ] [ "model.quantizer.kind" ] "only what differs"
+        }
+
+        test "settings are columns: shown as they are, sorted by what they are" {
+            use catalog = catalogOf artifacts.Value
+            let runs = catalog.Current.Runs
+
+            let run = Seq.head runs
+
+            let view =
+                RunsView.Of(Query.Parse "?cols=setting:model.codes,setting:training.learning_rate,nothing", runs)
+
+            let texts = [ for column in view.Columns -> column.Text run ]
+            Expect.equal texts [ "8, 8"; "0.0002" ] "a list and a number; what is no column is left out"
+            let codes = nonNull (RunMetric.Find "setting:model.codes")
+            Expect.equal (codes.Value.Invoke run) (System.Nullable 16.0) "a list by its sum"
+            let missing = nonNull (RunMetric.Find "setting:no.such.key")
+            Expect.equal (missing.Text run) "–" "nothing"
+            Expect.isFalse (missing.Value.Invoke(run).HasValue) "nothing to sort by"
+        }
+
+        test "a table that is asked for no columns has those that some run has a number for" {
+            use catalog = catalogOf artifacts.Value
+            let keys runs = [ for column in RunsView.Of(Query.Parse "", runs).Columns -> column.Key ]
+
+            Expect.equal
+                (keys catalog.Current.Runs)
+                [
+                    "test_reconstruction_nats_per_dim"
+                    "test_total_empirical_bits_per_dim"
+                    "test_code_rate_empirical_bits_per_dim"
+                    "test_psnr_db"
+                    "test_perplexity"
+                ]
+                "autoencoders: no accuracy"
+
+            Expect.isNonEmpty (keys []) "no runs yet"
+        }
+
+        test "images from a folder go by its name, classifiers without codes by none" {
+            use catalog = catalogOf artifacts.Value
+            let run = catalog.Current.Runs[0]
+
+            let changed (config: string) stage =
+                let record =
+                    nonNull (JsonSerializer.SerializeToNode(run.Record, ArtifactJson.Options))
+
+                record["config"] <- JsonNode.Parse config
+                record["stage"] <- JsonValue.Create(stage: string)
+
+                RunEntry(
+                    Id = run.Id,
+                    Status = run.Status,
+                    Version = 0L,
+                    Record = record.Deserialize<RunRecord>(ArtifactJson.Options)
+                )
+
+            let digits =
+                changed """{ "data": { "source": "idx", "path": "/data/mnist/" } }""" "train"
+
+            Expect.equal digits.Dataset "mnist" "the folder"
+
+            let classifier =
+                changed
+                    """{ "data": { "source": "cifar10", "path": "x" }, "model": { "quantizer": { "kind": "vector" }, "likelihood": { "kind": "logistic_mixture" } }, "classification": { "mode": "one_stage", "quantized": "none" } }"""
+                    "classify"
+
+            Expect.equal
+                (classifier.Dataset, classifier.Method, classifier.Likelihood)
+                ("cifar10", "none", "")
+                "it reconstructs nothing"
+        }
+
+        test "numbers are written to the digits they deserve, deviations to the same" {
+            Expect.equal
+                [
+                    for value in [ 1234.6; 12.345; 0.12345; 0.00669; 0.00031; 0.00001234 ] -> Show.Number value
+                ]
+                [ "1,235"; "12.35"; "0.1235"; "0.00669"; "0.00031"; "1.23e-5" ]
+                "numbers"
+
+            Expect.equal (Show.Spread(0.2763, 0.00128)) "0.2763 ± 0.0013" "a deviation"
+            Expect.equal (Show.Spread(0.2763, System.Nullable())) "0.2763" "of one"
         }
 
         testProperty "queries are read as they were written"

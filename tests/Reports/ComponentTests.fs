@@ -143,8 +143,11 @@ let tests =
                 for unit in [ "nats/dim"; "bits/dim"; "dB" ] do
                     Expect.stringContains numbers.Markup unit unit
 
-                for number in all "dl > div" numbers do
-                    Expect.isGreaterThan (nonNull (number.QuerySelector ".meaning")).TextContent.Length 10 "a sentence")
+                let sentences = [ for one in all ".split:first-child .meaning" numbers -> one.TextContent ]
+                Expect.hasLength sentences 5 "of each number, once"
+
+                let again = [ for one in all ".split:last-child dt" numbers -> nonNull (one.GetAttribute "title") ]
+                Expect.equal again sentences "the same on hover")
         }
 
         test "a comparison marks the best and shows only settings that differ" {
@@ -174,7 +177,7 @@ let tests =
                     [
                         for head in all "tr.group th" page ->
                             (nonNull (head.QuerySelector "span")).TextContent,
-                            head.QuerySelector "a"
+                            head.QuerySelector "a:not(.compare)"
                             |> Option.ofObj
                             |> Option.bind (fun link -> Option.ofObj (link.GetAttribute "href"))
                             |> Option.map (fun link -> (link.Split '/')[0])
@@ -196,7 +199,7 @@ let tests =
                 let rows = all "section[class~=block] table" page |> List.head
 
                 let cells = [
-                    for cell in rows.QuerySelectorAll "tbody td.number" -> cell.TextContent.Trim()
+                    for cell in rows.QuerySelectorAll "tbody td.number > span:first-child" -> cell.TextContent.Trim()
                 ]
 
                 let measured = (nonNull (RunMetric.Find "test_reconstruction_nats_per_dim"))
@@ -264,6 +267,55 @@ let tests =
                 let labels = List.ofSeq (RunLabels.Of [| dq; run "vq"; namesake |])
                 let ending = Array.last (dq.Id.Split '-')
                 Expect.equal labels [ $"tiny-dq · {ending}"; "tiny-vq"; "tiny-dq · 0123" ] "where needed only")
+        }
+
+        test "many long names go without the words that all of them begin with" {
+            withContext artifacts.Value (fun _ catalog ->
+                let of' variant =
+                    let run = catalog.Current.Runs[0]
+                    RunEntry(Id = $"x-{variant}", Status = run.Status, Version = 0L)
+
+                let labels variants =
+                    List.ofSeq (RunLabels.Of [| for variant in variants -> of' variant |])
+
+                Expect.equal
+                    (labels [
+                        "codes-32-codebooks-1-vector"
+                        "codes-32-codebooks-3-vector"
+                        "codes-64-codebooks-1-vector"
+                    ])
+                    [
+                        "codes-32-codebooks-1-vector"
+                        "codes-32-codebooks-3-vector"
+                        "codes-64-codebooks-1-vector"
+                    ]
+                    "shorter"
+
+                Expect.equal (labels [ "a"; "b"; "c" ]) [ "x-a"; "x-b"; "x-c" ] "short ones stay")
+        }
+
+        test "nobody is best but among runs on the same images" {
+            inCopy (fun folder ->
+                let file =
+                    System.IO.Path.Combine(folder, RunLayout.Runs, runOf folder "vq", RunLayout.Run)
+
+                let dataset =
+                    System.IO.Directory.GetDirectories(System.IO.Path.Combine(folder, "datasets"))[0]
+                    |> idOf
+
+                System.IO.File.WriteAllText(
+                    file,
+                    System.IO.File.ReadAllText(file).Replace(dataset, "other-0123456789ab")
+                )
+
+                withContext folder (fun _ catalog ->
+                    let runs = [|
+                        for variant in [ "dq"; "vq" ] -> catalog.Current.ById[runOf folder variant]
+                    |]
+
+                    for row in ComparedMetric.Of runs do
+                        if row.Metric.Group <> "run" then
+                            Expect.allEqual row.Best false row.Metric.Key))
         }
 
         test "a sparkline of nothing draws nothing; of numbers a line with words" {

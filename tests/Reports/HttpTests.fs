@@ -58,7 +58,11 @@ let tests =
                 Expect.equal (fst (get site path)) 200 path
 
             Expect.equal (fst (get site "nothing/here")) 404 "unknown"
-            Expect.equal (fst (get site "runs/nothing")) 200 "an unknown run is said in words"
+            let status, said = get site "runs/nothing"
+            Expect.equal status 404 "an unknown run, to programs"
+            Expect.stringContains (visible said) "what it showed is gone" "and to people"
+            Expect.equal (fst (get site "sweeps/nothing")) 404 "an unknown sweep"
+            Expect.equal (fst (get site "chains/nothing")) 404 "an unknown chain"
             Expect.hasLength ((snd (get site "data/runs.csv?q=dq")).TrimEnd().Split '\n') 2 "filtered as the page"
             use response = client.GetAsync(site.Address).GetAwaiter().GetResult()
             let policy = response.Headers.GetValues "Content-Security-Policy" |> Seq.exactlyOne
