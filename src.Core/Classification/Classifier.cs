@@ -3,6 +3,7 @@ using DQ.Core.Likelihoods;
 using DQ.Core.Quantization;
 using TorchSharp.Modules;
 using TorchSharp.Utils;
+using static DQ.Core.Native.Scalars;
 using static TorchSharp.torch;
 
 namespace DQ.Core.Classification;
@@ -234,7 +235,7 @@ public sealed class Classifier : nn.Module
         var stream = new SplitMix64(SplitMix64.Derive(moment.Seed, DropoutPart), moment.Step, moment.MicroBatch);
         using var generator = new Generator(stream.Next(), vector.device);
         var kept = empty(vector.shape, device: vector.device).bernoulli_(1 - Spec.Dropout, generator);
-        return vector * kept / (1 - Spec.Dropout);
+        return vector * kept / Kept(1 - Spec.Dropout);
     }
 
     private static void Fix(HierarchicalAutoencoder autoencoder)

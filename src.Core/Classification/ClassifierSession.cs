@@ -1,6 +1,7 @@
 using DQ.Core.Images;
 using DQ.Core.Quantization;
 using DQ.Core.Training;
+using static DQ.Core.Native.Scalars;
 using static TorchSharp.torch;
 
 namespace DQ.Core.Classification;
@@ -66,12 +67,19 @@ public sealed class ClassifierSession : ModelSession
         if (pass.Reconstruction is { } reconstruction)
         {
             var own = ModelLosses.Of(Model.Autoencoder!, reconstruction, pixels);
-            return (own with { Total = crossEntropy + Model.Spec.AutoencoderWeight * own.Total, CrossEntropy = crossEntropy }, pass.Levels);
+            return (
+                own with
+                {
+                    Total = crossEntropy + Kept(Model.Spec.AutoencoderWeight) * own.Total,
+                    CrossEntropy = crossEntropy,
+                },
+                pass.Levels
+            );
         }
         if (Quantizers.Count == 0)
             return (new(crossEntropy, zeros([]), zeros([]), crossEntropy), []);
         var level = pass.Levels[0];
-        var total = crossEntropy + Model.Spec.Quantizer.Commitment * level.LatentLoss;
+        var total = crossEntropy + Kept(Model.Spec.Quantizer.Commitment) * level.LatentLoss;
         return (new(level.CodeLoss is { } codes ? total + codes : total, zeros([]), level.LatentLoss, crossEntropy), pass.Levels);
     }
 

@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using static DQ.Core.Native.Scalars;
 using static TorchSharp.torch;
 
 namespace DQ.Core.Likelihoods;
@@ -73,7 +74,7 @@ internal sealed class FusedLossFunction : autograd.SingleTensorFunction<FusedLos
         var mean = 1f / weights.Count;
         foreach (var weight in weights)
             if (weight != mean)
-                return [gradient * (grad_output / mean).view(-1, 1, 1, 1), null!];
+                return [gradient * (grad_output / Kept(mean)).view(-1, 1, 1, 1), null!];
         return [gradient, null!];
     }
 }

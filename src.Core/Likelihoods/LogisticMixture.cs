@@ -1,3 +1,4 @@
+using static DQ.Core.Native.Scalars;
 using static TorchSharp.torch;
 
 namespace DQ.Core.Likelihoods;
@@ -77,7 +78,7 @@ public sealed class LogisticMixture : Likelihood
         var joint = Weights(output).log_softmax(1); // (B, n, H, W)
         for (var channel = 0; channel < ImageChannels; channel++)
             joint = joint + LogMass(output, values, channel);
-        return joint.logsumexp(1).mean([1, 2]).div(-ImageChannels).MoveToOuterDisposeScope();
+        return joint.logsumexp(1).mean([1, 2]).div(Kept(-ImageChannels)).MoveToOuterDisposeScope();
     }
 
     /// <summary>
@@ -161,7 +162,7 @@ public sealed class LogisticMixture : Likelihood
 
     private Tensor Part(Tensor output, int channel, int part) => output.narrow(1, Components * (1 + channel * Parts + part), Components);
 
-    private Tensor LogScale(Tensor output, int channel) => Part(output, channel, 1).clamp(min: LeastLogScale);
+    private Tensor LogScale(Tensor output, int channel) => Part(output, channel, 1).clamp(min: Kept(LeastLogScale));
 
     /// <param name="output">(B, OutputChannels, H, W).</param>
     /// <param name="channel">Image channel.</param>
@@ -190,11 +191,11 @@ public sealed class LogisticMixture : Likelihood
         using var scope = NewDisposeScope();
         var inverse = logScale.neg().exp();
         var a = (value - mean) * inverse;
-        var h = inverse * HalfBin;
+        var h = inverse * Kept(HalfBin);
         var distance = a.abs();
         var (E, g) = (distance.neg().exp(), h.neg().exp());
         // the bound is far below any mass that is used; it keeps the gradient of an unused logarithm finite
-        var width = h.mul(-2).expm1().neg().clamp(min: 1e-12);
+        var width = h.mul(Kept(-2)).expm1().neg().clamp(min: Kept(1e-12));
         var inside = width.log() - distance - (E * (1 + g * g) + g * (1 + E * E)).log();
         var density = -distance - logScale - 2 * E.log1p() - Math.Log(127.5);
         var body = where(inside > Math.Log(LeastMass), inside, density);
@@ -206,7 +207,7 @@ public sealed class LogisticMixture : Likelihood
     /// <returns>Each channel's pixels on [−1, 1], (B, 1, H, W).</returns>
     private Tensor[] Scaled(Tensor pixels, ScalarType type)
     {
-        var values = pixels.to(type).div(127.5).sub(1);
+        var values = pixels.to(type).div(Kept(127.5)).sub(Kept(1));
         return [.. Enumerable.Range(0, ImageChannels).Select(channel => values.narrow(1, channel, 1))];
     }
 }

@@ -1,3 +1,4 @@
+using static DQ.Core.Native.Scalars;
 using static TorchSharp.torch;
 
 namespace DQ.Core.Likelihoods;
@@ -18,7 +19,7 @@ public static class PixelNormalization
         using var scope = NewDisposeScope();
         var (mean, deviation) = Statistics(pixels, ScalarType.Float32);
         var values = pixels.to(ScalarType.Float32, copy: true);
-        return values.sub_(mean.mul(255)).div_(deviation.mul(255)).MoveToOuterDisposeScope();
+        return values.sub_(mean.mul(Kept(255))).div_(deviation.mul(Kept(255))).MoveToOuterDisposeScope();
     }
 
     /// <param name="values">(B, C, H, W) on the network's scale, C = 3 or 1.</param>
@@ -27,7 +28,7 @@ public static class PixelNormalization
     {
         using var scope = NewDisposeScope();
         var (mean, deviation) = Statistics(values, values.dtype);
-        return addcmul(mean.mul(255), values, deviation.mul(255), 1).clamp(0, 255).MoveToOuterDisposeScope();
+        return addcmul(mean.mul(Kept(255)), values, deviation.mul(Kept(255)), Kept(1)).clamp(Kept(0), Kept(255)).MoveToOuterDisposeScope();
     }
 
     private static (Tensor Mean, Tensor Deviation) Statistics(Tensor images, ScalarType type)

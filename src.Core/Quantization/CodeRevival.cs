@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using static DQ.Core.Native.Scalars;
 using static TorchSharp.torch;
 
 namespace DQ.Core.Quantization;
@@ -61,7 +62,7 @@ public abstract class CodeRevival
                 if (wanted is null || mask[code])
                     foreach (ref var value in values.Slice(code * (int)width, (int)width))
                         value = (float)random.NextNormal();
-            drawn = drawn + noise.view(books, codeCount, width).to(vectors.device) * (0.01 / Math.Sqrt(width));
+            drawn = drawn + noise.view(books, codeCount, width).to(vectors.device) * Kept(0.01 / Math.Sqrt(width));
         }
         return drawn.MoveToOuterDisposeScope();
     }
@@ -91,7 +92,7 @@ public sealed class UsageRevival(double threshold) : CodeRevival
         using var scope = NewDisposeScope();
         var (books, codeCount) = (state.Counts.shape[0], state.Counts.shape[1]);
         var least = threshold * seen.Total / codeCount;
-        var dead = state.Counts < least; // (M, K)
+        var dead = state.Counts < Kept(least); // (M, K)
         var revived = PerCodebook(dead);
         if (revived.Sum() == 0)
             return revived;
@@ -99,7 +100,7 @@ public sealed class UsageRevival(double threshold) : CodeRevival
         var wide = dead.unsqueeze(2);
         state.Codes.copy_(where(wide, drawn, state.Codes));
         state.Counts.copy_(where(dead, full_like(state.Counts, least), state.Counts));
-        state.Sums?.copy_(where(wide, drawn * least, state.Sums));
+        state.Sums?.copy_(where(wide, drawn * Kept(least), state.Sums));
         return revived;
     }
 }
@@ -114,7 +115,7 @@ public sealed class PublishedRevival : CodeRevival
     {
         using var scope = NewDisposeScope();
         var smoothed = state.Smoothed ?? throw new ArgumentException("expected codes that are moving averages", nameof(state));
-        var dead = smoothed < 1;
+        var dead = smoothed < Kept(1);
         var revived = PerCodebook(dead);
         if (revived.Sum() == 0)
             return revived;

@@ -1,5 +1,6 @@
 using TorchSharp.Modules;
 using TorchSharp.Utils;
+using static DQ.Core.Native.Scalars;
 using static TorchSharp.torch;
 
 namespace DQ.Core.Quantization;
@@ -77,7 +78,7 @@ public sealed class GumbelQuantizer : Quantizer
             zeros([], device: map.device),
             squares.mean([1, 2]),
             // KL(p ‖ uniform) = ln K − H(p), mean over positions
-            spec.UniformWeight * ((probabilities * logs).sum(2).mean([1]) + Math.Log(CodeCount)).sum(),
+            Kept(spec.UniformWeight) * ((probabilities * logs).sum(2).mean([1]) + Kept(Math.Log(CodeCount))).sum(),
             Distances(CodeMaps.Vectors(squares, batch, height, side))
         );
     }
@@ -99,7 +100,7 @@ public sealed class GumbelQuantizer : Quantizer
     /// One code each in value, the relaxed sample in gradient.
     private (Tensor Chosen, Tensor Vectors) Sample(Tensor logits, TrainingMoment moment)
     {
-        var soft = ((logits + Noise(logits, moment)) / Temperature(moment)).softmax(2);
+        var soft = ((logits + Noise(logits, moment)) / Kept(Temperature(moment))).softmax(2);
         var chosen = soft.argmax(2);
         var hard = nn.functional.one_hot(chosen, CodeCount).to_type(ScalarType.Float32);
         return (chosen, bmm(hard + (soft - soft.detach()), codes));
@@ -110,6 +111,6 @@ public sealed class GumbelQuantizer : Quantizer
     {
         var stream = new SplitMix64(moment.Seed, moment.Step, moment.MicroBatch);
         using var generator = new Generator(stream.Next(), logits.device);
-        return empty(logits.shape, device: logits.device).exponential_(generator: generator).clamp_min(1e-30).log().neg();
+        return empty(logits.shape, device: logits.device).exponential_(generator: generator).clamp_min(Kept(1e-30)).log().neg();
     }
 }

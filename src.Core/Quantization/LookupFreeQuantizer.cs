@@ -1,4 +1,5 @@
 using System.Numerics;
+using static DQ.Core.Native.Scalars;
 using static TorchSharp.torch;
 
 namespace DQ.Core.Quantization;
@@ -51,7 +52,7 @@ public sealed class LookupFreeQuantizer : Quantizer
     {
         var input = map.to_type(ScalarType.Float32).view(map.shape[0], Codebooks, bits, map.shape[2], map.shape[3]);
         var positive = input.detach() > 0; // (B, M, d, H, W)
-        var signs = positive.to_type(ScalarType.Float32) * 2 - 1;
+        var signs = positive.to_type(ScalarType.Float32) * Kept(2) - Kept(1);
         var squares = (signs - input).square(); // (B, M, d, H, W)
         var errors = squares.mean([0, 2, 3, 4]); // (M)
         return new(
@@ -59,7 +60,7 @@ public sealed class LookupFreeQuantizer : Quantizer
             (positive.to_type(ScalarType.Int64) * Places(map.device)).sum(2),
             errors.sum(),
             errors.detach(),
-            spec.EntropyWeight * Entropies(input),
+            Kept(spec.EntropyWeight) * Entropies(input),
             Distances(squares)
         );
     }
@@ -67,21 +68,21 @@ public sealed class LookupFreeQuantizer : Quantizer
     protected override Tensor EmbedCodes(Tensor codes)
     {
         var digits = codes.unsqueeze(2).floor_divide(Places(codes.device)).remainder(2).to_type(ScalarType.Float32); // (B, M, d, H, W)
-        return (digits * 2 - 1).reshape(codes.shape[0], OutputChannels, codes.shape[2], codes.shape[3]);
+        return (digits * Kept(2) - Kept(1)).reshape(codes.shape[0], OutputChannels, codes.shape[2], codes.shape[3]);
     }
 
     /// E[H(q)] − H(E[q]) in nats, summed over groups.
     private Tensor Entropies(Tensor input)
     {
         // p(bit = 1) = σ(x), x = |z + 1|² − |z − 1|² = 4z
-        var logits = 4 * input.permute(1, 0, 3, 4, 2).reshape(Codebooks, -1, bits); // (M, N, d)
+        var logits = Kept(4) * input.permute(1, 0, 3, 4, 2).reshape(Codebooks, -1, bits); // (M, N, d)
         var share = logits.sigmoid();
         // H(σ(x)) = softplus(x) − x·σ(x), without logarithms of zero
         var each = (nn.functional.softplus(logits) - logits * share).sum(2).mean([1]); // (M)
         var low = Corners(share.narrow(2, 0, bits / 2));
         var high = Corners(share.narrow(2, bits / 2, bits - bits / 2));
-        var mean = bmm(high.transpose(1, 2), low) / logits.shape[1]; // E[q], (M, 2^⌈d/2⌉, 2^⌊d/2⌋)
-        var all = -(mean * mean.clamp_min(1e-20).log()).sum([1, 2]); // (M)
+        var mean = bmm(high.transpose(1, 2), low) / Kept(logits.shape[1]); // E[q], (M, 2^⌈d/2⌉, 2^⌊d/2⌋)
+        var all = -(mean * mean.clamp_min(Kept(1e-20)).log()).sum([1, 2]); // (M)
         return (each - all).sum();
     }
 
@@ -90,7 +91,7 @@ public sealed class LookupFreeQuantizer : Quantizer
     {
         var corners = ones(share.shape[0], share.shape[1], 1, device: share.device);
         foreach (var one in share.unbind(2))
-            corners = cat([corners * (1 - one).unsqueeze(2), corners * one.unsqueeze(2)], 2);
+            corners = cat([corners * (Kept(1) - one).unsqueeze(2), corners * one.unsqueeze(2)], 2);
         return corners;
     }
 

@@ -1,4 +1,5 @@
 using TorchSharp.Utils;
+using static DQ.Core.Native.Scalars;
 using static TorchSharp.torch;
 
 namespace DQ.Core.Quantization;
@@ -42,10 +43,10 @@ public abstract class MovingAverageQuantizer : CodebookQuantizer
         using var _ = no_grad();
         using var seen = TakeUses();
         var decay = Decay(step);
-        counts.mul_(decay).add_(seen.Counts, alpha: 1 - decay);
-        sums.mul_(decay).add_(seen.Sums, alpha: 1 - decay);
+        counts.mul_(Kept(decay)).add_(seen.Counts, alpha: Kept(1 - decay));
+        sums.mul_(Kept(decay)).add_(seen.Sums, alpha: Kept(1 - decay));
         var total = counts.sum(1, keepdim: true);
-        var smoothed = (counts + spec.Epsilon) / (total + CodeCount * spec.Epsilon) * total; // Ñ (M, K)
+        var smoothed = (counts + Kept(spec.Epsilon)) / (total + Kept(CodeCount * spec.Epsilon)) * total; // Ñ (M, K)
         codes.copy_(sums / smoothed.unsqueeze(2));
         return Revive(new CodebookState(codes, counts, sums, smoothed), seen, seed, step);
     }

@@ -1,3 +1,4 @@
+using static DQ.Core.Native.Scalars;
 using static TorchSharp.torch;
 
 namespace DQ.Core.Quantization;
@@ -20,7 +21,7 @@ public static class NearestCodes
         var rows = vectors.shape[1];
         // |u − c|² = |u|² − 2u·c + |c|²; the first term does not change which code is nearest
         var lengths = codes.square().sum(2).unsqueeze(1); // (M, 1, K)
-        var transposed = codes.transpose(1, 2) * -2; // (M, D, K)
+        var transposed = codes.transpose(1, 2) * Kept(-2); // (M, D, K)
         var chosen = empty(books, rows, dtype: ScalarType.Int64, device: codes.device);
         var chunk = Math.Max(LeastRows, ChunkElements / (books * count));
         for (var start = 0L; start < rows; start += chunk)

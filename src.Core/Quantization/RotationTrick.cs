@@ -1,3 +1,4 @@
+using static DQ.Core.Native.Scalars;
 using static TorchSharp.torch;
 
 namespace DQ.Core.Quantization;
@@ -25,14 +26,15 @@ public sealed class RotationTrick : GradientEstimator
         var (from, length) = Unit(input.detach()); // (B, S, D, …), (B, S, 1, …)
         var (to, newLength) = Unit(quantized); // (B, M, D, …), (B, M, 1, …)
         var (middle, _) = Unit(from + to);
-        var turned = input - 2 * middle * (middle * input).sum(Axis, keepdim: true) + 2 * to * (from * input).sum(Axis, keepdim: true);
+        var turned =
+            input - Kept(2) * middle * (middle * input).sum(Axis, keepdim: true) + Kept(2) * to * (from * input).sum(Axis, keepdim: true);
         var rotated = newLength / length * turned;
         return rotated + (quantized - rotated).detach();
     }
 
     private static (Tensor Direction, Tensor Length) Unit(Tensor vectors)
     {
-        var length = vectors.square().sum(Axis, keepdim: true).sqrt().clamp_min(LeastLength);
+        var length = vectors.square().sum(Axis, keepdim: true).sqrt().clamp_min(Kept(LeastLength));
         return (vectors / length, length);
     }
 }

@@ -1,5 +1,6 @@
 using TorchSharp.Modules;
 using TorchSharp.Utils;
+using static DQ.Core.Native.Scalars;
 using static TorchSharp.torch;
 
 namespace DQ.Core.Quantization;
@@ -43,7 +44,7 @@ public sealed class VectorGradientQuantizer : CodebookQuantizer
         using var _ = no_grad();
         using var seen = TakeUses();
         var decay = Decay(step);
-        counts.mul_(decay).add_(seen.Counts, alpha: 1 - decay);
+        counts.mul_(Kept(decay)).add_(seen.Counts, alpha: Kept(1 - decay));
         return Revive(new CodebookState(codes, counts), seen, seed, step);
     }
 

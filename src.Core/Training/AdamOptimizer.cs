@@ -1,4 +1,5 @@
 using TorchSharp.Modules;
+using static DQ.Core.Native.Scalars;
 using static TorchSharp.torch;
 
 namespace DQ.Core.Training;
@@ -125,9 +126,11 @@ public sealed class AdamOptimizer : IDisposable
     internal static void UpdateOnDevice(Tensor value, Tensor gradient, Tensor first, Tensor second, AdamFactors factors)
     {
         using var scope = NewDisposeScope();
-        var slope = gradient * factors.Scale;
-        first.mul_(factors.Beta1).add_(slope, alpha: 1 - factors.Beta1);
-        second.mul_(factors.Beta2).addcmul_(slope, slope, 1 - factors.Beta2);
-        value.mul_(factors.Keep).addcdiv_(first, second.sqrt().div_(factors.RootCorrection).add_(factors.Epsilon), -factors.Step);
+        var slope = gradient * Kept(factors.Scale);
+        first.mul_(Kept(factors.Beta1)).add_(slope, alpha: Kept(1 - factors.Beta1));
+        second.mul_(Kept(factors.Beta2)).addcmul_(slope, slope, Kept(1 - factors.Beta2));
+        value
+            .mul_(Kept(factors.Keep))
+            .addcdiv_(first, second.sqrt().div_(Kept(factors.RootCorrection)).add_(Kept(factors.Epsilon)), Kept(-factors.Step));
     }
 }

@@ -1,4 +1,5 @@
 using DQ.Core.Autoencoders;
+using static DQ.Core.Native.Scalars;
 using static TorchSharp.torch;
 
 namespace DQ.Core.Training;
@@ -21,7 +22,7 @@ public sealed record ModelLosses(Tensor Total, Tensor Reconstruction, Tensor Lat
     {
         var reconstruction = model.Likelihood.Loss(pass.Output, targets).mean();
         var latent = pass.Levels.Select(level => level.LatentLoss).Aggregate((sum, level) => sum + level);
-        var total = reconstruction + model.Spec.Quantizer.Commitment * latent;
+        var total = reconstruction + Kept(model.Spec.Quantizer.Commitment) * latent;
         return new(
             pass.Levels.Select(level => level.CodeLoss).OfType<Tensor>().Aggregate(total, (sum, level) => sum + level),
             reconstruction,

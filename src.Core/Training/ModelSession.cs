@@ -1,6 +1,7 @@
 using DQ.Core.Images;
 using DQ.Core.Quantization;
 using TorchSharp;
+using static DQ.Core.Native.Scalars;
 using static TorchSharp.torch;
 
 namespace DQ.Core.Training;
@@ -185,7 +186,7 @@ public abstract class ModelSession : IDisposable
     {
         using var scope = NewDisposeScope();
         var (losses, levels) = Pass(pixels, targets, moment);
-        (share < 1 ? losses.Total * share : losses.Total).backward();
+        (share < 1 ? losses.Total * Kept(share) : losses.Total).backward();
         sums.Add(share, losses, levels);
     }
 

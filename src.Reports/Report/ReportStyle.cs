@@ -15,7 +15,7 @@ public static class ReportStyle
         .report h3 { margin: 20px 0 4px; }
         .report .card h3 { margin: 0; }
         .report .run { padding-top: 20px; border-top: 1px solid var(--line); }
-        .report .grid { margin-top: 8px; }
+        .report .run .grid { grid-template-columns: repeat(auto-fill, minmax(min(100%, 360px), 1fr)); margin-top: 8px; }
         .report .headlines { margin: 14px 0; }
         .report .differs { font-weight: 650; }
         .report details { margin-top: 16px; }

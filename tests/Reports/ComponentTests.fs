@@ -146,7 +146,10 @@ let tests =
                 let sentences = [ for one in all ".split:first-child .meaning" numbers -> one.TextContent ]
                 Expect.hasLength sentences 5 "of each number, once"
 
-                let again = [ for one in all ".split:last-child dt" numbers -> nonNull (one.GetAttribute "title") ]
+                let again = [
+                    for one in all ".split:last-child dt" numbers -> nonNull (one.GetAttribute "title")
+                ]
+
                 Expect.equal again sentences "the same on hover")
         }
 
