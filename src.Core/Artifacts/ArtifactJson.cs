@@ -54,7 +54,7 @@ public static class ArtifactJson
             var read = version == T.CurrentSchema ? root.Deserialize<T>(Options) : Earlier<T>(JsonObject.Create(root)!, version, path);
             return read ?? throw new ArtifactException($"{path}: expected a JSON object, got null");
         }
-        catch (JsonException problem)
+        catch (Exception problem) when (problem is JsonException or ArgumentException)
         {
             throw new ArtifactException($"{path}: not the JSON expected: {problem.Message}", problem);
         }

@@ -46,13 +46,16 @@ module Window =
     let private plus (sums: 'a[][]) (add: 'a -> 'a -> 'a) (terms: 'a[] seq) =
         Seq.map2 (Array.map2 add) sums terms |> Array.ofSeq
 
-    let private still (idle: byte[][][]) (levels: LevelReport seq) =
+    let private still window (levels: LevelReport seq) =
         let now = [| for level in levels -> level.Idle |]
 
-        if idle.Length = 0 then
+        if window.Steps = 0 then
             now
+        // of steps whose codes nobody knows nothing can be said any more
+        elif window.Idle.Length = 0 then
+            window.Idle
         else
-            (idle, now) ||> Array.map2 (Array.map2 (Array.map2 (&&&)))
+            (window.Idle, now) ||> Array.map2 (Array.map2 (Array.map2 (&&&)))
 
     /// One more step. A skipped one counts, but its numbers are no numbers.
     let add (images: int64) (seconds: float) (report: StepReport) window =
@@ -78,7 +81,7 @@ module Window =
                     GradientNorm = window.GradientNorm + report.GradientNorm
                     Perplexity = plus window.Perplexity (+) (report.Levels |> Seq.map _.Perplexity)
                     Revived = plus window.Revived (+) (report.Levels |> Seq.map _.Revived)
-                    Idle = still window.Idle report.Levels
+                    Idle = still window report.Levels
             }
 
     let isEmpty window = window.Steps + window.Skipped = 0
@@ -117,7 +120,8 @@ module Window =
             match meanPerplexity window with
             | None -> null
             | Some perplexity -> [|
-                for perplexity, revived, idle in Seq.zip3 perplexity window.Revived window.Idle ->
-                    LevelMetrics(perplexity, revived, idle |> Array.map setBits)
+                for level, (perplexity, revived) in Seq.indexed (Seq.zip perplexity window.Revived) ->
+                    let dead = Array.tryItem level window.Idle |> Option.map (Array.map setBits)
+                    LevelMetrics(perplexity, revived, Option.toObj dead)
               |]
         )

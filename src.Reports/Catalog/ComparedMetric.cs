@@ -16,8 +16,13 @@ public sealed record ComparedMetric(RunMetric Metric, IReadOnlyList<bool> Best, 
         var values = runs.Select(metric.Value)
             .Select(value => value is { } number && double.IsFinite(number) ? number : (double?)null)
             .ToArray();
-        // numbers on other images are no rivals, but for speed and the like
-        var images = runs.Select(run => metric.Group == "run" && metric.Better == Better.Higher ? "" : run.ImagesId).ToArray();
+        // numbers on other images are no rivals, nor are those on images nobody knows
+        var images = runs.Select(run =>
+                metric.OnAnyImages ? ""
+                : run.ImagesId.Length > 0 ? run.ImagesId
+                : run.Id
+            )
+            .ToArray();
         var best = images
             .Zip(values)
             .Where(one => one.Second is not null)

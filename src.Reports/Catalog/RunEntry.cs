@@ -62,7 +62,7 @@ public sealed record RunEntry
     /// <summary>Where the images are from: the data set's name where the source is one, else its folder's.</summary>
     public string Dataset =>
         Source is "idx" or "folder" or "imagenet_downsampled"
-        && Path.GetFileNameWithoutExtension(Setting("data", "path").TrimEnd('/', '\\')) is { Length: > 0 } folder
+        && Path.GetFileName(Setting("data", "path").TrimEnd('/', '\\')) is { Length: > 0 } folder
             ? folder
             : Source;
 
@@ -80,11 +80,15 @@ public sealed record RunEntry
 
     public SplitEvaluation? Split(string name) => Evaluation?.Splits.GetValueOrDefault(name);
 
-    private string Setting(params ReadOnlySpan<string> keys)
+    /// <summary>A value of its configuration; null where there is none.</summary>
+    public System.Text.Json.Nodes.JsonNode? Node(params ReadOnlySpan<string> keys)
     {
         System.Text.Json.Nodes.JsonNode? node = Record?.Config;
         foreach (var key in keys)
-            node = node is System.Text.Json.Nodes.JsonObject tree && tree.TryGetPropertyValue(key, out var value) ? value : null;
-        return node is System.Text.Json.Nodes.JsonValue leaf && leaf.TryGetValue<string>(out var text) ? text : "";
+            node = (node as System.Text.Json.Nodes.JsonObject)?[key];
+        return node;
     }
+
+    private string Setting(params ReadOnlySpan<string> keys) =>
+        Node(keys) is System.Text.Json.Nodes.JsonValue leaf && leaf.TryGetValue<string>(out var text) ? text : "";
 }

@@ -46,6 +46,12 @@ public sealed record RunMetric(
             var (value, format) => Show.Number(value, format),
         };
 
+    /// <summary>Compares whatever the images.</summary>
+    public bool OnAnyImages => Key == "images_per_second";
+
+    /// <summary>With the unit of its number, also where the text has its own.</summary>
+    public string Named => $"{Title}{(Format == Duration ? ", s" : Unit.Length > 0 ? $", {Unit}" : "")}";
+
     /// <summary>Unit and split, as <c>nats/dim, test</c>.</summary>
     public string Place => string.Join(", ", ((string[])[Unit, Group == "run" ? "" : Group]).Where(part => part.Length > 0));
 

@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.Text.Json.Nodes;
 using DQ.Reports.Text;
 
@@ -46,17 +45,9 @@ public static class RunSetting
             place,
             $"The setting {key}.",
             Better.Neither,
-            run => Number(Node(run, path)),
-            Shown: run => Text(Node(run, path))
+            run => Number(run.Node(path)),
+            Shown: run => Text(run.Node(path))
         );
-    }
-
-    private static JsonNode? Node(RunEntry run, string[] path)
-    {
-        JsonNode? node = run.Record?.Config;
-        foreach (var part in path)
-            node = (node as JsonObject)?[part];
-        return node;
     }
 
     /// To sort by: a list by what it sums to.
@@ -72,7 +63,6 @@ public static class RunSetting
         node switch
         {
             null => Show.Nothing,
-            JsonValue leaf when leaf.TryGetValue<double>(out var number) => number.ToString("G", CultureInfo.InvariantCulture),
             JsonValue leaf when leaf.TryGetValue<string>(out var text) => Show.Words(text),
             JsonArray list => string.Join(", ", list.Select(Text)),
             _ => node.ToJsonString(),

@@ -67,7 +67,7 @@ public sealed record RunsView
             Sort = sort.TrimStart('-'),
             Descending = sort.StartsWith('-'),
             Columns = query[Names.Columns] is { } chosen
-                ? [.. chosen.Split(',').Select(RunMetric.Find).OfType<RunMetric>().Distinct()]
+                ? [.. chosen.Split(',').Select(RunMetric.Find).OfType<RunMetric>().DistinctBy(metric => metric.Key)]
                 : Known(runs),
             Group = query[Names.Group] ?? "",
             Page = query.Number(Names.Page, 1, 1, 100_000),

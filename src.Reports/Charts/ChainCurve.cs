@@ -15,6 +15,7 @@ public static class ChainCurve
         {
             var (run, start) = (chain.Runs[i], begin);
             var name = RunChain.ImageSize(run) is { } size ? $"{size} px" : run.Name;
+            var line = chain.Runs.Count(one => RunChain.ImageSize(one) == RunChain.ImageSize(run)) == 1 ? name : run.Name;
             marks.Add(new(start, name));
             var series = metrics.Look(
                 run.Id,
@@ -23,7 +24,7 @@ public static class ChainCurve
             foreach (var (split, points) in series ?? [])
                 if (points.Count > 0)
                     lines.Add(
-                        new($"{name}, {split}", points, Dashed: split == RunMetrics.Validation, Plain: split == RunMetrics.Train, Color: i)
+                        new($"{line}, {split}", points, Dashed: split == RunMetrics.Validation, Plain: split == RunMetrics.Train, Color: i)
                     );
             begin += run.Record?.ImagesSeen ?? 0;
         }

@@ -36,7 +36,9 @@ public sealed record CurveSettings(string Axis, bool Log, double Smoothing, stri
         && of == axis
         && double.TryParse(from, CultureInfo.InvariantCulture, out var first)
         && double.TryParse(to, CultureInfo.InvariantCulture, out var last)
+        && first >= 0
         && first < last
+        && double.IsFinite(last)
             ? string.Create(CultureInfo.InvariantCulture, $"{first},{last}")
             : null;
 

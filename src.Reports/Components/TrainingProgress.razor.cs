@@ -25,7 +25,7 @@ public sealed partial class TrainingProgress
 
     private long Steps => Run.Record!.Steps;
 
-    private long Done => Math.Max(Run.Record!.StepsDone, step);
+    private long Done => Math.Max(Run.Record!.StepsDone, Math.Clamp(step, 0, Steps));
 
     private double Share => 100.0 * Done / Steps;
 
@@ -67,7 +67,7 @@ public sealed partial class TrainingProgress
         return (
             (long)table.Highest("step").Last(double.IsFinite),
             seconds > 0 ? (last.Third - from.Third) / seconds : null,
-            seconds > 0 ? seconds / (last.First - from.First) : null
+            seconds > 0 && last.First > from.First ? seconds / (last.First - from.First) : null
         );
     }
 }

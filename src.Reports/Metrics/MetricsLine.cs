@@ -12,6 +12,7 @@ public static class MetricsLine
     /// <summary>Longer lines are no lines of ours.</summary>
     public const int LongestBytes = 1 << 18;
 
+    /// Three for each of sixty codebooks, and a dozen others.
     private const int MostNames = 192;
 
     /// <summary>Adds the line to the table of its split; false where it is not one.</summary>

@@ -54,7 +54,7 @@ public sealed partial class CodeExplorer
         if (readFor != (Run.Id, Run.Version, Level))
             Read();
         image = Query.Number(Links.Names.Image, 0, 0, Math.Max(0, (map?.Images ?? 1) - 1));
-        cell = Query[Links.Names.Cell];
+        cell = Query[Links.Names.Cell] is { } said && CellsOf(map).Contains(said) ? said : null;
         code = int.TryParse(Query[Links.Names.Code], CultureInfo.InvariantCulture, out var chosen) && chosen >= 0 ? chosen : null;
         if (map is not null && Codebook >= map.Codes.Shape[1])
             map = null;
@@ -86,6 +86,13 @@ public sealed partial class CodeExplorer
             problems.Add(Folder.Short(problem.Message));
         }
     }
+
+    private static IEnumerable<string> CellsOf(CodeMap? map) =>
+        map is null
+            ? []
+            : from row in Enumerable.Range(0, map.Height)
+            from column in Enumerable.Range(0, map.Width)
+            select $"{row}-{column}";
 
     private string NameOf(int at) =>
         samples is not null && at < samples.Record.Images.Count

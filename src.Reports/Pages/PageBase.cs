@@ -51,8 +51,12 @@ public abstract class PageBase : ComponentBase, IDisposable
     protected void Set(string name, string? value) => Go(Query.With(name, value));
 
     /// <summary>Replaces the query.</summary>
-    protected void Go(Query query, bool replace = true) =>
+    protected void Go(Query query, bool replace = true)
+    {
+        // the next click may come before the browser says where it is
+        Query = query;
         Navigation.NavigateTo(Navigation.ToBaseRelativePath(Navigation.Uri).Split('?', '#')[0] + query, replace: replace);
+    }
 
     private void OnLocation(object? sender, LocationChangedEventArgs args) =>
         InvokeAsync(() =>

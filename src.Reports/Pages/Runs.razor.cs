@@ -86,7 +86,7 @@ public sealed partial class Runs
     private Spark? SparkOf(RunEntry run) => sparks.TryGetValue(run.Id, out var drawn) ? drawn.Spark : null;
 
     /// The log is ahead of the last checkpoint.
-    private long StepsDone(RunEntry run) => Math.Max(run.Record!.StepsDone, SparkOf(run)?.Step ?? 0);
+    private long StepsDone(RunEntry run) => Math.Max(run.Record!.StepsDone, Math.Clamp(SparkOf(run)?.Step ?? 0, 0, run.Record.Steps));
 
     private static IReadOnlyList<(string, string)> Options(IEnumerable<string> values) =>
         [
@@ -109,7 +109,8 @@ public sealed partial class Runs
         Go(Query.With(Names.Columns, keys.Count == 0 ? "none" : string.Join(',', ordered)));
     }
 
-    private void Choose(string id, bool wanted) => Go(Query.With(Names.Pick, wanted ? [.. chosen, id] : chosen.Where(one => one != id)));
+    private void Choose(string id, bool wanted) =>
+        Go(Query.With(Names.Pick, Query.All(Names.Pick).Where(one => one != id).Concat(wanted ? [id] : [])));
 
     private string PageLink(int page) =>
         Links.Runs + Query.With(Names.Page, page.ToString(System.Globalization.CultureInfo.InvariantCulture));

@@ -18,6 +18,7 @@ public sealed partial class Sweep
     private PlaneSpec plane = RatePlane.Of([], [], "test");
     private IReadOnlyList<RunMetric> numbers = [];
     private string metric = "";
+    private bool placed;
     private string rate = RatePlane.Uniform;
     private string? axis;
 
@@ -47,9 +48,10 @@ public sealed partial class Sweep
         var axes = SweepPlot.Axes(record);
         axis = axes.FirstOrDefault(key => key == Query[Links.Names.Axis]) ?? SweepPlot.DefaultAxis(record);
         var cells = record.Cells.Where(cell => cell.Run is not null).ToLookup(cell => cell.Run!);
-        var runs = cells.Select(cell => Catalog.Current.ById.GetValueOrDefault(cell.Key)).OfType<RunEntry>();
+        var runs = cells.Select(cell => Catalog.Current.ById.GetValueOrDefault(cell.Key)).OfType<RunEntry>().ToArray();
+        placed = runs.Any(run => run.Split(record.Split)?.ReconstructionBitsPerDim is not null);
         rate = Query[Links.Names.Rate] is RatePlane.Empirical ? RatePlane.Empirical : RatePlane.Uniform;
-        plane = RatePlane.Of([], [.. runs], record.Split, rate, run => NameOf(record, cells[run.Id].First()));
+        plane = RatePlane.Of([], runs, record.Split, rate, run => NameOf(record, cells[run.Id].First()));
     }
 
     /// By what it does not share with all others; the quantizer is the points' colour.

@@ -25,7 +25,7 @@ public sealed record SweepTable(IReadOnlyList<string> Keys, IReadOnlyList<string
             [
                 .. rows.GroupBy(row => string.Join('\n', keys.Select(key => SweepPlot.Text(row.Settings[key]))))
                     .Select(group => new SweepLine(
-                        group.Key.Split('\n'),
+                        [.. keys.Select(key => SweepPlot.Text(group.First().Settings[key]))],
                         [.. methods.Select(method => group.FirstOrDefault(row => Method(row) == method))],
                         loss
                     )),

@@ -104,6 +104,17 @@ let tests =
 
             let level = Seq.head (nonNull line.Levels)
             Expect.sequenceEqual (nonNull level.Dead) [ 2 ] "1 and 8"
+
+            // as a checkpoint of the first version has it
+            let unknown = Window.add 4L 0.1 (chose [| 0uy; 0uy |]) { saved with Idle = [||] }
+
+            let line =
+                Criterion.line Criterion.NatsPerDim "train" 2L 8L 0.2 (Window.judged unknown) None
+                |> Window.line unknown
+
+            let level = Seq.head (nonNull line.Levels)
+            Expect.isNull level.Dead "not a number for what nobody knows"
+            Expect.sequenceEqual level.Perplexity [ 2.0 ] "the rest is there"
         }
 
         test "a window of skipped steps says nothing and has no means" {

@@ -638,6 +638,28 @@ let tests =
                 })
 
         walkInCopy
+            "numbers beyond measure, on a logarithmic axis, are drawn like any"
+            (fun folder ->
+                let file =
+                    Path.Combine(folder, RunLayout.Runs, runOf folder "dq", RunLayout.Metrics)
+
+                File.AppendAllLines(
+                    file,
+                    [
+                        for step, loss in [ 41, "1e-300"; 42, "1e10"; 43, "1.7e308"; 43, "-5"; 10, "1" ] ->
+                            $"{{\"split\":\"train\",\"step\":{step},\"images_seen\":{step},\"seconds\":1,\"loss\":{loss}}}"
+                    ]
+                ))
+            (fun folder walk ->
+                task {
+                    let id = runOf folder "dq"
+                    do! walk.Go $"runs/{id}?log=1&zoom=step,5,43"
+                    do! walk.Drawn 3
+                    do! walk.Go $"runs/{id}"
+                    do! walk.Drawn 3
+                })
+
+        walkInCopy
             "a damaged run is shown with its reason, the other unharmed"
             (fun folder ->
                 let run = Path.Combine(folder, RunLayout.Runs, runOf folder "dq", RunLayout.Run)

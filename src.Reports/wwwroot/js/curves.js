@@ -29,7 +29,7 @@
   };
 
   // runs that were switched off in a legend: in all charts that show several
-  const hidden = new Set();
+  const hiddenRuns = new Set();
 
   // exponential moving average without the pull of its start (Kingma & Ba 2015, section 3)
   const smooth = (values, weight) => {
@@ -51,9 +51,9 @@
     });
 
   // lowest and highest of what is seen: of lines not hidden, in the part of the axis that is shown
-  const extent = (lines, zoom) => {
+  const extent = (lines, zoom, hidden) => {
     let [low, high] = [Infinity, -Infinity];
-    for (const line of lines.filter((one) => !hidden.has(one.name)))
+    for (const line of lines.filter((one) => !hidden?.has(one.name)))
       for (const values of [line.y, line.drawn, line.low, line.high])
         values?.forEach((value, i) => {
           if (value === null || (zoom && (line.x[i] < zoom[0] || line.x[i] > zoom[1]))) return;
@@ -85,7 +85,7 @@
   // ends of the vertical axis
   const vertical = (seen, log) => {
     if (!seen) return {};
-    const [low, high] = seen;
+    const [low, high] = log ? seen.map((end) => Math.min(1e100, Math.max(1e-100, end))) : seen;
     if (log) {
       const [from, to] = high / low < 1.02 ? [low / 1.5, high * 1.5] : [low / (high / low) ** 0.04, high * (high / low) ** 0.04];
       const customValues = marksBetween(from, to);
@@ -119,6 +119,8 @@
       const inner = this.querySelector(':scope > script[type="application/json"]');
       const data = inner ? JSON.parse(inner.textContent) : await Promise.all(sources.map((source) => fetchSeries(source.src)));
       const lines = sources.flatMap((source, index) => this.lines(source, data[index] ?? {}, index, sources.length > 1, look));
+      const several = sources.length > 1;
+      if (several !== this.several) [this.several, this.hidden] = [several, several ? hiddenRuns : new Set()];
       if (lines.length === 0) return { empty: "No numbers yet", rows: () => [], summary: "No numbers yet." };
       return { option: this.option(lines, look), zooms: !coarse.matches, zoomed: !globalThis.Blazor && !!this.part, rows: () => this.table(lines), summary: this.describe(lines) };
     }
@@ -129,9 +131,11 @@
     }
 
     zoomChanged(zoom) {
-      const part = zoom?.map((value) => +value.toPrecision(6));
+      // to a thousandth of its length
+      const digits = zoom ? 10 ** Math.floor(Math.log10(zoom[1] - zoom[0]) - 3) : 1;
+      const part = zoom?.map((value) => +(Math.round(value / digits) * digits).toPrecision(15));
       // a click is no part
-      if (part && part[1] <= part[0]) this.unzoom();
+      if (zoom && !(zoom[1] > zoom[0])) this.request();
       else if (!globalThis.Blazor) {
         this.part = part;
         this.request();
@@ -144,9 +148,9 @@
     }
 
     legendChanged(selected) {
-      for (const [name, shown] of Object.entries(selected)) if (shown) hidden.delete(name);
-        else hidden.add(name);
-      for (const chart of document.querySelectorAll("dq-curves")) chart.request();
+      for (const [name, shown] of Object.entries(selected)) if (shown) this.hidden.delete(name);
+        else this.hidden.add(name);
+      for (const chart of this.hidden === hiddenRuns ? document.querySelectorAll("dq-curves") : [this]) chart.request();
     }
 
     lines(source, data, index, several, look) {
@@ -186,11 +190,14 @@
       const weight = Math.min(0.99, Math.max(0, parseFloat(this.dataset.smooth ?? "0") || 0));
       const x = this.dataset.x ?? "step";
       const zoom = this.zoomWanted();
+      const names = [...new Set(lines.map((line) => line.name))];
+      const legend = lines.length > 1;
+      const hidden = legend ? this.hidden : null;
       const smoothed = (line) => weight > 0 && line.split !== "validation" && !line.raw;
       const of = (usable) => lines.map((line) => ({ ...line, y: line.y.map(usable), low: line.low?.map(usable), high: line.high?.map(usable) })).map((line) => ({ ...line, drawn: smoothed(line) ? smooth(line.y, weight) : line.y }));
       const positive = this.hasAttribute("data-log") ? of((value) => (value > 0 ? value : null)) : [];
       // where all is zero there is no logarithm to show
-      const log = extent(positive, zoom) !== null;
+      const log = extent(positive, zoom, hidden) !== null;
       const seen = log ? positive : of((value) => value);
       const series = seen.flatMap((line) => {
         const rare = line.split === "validation";
@@ -219,12 +226,10 @@
         ];
       });
       const time = x === "seconds";
-      const names = [...new Set(lines.map((line) => line.name))];
-      const legend = names.length > 1 || lines.length > 1;
-      const { axisLabel, splitLine, axisTick, ...ends } = vertical(extent(seen, zoom), log);
+      const { axisLabel, splitLine, axisTick, ...ends } = vertical(extent(seen, zoom, hidden), log);
       return {
         legend: legend
-          ? { type: "scroll", top: 0, left: 0, icon: "roundRect", itemWidth: 12, itemHeight: 4, itemGap: 20, textStyle: { color: look.text, fontSize: 11 }, pageTextStyle: { color: look.muted }, pageIconColor: look.text, formatter: dq.short, tooltip: { show: true }, data: names, selected: Object.fromEntries(names.map((name) => [name, !hidden.has(name)])) }
+          ? { type: "scroll", top: 0, left: 0, icon: "roundRect", itemWidth: 12, itemHeight: 4, itemGap: 20, textStyle: { color: look.text, fontSize: 11 }, pageTextStyle: { color: look.muted }, pageIconColor: look.text, formatter: dq.short, tooltip: { show: true }, data: names, selected: Object.fromEntries(names.map((name) => [name, !hidden?.has(name)])) }
           : undefined,
         grid: { left: 8, right: 18, top: legend ? 32 : 12, bottom: 8, containLabel: true },
         xAxis: dq.axis(look, {

@@ -47,6 +47,7 @@
     }
 
     move = (event) => {
+      if (event.altKey || event.ctrlKey || event.metaKey) return;
       const links = [...this.querySelectorAll("a")];
       const width = Number(this.dataset.width);
       const at = links.indexOf(document.activeElement);
