@@ -120,7 +120,7 @@
       const data = inner ? JSON.parse(inner.textContent) : await Promise.all(sources.map((source) => fetchSeries(source.src)));
       const lines = sources.flatMap((source, index) => this.lines(source, data[index] ?? {}, index, sources.length > 1, look));
       const several = sources.length > 1;
-      if (several !== this.several) [this.several, this.hidden] = [several, several ? hiddenRuns : new Set()];
+      if (several !== this.several) [this.several, this.off] = [several, several ? hiddenRuns : new Set()];
       if (lines.length === 0) return { empty: "No numbers yet", rows: () => [], summary: "No numbers yet." };
       return { option: this.option(lines, look), zooms: !coarse.matches, zoomed: !globalThis.Blazor && !!this.part, rows: () => this.table(lines), summary: this.describe(lines) };
     }
@@ -148,9 +148,9 @@
     }
 
     legendChanged(selected) {
-      for (const [name, shown] of Object.entries(selected)) if (shown) this.hidden.delete(name);
-        else this.hidden.add(name);
-      for (const chart of this.hidden === hiddenRuns ? document.querySelectorAll("dq-curves") : [this]) chart.request();
+      for (const [name, shown] of Object.entries(selected)) if (shown) this.off.delete(name);
+        else this.off.add(name);
+      for (const chart of this.off === hiddenRuns ? document.querySelectorAll("dq-curves") : [this]) chart.request();
     }
 
     lines(source, data, index, several, look) {
@@ -192,7 +192,7 @@
       const zoom = this.zoomWanted();
       const names = [...new Set(lines.map((line) => line.name))];
       const legend = lines.length > 1;
-      const hidden = legend ? this.hidden : null;
+      const hidden = legend ? this.off : null;
       const smoothed = (line) => weight > 0 && line.split !== "validation" && !line.raw;
       const of = (usable) => lines.map((line) => ({ ...line, y: line.y.map(usable), low: line.low?.map(usable), high: line.high?.map(usable) })).map((line) => ({ ...line, drawn: smoothed(line) ? smooth(line.y, weight) : line.y }));
       const positive = this.hasAttribute("data-log") ? of((value) => (value > 0 ? value : null)) : [];

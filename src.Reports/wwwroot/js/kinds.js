@@ -151,7 +151,7 @@
     return {
       option: {
         // references have the colour of what they are beside
-        legend: { type: "scroll", top: 0, left: 0, icon: "roundRect", itemWidth: 12, itemHeight: 4, itemGap: 20, formatter: dq.short, tooltip: { show: true }, textStyle: { color: look.text, fontSize: 11 }, data: spec.series.filter((one, index) => !one.dashed || !spec.series.some((other, place) => place < index && other.color === one.color)).map((one) => one.name) },
+        legend: { type: "scroll", top: 0, left: 0, icon: "roundRect", itemWidth: 12, itemHeight: 4, itemGap: 20, formatter: dq.short, tooltip: { show: true }, textStyle: { color: look.text, fontSize: 11 }, data: spec.series.filter((one) => !one.dashed || one.color === undefined || !spec.series.some((other) => !other.dashed && other.color === one.color)).map((one) => one.name) },
         grid: { left: 12, right: 24, top: spec.marks?.length ? 52 : 34, bottom: 26, containLabel: true },
         xAxis: dq.axis(look, { type: category ? "category" : spec.logX ? "log" : "value", data: spec.x ?? undefined, scale: true, ...(spec.marks?.length ? { min: 0, max: "dataMax" } : {}), boundaryGap: category ? true : few ? ["4%", "4%"] : [0, 0], name: spec.xName, nameLocation: "middle", nameGap: 26, splitLine: { show: false }, axisLabel: { color: look.muted, formatter: category ? undefined : dq.tick, showMaxLabel: spec.marks?.length ? false : undefined } }),
         yAxis: dq.axis(look, { type: spec.logY ? "log" : "value", scale: true, ...ends, axisLine: { show: false }, axisLabel: { color: look.muted, formatter: dq.tick, showMinLabel: false, showMaxLabel: false } }),
