@@ -22,6 +22,9 @@ public abstract class PageBase : ComponentBase, IDisposable
 
     protected Query Query { get; private set; } = new();
 
+    /// Queries this page asked the browser for, not yet answered. Their answers bring nothing new, and older ones would undo the newer.
+    private readonly List<string> asked = [];
+
     /// <summary>Read the query and the runs into what the page shows; called before every rendering that either causes.</summary>
     protected abstract void Update();
 
@@ -35,7 +38,8 @@ public abstract class PageBase : ComponentBase, IDisposable
 
     protected override void OnParametersSet()
     {
-        Query = Query.Parse(Navigation.Uri);
+        if (asked.Count == 0)
+            Query = Query.Parse(Navigation.Uri);
         if (Catalog.Ready.IsCompleted)
             Update();
     }
@@ -53,15 +57,23 @@ public abstract class PageBase : ComponentBase, IDisposable
     /// <summary>Replaces the query.</summary>
     protected void Go(Query query, bool replace = true)
     {
-        // the next click may come before the browser says where it is
+        // what was asked for is shown before the browser has been told where it is
         Query = query;
+        asked.Add(query.ToString());
+        Update();
+        StateHasChanged();
         Navigation.NavigateTo(Navigation.ToBaseRelativePath(Navigation.Uri).Split('?', '#')[0] + query, replace: replace);
     }
 
     private void OnLocation(object? sender, LocationChangedEventArgs args) =>
         InvokeAsync(() =>
         {
-            Query = Query.Parse(args.Location);
+            var query = Query.Parse(args.Location);
+            var answered = asked.IndexOf(query.ToString());
+            asked.RemoveRange(0, answered >= 0 ? answered + 1 : asked.Count);
+            if (answered >= 0)
+                return;
+            Query = query;
             Update();
             StateHasChanged();
         });

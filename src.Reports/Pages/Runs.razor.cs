@@ -11,7 +11,6 @@ namespace DQ.Reports.Pages;
 public sealed partial class Runs
 {
     private const string One = "1";
-    private static readonly Dictionary<string, object?> SearchAttributes = new() { ["aria-label"] = "Search runs" };
     private static readonly IReadOnlyList<(string, string)> columns =
     [
         .. RunSetting.Offered.Concat(RunMetric.All).Select(metric => (metric.Key, metric.FullTitle)),

@@ -36,18 +36,24 @@ let private followed id (training: Process) (walk: Walk) =
                     }
             )
 
-        let! others = Task.WhenAll [| for _ in 2..20 -> walk.Page.Context.NewPageAsync() |]
-        let! _ = Task.WhenAll [| for page in others -> page.GotoAsync walk.Page.Url |]
         let watch = Stopwatch.StartNew()
+
+        for _ in 2..20 do
+            let! page = walk.Page.Context.NewPageAsync()
+            let! _ = page.GotoAsync walk.Page.Url
+            ()
+
+        let opened = watch.Elapsed.TotalSeconds
+        watch.Restart()
         Expect.equal (fst (get walk.Site $"runs/{id}")) 200 "another visitor"
         let answered = watch.ElapsedMilliseconds
         watch.Restart()
-        // the browser draws all 20 on the cores that train and serve: within its time-out of 20 s is what can be asked of it
+        // the browser draws all 20 on the cores that train and serve
         do! walk.Page.GetByText("Log scale").ClickAsync()
         do! walk.Page.Locator(".toggle[aria-pressed=true]").WaitForAsync()
 
         printfn
-            $"20 open pages on a live run: a further page answers in {answered} ms, a click in {watch.ElapsedMilliseconds} ms, the site holds {walk.Site.MemoryBytes / 1048576L} MiB"
+            $"20 pages on a live run, opened in {opened:F1} s: a further page answers in {answered} ms, a click in {watch.ElapsedMilliseconds} ms, the site holds {walk.Site.MemoryBytes / 1048576L} MiB"
 
         Expect.isLessThan answered 10_000L "responsive"
         use killed = Process.Start("/bin/kill", [ "-TERM"; string training.Id ])
@@ -256,11 +262,12 @@ let tests =
                     do! walk.Go ""
                     let! painted = firstPaint walk
 
-                    // the time of the second, as that of the first is compiling
-                    let! searched =
-                        walk.Page.EvaluateAsync<float>
-                            "() => {
-                               const search = (text) => new Promise((done) => {
+                    // after the first, which compiles
+                    let! searches =
+                        walk.Page.EvaluateAsync<float[]>
+                            "async () => {
+                               const search = (text) => new Promise((done, failed) => {
+                                 setTimeout(() => failed(new Error(`waited for ${text}`)), 60000);
                                  const box = document.querySelector('input[type=search]');
                                  const began = performance.now();
                                  box.value = text;
@@ -272,14 +279,50 @@ let tests =
                                  const look = () => found() ? done(performance.now() - began) : requestAnimationFrame(look);
                                  look();
                                });
-                               return search('copy-0188').then(() => search('copy-0199'));
+                               const times = [];
+                               for (let i = 10; i < 20; i++) times.push(await search(`copy-01${i}`));
+                               return times.slice(1);
                              }"
 
+                    let searched = (Array.sort searches)[searches.Length / 2]
+
                     printfn
-                        $"2,002 runs in the browser: first paint {painted:F0} ms, from a key to the rows found {searched:F0} ms"
+                        $"2,002 runs in the browser: first paint {painted:F0} ms, from a key to the rows found {searched:F0} ms (median of {searches.Length}, longest {Array.max searches:F0} ms)"
 
                     Expect.isLessThan painted 3000.0 "first paint"
                     Expect.isLessThan searched 2000.0 "search"
+
+                    // keys that come faster than answers
+                    let box = walk.Page.GetByRole AriaRole.Searchbox
+                    do! box.FillAsync "copy"
+                    do! box.PressSequentiallyAsync "-00188"
+
+                    do!
+                        walk.Until(
+                            "the row",
+                            fun () ->
+                                task {
+                                    let! rows = walk.Page.Locator("td.name").CountAsync()
+                                    return rows = 1 && walk.Page.Url.Contains "copy-00188"
+                                }
+                        )
+
+                    let! typed = box.InputValueAsync()
+                    Expect.equal typed "copy-00188" "every key"
+
+                    do!
+                        walk.Page
+                            .GetByRole(AriaRole.Link, PageGetByRoleOptions(Name = "Runs", Exact = true))
+                            .ClickAsync()
+
+                    do!
+                        walk.Until(
+                            "all runs",
+                            fun () -> task { return! walk.Page.Locator("nav.pages").IsVisibleAsync() }
+                        )
+
+                    let! typed = box.InputValueAsync()
+                    Expect.equal typed "" "of no search"
                 }))
 
         walkInCopy "tags and a note, by keyboard; markup in them is text" ignore (fun folder walk ->

@@ -128,6 +128,11 @@ type Site(folder: string, arguments: string list) =
         | null -> failwith $"the site did not start: {started.StandardError.ReadToEnd()}"
         | line -> Uri line
 
+    // what nobody reads would stop it once a pipe is full
+    do
+        for said in [ started.StandardOutput; started.StandardError ] do
+            said.BaseStream.CopyToAsync Stream.Null |> ignore
+
     member _.Address = Uri(address, "/")
     /// As printed, with its token where it has one.
     member _.Printed = address

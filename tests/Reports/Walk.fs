@@ -32,6 +32,9 @@ let private browser =
                 )
         })
 
+/// For anything a page is to do: machines are busy, and only a walk that fails waits for its end.
+let private patience = TimeSpan.FromSeconds 60.0
+
 /// What a page said that it should not have.
 type Walk = {
     Page: IPage
@@ -57,7 +60,7 @@ type Walk = {
             let mutable holds = false
 
             while not holds do
-                if watch.Elapsed > TimeSpan.FromSeconds 20.0 then
+                if watch.Elapsed > patience then
                     failtest $"waited for: {what}"
 
                 let! now = check ()
@@ -105,8 +108,8 @@ let walkOn (site: Site) (options: BrowserNewContextOptions) (steps: Walk -> Task
     task {
         let! browser = browser.Value
         let! context = browser.NewContextAsync options
+        context.SetDefaultTimeout(float32 patience.TotalMilliseconds)
         let! page = context.NewPageAsync()
-        page.SetDefaultTimeout 20_000f
         let problems = ResizeArray<string>()
 
         page.Console.Add(fun message ->

@@ -8,7 +8,7 @@
       ? Promise.resolve()
       : new Promise((resolve, reject) => {
           const script = document.createElement("script");
-          script.src = "lib/echarts/echarts.min.js";
+          script.src = document.querySelector("link[rel=prefetch][as=script]").href;
           script.onload = () => resolve();
           script.onerror = () => reject(new Error("the library of charts could not be loaded"));
           document.head.append(script);
@@ -57,6 +57,29 @@
 
   const kinds = {};
 
+  // charts of the page with newer numbers than they show
+  const waiting = new Set();
+  let rested = 0;
+  let round;
+
+  const wait = (chart) => {
+    waiting.add(chart);
+    round ??= setTimeout(drawAll, rested - performance.now());
+  };
+
+  // Together, and then a rest of twenty times what that took, which on a busy machine is long: as many pages as share it leave it time
+  // for what their readers ask for.
+  const drawAll = async () => {
+    const began = performance.now();
+    for (const chart of [...waiting]) await chart.draw();
+    await new Promise((painted) => requestAnimationFrame(() => setTimeout(painted)));
+    const took = performance.now() - began;
+    rested = performance.now() + Math.min(20 * took, LONGEST_REST);
+    round = waiting.size > 0 ? setTimeout(drawAll, rested - performance.now()) : undefined;
+  };
+
+  const LONGEST_REST = 10_000;
+
   class Chart extends HTMLElement {
     static observedAttributes = ["data-spec"];
 
@@ -83,18 +106,9 @@
     // newer numbers of a run that trains wait their turn; what the reader asked for does not
     request(unasked = false) {
       this.due = !this.visible || document.hidden;
-      if (this.due) return;
-      const wait = unasked ? (this.rested ?? 0) - performance.now() : 0;
-      if (wait <= 0) this.draw();
-      else this.later ??= setTimeout(() => {
-        this.later = undefined;
-        this.request(true);
-      }, wait);
-    }
-
-    // drawing takes a tenth of the time at most, however many pages share the machine
-    rest(began) {
-      requestAnimationFrame(() => requestAnimationFrame(() => (this.rested = performance.now() + 9 * (performance.now() - began))));
+      if (this.due) waiting.delete(this);
+      else if (unasked) wait(this);
+      else this.draw();
     }
 
     disconnectedCallback() {
@@ -102,8 +116,7 @@
       this.colors?.disconnect();
       this.seen?.disconnect();
       document.removeEventListener("visibilitychange", this.wake);
-      clearTimeout(this.later);
-      this.later = undefined;
+      waiting.delete(this);
       this.visible = false;
       this.chart?.dispose();
       this.chart = undefined;
@@ -165,6 +178,7 @@
 
     async draw() {
       const turn = (this.turn = (this.turn ?? 0) + 1);
+      waiting.delete(this);
       try {
         // text is measured before it is drawn
         await Promise.all([loadLibrary(), document.fonts.load("11px Inter")]);
@@ -189,7 +203,6 @@
           this.chart.on("legendselectchanged", (event) => this.legendChanged(event.selected));
           this.chart.getZr().on("dblclick", () => this.unzoom());
         }
-        this.rest(performance.now());
         this.chart.setOption({ ...base(look), ...content.option }, { notMerge: true });
         this.reset.hidden = !content.zoomed;
         if (content.zooms) this.chart.dispatchAction({ type: "takeGlobalCursor", key: "dataZoomSelect", dataZoomSelectActive: true });

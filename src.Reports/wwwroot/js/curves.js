@@ -28,8 +28,15 @@
     return fetched.get(src);
   };
 
-  // runs that were switched off in a legend: in all charts that show several
-  const hiddenRuns = new Set();
+  // What was switched off in legends: a run in all charts that show several, a line of one run in its chart. On the site it is in the
+  // address of the page.
+  let switchedOff = new Set();
+  let switchedOn;
+  const off = () => {
+    if (globalThis.Blazor && switchedOn !== location.pathname)
+      [switchedOn, switchedOff] = [location.pathname, new Set(new URLSearchParams(location.search).getAll("off"))];
+    return switchedOff;
+  };
 
   // exponential moving average without the pull of its start (Kingma & Ba 2015, section 3)
   const smooth = (values, weight) => {
@@ -120,7 +127,7 @@
       const data = inner ? JSON.parse(inner.textContent) : await Promise.all(sources.map((source) => fetchSeries(source.src)));
       const lines = sources.flatMap((source, index) => this.lines(source, data[index] ?? {}, index, sources.length > 1, look));
       const several = sources.length > 1;
-      if (several !== this.several) [this.several, this.off] = [several, several ? hiddenRuns : new Set()];
+      this.several = several;
       if (lines.length === 0) return { empty: "No numbers yet", rows: () => [], summary: "No numbers yet." };
       return { option: this.option(lines, look), zooms: !coarse.matches, zoomed: !globalThis.Blazor && !!this.part, rows: () => this.table(lines), summary: this.describe(lines) };
     }
@@ -147,10 +154,20 @@
       }
     }
 
+    // a line among those switched off
+    key(name) {
+      return this.several ? name : `${this.title_}: ${name}`;
+    }
+
     legendChanged(selected) {
-      for (const [name, shown] of Object.entries(selected)) if (shown) this.off.delete(name);
-        else this.off.add(name);
-      for (const chart of this.off === hiddenRuns ? document.querySelectorAll("dq-curves") : [this]) chart.request();
+      for (const [name, shown] of Object.entries(selected)) if (shown) off().delete(this.key(name));
+        else off().add(this.key(name));
+      for (const chart of this.several ? document.querySelectorAll("dq-curves") : [this]) chart.request();
+      if (!globalThis.Blazor) return;
+      const address = new URL(location.href);
+      address.searchParams.delete("off");
+      for (const key of off()) address.searchParams.append("off", key);
+      Blazor.navigateTo(address.href, { replaceHistoryEntry: true });
     }
 
     lines(source, data, index, several, look) {
@@ -192,7 +209,7 @@
       const zoom = this.zoomWanted();
       const names = [...new Set(lines.map((line) => line.name))];
       const legend = lines.length > 1;
-      const hidden = legend ? this.off : null;
+      const hidden = new Set(legend ? names.filter((name) => off().has(this.key(name))) : []);
       const smoothed = (line) => weight > 0 && line.split !== "validation" && !line.raw;
       const of = (usable) => lines.map((line) => ({ ...line, y: line.y.map(usable), low: line.low?.map(usable), high: line.high?.map(usable) })).map((line) => ({ ...line, drawn: smoothed(line) ? smooth(line.y, weight) : line.y }));
       const positive = this.hasAttribute("data-log") ? of((value) => (value > 0 ? value : null)) : [];
@@ -229,7 +246,7 @@
       const { axisLabel, splitLine, axisTick, ...ends } = vertical(extent(seen, zoom, hidden), log);
       return {
         legend: legend
-          ? { type: "scroll", top: 0, left: 0, icon: "roundRect", itemWidth: 12, itemHeight: 4, itemGap: 20, textStyle: { color: look.text, fontSize: 11 }, pageTextStyle: { color: look.muted }, pageIconColor: look.text, formatter: dq.short, tooltip: { show: true }, data: names, selected: Object.fromEntries(names.map((name) => [name, !hidden?.has(name)])) }
+          ? { type: "scroll", top: 0, left: 0, icon: "roundRect", itemWidth: 12, itemHeight: 4, itemGap: 20, textStyle: { color: look.text, fontSize: 11 }, pageTextStyle: { color: look.muted }, pageIconColor: look.text, formatter: dq.short, tooltip: { show: true }, data: names, selected: Object.fromEntries(names.map((name) => [name, !hidden.has(name)])) }
           : undefined,
         grid: { left: 8, right: 18, top: legend ? 32 : 12, bottom: 8, containLabel: true },
         xAxis: dq.axis(look, {
