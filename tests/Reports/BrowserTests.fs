@@ -171,6 +171,45 @@ let tests =
                 do! (walk.Page.Locator("dq-curves:not([data-zoom])").Nth 2).WaitForAsync()
             })
 
+        walk "a run switched off in a legend is off in all curves, also after loading again" desktop (fun folder walk ->
+            task {
+                let first, second = runOf folder "dq", runOf folder "vq"
+                do! walk.Go $"compare?run={first}&run={second}"
+                do! walk.Drawn 2
+
+                // the legends of charts drawn, those in view anew, after a change of the first where there is one
+                let legends (change: string) =
+                    walk.Page.EvaluateAsync<bool[]>
+                        $"() => {{
+                           document.querySelector('dq-curves').scrollIntoView();
+                           const charts = [...document.querySelectorAll('dq-curves[data-drawn]:not(.empty) .canvas')].map((one) => echarts.getInstanceByDom(one));
+                           {change}
+                           return charts.map((chart) => chart.getOption().legend[0].selected['tiny-vq']);
+                         }}"
+
+                let! before = legends ""
+                Expect.allEqual before true "shown"
+
+                let! _ =
+                    legends "charts[0].dispatchAction({ type: 'legendToggleSelect', name: 'tiny-vq' });"
+
+                let off () =
+                    walk.Until(
+                        "it is off",
+                        fun () ->
+                            task {
+                                let! now = legends ""
+                                let off = now |> Seq.filter not |> Seq.length
+                                return off >= 2 && walk.Page.Url.Contains "off=tiny-vq"
+                            }
+                    )
+
+                do! off ()
+                let! _ = walk.Page.ReloadAsync()
+                do! walk.Drawn 2
+                do! off ()
+            })
+
         walk "pictures, codebooks and their code maps" desktop (fun folder walk ->
             task {
                 let id = runOf folder "dq"

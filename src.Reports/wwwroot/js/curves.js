@@ -31,11 +31,11 @@
   // What was switched off in legends: a run in all charts that show several, a line of one run in its chart. On the site it is in the
   // address of the page.
   let switchedOff = new Set();
-  let switchedOn;
+  let readFrom;
   const off = () => {
-    if (globalThis.Blazor && switchedOn !== location.pathname)
-      [switchedOn, switchedOff] = [location.pathname, new Set(new URLSearchParams(location.search).getAll("off"))];
-    return switchedOff;
+    if (!globalThis.Blazor || readFrom === location.href) return switchedOff;
+    readFrom = location.href;
+    return (switchedOff = new Set(new URLSearchParams(location.search).getAll("off")));
   };
 
   // exponential moving average without the pull of its start (Kingma & Ba 2015, section 3)
