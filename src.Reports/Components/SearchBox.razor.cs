@@ -6,7 +6,7 @@ namespace DQ.Reports.Components;
 /// A box whose text is the browser's: what is typed while an answer is on its way is never overwritten by it. Only a text that comes from
 /// elsewhere, as by going back, makes the box anew.
 /// </summary>
-public sealed partial class SearchBox
+public sealed partial class SearchBox : IDisposable
 {
     /// Keys that come together are one question.
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(10);
@@ -48,4 +48,7 @@ public sealed partial class SearchBox
         asking = false;
         Changed(text);
     }
+
+    /// A page that was left asks nothing more.
+    public void Dispose() => typed++;
 }

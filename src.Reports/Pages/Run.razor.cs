@@ -33,9 +33,9 @@ public sealed partial class Run
 
     /// How curves are drawn goes along from part to part.
     private Query Kept =>
-        ((string[])[Links.Names.Axis, Links.Names.Log, Links.Names.Smoothing, Links.Names.Zoom]).Aggregate(
+        ((string[])[Links.Names.Axis, Links.Names.Log, Links.Names.Smoothing, Links.Names.Zoom, Links.Names.Off]).Aggregate(
             new Query(),
-            (kept, name) => kept.With(name, Query[name])
+            (kept, name) => kept.With(name, Query.All(name))
         );
 
     private Task Annotate() =>

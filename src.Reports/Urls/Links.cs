@@ -51,6 +51,7 @@ public static class Links
         public const string Log = "log";
         public const string Smoothing = "smooth";
         public const string Zoom = "zoom";
+        public const string Off = "off";
         public const string Step = "step";
         public const string View = "view";
         public const string Order = "order";

@@ -184,10 +184,11 @@ let tests =
                            document.querySelector('dq-curves').scrollIntoView();
                            const charts = [...document.querySelectorAll('dq-curves[data-drawn]:not(.empty) .canvas')].map((one) => echarts.getInstanceByDom(one));
                            {change}
-                           return charts.map((chart) => chart.getOption().legend[0].selected['tiny-vq']);
+                           return charts.map((chart) => chart?.getOption().legend?.[0]?.selected['tiny-vq']).filter((shown) => shown !== undefined);
                          }}"
 
                 let! before = legends ""
+                Expect.isNonEmpty before "charts of both runs"
                 Expect.allEqual before true "shown"
 
                 let! _ =
@@ -200,7 +201,7 @@ let tests =
                             task {
                                 let! now = legends ""
                                 let off = now |> Seq.filter not |> Seq.length
-                                return off >= 2 && walk.Page.Url.Contains "off=tiny-vq"
+                                return off >= 2 && walk.Page.Url.Contains $"off={second}"
                             }
                     )
 
@@ -301,7 +302,7 @@ let tests =
                     do! walk.Go ""
                     let! painted = firstPaint walk
 
-                    // after the first, which compiles
+                    // a site just started compiles on the way
                     let! searches =
                         walk.Page.EvaluateAsync<float[]>
                             "async () => {
@@ -319,14 +320,15 @@ let tests =
                                  look();
                                });
                                const times = [];
-                               for (let i = 10; i < 20; i++) times.push(await search(`copy-01${i}`));
-                               return times.slice(1);
+                               for (let i = 0; i < 30; i++) times.push(await search(`copy-01${10 + i}`));
+                               return times;
                              }"
 
-                    let searched = (Array.sort searches)[searches.Length / 2]
+                    let median (times: float[]) = (Array.sort times)[times.Length / 2]
+                    let searched = median searches[20..]
 
                     printfn
-                        $"2,002 runs in the browser: first paint {painted:F0} ms, from a key to the rows found {searched:F0} ms (median of {searches.Length}, longest {Array.max searches:F0} ms)"
+                        $"2,002 runs in the browser: first paint {painted:F0} ms, from a key to the rows found {searched:F0} ms, {median searches[..9]:F0} ms on a site just started (medians of 10; longest of 30: {Array.max searches:F0} ms)"
 
                     Expect.isLessThan painted 3000.0 "first paint"
                     Expect.isLessThan searched 2000.0 "search"

@@ -43,6 +43,7 @@ let private contextOf folder =
 
     catalog.Refresh().Wait()
     context.Services.AddSingleton catalog |> ignore
+    context.Renderer.SetRendererInfo(RendererInfo("Server", true))
     context, catalog
 
 let private withContext folder (act: BunitContext -> RunCatalog -> unit) =
@@ -106,6 +107,40 @@ let tests =
                 goTo context "?q=nothing-like-it"
                 eventually page (fun () -> Expect.stringContains page.Markup "No run fits" "nothing found")
                 Expect.hasLength catalog.Current.Runs 2 "still there")
+        }
+
+        test "what is typed into the search box is asked once, and only a text from elsewhere replaces it" {
+            withContext artifacts.Value (fun context _ ->
+                let asked = ResizeArray<string>()
+
+                let parameters text = [
+                    "Text", box<string> text
+                    "Label", box "Search"
+                    "Changed", box (Action<string> asked.Add)
+                ]
+
+                let page = render<SearchBox> context (parameters "")
+                let typed (text: string) = (all "input" page).Head.Input text
+
+                let given text =
+                    page.Render(fun builder ->
+                        for name, value in parameters text do
+                            builder.TryAdd(name, value) |> ignore)
+
+                let shown () =
+                    (all "input" page).Head.GetAttribute "value"
+
+                typed "c"
+                typed "co"
+                given "" // an answer to something older
+
+                eventually page (fun () ->
+                    Expect.sequenceEqual asked [ "co" ] "keys that come together are one question")
+
+                given "co"
+                Expect.equal (shown ()) "" "the text is the browser's"
+                given "vq"
+                Expect.equal (shown ()) "vq" "from a link")
         }
 
         test "names and notes with markup are text" {

@@ -67,18 +67,24 @@
     round ??= setTimeout(drawAll, rested - performance.now());
   };
 
+  const LONGEST_REST = 10_000;
+  const pause = (time) => new Promise((over) => setTimeout(over, time));
+  const painted = () => (document.hidden ? undefined : new Promise((done) => requestAnimationFrame(() => setTimeout(done))));
+
   // Together, and then a rest of twenty times what that took, which on a busy machine is long: as many pages as share it leave it time
-  // for what their readers ask for.
+  // for what their readers ask for. Neither an answer that does not come nor a page that is hidden meanwhile holds up what follows.
   const drawAll = async () => {
     const began = performance.now();
-    for (const chart of [...waiting]) await chart.draw();
-    await new Promise((painted) => requestAnimationFrame(() => setTimeout(painted)));
+    const turn = [...waiting];
+    if (document.hidden) for (const chart of turn) chart.request();
+    else await Promise.race([Promise.all(turn.map((chart) => chart.draw())).then(painted), pause(LONGEST_REST)]);
     const took = performance.now() - began;
     rested = performance.now() + Math.min(20 * took, LONGEST_REST);
     round = waiting.size > 0 ? setTimeout(drawAll, rested - performance.now()) : undefined;
   };
 
-  const LONGEST_REST = 10_000;
+  // of newer numbers of the same runs nobody asked for
+  const runsOf = (sources) => JSON.stringify(JSON.parse(sources ?? "[]").map((source) => source.src.split("?")[0]));
 
   class Chart extends HTMLElement {
     static observedAttributes = ["data-spec"];
@@ -122,8 +128,8 @@
       this.chart = undefined;
     }
 
-    attributeChangedCallback(name) {
-      if (this.isConnected && this.canvas) this.request(name === "data-sources");
+    attributeChangedCallback(name, before, now) {
+      if (this.isConnected && this.canvas) this.request(name === "data-sources" && runsOf(before) === runsOf(now));
     }
 
     get spec() {

@@ -29,14 +29,15 @@
   };
 
   // What was switched off in legends: a run in all charts that show several, a line of one run in its chart. On the site it is in the
-  // address of the page.
+  // address too, and read from it where the reader comes to a page.
   let switchedOff = new Set();
-  let readFrom;
+  let readFor;
   const off = () => {
-    if (!globalThis.Blazor || readFrom === location.href) return switchedOff;
-    readFrom = location.href;
-    return (switchedOff = new Set(new URLSearchParams(location.search).getAll("off")));
+    if (globalThis.Blazor && readFor !== location.pathname)
+      [readFor, switchedOff] = [location.pathname, new Set(new URLSearchParams(location.search).getAll("off"))];
+    return switchedOff;
   };
+  addEventListener("popstate", () => (readFor = undefined));
 
   // exponential moving average without the pull of its start (Kingma & Ba 2015, section 3)
   const smooth = (values, weight) => {
@@ -127,7 +128,7 @@
       const data = inner ? JSON.parse(inner.textContent) : await Promise.all(sources.map((source) => fetchSeries(source.src)));
       const lines = sources.flatMap((source, index) => this.lines(source, data[index] ?? {}, index, sources.length > 1, look));
       const several = sources.length > 1;
-      this.several = several;
+      this.runs = several ? new Map(sources.map((source) => [source.name, source.src?.split("?")[0].split("/").pop()])) : null;
       if (lines.length === 0) return { empty: "No numbers yet", rows: () => [], summary: "No numbers yet." };
       return { option: this.option(lines, look), zooms: !coarse.matches, zoomed: !globalThis.Blazor && !!this.part, rows: () => this.table(lines), summary: this.describe(lines) };
     }
@@ -154,15 +155,15 @@
       }
     }
 
-    // a line among those switched off
+    // of a line among those switched off; a run is called differently in different company
     key(name) {
-      return this.several ? name : `${this.title_}: ${name}`;
+      return this.runs ? this.runs.get(name) || name : `${this.title_}: ${name}`;
     }
 
     legendChanged(selected) {
       for (const [name, shown] of Object.entries(selected)) if (shown) off().delete(this.key(name));
         else off().add(this.key(name));
-      for (const chart of this.several ? document.querySelectorAll("dq-curves") : [this]) chart.request();
+      for (const chart of this.runs ? document.querySelectorAll("dq-curves") : [this]) chart.request();
       if (!globalThis.Blazor) return;
       const address = new URL(location.href);
       address.searchParams.delete("off");
