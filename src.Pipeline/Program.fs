@@ -134,10 +134,10 @@ let private dispatch (place: Workplace) (parsed: ParseResults<Arguments>) : Task
 let private maxMinutes (parsed: ParseResults<Arguments>) : Result<float option, StageError> =
     let given =
         match parsed.GetSubCommand() with
-        | Run arguments -> arguments.TryGetResult Run.Max_Minutes
-        | Train arguments -> arguments.TryGetResult Train.Max_Minutes
+        | Run arguments
+        | Train arguments
+        | Classify arguments -> arguments.TryGetResult ModelArguments.Max_Minutes
         | Progressive arguments -> arguments.TryGetResult Progressive.Max_Minutes
-        | Classify arguments -> arguments.TryGetResult Classify.Max_Minutes
         | Sweep arguments -> arguments.TryGetResult Sweep.Max_Minutes
         | Density arguments -> arguments.TryGetResult Density.Max_Minutes
         | Allocate arguments -> arguments.TryGetResult Allocate.Max_Minutes

@@ -1,6 +1,7 @@
 namespace DQ.Pipeline
 
 open System
+open System.Collections.Concurrent
 open System.IO
 open System.Runtime.ExceptionServices
 open System.Threading
@@ -22,31 +23,112 @@ type Report = {
     ImagesPerSecond: float option
 }
 
-/// What a stage has besides its input.
-type StageContext = {
+module Report =
+    /// Of a stage that only counts.
+    let counted title unit' (finished: int64) (total: int64) = {
+        Title = title
+        Done = finished
+        Total = total
+        Unit = unit'
+        Loss = None
+        ImagesPerSecond = None
+    }
+
+/// What a plan looks at: the store, the files of sources, and whether finished work counts.
+type Standing = {
     Store: Store
+    Hashes: FileHashes
+    /// Fingerprints of sources of images, each found out once.
+    Sources: ConcurrentDictionary<DataConfig, string>
+    /// All runs, the latest first.
+    Runs: unit -> StoredRun list
+    /// Makes again what is finished already.
+    Force: bool
+}
+
+module Standing =
+    /// `force` makes again what is finished already.
+    let at (store: Store) force = {
+        Store = store
+        Hashes = FileHashes()
+        Sources = ConcurrentDictionary()
+        Runs = fun () -> Store.list store
+        Force = force
+    }
+
+    /// The same with the runs as they are now, read once.
+    let asOfNow standing =
+        let runs = lazy (standing.Runs())
+
+        {
+            standing with
+                Runs = fun () -> runs.Value
+        }
+
+/// What a stage works with besides its input.
+type StageContext = {
+    Standing: Standing
     /// `cpu`, `cuda` or `cuda:1`.
     Device: string
     Software: SoftwareRecord
-    /// Runs anew what is finished already.
-    Force: bool
     Cancellation: CancellationToken
     /// Why it was cancelled.
     Stopped: unit -> StageError
     Progress: Report -> unit
     /// One line for the user.
     Note: string -> unit
+} with
+
+    member this.Store = this.Standing.Store
+
+/// A value that a stage takes or gives, and its name. Nothing is open in it.
+type Artifact<'a> = { Fingerprint: Fingerprint; Value: 'a }
+
+module Artifact =
+    /// Another view of its value; its name stays.
+    let map (view: 'a -> 'b) (artifact: Artifact<'a>) : Artifact<'b> = {
+        Fingerprint = artifact.Fingerprint
+        Value = view artifact.Value
+    }
+
+/// What would happen to a stage's output.
+[<RequireQualifiedAccess>]
+type Action =
+    /// It is finished.
+    | Reuse
+    /// It was begun.
+    | Continue
+    | Make
+
+/// One stage of a plan, and why.
+type PlannedStep = {
+    Stage: string
+    Action: Action
+    Why: string
 }
 
-/// A typed step from artifacts to an artifact.
-type Stage<'input, 'output> = {
+/// An artifact before anything runs: its name, what would be done for it, and itself where it is finished.
+type Planned<'a> = {
+    Fingerprint: Fingerprint
+    /// Of the stage that gives it; those before have their own.
+    Steps: PlannedStep list
+    Finished: Artifact<'a> option
+}
+
+/// A typed step from an artifact to an artifact. The output's fingerprint is a pure function of the input's fingerprint and
+/// the stage's settings, so that a plan and a run agree.
+type Stage<'i, 'o> = {
     Name: string
-    /// Of the stage's version and settings and of the input's content: everything the output depends on.
-    Fingerprint: 'input -> Result<string, StageError>
-    /// The finished output of this fingerprint, if the store has it.
-    Find: StageContext -> string -> 'input -> Result<'output option, StageError>
-    /// Makes it.
-    Run: StageContext -> string -> 'input -> Task<Result<'output, StageError>>
+    /// Names the output and says what a run would do. Nothing is made.
+    Plan: Standing -> Planned<'i> -> Result<Planned<'o>, StageError>
+    /// Gives the output: the finished one, or it makes it.
+    Run: StageContext -> Artifact<'i> -> Task<Result<Artifact<'o>, StageError>>
+}
+
+/// What a member of a chain is made from: an input of its own, and the output of the member before.
+type Link<'i, 'o> = {
+    Input: Artifact<'i>
+    Before: Artifact<'o> option
 }
 
 module Stage =
@@ -74,54 +156,266 @@ module Stage =
         | :? OutOfMemoryException -> Some(OutOfMemory(error.Message, None))
         | error when
             outOfMemory
-            |> List.exists (fun said -> error.Message.Contains(said, StringComparison.Ordinal))
+            |> List.exists (fun phrase -> error.Message.Contains(phrase, StringComparison.Ordinal))
             ->
             Some(OutOfMemory(firstLine error, None))
         | _ -> None
 
-    /// The output: found, unless told to run anew, or made.
-    let execute (context: StageContext) (stage: Stage<'a, 'b>) (input: 'a) : Task<Result<'b, StageError>> =
-        task {
-            try
+    /// Does the work; what it throws about files and machine becomes an error, a bug is thrown on.
+    let attempt stopped (work: unit -> Result<'a, StageError>) : Result<'a, StageError> =
+        try
+            work ()
+        with error ->
+            match expected stopped error with
+            | Some failure -> Error failure
+            | None ->
+                ExceptionDispatchInfo.Throw error
+                Error(CheckFailed error.Message)
+
+    /// The same on another thread, unless the context is cancelled already.
+    let inBackground (context: StageContext) (work: unit -> Result<'a, StageError>) : Task<Result<'a, StageError>> =
+        Task.Run(fun () ->
+            attempt context.Stopped (fun () ->
                 context.Cancellation.ThrowIfCancellationRequested()
+                work ()))
 
-                let sought =
-                    result {
-                        let! fingerprint = stage.Fingerprint input
+    /// What pipelines start from.
+    let start: Artifact<unit> = {
+        Fingerprint = Fingerprint.All []
+        Value = ()
+    }
 
-                        let! found =
-                            if context.Force then
-                                Ok None
-                            else
-                                stage.Find context fingerprint input
+    /// An artifact that is there, as a plan sees it.
+    let finished (artifact: Artifact<'a>) : Planned<'a> = {
+        Fingerprint = artifact.Fingerprint
+        Steps = []
+        Finished = Some artifact
+    }
 
-                        return fingerprint, found
-                    }
+    /// What a pipeline would do.
+    let plan (standing: Standing) (stage: Stage<unit, 'o>) : Result<Planned<'o>, StageError> =
+        attempt (fun () -> Interrupted 2) (fun () -> stage.Plan standing (finished start))
 
-                match sought with
-                | Error error -> return Error error
-                | Ok(_, Some output) ->
-                    context.Note $"{stage.Name}: done before, reused"
-                    return Ok output
-                | Ok(fingerprint, None) -> return! stage.Run context fingerprint input
-            with error ->
-                match expected context.Stopped error with
-                | Some failure -> return Error failure
-                | None ->
-                    ExceptionDispatchInfo.Throw error
-                    return Error(CheckFailed error.Message)
+    /// A pipeline's output.
+    let run (context: StageContext) (stage: Stage<unit, 'o>) : Task<Result<'o, StageError>> =
+        stage.Run context start |> TaskResult.map _.Value
+
+    /// A stage that only looks its output up, such as a file that was named.
+    let given (name: string) (find: Standing -> Result<Artifact<'o>, StageError>) : Stage<'i, 'o> = {
+        Name = name
+        Plan = fun standing _ -> find standing |> Result.map finished
+        Run = fun context _ -> inBackground context (fun () -> find context.Standing)
+    }
+
+    /// The stage where its output is finished; where it is not, this error.
+    let whenFinished (missing: Standing -> StageError) (stage: Stage<'i, 'o>) : Stage<'i, 'o> =
+        let plan standing input =
+            stage.Plan standing input
+            |> Result.bind (fun planned ->
+                match planned.Finished with
+                | Some output -> Ok(planned, output)
+                | None -> Error(missing standing))
+
+        {
+            Name = stage.Name
+            Plan = fun standing input -> plan standing input |> Result.map fst
+            Run =
+                fun context input ->
+                    inBackground context (fun () -> plan context.Standing (finished input) |> Result.map snd)
         }
 
-    /// One stage after the other; an error in the first is the error of both. Each looks for its own finished output.
+    /// First one stage, then the other on its output.
     let andThen (second: Stage<'b, 'c>) (first: Stage<'a, 'b>) : Stage<'a, 'c> = {
         Name = $"{first.Name}, {second.Name}"
-        Fingerprint = first.Fingerprint
-        Find = fun _ _ _ -> Ok None
+        Plan =
+            fun standing input ->
+                result {
+                    let! middle = first.Plan standing input
+                    let! last = second.Plan standing middle
+
+                    return {
+                        last with
+                            Steps = middle.Steps @ last.Steps
+                    }
+                }
         Run =
-            fun context _ input ->
-                task {
-                    match! execute context first input with
-                    | Ok middle -> return! execute context second middle
-                    | Error error -> return Error error
+            fun context input ->
+                taskResult {
+                    let! middle = first.Run context input
+                    return! second.Run context middle
                 }
     }
+
+    /// The stage's output under another view of it; its name stays.
+    let map (view: 'a -> 'b) (stage: Stage<'i, 'a>) : Stage<'i, 'b> = {
+        Name = stage.Name
+        Plan =
+            fun standing input ->
+                stage.Plan standing input
+                |> Result.map (fun planned -> {
+                    Fingerprint = planned.Fingerprint
+                    Steps = planned.Steps
+                    Finished = planned.Finished |> Option.map (Artifact.map view)
+                })
+        Run = fun context input -> stage.Run context input |> TaskResult.map (Artifact.map view)
+    }
+
+    /// The stage on a part of its input: the part's name from the input's, and the part itself.
+    let on (name: Fingerprint -> Fingerprint) (part: 'a -> Artifact<'b>) (stage: Stage<'b, 'o>) : Stage<'a, 'o> = {
+        Name = stage.Name
+        Plan =
+            fun standing input ->
+                stage.Plan standing {
+                    Fingerprint = name input.Fingerprint
+                    Steps = []
+                    Finished = input.Finished |> Option.map (fun input -> part input.Value)
+                }
+        Run = fun context input -> stage.Run context (part input.Value)
+    }
+
+    let private together (artifacts: Artifact<'a> list) : Artifact<Artifact<'a> list> = {
+        Fingerprint = Fingerprint.All(artifacts |> List.map _.Fingerprint)
+        Value = artifacts
+    }
+
+    let private plannedTogether (planned: Planned<'a> list) : Planned<Artifact<'a> list> = {
+        Fingerprint = Fingerprint.All(planned |> List.map _.Fingerprint)
+        Steps = planned |> List.collect _.Steps
+        Finished = planned |> List.map _.Finished |> List.allOrNone |> Option.map together
+    }
+
+    /// Several stages on one input, in turn.
+    let all (stages: Stage<'i, 'o> list) : Stage<'i, Artifact<'o> list> = {
+        Name = stages |> List.map _.Name |> String.concat ", "
+        Plan =
+            fun standing input ->
+                stages
+                |> List.traverseResultM (fun stage -> stage.Plan standing input)
+                |> Result.map plannedTogether
+        Run =
+            fun context input ->
+                stages
+                |> List.traverseTaskResult (fun stage -> stage.Run context input)
+                |> TaskResult.map together
+    }
+
+    /// A stage for each of several inputs, in turn.
+    let each (stages: Stage<'i, 'o> list) : Stage<Artifact<'i> list, Artifact<'o> list> =
+        stages
+        |> List.mapi (fun index stage -> stage |> on (Fingerprint.item index) (List.item index))
+        |> all
+
+    /// Two stages on one input, in turn.
+    let both (left: Stage<'i, 'a>) (right: Stage<'i, 'b>) : Stage<'i, Artifact<'a> * Artifact<'b>> =
+        let pair (a: Artifact<'a>) (b: Artifact<'b>) = {
+            Fingerprint = Fingerprint.All [ a.Fingerprint; b.Fingerprint ]
+            Value = a, b
+        }
+
+        {
+            Name = $"{left.Name}, {right.Name}"
+            Plan =
+                fun standing input ->
+                    result {
+                        let! a = left.Plan standing input
+                        let! b = right.Plan standing input
+
+                        return {
+                            Fingerprint = Fingerprint.All [ a.Fingerprint; b.Fingerprint ]
+                            Steps = a.Steps @ b.Steps
+                            Finished = Option.map2 pair a.Finished b.Finished
+                        }
+                    }
+            Run =
+                fun context input ->
+                    taskResult {
+                        let! a = left.Run context input
+                        let! b = right.Run context input
+                        return pair a b
+                    }
+        }
+
+    /// The input itself, as a stage.
+    let same<'a> : Stage<'a, 'a> = {
+        Name = ""
+        Plan = fun _ input -> Ok { input with Steps = [] }
+        Run = fun _ input -> Task.FromResult(Ok input)
+    }
+
+    let private nameOfLink input (before: Fingerprint option) =
+        Fingerprint.All(input :: Option.toList before)
+
+    /// What a member of a chain is made from.
+    let link (input: Artifact<'i>) (before: Artifact<'o> option) : Artifact<Link<'i, 'o>> = {
+        Fingerprint = nameOfLink input.Fingerprint (before |> Option.map _.Fingerprint)
+        Value = { Input = input; Before = before }
+    }
+
+    /// A chain: a stage for each of several inputs, which also takes what the one before gave.
+    let scan (stages: Stage<Link<'i, 'o>, 'o> list) : Stage<Artifact<'i> list, Artifact<'o> list> =
+        let planLink (input: Planned<Artifact<'i> list>) index (before: Planned<'o> option) =
+            let finished =
+                match input.Finished, before with
+                | Some inputs, None -> Some(link inputs.Value[index] None)
+                | Some inputs, Some { Finished = Some before } -> Some(link inputs.Value[index] (Some before))
+                | _ -> None
+
+            {
+                Fingerprint = nameOfLink (Fingerprint.item index input.Fingerprint) (before |> Option.map _.Fingerprint)
+                Steps = []
+                Finished = finished
+            }
+
+        {
+            Name = stages |> List.map _.Name |> String.concat ", "
+            Plan =
+                fun standing input ->
+                    (Ok [], List.indexed stages)
+                    ||> List.fold (fun before (index, stage) ->
+                        result {
+                            let! before = before
+                            let! planned = stage.Plan standing (planLink input index (List.tryHead before))
+                            return planned :: before
+                        })
+                    |> Result.map (List.rev >> plannedTogether)
+            Run =
+                fun context inputs ->
+                    (Task.FromResult(Ok []), List.zip stages inputs.Value)
+                    ||> List.fold (fun before (stage, input) ->
+                        taskResult {
+                            let! before = before
+                            let! output = stage.Run context (link input (List.tryHead before))
+                            return output :: before
+                        })
+                    |> TaskResult.map (List.rev >> together)
+        }
+
+    /// A stage whose settings follow from its input. Before that is there, `unknown` is all that a plan can say.
+    let dependent
+        name
+        (unknown: PlannedStep list)
+        (build: Standing -> Artifact<'i> -> Result<Stage<'i, 'o>, StageError>)
+        : Stage<'i, 'o> = {
+        Name = name
+        Plan =
+            fun standing input ->
+                match input.Finished with
+                | None ->
+                    Ok {
+                        Fingerprint = Fingerprint.Unknown
+                        Steps = unknown
+                        Finished = None
+                    }
+                | Some artifact -> build standing artifact |> Result.bind (fun stage -> stage.Plan standing input)
+        Run =
+            fun context input ->
+                taskResult {
+                    let! stage = build context.Standing input
+                    return! stage.Run context input
+                }
+    }
+
+[<AutoOpen>]
+module StageOperators =
+    /// First one stage, then the other on its output.
+    let (>=>) first second = Stage.andThen second first

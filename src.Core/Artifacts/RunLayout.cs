@@ -4,6 +4,7 @@ namespace DQ.Core.Artifacts;
 public static class RunLayout
 {
     public const string Runs = "runs";
+    public const string Datasets = "datasets";
     public const string Chains = "chains";
     public const string Chain = "chain.json";
     public const string ChainCurve = "curve.csv";

@@ -1,4 +1,6 @@
+using System.Text.Json;
 using System.Text.Json.Nodes;
+using System.Text.Json.Serialization;
 using DQ.Core.Evaluation;
 
 namespace DQ.Core.Artifacts;
@@ -14,6 +16,34 @@ public static class RunStatus
     /// <summary>The status to show: a run that says running, and whose owner is gone, was interrupted.</summary>
     public static string Shown(string folder, RunRecord record, DateTime nowUtc) =>
         record.Status == Running && LockRecord.LivingOwner(folder, nowUtc) is null ? Interrupted : record.Status;
+}
+
+/// <summary>What a run is of; in <c>run.json</c> by its name in snake_case, under <c>stage</c>.</summary>
+public enum RunKind
+{
+    /// <summary>A trained autoencoder.</summary>
+    Train,
+
+    /// <summary>An autoencoder whose weights came from elsewhere.</summary>
+    Import,
+
+    /// <summary>Density estimates of a network's features.</summary>
+    Density,
+
+    /// <summary>A trained classifier.</summary>
+    Classify,
+
+    /// <summary>The intervals of a network's channels.</summary>
+    Intervals,
+
+    /// <summary>Bits for a network's channels.</summary>
+    Allocate,
+}
+
+/// <summary>Names of kinds as <c>run.json</c> has them.</summary>
+public static class RunKindNames
+{
+    public static string Name(this RunKind kind) => JsonNamingPolicy.SnakeCaseLower.ConvertName(kind.ToString());
 }
 
 /// <summary>What a run was made from, by its fingerprint.</summary>
@@ -78,8 +108,8 @@ public sealed record RunRecord : IArtifact
     /// <summary>Name of the variant in its configuration; empty where there are none.</summary>
     public string Variant { get; init; } = "";
 
-    /// <summary><c>train</c>, <c>import</c>, <c>density</c>, <c>classify</c>, <c>intervals</c> or <c>allocate</c>.</summary>
-    public string Stage { get; init; } = "train";
+    [JsonPropertyName("stage")]
+    public RunKind Kind { get; init; } = RunKind.Train;
 
     /// <summary>One of <see cref="RunStatus"/>. A <c>running</c> run whose lock has no living owner was interrupted.</summary>
     public required string Status { get; init; }
@@ -139,14 +169,7 @@ public sealed record RunRecord : IArtifact
     public ClassificationHeadline? Classification { get; init; }
 
     /// <summary>Work begins, at the steps done so far when the run is taken up again.</summary>
-    public RunRecord Begun(
-        SoftwareRecord software,
-        string device,
-        int threads,
-        long parameters,
-        long? forwardMultiplyAddsPerImage,
-        DateTime nowUtc
-    ) =>
+    public RunRecord Begun(SoftwareRecord software, string device, int threads, DateTime nowUtc) =>
         this with
         {
             Status = RunStatus.Running,
@@ -154,13 +177,22 @@ public sealed record RunRecord : IArtifact
             Software = software,
             Device = device,
             Threads = threads,
-            Parameters = parameters,
-            ForwardMultiplyAddsPerImage = forwardMultiplyAddsPerImage,
             Headline = null,
             Classification = null,
             UpdatedUtc = nowUtc,
             ResumedAtSteps = StepsDone > 0 ? [.. ResumedAtSteps, StepsDone] : ResumedAtSteps,
         };
+
+    /// <summary>The model to train was built; null where its multiply-adds are not counted.</summary>
+    public RunRecord Built(long parameters, long? forwardMultiplyAddsPerImage) =>
+        this with
+        {
+            Parameters = parameters,
+            ForwardMultiplyAddsPerImage = forwardMultiplyAddsPerImage,
+        };
+
+    /// <summary>Weights came from elsewhere, trained for so many steps.</summary>
+    public RunRecord Imported(long parameters, long steps) => this with { Parameters = parameters, StepsDone = steps };
 
     /// <summary>A checkpoint was written.</summary>
     public RunRecord At(

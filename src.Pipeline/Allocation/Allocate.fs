@@ -4,22 +4,18 @@ module DQ.Pipeline.Allocation.Allocate
 open System
 open System.Diagnostics
 open System.IO
-open System.Security.Cryptography
 open System.Text
-open System.Threading.Tasks
 open DQ.Core
 open DQ.Core.Artifacts
 open DQ.Core.BitAllocation
 open DQ.Pipeline
+open DQ.Pipeline.Data
 open DQ.Pipeline.Allocation.CutNetwork
 open FsToolkit.ErrorHandling
 open TorchSharp
 
-type AllocationInput = {
-    Subject: Subject
-    /// File of the interval table.
-    Intervals: string
-}
+/// The images, and the file of the interval table.
+type AllocationInput = Artifact<Dataset> * Artifact<string>
 
 type AllocatedRun = {
     Folder: string
@@ -28,39 +24,13 @@ type AllocatedRun = {
 }
 
 /// Raised when the same input gives another output than before.
-let private version = 1
-
-
-let private sha256 (file: string) =
-    use stream = File.OpenRead file
-    Convert.ToHexStringLower(SHA256.HashData stream)
+let private version = 2
 
 /// Points, then the small case, then images of their own.
 let private steps (config: AllocationConfig) =
     config.AverageBits.Count * config.Methods.Count
     + (if config.SmallCaseChannels > 0 then 1 else 0)
     + config.OnlineImages
-
-let private plan (input: AllocationInput) : AllocationRun.Plan =
-    let subject = input.Subject
-    let title = subject.Name
-    let settings = AllocationRun.settings title subject []
-
-    let parents = [
-        CutNetwork.parent subject.Source
-        Parent("dataset", nonNull (Path.GetFileName subject.Dataset.Folder), subject.Dataset.Record.Fingerprint)
-        Parent("file", nonNull (Path.GetFileName input.Intervals), sha256 input.Intervals)
-    ]
-
-    {
-        Stage = "allocate"
-        Title = title
-        Subject = subject
-        Fingerprint = AllocationRun.fingerprint "allocate" version settings parents
-        Settings = settings
-        Parents = parents
-        Steps = steps subject.Config
-    }
 
 /// Everything allocations are made and measured with.
 type private Bench = {
@@ -81,14 +51,7 @@ let private budget channels (average: float) =
     int (Math.Round(average * float channels))
 
 let private report (bench: Bench) title total given =
-    bench.Context.Progress {
-        Title = title
-        Done = int64 given
-        Total = int64 total
-        Unit = "bits"
-        Loss = None
-        ImagesPerSecond = None
-    }
+    bench.Context.Progress(Report.counted title "bits" (int64 given) (int64 total))
 
 let private timed (work: unit -> 'a) =
     let watch = Stopwatch.StartNew()
@@ -217,24 +180,19 @@ let private tableFor (bench: Bench) (points: AllocationPoint seq) =
             .Bits)
 
 /// Makes what is missing, and keeps allocation.json, the curve and run.json true while doing so.
-let private work
-    (context: StageContext)
-    (input: AllocationInput)
-    (plan: AllocationRun.Plan)
-    device
-    folder
-    (held: RunLock)
-    (file: RunFile)
-    =
+let private work (context: StageContext) (subject: Subject) device (dataset: Dataset) intervalFile (file: RunFile) =
     result {
-        let subject = input.Subject
         let config = subject.Config
+        use! images = Dataset.open' dataset
         use! cut = CutNetwork.openCut subject device
-        use! calibration = CutNetwork.calibration context subject cut
+        use! calibration = CutNetwork.calibration context subject images cut
         let channels = int calibration.shape[1]
-        let target = CutNetwork.intervalSubject subject plan.Parents.Head
-        let table = IntervalTable.Read(input.Intervals, target, channels)
-        let! test = CutNetwork.test context subject cut
+
+        let target =
+            CutNetwork.intervalSubject subject (CutNetwork.parent context.Standing.Hashes subject.Source)
+
+        let table = IntervalTable.Read(intervalFile, target, channels)
+        let! test = CutNetwork.test context subject images cut
         use features = test.Features
         use intervals = new IntervalTensors(CutNetwork.quantizer config, table, device)
 
@@ -243,7 +201,7 @@ let private work
             use first = features.narrow (0, 0L, 1L)
             use outputs = cut.Back.Invoke first
 
-            if outputs.shape[outputs.shape.Length - 1] = int64 subject.Dataset.Record.ClassNames.Count then
+            if outputs.shape[outputs.shape.Length - 1] = int64 dataset.Record.ClassNames.Count then
                 Option.toObj test.Labels
             else
                 null
@@ -264,7 +222,7 @@ let private work
             Error = error
         }
 
-        let path = Path.Combine(folder, RunLayout.Allocation)
+        let path = file.Path RunLayout.Allocation
 
         let mutable record =
             if File.Exists path then
@@ -277,7 +235,7 @@ let private work
                     Height = int calibration.shape[2],
                     Width = int calibration.shape[3],
                     Quantizer = target.Quantizer,
-                    Dataset = nonNull (Path.GetFileName subject.Dataset.Folder),
+                    Dataset = dataset.Name,
                     CalibrationImages = int calibration.shape[0],
                     TestSplit = test.Split,
                     TestImages = int features.shape[0],
@@ -297,18 +255,14 @@ let private work
                 + record.Images.Count
                 + (if isNull record.SmallCase then 0 else 1)
 
-            held.Guarded(fun () ->
+            file.Guarded(fun () ->
                 ArtifactJson.Write(path, record)
 
-                AtomicFile.Write(
-                    Path.Combine(folder, RunLayout.AllocationCurve),
-                    (fun stream -> stream.Write(ReadOnlySpan curve))
-                ))
+                AtomicFile.Write(file.Path RunLayout.AllocationCurve, (fun stream -> stream.Write(ReadOnlySpan curve))))
 
             let none = Nullable()
 
             file.Save(_.At(int64 finished, 0L, 0.0, none, none, Nullable(), DateTime.UtcNow))
-            |> ignore
 
         for average in Seq.sort config.AverageBits do
             for name in config.Methods do
@@ -333,23 +287,30 @@ let private work
                 keep _.With(made)
     }
 
-let private found folder record =
-    Ok {
-        Folder = folder
-        Record = record
-        Allocation = ArtifactJson.Read<AllocationRecord>(Path.Combine(folder, RunLayout.Allocation))
-    }
+/// Allocations for a network's channels, on a data set, with a table of intervals.
+let stage (subject: Subject) : Stage<AllocationInput, AllocatedRun> =
+    let description =
+        AllocationRun.describe RunKind.Allocate subject.Name subject [] (steps subject.Config)
 
-let stage: Stage<AllocationInput, AllocatedRun> = {
-    Name = "allocate"
-    Fingerprint = fun input -> Ok (plan input).Fingerprint
-    Find = fun context fingerprint input -> AllocationRun.tryFind context input.Subject.Name fingerprint found
-    Run =
-        fun context _ input ->
-            Task.Run(fun () ->
-                result {
-                    let! device = Train.device context.Device
-                    let plan = plan input
-                    return! AllocationRun.execute context plan found (work context input plan device)
-                })
-}
+    let network (standing: Standing) =
+        CutNetwork.parent standing.Hashes subject.Source
+
+    StoredStage.ofRun {
+        Name = "allocate"
+        Description = description
+        Fingerprint = fun standing parts -> Ok(AllocationRun.fingerprint description version (network standing) parts)
+        Parents =
+            fun standing (dataset, table) -> [
+                network standing
+                Train.datasetParent dataset.Value
+                Parent("file", nonNull (Path.GetFileName table.Value), standing.Hashes.Sha256 table.Value)
+            ]
+        Begin = fun context device (dataset, table) -> Ok(work context subject device dataset.Value table.Value)
+        Read =
+            fun _ folder record ->
+                Ok {
+                    Folder = folder
+                    Record = record
+                    Allocation = ArtifactJson.Read<AllocationRecord>(Path.Combine(folder, RunLayout.Allocation))
+                }
+    }

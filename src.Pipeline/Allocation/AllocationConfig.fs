@@ -187,9 +187,9 @@ module AllocationConfig =
                 ]
             )
 
-        match Progressive.Stages.merged "allocation" layers with
+        match DQ.Pipeline.Progressive.Phases.merged "allocation" layers with
         | :? Text.Json.Nodes.JsonObject as tree ->
-            match Progressive.Stages.readRecord<AllocationConfig> "allocation" fields tree with
+            match DQ.Pipeline.Progressive.Phases.readRecord<AllocationConfig> "allocation" fields tree with
             | Error problems -> located problems
             | Ok config ->
                 match problems config with

@@ -3,7 +3,6 @@ module DQ.Pipeline.Allocation.CutNetwork
 
 open System
 open System.IO
-open System.Security.Cryptography
 open DQ.Core
 open DQ.Core.Artifacts
 open DQ.Core.BitAllocation
@@ -21,12 +20,11 @@ type Source =
     /// A classifier's run and its checkpoint.
     | Trained of run: RunRecord * checkpoint: string
 
-/// What both stages are about.
+/// What both stages are about, but for the images.
 type Subject = {
     /// Of the run.
     Name: string
     Source: Source
-    Dataset: Dataset
     Data: DataConfig
     Config: AllocationConfig
     Seed: int64
@@ -45,13 +43,9 @@ type Cut(network: LayeredNetwork, layer: int) =
     interface IDisposable with
         member _.Dispose() = network.Dispose()
 
-let private sha256 (file: string) =
-    use stream = File.OpenRead file
-    Convert.ToHexStringLower(SHA256.HashData stream)
-
-let parent source =
+let parent (hashes: FileHashes) source =
     match source with
-    | Torchvision(_, file) -> Parent("file", nonNull (Path.GetFileName file), sha256 file)
+    | Torchvision(_, file) -> Parent("file", nonNull (Path.GetFileName file), hashes.Sha256 file)
     | Trained(run, checkpoint) ->
         let which = nonNull (Path.GetFileName checkpoint)
         Parent("run", run.Id, Fingerprint.ofParts [ run.Fingerprint; which ])
@@ -129,14 +123,10 @@ let private features
             use pixels = images.Gather(ReadOnlySpan batch)
             maps.Add((cut.Front pixels).DetachFromDisposeScope())
 
-            context.Progress {
-                Title = $"{subject.Config.Layer} of {split}"
-                Done = min (int64 places.Length) (int64 maps.Count * int64 subject.Config.BatchSize)
-                Total = int64 places.Length
-                Unit = "images"
-                Loss = None
-                ImagesPerSecond = None
-            }
+            let seen =
+                min (int64 places.Length) (int64 maps.Count * int64 subject.Config.BatchSize)
+
+            context.Progress(Report.counted $"{subject.Config.Layer} of {split}" "images" seen (int64 places.Length))
 
         torch.cat (maps.ToArray())
     finally
@@ -165,11 +155,11 @@ let private checked' (subject: Subject) (maps: torch.Tensor) =
         Ok maps
 
 /// Features of calibration images; the caller's.
-let calibration (context: StageContext) (subject: Subject) (cut: Cut) : Result<torch.Tensor, StageError> =
-    let images = subject.Dataset.Train.Images
+let calibration context (subject: Subject) (dataset: OpenDataset) (cut: Cut) : Result<torch.Tensor, StageError> =
+    let images = dataset.Train.Images
 
     if images.Count = 0 then
-        Error(Data $"{subject.Dataset.Folder}: expected training images to calibrate on, found none")
+        Error(Data $"{dataset.Folder}: expected training images to calibrate on, found none")
     else
         drawn subject calibrationStream subject.Config.CalibrationImages images
         |> features context subject cut "train" images
@@ -186,9 +176,7 @@ type TestFeatures = {
     Labels: int[] option
 }
 
-let test (context: StageContext) (subject: Subject) (cut: Cut) : Result<TestFeatures, StageError> =
-    let dataset = subject.Dataset
-
+let test context (subject: Subject) (dataset: OpenDataset) (cut: Cut) : Result<TestFeatures, StageError> =
     result {
         let! split, part =
             if dataset.Test.Images.Count > 0 then

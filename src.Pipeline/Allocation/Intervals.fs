@@ -2,10 +2,10 @@
 module DQ.Pipeline.Allocation.Intervals
 
 open System.IO
-open System.Threading.Tasks
 open DQ.Core.Artifacts
 open DQ.Core.BitAllocation
 open DQ.Pipeline
+open DQ.Pipeline.Data
 open DQ.Pipeline.Allocation.CutNetwork
 open FsToolkit.ErrorHandling
 
@@ -19,8 +19,6 @@ type IntervalRun = {
 /// Raised when the same input gives another output than before.
 let private version = 1
 
-let private title (subject: Subject) = $"{subject.Name}-intervals"
-
 /// What the table depends on.
 let private keys = [
     "network"
@@ -32,62 +30,44 @@ let private keys = [
     "calibration_images"
 ]
 
-let private plan (subject: Subject) : AllocationRun.Plan =
-    let title = title subject
-    let settings = AllocationRun.settings title subject keys
+let private description (subject: Subject) =
+    AllocationRun.describe RunKind.Intervals $"{subject.Name}-intervals" subject keys (IntervalTable.MaxBits + 1)
 
-    let parents = [
-        CutNetwork.parent subject.Source
-        Parent("dataset", nonNull (Path.GetFileName subject.Dataset.Folder), subject.Dataset.Record.Fingerprint)
-    ]
-
-    {
-        Stage = "intervals"
-        Title = title
-        Subject = subject
-        Fingerprint = AllocationRun.fingerprint "intervals" version settings parents
-        Settings = settings
-        Parents = parents
-        Steps = IntervalTable.MaxBits + 1
-    }
-
-let private found folder record =
-    Ok {
-        Folder = folder
-        Record = record
-        Table = Path.Combine(folder, RunLayout.Intervals)
-    }
-
-let private work (context: StageContext) (plan: AllocationRun.Plan) device folder (held: RunLock) =
+let private work (context: StageContext) (subject: Subject) device (dataset: Dataset) (file: RunFile) =
     result {
-        let subject = plan.Subject
+        use! images = Dataset.open' dataset
         use! cut = CutNetwork.openCut subject device
-        use! features = CutNetwork.calibration context subject cut
+        use! features = CutNetwork.calibration context subject images cut
 
         let table =
             IntervalSearch.Run(
                 features,
                 CutNetwork.quantizer subject.Config,
-                CutNetwork.intervalSubject subject plan.Parents.Head,
+                CutNetwork.intervalSubject subject (CutNetwork.parent context.Standing.Hashes subject.Source),
                 context.Cancellation
             )
 
-        held.Guarded(fun () -> table.Write(Path.Combine(folder, RunLayout.Intervals)))
+        file.Guarded(fun () -> table.Write(file.Path RunLayout.Intervals))
     }
 
-let stage: Stage<Subject, IntervalRun> = {
-    Name = "intervals"
-    Fingerprint = fun subject -> Ok (plan subject).Fingerprint
-    Find = fun context fingerprint subject -> AllocationRun.tryFind context (title subject) fingerprint found
-    Run =
-        fun context _ subject ->
-            Task.Run(fun () ->
-                result {
-                    let! device = Train.device context.Device
-                    let plan = plan subject
+/// The table of a network's channels, on the data set's training images.
+let stage (subject: Subject) : Stage<Dataset, IntervalRun> =
+    let description = description subject
 
-                    return!
-                        AllocationRun.execute context plan found (fun folder held _ ->
-                            work context plan device folder held)
-                })
-}
+    let network (standing: Standing) =
+        CutNetwork.parent standing.Hashes subject.Source
+
+    StoredStage.ofRun {
+        Name = "intervals"
+        Description = description
+        Fingerprint = fun standing parts -> Ok(AllocationRun.fingerprint description version (network standing) parts)
+        Parents = fun standing dataset -> [ network standing; Train.datasetParent dataset ]
+        Begin = fun context device dataset -> Ok(work context subject device dataset)
+        Read =
+            fun _ folder record ->
+                Ok {
+                    Folder = folder
+                    Record = record
+                    Table = Path.Combine(folder, RunLayout.Intervals)
+                }
+    }

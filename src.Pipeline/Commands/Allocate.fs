@@ -2,7 +2,6 @@
 module DQ.Pipeline.Commands.Allocate
 
 open System
-open System.Globalization
 open System.IO
 open System.Threading.Tasks
 open Argu
@@ -13,6 +12,7 @@ open DQ.Pipeline.Data
 open DQ.Pipeline.Allocation
 open DQ.Pipeline.Allocation.Allocate
 open DQ.Pipeline.Allocation.CutNetwork
+open DQ.Pipeline.Commands.Numbers
 open FsToolkit.ErrorHandling
 
 type Arguments =
@@ -68,11 +68,11 @@ let private source (place: Workplace) (config: AllocationConfig) (layers: Config
         result {
             let! folder, record = Store.find (Workplace.store place) id
 
-            if record.Stage <> "classify" || record.Status <> RunStatus.Completed then
+            if record.Kind <> RunKind.Classify || record.Status <> RunStatus.Completed then
                 return!
                     Error(
                         Data
-                            $"{folder}: expected a completed run of a classifier (allocation.run), found one of stage {record.Stage}, {record.Status}"
+                            $"{folder}: expected a completed run of a classifier (allocation.run), found one of stage {record.Kind.Name()}, {record.Status}"
                     )
 
             let which = (DQ.Pipeline.Config.ofTree record.Config).Evaluation.Checkpoint
@@ -105,11 +105,9 @@ let private read (place: Workplace) (arguments: ParseResults<Arguments>) =
 
             return
                 own,
-                data,
-                fun dataset -> {
+                {
                     Name = config.Name
                     Source = source
-                    Dataset = dataset
                     Data = data
                     Config = allocation
                     Seed = config.Seed
@@ -118,59 +116,35 @@ let private read (place: Workplace) (arguments: ParseResults<Arguments>) =
         | _ -> return! Error(Usage $"{file}: expected no variants beside allocation")
     }
 
-let private finished (context: StageContext) (subject: Subject) =
-    result {
-        let! fingerprint = Intervals.stage.Fingerprint subject
-        return! Intervals.stage.Find context fingerprint subject
-    }
+/// The stage that gives the table's file: as it was named, made before, or made now.
+let private table (file: string option) isMade (subject: Subject) : Stage<Dataset, string> =
+    let missing (standing: Standing) =
+        Data
+            $"{Store.runs standing.Store}: expected the interval table of these settings, found none; dq allocate … --table makes it"
 
-/// The table's file: given, made before, or made now.
-let private intervals (context: StageContext) wanted subject : Task<Result<string, StageError>> =
-    match wanted with
-    | WithTableOf(Some file) -> Task.FromResult(Ok file)
-    | WithTableOf None ->
-        finished context subject
-        |> Result.bind (fun found ->
-            match found with
-            | Some run -> Ok run.Table
-            | None ->
-                Error(
-                    Data
-                        $"{Store.runs context.Store}: expected the interval table of these settings, found none; dq allocate … --table makes it"
-                ))
-        |> Task.FromResult
-    | Both
-    | OnlyTable ->
-        task {
-            let! made = Stage.execute context Intervals.stage subject
-            return made |> Result.map _.Table
-        }
+    match file with
+    | Some file ->
+        Stage.given "intervals" (fun standing ->
+            Ok {
+                Fingerprint = Fingerprint.Of(standing.Hashes.Sha256 file)
+                Value = file
+            })
+    | None ->
+        let table = Intervals.stage subject |> Stage.map _.Table
+        if isMade then Stage.whenFinished missing table else table
 
 type private Outcome =
     | TableMade of file: string
     | Allocated of AllocatedRun
 
-let private work (context: StageContext) wanted (own: Parent option, data: DataConfig, subjectOf: Dataset -> Subject) =
-    task {
-        match! Command.dataset context own data with
-        | Error error -> return Error error
-        | Ok dataset ->
-            use _ = dataset
-            let subject = subjectOf dataset
+let private pipeline wanted own subject : Stage<unit, Outcome> =
+    let allocated table =
+        Pipelines.allocation own subject table |> Stage.map Allocated
 
-            match! intervals context wanted subject with
-            | Error error -> return Error error
-            | Ok file when wanted = OnlyTable -> return Ok(TableMade file)
-            | Ok file ->
-                let! made = Stage.execute context stage { Subject = subject; Intervals = file }
-                return made |> Result.map Allocated
-    }
-
-let private number (format: string) (value: float) =
-    value.ToString(format, CultureInfo.InvariantCulture)
-
-let private optional (show: float -> string) (value: Nullable<float>) =
-    if value.HasValue then show value.Value else "–"
+    match wanted with
+    | OnlyTable -> Pipelines.intervals own subject |> Stage.map (_.Table >> TableMade)
+    | WithTableOf file -> allocated (table file file.IsNone subject)
+    | Both -> allocated (table None false subject)
 
 /// Rows of averages, columns of methods.
 let private grid (record: AllocationRecord) (cell: AllocationPoint -> string) =
@@ -190,6 +164,9 @@ let private grid (record: AllocationRecord) (cell: AllocationPoint -> string) =
     ]
 
 let private percent value = number "+0.0;-0.0" value + " %"
+
+let private optionalPercent (value: Nullable<float>) =
+    if value.HasValue then percent value.Value else "–"
 
 let private text (run: AllocatedRun) =
     let record = run.Allocation
@@ -218,8 +195,8 @@ let private text (run: AllocatedRun) =
             for saving in record.Savings do
                 [
                     saving.Method
-                    optional percent saving.AverageBitsPercent
-                    optional percent saving.EntropyCodedBitsPercent
+                    optionalPercent saving.AverageBitsPercent
+                    optionalPercent saving.EntropyCodedBitsPercent
                 ]
         ]
 
@@ -265,26 +242,23 @@ let private text (run: AllocatedRun) =
     ]
 
 let run (place: Workplace) (arguments: ParseResults<Arguments>) : Task<Result<unit, StageError>> =
-    let planned =
-        result {
-            let! wanted = wanted arguments
-            let! subject = read place arguments
-            return wanted, subject
-        }
+    taskResult {
+        let! wanted = wanted arguments
+        let! own, subject = read place arguments
 
-    match planned with
-    | Error error -> Task.FromResult(Error error)
-    | Ok(wanted, subject) ->
-        Command.inContext place (arguments.Contains Force) (fun context -> work context wanted subject)
-        |> Command.finish (fun outcome ->
-            match outcome with
-            | TableMade file -> place.Output.Result(file + "\n", {| Intervals = file |})
-            | Allocated run ->
-                place.Output.Result(
-                    text run + "\n" + Path.Combine(run.Folder, RunLayout.Allocation) + "\n",
-                    {|
-                        Run = run.Record.Id
-                        Folder = run.Folder
-                        Allocation = run.Allocation
-                    |}
-                ))
+        return!
+            Command.inContext place (arguments.Contains Force) (fun context ->
+                Stage.run context (pipeline wanted own subject))
+    }
+    |> Command.finish (fun outcome ->
+        match outcome with
+        | TableMade file -> place.Output.Result(file + "\n", {| Intervals = file |})
+        | Allocated run ->
+            place.Output.Result(
+                text run + "\n" + Path.Combine(run.Folder, RunLayout.Allocation) + "\n",
+                {|
+                    Run = run.Record.Id
+                    Folder = run.Folder
+                    Allocation = run.Allocation
+                |}
+            ))

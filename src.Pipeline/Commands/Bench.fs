@@ -56,10 +56,11 @@ let private session config (checkpoint: string option) (spec: AutoencoderSpec) d
 let private measure (context: StageContext) (variant: Variant) repetitions checkpoint (dataset: Dataset) =
     result {
         let config = variant.Config
-        let! device = Train.device context.Device
+        let! device = Device.ofName context.Device
         let! spec = Train.fitted config dataset
         use! session = session config checkpoint spec device
-        let images = dataset.Train.Images
+        use! opened = Dataset.open' dataset
+        let images = opened.Train.Images
 
         let augmentation = Augmentation(config.Data.Flip, config.Data.Shift)
 
@@ -205,11 +206,12 @@ let run (place: Workplace) (arguments: ParseResults<Arguments>) =
                 Command.inContext place false (fun context ->
                     torch.set_num_threads threads
 
-                    task {
-                        match! Stage.execute context Prepare.stage variant.Config.Data with
-                        | Error error -> return Error error
-                        | Ok dataset ->
-                            return! Task.Run(fun () -> measure context variant repetitions checkpoint dataset)
+                    taskResult {
+                        let! dataset = Stage.run context (Prepare.stage variant.Config.Data)
+
+                        return!
+                            Stage.inBackground context (fun () ->
+                                measure context variant repetitions checkpoint dataset)
                     })
                 |> Command.finish (fun record -> place.Output.Result(table record, record))
     }

@@ -1,12 +1,10 @@
 /// What commands share.
 module DQ.Pipeline.Commands.Command
 
-open System.IO
 open System.Threading.Tasks
 open DQ.Core.Artifacts
 open DQ.Core.Training
 open DQ.Pipeline
-open DQ.Pipeline.Data
 open FsToolkit.ErrorHandling
 
 /// Opens the context stages work with, and shows their progress.
@@ -19,19 +17,6 @@ let inContext
         match Workplace.context place force with
         | Ok context -> return! place.Output.Watch(fun () -> work context)
         | Error error -> return Error error
-    }
-
-/// One after the other, up to the first error.
-let rec inTurn (work: 'a -> Task<Result<'b, StageError>>) (items: 'a list) : Task<Result<'b list, StageError>> =
-    task {
-        match items with
-        | [] -> return Ok []
-        | item :: rest ->
-            match! work item with
-            | Error error -> return Error error
-            | Ok first ->
-                let! others = inTurn work rest
-                return others |> Result.map (fun others -> first :: others)
     }
 
 /// All of a configuration's variants, or the one asked for.
@@ -73,7 +58,7 @@ let checkpoint
 let model (place: Workplace) (file: string) =
     result {
         let! _ = Workplace.loadTorch place
-        let! device = Train.device place.Settings.Device
+        let! device = Device.ofName place.Settings.Device
         use checkpoint = Checkpoint.Open file
         let model = checkpoint.Model()
         TorchSharp.ModuleExtensionMethods.``to`` (model, device) |> ignore
@@ -93,9 +78,3 @@ let ownDataset (record: RunRecord) (sets: ConfigTree.Layer list) =
         None
     else
         record.Parents |> Seq.tryFind (fun parent -> parent.Kind = "dataset")
-
-/// The data set `own`, or the one of the images that `data` names.
-let dataset (context: StageContext) (own: Parent option) (data: DataConfig) =
-    match own with
-    | Some parent -> Task.FromResult(Dataset.open' (Path.Combine(context.Store.Root, "datasets", parent.Id)))
-    | None -> Stage.execute { context with Force = false } Prepare.stage data

@@ -1,16 +1,14 @@
 /// `dq density`: how well quantizers describe fixed features, cut by channels and by pixels.
 module DQ.Pipeline.Commands.Density
 
-open System
 open System.Globalization
 open System.IO
-open System.Threading.Tasks
 open Argu
 open DQ.Core.Artifacts
 open DQ.Core.Features
 open DQ.Core.Quantization
 open DQ.Pipeline
-open DQ.Pipeline.Data
+open DQ.Pipeline.Commands.Numbers
 open DQ.Pipeline.Density
 open FsToolkit.ErrorHandling
 
@@ -169,14 +167,8 @@ let private source (place: Workplace) (arguments: ParseResults<Arguments>) sets 
             return Encoder(record, checkpoint, level), own, data
         }
 
-let private number (format: string) (value: Nullable<float>) =
-    if value.HasValue then
-        value.Value.ToString(format, CultureInfo.InvariantCulture)
-    else
-        "–"
-
 let private spread format (spread: Spread) =
-    $"{number format spread.Mean} ± {number format spread.Deviation}"
+    $"{optional format spread.Mean} ± {optional format spread.Deviation}"
 
 let private text (run: EstimatedRun) =
     let density = run.Density
@@ -216,39 +208,28 @@ let private text (run: EstimatedRun) =
     ]
     + "published: VGG-16 on ImageNet; what its error is a mean over is not said\n"
 
-let private estimate (context: StageContext) config (network, own, data) =
-    task {
-        match! Command.dataset context own data with
-        | Error error -> return Error error
-        | Ok dataset ->
-            return!
-                Stage.execute context stage {
-                    Network = network
-                    Dataset = dataset
-                    Data = data
-                    Config = config
-                }
-    }
-
 let run (place: Workplace) (arguments: ParseResults<Arguments>) =
-    let planned =
-        result {
-            let! config = config arguments
-            let! sets = assignments arguments
-            let! source = source place arguments sets
-            return config, source
+    taskResult {
+        let! config = config arguments
+        let! sets = assignments arguments
+        let! network, own, data = source place arguments sets
+
+        let subject = {
+            Network = network
+            Data = data
+            Config = config
         }
 
-    match planned with
-    | Error error -> Task.FromResult(Error error)
-    | Ok(config, source) ->
-        Command.inContext place (arguments.Contains Force) (fun context -> estimate context config source)
-        |> Command.finish (fun run ->
-            place.Output.Result(
-                text run + Path.Combine(run.Folder, RunLayout.Density) + "\n",
-                {|
-                    Run = run.Record.Id
-                    Folder = run.Folder
-                    Density = run.Density
-                |}
-            ))
+        return!
+            Command.inContext place (arguments.Contains Force) (fun context ->
+                Stage.run context (Pipelines.density own subject))
+    }
+    |> Command.finish (fun run ->
+        place.Output.Result(
+            text run + Path.Combine(run.Folder, RunLayout.Density) + "\n",
+            {|
+                Run = run.Record.Id
+                Folder = run.Folder
+                Density = run.Density
+            |}
+        ))

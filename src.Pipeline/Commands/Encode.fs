@@ -49,7 +49,7 @@ let private datasetFolder (store: Store) (inputs: string list) =
     match inputs with
     | [ folder ] when isDataset folder -> Ok(Some folder)
     | [ name ] when not (Path.Exists name) ->
-        let packed = Path.Combine(store.Root, "datasets")
+        let packed = Path.Combine(store.Root, RunLayout.Datasets)
 
         let fitting =
             if Directory.Exists packed then
@@ -71,13 +71,15 @@ let private datasetFolder (store: Store) (inputs: string list) =
 /// The images of a data set's split: header, and codes batch by batch.
 let private ofDataset (context: StageContext) (arguments: ParseResults<Arguments>) model run folder =
     result {
-        let split = arguments.GetResult(Split, "train")
+        let name = arguments.GetResult(Arguments.Split, "train")
 
-        if not (List.contains split [ "train"; "validation"; "test" ]) then
-            return! Error(Usage $"--split {split}: expected train, validation or test")
+        let! split =
+            Split.tryParse name
+            |> Result.requireSome (Usage $"--split {name}: expected train, validation or test")
 
-        let! dataset = Dataset.open' folder
-        let images = Evaluate.imagesOf dataset split
+        let! dataset = Dataset.check context.Standing.Hashes folder
+        let! opened = Dataset.open' dataset
+        let images = (opened.Part split).Images
         let limit = arguments.GetResult(Limit, 0)
         let count = if limit > 0 then min limit images.Count else images.Count
 
@@ -93,7 +95,7 @@ let private ofDataset (context: StageContext) (arguments: ParseResults<Arguments
 
         let codes =
             seq {
-                for batch in Evaluate.batches context $"encode {split}" images batchSize limit do
+                for batch in Evaluate.batches context $"encode {name}" images batchSize limit do
                     use batch = batch
                     yield! ModelCodes.Encode(model, batch)
             }

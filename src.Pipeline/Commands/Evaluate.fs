@@ -1,12 +1,9 @@
 /// `dq evaluate`: trained runs on whole splits.
 module DQ.Pipeline.Commands.Evaluate
 
-open System.IO
-open System.Threading.Tasks
 open Argu
 open DQ.Core.Artifacts
 open DQ.Pipeline
-open DQ.Pipeline.Data
 open FsToolkit.ErrorHandling
 
 type Arguments =
@@ -59,8 +56,8 @@ let private plan (place: Workplace) (arguments: ParseResults<Arguments>) id =
     result {
         let! folder, record = Store.find (Workplace.store place) id
 
-        if record.Stage = "density" then
-            return! Error(Data $"{record.Id}: expected a trained run, found one of dq density")
+        if not (List.contains record.Kind [ RunKind.Train; RunKind.Import; RunKind.Classify ]) then
+            return! Error(Data $"{record.Id}: expected a trained run, found one of dq {record.Kind.Name()}")
 
         if record.Status <> RunStatus.Completed then
             place.Output.Note
@@ -101,27 +98,15 @@ let private plan (place: Workplace) (arguments: ParseResults<Arguments>) id =
         }
     }
 
-let private evaluate (context: StageContext) (plan: Plan) =
-    task {
-        match! Command.dataset context plan.Own plan.Data with
-        | Error error -> return Error error
-        | Ok dataset ->
-            let run: Train.TrainedRun = {
-                Folder = plan.Folder
-                Record = plan.Record
-                Dataset = dataset
-            }
-
-            return! Stage.execute context (Evaluate.stage plan.Record.Id plan.Evaluation) run
-    }
+let private pipeline (plan: Plan) =
+    Pipelines.evaluation plan.Folder plan.Record plan.Own plan.Data plan.Evaluation
 
 let run (place: Workplace) (arguments: ParseResults<Arguments>) =
-    task {
-        match arguments.GetResult Runs |> List.traverseResultM (plan place arguments) with
-        | Error error -> return Error error
-        | Ok plans ->
-            return!
-                Command.inContext place (arguments.Contains Force) (fun context ->
-                    plans |> Command.inTurn (evaluate context))
-                |> Command.finish (fun runs -> place.Output.Result(Summary.table runs, Summary.data runs))
+    taskResult {
+        let! plans = arguments.GetResult Runs |> List.traverseResultM (plan place arguments)
+
+        return!
+            Command.inContext place (arguments.Contains Force) (fun context ->
+                plans |> List.traverseTaskResult (pipeline >> Stage.run context))
     }
+    |> Command.finish (fun runs -> place.Output.Result(Summary.table runs, Summary.data runs))

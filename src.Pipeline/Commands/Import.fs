@@ -123,10 +123,12 @@ let private print (place: Workplace) (arguments: ParseResults<Arguments>) =
         place.Output.Result(config.ToJsonString(ArtifactJson.Options) + "\n", {| Config = config; Notes = notes |})
     }
 
-let private describe (folder: string) (record: RunRecord) =
+let private describe (imported: Import.ImportedRun) =
+    let record = imported.Record
+
     Table.render Table.Left [
         [ "run"; record.Id ]
-        [ "folder"; folder ]
+        [ "folder"; imported.Folder ]
         [ "parameters"; string record.Parameters ]
         [ "steps"; string record.StepsDone ]
         for note in record.Notes do
@@ -139,11 +141,16 @@ let run (place: Workplace) (arguments: ParseResults<Arguments>) =
     | None, None -> Task.FromResult(Error(Usage "expected a file of weights, or --config INI to print"))
     | Some file, _ ->
         Command.inContext place (arguments.Contains Force) (fun context ->
-            Task.Run(fun () ->
-                result {
-                    use source = WeightsSource.Open file
-                    let! variant, notes = settle arguments (Some source)
-                    return! Import.run context variant file source (notes @ List.ofSeq source.Notes)
-                }))
-        |> Command.finish (fun (folder, record) ->
-            place.Output.Result(describe folder record, {| Folder = folder; Run = record |}))
+            taskResult {
+                use source = WeightsSource.Open file
+                let! variant, notes = settle arguments (Some source)
+                return! Stage.run context (Import.stage variant file source (notes @ List.ofSeq source.Notes))
+            })
+        |> Command.finish (fun imported ->
+            place.Output.Result(
+                describe imported,
+                {|
+                    Folder = imported.Folder
+                    Run = imported.Record
+                |}
+            ))

@@ -46,7 +46,7 @@ let run (place: Workplace) (arguments: ParseResults<Arguments>) =
                     variants
                     |> List.map _.Config.Data
                     |> List.distinct
-                    |> Command.inTurn (Stage.execute context Prepare.stage))
+                    |> List.traverseTaskResult (Prepare.stage >> Stage.run context))
                 |> Command.finish (fun datasets ->
                     let text = datasets |> List.map describe |> String.concat "\n"
 

@@ -1,14 +1,12 @@
 /// `dq progressive`: one model trained at growing image sizes, and beside it, where asked for, training at the last size alone.
 module DQ.Pipeline.Commands.Progressive
 
-open System
-open System.Globalization
 open System.IO
 open System.Threading.Tasks
 open Argu
 open DQ.Core.Artifacts
 open DQ.Pipeline
-open DQ.Pipeline.Data
+open DQ.Pipeline.Commands.Numbers
 open DQ.Pipeline.Progressive
 open DQ.Pipeline.Progressive.Chain
 open FsToolkit.ErrorHandling
@@ -33,123 +31,85 @@ type Arguments =
 let example =
     "dq progressive configs/tiny-imagenet-progressive.json --set data.path=tiny-imagenet-200"
 
-let private scientific (value: float) =
-    value.ToString("0.00e+00", CultureInfo.InvariantCulture)
-
-let private number (format: string) (value: float) =
-    value.ToString(format, CultureInfo.InvariantCulture)
-
-let private length (stage: Stage) =
-    match stage.Length with
+let private length (phase: Phase) =
+    match phase.Length with
     | Steps steps -> $"{steps} steps"
     | Epochs epochs -> $"""{number "G4" epochs} epochs"""
 
-/// Every stage's data set that is packed already; None where one is not.
-let private packed (store: Store) (chain: Chain) : Result<(string * DatasetRecord) list option, StageError> =
-    chain.Stages
-    |> List.traverseResultM (fun stage ->
-        result {
-            let! fingerprint = Ingest.fingerprintInputs stage.Config.Data
-            let folder = Prepare.folder store stage.Config.Data fingerprint
+/// What the phases cost, once their images are packed.
+let private costs standing (chain: Chain) =
+    result {
+        let! images = Stage.plan standing (ChainStages.images chain)
 
-            if Directory.Exists folder then
-                let! record = Dataset.readRecord folder
-                return Some(fingerprint, record)
-            else
-                return None
-        })
-    |> Result.map (fun found ->
-        if List.forall Option.isSome found then
-            Some(List.choose id found)
-        else
-            None)
-
-/// What would happen to a stage's run: its status and id.
-let private standing (store: Store) (ready: Work.Ready) =
-    Store.ofFingerprint store (Train.title ready.Variant) ready.Fingerprint
-    |> Result.map (fun runs ->
-        match runs with
-        | (_, record) :: _ when record.Status = RunStatus.Completed -> "reused", record.Id
-        | (run, record) :: _ ->
-            "continued", $"{record.Id}, {Store.status run.Folder record} at step {record.StepsDone} of {record.Steps}"
-        | [] -> "new", "")
+        return!
+            images.Finished
+            |> Option.traverseResult (fun datasets ->
+                ChainStages.ready chain (datasets.Value |> List.map _.Value)
+                |> Result.map (fun ready -> ready.Phases @ Option.toList ready.Scratch))
+    }
 
 let private plan (place: Workplace) (chain: Chain) =
     result {
-        let store = Workplace.store place
+        let standing = Workplace.standing place
         let! _ = Workplace.loadTorch place
-        let! datasets = packed store chain
+        let! planned = Stage.plan standing (Pipelines.progressive chain)
+        let! costs = costs standing chain
 
-        match datasets with
+        match costs with
         | None ->
             let rows = [
-                for stage in chain.Stages ->
-                    [
-                        stage.Name
-                        $"{stage.Config.Data.ImageSize}×{stage.Config.Data.ImageSize}"
-                        length stage
-                    ]
+                for phase in chain.Phases do
+                    let size = phase.Config.Data.ImageSize
+                    [ phase.Name; $"{size}×{size}"; length phase ]
             ]
 
-            let text =
-                Table.render Table.Left rows
-                + "costs, and what can be reused, are known once the images are packed\n"
-
             place.Output.Result(
-                text,
+                Table.render Table.Left rows + "\n" + Plan.table planned.Steps,
                 {|
-                    Stages = [
-                        for stage in chain.Stages ->
+                    Phases = [
+                        for phase in chain.Phases ->
                             {|
-                                Stage = stage.Name
-                                Length = length stage
+                                Phase = phase.Name
+                                Length = length phase
                             |}
                     ]
+                    Stages = Plan.data planned.Steps
                 |}
             )
-        | Some datasets ->
-            let! plan = Work.plan store chain datasets
-
-            let! stages =
-                plan.Stages @ Option.toList plan.Scratch
-                |> List.traverseResultM (fun ready -> standing store ready |> Result.map (fun found -> ready, found))
-
+        | Some phases ->
             let rows = [
-                for ready, (action, why) in stages do
+                for ready in phases do
                     let config = ready.Variant.Config
+                    let size = config.Data.ImageSize
 
                     [
                         ready.Variant.Variant
-                        $"{config.Data.ImageSize}×{config.Data.ImageSize}"
+                        $"{size}×{size}"
                         $"{config.Training.Steps} × {config.Training.BatchSize} images"
-                        $"{scientific (Work.trainingMultiplyAdds ready)} multiply-adds"
-                        action
-                        why
+                        $"{scientific (ChainStages.trainingMultiplyAdds ready)} multiply-adds"
                     ]
             ]
 
             let data = {|
-                Folder = plan.Folder
-                Stages = [
-                    for ready, (action, why) in stages ->
+                Phases = [
+                    for ready in phases ->
                         {|
-                            Stage = ready.Variant.Variant
+                            Phase = ready.Variant.Variant
                             ImageSize = ready.Variant.Config.Data.ImageSize
                             Steps = ready.Variant.Config.Training.Steps
                             BatchSize = ready.Variant.Config.Training.BatchSize
                             ForwardMultiplyAddsPerImage = ready.ForwardMultiplyAdds
-                            TrainingMultiplyAdds = Work.trainingMultiplyAdds ready
-                            Action = action
-                            Why = why
+                            TrainingMultiplyAdds = ChainStages.trainingMultiplyAdds ready
                         |}
                 ]
+                Stages = Plan.data planned.Steps
             |}
 
-            place.Output.Result(Table.render Table.Left rows, data)
+            place.Output.Result(Table.render Table.Left rows + "\n" + Plan.table planned.Steps, data)
     }
 
-/// A table of the stages with the last point of each.
-let private stages (chain: ChainRecord) =
+/// A table of the phases with the last point of each.
+let private phases (chain: ChainRecord) =
     let last (stage: ChainStageRecord) =
         match Seq.tryLast stage.Points with
         | None -> [ "–"; "–" ]
@@ -186,18 +146,19 @@ let private stages (chain: ChainRecord) =
             ]
     ]
 
-let private show (place: Workplace) (outcome: Work.Outcome) =
-    let curve = Path.Combine(outcome.Folder, RunLayout.ChainCurve)
+let private show (place: Workplace) (outcome: ChainStages.EvaluatedChain) =
+    let chain = outcome.Chain
+    let curve = Path.Combine(chain.Folder, RunLayout.ChainCurve)
 
     place.Output.Result(
-        stages outcome.Record
-        + $"\n(reconstruction on the first {outcome.Record.ValidationImages} validation images; both curves: {curve})\n\n"
+        phases chain.Record
+        + $"\n(reconstruction on the first {chain.Record.ValidationImages} validation images; both curves: {curve})\n\n"
         + Summary.table outcome.Evaluated
         + "\n"
         + Summary.places outcome.Evaluated,
         {|
-            Folder = outcome.Folder
-            Chain = outcome.Record
+            Folder = chain.Folder
+            Chain = chain.Record
             Runs = (Summary.data outcome.Evaluated).Runs
         |}
     )
@@ -209,6 +170,7 @@ let run (place: Workplace) (arguments: ParseResults<Arguments>) : Task<Result<un
         | Ok chain when arguments.Contains Plan -> return plan place chain
         | Ok chain ->
             return!
-                Command.inContext place (arguments.Contains Force) (fun context -> Work.run context chain)
+                Command.inContext place (arguments.Contains Force) (fun context ->
+                    Stage.run context (Pipelines.progressive chain))
                 |> Command.finish (show place)
     }

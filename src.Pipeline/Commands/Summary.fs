@@ -1,19 +1,14 @@
-/// The table at the end of `run` and `evaluate`: one column per run, units in the names.
+/// The table at the end of `run`, `classify` and `evaluate`: one column per run, units in the names.
 module DQ.Pipeline.Commands.Summary
 
 open System
-open System.Globalization
+open System.Collections.Generic
 open System.IO
 open DQ.Core.Artifacts
 open DQ.Core.Evaluation
 open DQ.Pipeline
 open DQ.Pipeline.Evaluate
-
-let private number (format: string) (value: float) =
-    value.ToString(format, CultureInfo.InvariantCulture)
-
-let private optional format (value: Nullable<float>) =
-    if value.HasValue then number format value.Value else "–"
+open DQ.Pipeline.Commands.Numbers
 
 /// A number per level, bottom first.
 let private perLevel (split: SplitEvaluation) (show: LevelEvaluation -> string) =
@@ -22,8 +17,7 @@ let private perLevel (split: SplitEvaluation) (show: LevelEvaluation -> string) 
 let private average (level: LevelEvaluation) (value: CodebookEvaluation -> float) =
     level.Codebooks |> Seq.averageBy value
 
-let private rows (splitName: string) : (string * (SplitEvaluation -> string)) list = [
-    $"on {splitName}, images", (fun split -> string split.Images)
+let private autoencoderRows: (string * (SplitEvaluation -> string)) list = [
     "reconstruction, nats/dim", (fun split -> optional "F4" split.ReconstructionNatsPerDim)
     "reconstruction, bits/dim", (fun split -> optional "F4" split.ReconstructionBitsPerDim)
     "squared error, normalized", (fun split -> number "F5" split.NormalizedSquaredError)
@@ -54,63 +48,138 @@ let private rows (splitName: string) : (string * (SplitEvaluation -> string)) li
                 ))))
 ]
 
-let private cells (evaluations: EvaluationRecord list) = [
-    let splits =
-        evaluations
-        |> List.collect (fun evaluation -> List.ofSeq evaluation.Splits.Keys)
-        |> List.distinct
+/// A number per level, bottom first; the mean over its codebooks.
+let private perCodeLevel format (value: CodebookClassification -> float) (split: SplitClassification) =
+    match split.Levels |> List.ofSeq with
+    | [] -> "–"
+    | levels ->
+        levels
+        |> List.map (fun level -> level.Codebooks |> Seq.averageBy value |> number format)
+        |> String.concat " / "
 
-    for split in splits do
-        for label, show in rows split do
+let private classifierRows: (string * (SplitClassification -> string)) list = [
+    "accuracy, %", (fun split -> number "F2" (100.0 * split.Accuracy))
+    "cross-entropy, nats", (fun split -> number "F4" split.CrossEntropyNats)
+    "bits per image, uniform", (fun split -> optional "F1" split.BitsPerImageUniform)
+    "bits per image, empirical", (fun split -> optional "F1" split.BitsPerImageEmpirical)
+    "used codes", perCodeLevel "F0" (fun book -> float book.UsedCodes)
+    "codes", perCodeLevel "F0" (fun book -> float book.Codes)
+    "perplexity", perCodeLevel "F1" _.Perplexity
+]
+
+/// Splits one under the other: first how many images, then the rows.
+let private cells
+    (rows: (string * ('split -> string)) list)
+    (images: 'split -> int64)
+    (runs: IReadOnlyDictionary<string, 'split> list)
+    = [
+    for split in runs |> List.collect (fun splits -> List.ofSeq splits.Keys) |> List.distinct do
+        for label, show in ($"on {split}, images", images >> string) :: rows do
             label
             :: [
-                for evaluation in evaluations ->
-                    match evaluation.Splits.TryGetValue split with
+                for splits in runs ->
+                    match splits.TryGetValue split with
                     | true, found -> show found
                     | _ -> "–"
             ]
 ]
 
+let private autoencoderCells =
+    cells autoencoderRows (fun (split: SplitEvaluation) -> split.Images)
+
+let private classifierCells =
+    cells classifierRows (fun (split: SplitClassification) -> split.Images)
+
 /// One evaluation as text.
 let ofEvaluation (evaluation: EvaluationRecord) =
-    Table.render Table.Right (cells [ evaluation ])
+    Table.render Table.Right (autoencoderCells [ evaluation.Splits ])
 
 let private name (run: EvaluatedRun) =
     let record = run.Run.Record
     if record.Variant = "" then record.Name else record.Variant
 
-/// The table as text; splits one under the other.
-let table (runs: EvaluatedRun list) =
+let private row label runs (show: 'run -> string) = label :: List.map show runs
+
+let private trainingRate (run: EvaluatedRun, _) =
+    optional "F1" run.Run.Record.ImagesPerSecond
+
+let private autoencoders (runs: (EvaluatedRun * EvaluationRecord) list) =
     Table.render Table.Right [
-        "" :: List.map name runs
-        "parameters"
-        :: [
-            for run in runs -> run.Evaluation.Parameters.ToString("N0", CultureInfo.InvariantCulture)
-        ]
-        "training steps" :: [ for run in runs -> string run.Evaluation.Step ]
-        "code frequencies, training images"
-        :: [ for run in runs -> string run.Evaluation.FrequencyImages ]
-        "training, images/s"
-        :: [ for run in runs -> optional "F1" run.Run.Record.ImagesPerSecond ]
-        yield! cells (runs |> List.map _.Evaluation)
+        row "" runs (fst >> name)
+        row "parameters" runs (fun (_, evaluation) -> counted evaluation.Parameters)
+        row "training steps" runs (fun (_, evaluation) -> string evaluation.Step)
+        row "code frequencies, training images" runs (fun (_, evaluation) -> string evaluation.FrequencyImages)
+        row "training, images/s" runs trainingRate
+        yield! autoencoderCells (runs |> List.map (fun (_, evaluation) -> evaluation.Splits))
     ]
+
+let private classifiers (runs: (EvaluatedRun * ClassificationRecord) list) =
+    Table.render Table.Right [
+        row "" runs (fst >> name)
+        row "parameters" runs (fun (_, evaluation) -> counted evaluation.Parameters)
+        row "training steps" runs (fun (_, evaluation) -> string evaluation.Step)
+        row "training, images/s" runs trainingRate
+        row "training, s" runs (fun (run, _) -> number "F0" run.Run.Record.TrainingSeconds)
+        yield! classifierCells (runs |> List.map (fun (_, evaluation) -> evaluation.Splits))
+    ]
+
+let private parted (runs: EvaluatedRun list) =
+    let parted = [
+        for run in runs ->
+            match run.Evaluation with
+            | Evaluation.Autoencoder record -> Choice1Of2(run, record)
+            | Evaluation.Classifier record -> Choice2Of2(run, record)
+    ]
+
+    parted
+    |> List.choose (function
+        | Choice1Of2 run -> Some run
+        | Choice2Of2 _ -> None),
+    parted
+    |> List.choose (function
+        | Choice2Of2 run -> Some run
+        | Choice1Of2 _ -> None)
+
+/// The table as text: autoencoders first, then classifiers.
+let table (runs: EvaluatedRun list) =
+    let ofAutoencoders, ofClassifiers = parted runs
+
+    [
+        if not ofAutoencoders.IsEmpty then
+            autoencoders ofAutoencoders
+        if not ofClassifiers.IsEmpty then
+            classifiers ofClassifiers
+    ]
+    |> String.concat "\n"
 
 /// The same for machines, with everything the evaluation holds.
 let data (runs: EvaluatedRun list) = {|
     Runs = [|
         for run in runs ->
+            let evaluation, classification =
+                match run.Evaluation with
+                | Evaluation.Autoencoder record -> Some record, None
+                | Evaluation.Classifier record -> None, Some record
+
             {|
                 Variant = run.Run.Record.Variant
                 Id = run.Run.Record.Id
                 Folder = run.Run.Folder
                 TrainingImagesPerSecond = run.Run.Record.ImagesPerSecond
-                Evaluation = run.Evaluation
+                Evaluation = Option.toObj evaluation
+                Classification = Option.toObj classification
             |}
     |]
 |}
 
 /// Where to look next.
 let places (runs: EvaluatedRun list) =
-    runs
-    |> List.map (fun run -> $"{name run}: {Path.Combine(run.Run.Folder, RunLayout.Images, Samples.grid)}\n")
-    |> String.concat ""
+    let place run =
+        match run.Evaluation with
+        | Evaluation.Autoencoder _ -> Path.Combine(run.Run.Folder, RunLayout.Images, Samples.grid)
+        | Evaluation.Classifier _ -> Path.Combine(run.Run.Folder, RunLayout.Classification)
+
+    runs |> List.map (fun run -> $"{name run}: {place run}\n") |> String.concat ""
+
+let show (place: Workplace) (runs: EvaluatedRun list) =
+    place.Output.Result(table runs + "\n" + places runs, data runs)

@@ -158,7 +158,7 @@ let run (place: Workplace) (arguments: ParseResults<Arguments>) : Task<Result<un
                 Sweep.load Trends.names (arguments.GetResult Config) (arguments.GetResults Set)
 
             let! published = tables sweep
-            let! board = Board.open' (Workplace.store place) sweep
+            let! board = Board.open' (Workplace.standing place) sweep
             return isMine, jobs, published, board
         }
 

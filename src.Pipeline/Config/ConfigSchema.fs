@@ -168,7 +168,7 @@ let private sweep () : JsonNode =
 let private progressive () : JsonNode =
     let object' () = "type", word "object"
     let properties = JsonObject()
-    let stage = section "" DQ.Pipeline.Progressive.Stages.stageFields
+    let stage = section "" DQ.Pipeline.Progressive.Phases.phaseFields
     stage["type"] <- words [ "object"; "null" ]
     stage["required"] <- words [ "image_size" ]
 
@@ -182,7 +182,7 @@ let private progressive () : JsonNode =
             "additionalProperties", stage
         ]
 
-    let scratch = section "" DQ.Pipeline.Progressive.Stages.scratchFields
+    let scratch = section "" DQ.Pipeline.Progressive.Phases.scratchFields
     scratch["type"] <- words [ "object"; "null" ]
 
     scratch["description"] <-

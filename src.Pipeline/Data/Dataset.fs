@@ -3,7 +3,6 @@ namespace DQ.Pipeline.Data
 open System
 open System.Buffers.Binary
 open System.IO
-open System.Security.Cryptography
 open FsToolkit.ErrorHandling
 open DQ.Core.Artifacts
 open DQ.Core.Images
@@ -16,14 +15,31 @@ type DatasetPart = {
     Labels: int[] option
 }
 
-/// A packed data set, open for reading.
+/// A packed data set: where it lies, and what dataset.json says of it. Nothing is open in it.
 type Dataset = {
     Folder: string
     Record: DatasetRecord
+} with
+
+    /// Of its folder.
+    member this.Name = nonNull (Path.GetFileName this.Folder)
+
+/// A packed data set whose images are mapped for reading.
+type OpenDataset = {
+    Set: Dataset
     Train: DatasetPart
     Validation: DatasetPart
     Test: DatasetPart
 } with
+
+    member this.Folder = this.Set.Folder
+    member this.Record = this.Set.Record
+
+    member this.Part(split: Split) =
+        match split with
+        | Split.Train -> this.Train
+        | Split.Validation -> this.Validation
+        | Split.Test -> this.Test
 
     interface IDisposable with
         member this.Dispose() =
@@ -40,11 +56,14 @@ module Dataset =
         | :? IOException
         | :? UnauthorizedAccessException as problem -> Error(Data problem.Message)
 
-    /// The record alone; the packed files are not looked at.
-    let readRecord (folder: string) : Result<DatasetRecord, StageError> =
-        guard (fun () -> ArtifactJson.Read<DatasetRecord>(Path.Combine(folder, DatasetRecord.FileName)))
+    /// What dataset.json says; the packed files are not looked at.
+    let read (folder: string) : Result<Dataset, StageError> =
+        guard (fun () -> {
+            Folder = folder
+            Record = ArtifactJson.Read<DatasetRecord>(Path.Combine(folder, DatasetRecord.FileName))
+        })
 
-    let private verify folder (file: PackedFile) =
+    let private checkFile (hashes: FileHashes) folder (file: PackedFile) =
         let path = Path.Combine(folder, file.File)
 
         if not (File.Exists path) then
@@ -55,9 +74,7 @@ module Dataset =
                     $"{path}: expected the {file.Bytes} bytes that {DatasetRecord.FileName} lists, got {FileInfo(path).Length}"
             )
         else
-            guard (fun () ->
-                use stream = File.OpenRead path
-                Convert.ToHexStringLower(SHA256.HashData stream))
+            guard (fun () -> hashes.Sha256 path)
             |> Result.bind (fun actual ->
                 if actual = file.Sha256 then
                     Ok()
@@ -67,46 +84,50 @@ module Dataset =
                             $"{path}: its content changed since it was packed: expected SHA-256 {file.Sha256}, got {actual}"
                     ))
 
+    /// The data set of a folder, after checking every file's length and SHA-256 against its record: silent damage would
+    /// otherwise be trained on. That reads it all once per process, at the disk's speed.
+    let check (hashes: FileHashes) (folder: string) : Result<Dataset, StageError> =
+        result {
+            let! dataset = read folder
+
+            for _, split in dataset.Record.Splits() do
+                do! checkFile hashes folder split.Images
+
+                match split.Labels with
+                | null -> ()
+                | labels -> do! checkFile hashes folder labels
+
+            return dataset
+        }
+
     let private readLabels path =
         let bytes = File.ReadAllBytes path
 
         Array.init (bytes.Length / 4) (fun place ->
             BinaryPrimitives.ReadInt32LittleEndian(ReadOnlySpan(bytes, 4 * place, 4)))
 
-    /// Opens a packed data set after checking every file's length and SHA-256 against its record: silent damage would
-    /// otherwise be trained on. That reads it all once, at the disk's speed.
-    let open' (folder: string) : Result<Dataset, StageError> =
-        result {
-            let! record = readRecord folder
+    /// Maps its images; the caller's to dispose.
+    let open' (dataset: Dataset) : Result<OpenDataset, StageError> =
+        let record = dataset.Record
 
-            for _, split in record.Splits() do
-                do! verify folder split.Images
-
-                match split.Labels with
-                | null -> ()
-                | labels -> do! verify folder labels
-
-            let part (split: DatasetSplit) = {
-                Images =
-                    PackedImages.Open(
-                        Path.Combine(folder, split.Images.File),
-                        split.Count,
-                        record.Channels,
-                        record.Height,
-                        record.Width
-                    )
-                Labels =
-                    split.Labels
-                    |> Option.ofObj
-                    |> Option.map (fun labels -> readLabels (Path.Combine(folder, labels.File)))
-            }
-
-            return!
-                guard (fun () -> {
-                    Folder = folder
-                    Record = record
-                    Train = part record.Train
-                    Validation = part record.Validation
-                    Test = part record.Test
-                })
+        let part (split: DatasetSplit) = {
+            Images =
+                PackedImages.Open(
+                    Path.Combine(dataset.Folder, split.Images.File),
+                    split.Count,
+                    record.Channels,
+                    record.Height,
+                    record.Width
+                )
+            Labels =
+                split.Labels
+                |> Option.ofObj
+                |> Option.map (fun labels -> readLabels (Path.Combine(dataset.Folder, labels.File)))
         }
+
+        guard (fun () -> {
+            Set = dataset
+            Train = part record.Train
+            Validation = part record.Validation
+            Test = part record.Test
+        })

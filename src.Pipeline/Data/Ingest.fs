@@ -43,27 +43,16 @@ let private withSource config (work: ImageSource -> Result<'value, StageError>) 
         finally
             source.Close())
 
-let private contentHashes (files: SourceFile[]) =
-    let hashes = Array.zeroCreate files.Length
+let private contentHashes (hashes: FileHashes) (files: SourceFile[]) =
+    files |> Array.Parallel.map (fun file -> hashes.Sha256 file.Path)
 
-    Parallel.For(
-        0,
-        files.Length,
-        fun index ->
-            use stream = File.OpenRead files[index].Path
-            hashes[index] <- Convert.ToHexStringLower(SHA256.HashData stream)
-    )
-    |> ignore
-
-    hashes
-
-let private fingerprintOf (config: DataConfig) (source: ImageSource) =
+let private fingerprintOf hashes (config: DataConfig) (source: ImageSource) =
     let files = Array.ofList source.Files
     let isSmall = files |> Array.sumBy _.Bytes <= hashedBytes
 
     let contents =
         if isSmall then
-            contentHashes files
+            contentHashes hashes files
         else
             [| for file in files -> $"{file.Bytes} {file.ModifiedUtc.Ticks}" |]
 
@@ -87,8 +76,9 @@ let private fingerprintOf (config: DataConfig) (source: ImageSource) =
 /// the source's content. Files of up to 1 GiB in all are read and hashed, so that a copied or unpacked-again source is
 /// recognized; a larger source is named by its files' names, lengths and times of change, which a changed file does not
 /// keep, but a copy may not either: it is then packed again. The source's own path is not part of it.
-let fingerprintInputs (config: DataConfig) : Result<string, StageError> =
-    withSource config (fun source -> ImageSource.guard (string config.Path) (fun () -> Ok(fingerprintOf config source)))
+let fingerprintInputs (hashes: FileHashes) (config: DataConfig) : Result<string, StageError> =
+    withSource config (fun source ->
+        ImageSource.guard (string config.Path) (fun () -> Ok(fingerprintOf hashes config source)))
 
 let private shapeOf (config: DataConfig) (source: ImageSource) : Packing.Shape =
     let channels, height, width = defaultArg source.Shape (3, 0, 0) // a folder's images are brought to image_size
@@ -170,7 +160,7 @@ let private checkCorrupt (config: DataConfig) attempted (corrupt: CorruptImage l
         )
     | _ -> Ok()
 
-let private pack (config: DataConfig) name folder (source: ImageSource) progress cancellation =
+let private pack hashes (config: DataConfig) name folder (source: ImageSource) progress cancellation =
     result {
         let shape = shapeOf config source
         let! splits, rule = plan config source
@@ -202,7 +192,7 @@ let private pack (config: DataConfig) name folder (source: ImageSource) progress
                     (match config.Path with
                      | null -> null
                      | path -> Path.GetFullPath path),
-                Fingerprint = fingerprintOf config source,
+                Fingerprint = fingerprintOf hashes config source,
                 Generator = Option.toObj source.Generator,
                 Channels = shape.Channels,
                 Height = shape.Height,
@@ -260,6 +250,7 @@ let private replace (finished: string) (folder: string) =
 /// exists; one that exists already is replaced. `progress` hears images done and in all. Cancelling throws
 /// `OperationCanceledException` and leaves nothing behind.
 let run
+    (hashes: FileHashes)
     (config: DataConfig)
     (name: string)
     (folder: string)
@@ -281,7 +272,7 @@ let run
             Directory.CreateDirectory partial |> ignore
 
             try
-                let! record = pack config name partial source progress cancellation
+                let! record = pack hashes config name partial source progress cancellation
                 replace partial folder
                 return record
             finally

@@ -24,6 +24,10 @@ type private Pace = {
 
 /// What the user sees. Results go to standard output, alone; progress, notes and errors to standard error.
 type Output(verbosity: Verbosity) =
+    /// Anonymous records of F# say of no property that it may be null.
+    static let resultJson =
+        JsonSerializerOptions(ArtifactJson.Options, RespectNullableAnnotations = false)
+
     /// Between two plain lines about the same work.
     static let interval = TimeSpan.FromSeconds 5.0
 
@@ -138,7 +142,7 @@ type Output(verbosity: Verbosity) =
     /// The command's result: text, or JSON for machines.
     member _.Result(text: string, data: obj) =
         if verbosity.Json then
-            printfn "%s" (JsonSerializer.Serialize(data, data.GetType(), ArtifactJson.Options))
+            printfn "%s" (JsonSerializer.Serialize(data, data.GetType(), resultJson))
         else
             printf "%s" text
 

@@ -107,6 +107,9 @@ module Workplace =
     /// To read from.
     let store (place: Workplace) = Store.at place.Settings.Artifacts
 
+    /// What plans look at.
+    let standing (place: Workplace) = Standing.at (store place) false
+
     /// What stages work with; loads libtorch.
     let context (place: Workplace) force : Result<StageContext, StageError> =
         result {
@@ -114,10 +117,9 @@ module Workplace =
             let! report = loadTorch place
 
             return {
-                Store = store
+                Standing = Standing.at store force
                 Device = place.Settings.Device
                 Software = software report
-                Force = force
                 Cancellation = place.Interruption.Token
                 Stopped = fun () -> place.Interruption.Reason
                 Progress = place.Output.Progress

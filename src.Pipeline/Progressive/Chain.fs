@@ -1,20 +1,20 @@
-/// One model trained at growing image sizes, stage after stage: the configuration of every stage.
+/// One model trained at growing image sizes, phase after phase: the configuration of every phase.
 module DQ.Pipeline.Progressive.Chain
 
 open System.Text.Json
 open System.Text.Json.Nodes
 open DQ.Core.Quantization
 open DQ.Pipeline
-open DQ.Pipeline.Progressive.Stages
+open DQ.Pipeline.Progressive.Phases
 open FsToolkit.ErrorHandling
 
-/// How long a stage trains.
+/// How long a phase trains.
 type Length =
     | Steps of int64
     | Epochs of float
 
-/// A stage whose configuration is complete but for the steps.
-type Stage = {
+/// A phase whose configuration is complete but for the steps.
+type Phase = {
     Name: string
     Length: Length
     /// With `unknownSteps`, where the length is in epochs.
@@ -23,11 +23,11 @@ type Stage = {
 
 type Chain = {
     Name: string
-    Stages: Stage list
+    Phases: Phase list
     /// None where it was not asked for. Its steps follow from the chain's multiply-adds.
-    Scratch: Stage option
+    Scratch: Phase option
     /// The same configuration with other steps.
-    WithSteps: Stage -> int64 -> Result<Variant, StageError>
+    WithSteps: Phase -> int64 -> Result<Variant, StageError>
 }
 
 /// In place of steps that are known once the images are.
@@ -44,22 +44,22 @@ let private warmsUp (layers: ConfigTree.Layer list) =
     |> Option.ofObj
     |> Option.exists (fun kind -> Seq.contains "decay_warmup" kind.Keys)
 
-/// A stage's settings as a layer over the configuration.
-let private layer file prefix withoutWarmup (stage: StageConfig) (steps: int64) : ConfigTree.Layer =
+/// A phase's settings as a layer over the configuration.
+let private layer file prefix withoutWarmup (phase: PhaseConfig) (steps: int64) : ConfigTree.Layer =
     let training = JsonObject()
     training["steps"] <- JsonValue.Create steps
 
-    if stage.BatchSize.HasValue then
-        training["batch_size"] <- JsonValue.Create stage.BatchSize.Value
+    if phase.BatchSize.HasValue then
+        training["batch_size"] <- JsonValue.Create phase.BatchSize.Value
 
-    if stage.LearningRate.HasValue then
-        training["learning_rate"] <- JsonValue.Create stage.LearningRate.Value
+    if phase.LearningRate.HasValue then
+        training["learning_rate"] <- JsonValue.Create phase.LearningRate.Value
 
-    if stage.Freeze.Count > 0 then
-        training["freeze"] <- JsonSerializer.SerializeToNode stage.Freeze
+    if phase.Freeze.Count > 0 then
+        training["freeze"] <- JsonSerializer.SerializeToNode phase.Freeze
 
     let data = JsonObject()
-    data["image_size"] <- JsonValue.Create stage.ImageSize
+    data["image_size"] <- JsonValue.Create phase.ImageSize
     let tree = JsonObject()
     tree["data"] <- data
     tree["training"] <- training
@@ -78,8 +78,8 @@ let private layer file prefix withoutWarmup (stage: StageConfig) (steps: int64) 
         Tree = tree
     }
 
-/// What is wrong with a stage's layer, under the key the stage has it by.
-let private atStage (length: Length) (problem: ConfigProblem) =
+/// What is wrong with a phase's layer, under the key the phase has it by.
+let private atPhase (length: Length) (problem: ConfigProblem) =
     let key =
         problem.Key.Replace(".data.image_size", ".image_size").Replace(".training.", ".")
 
@@ -105,7 +105,7 @@ let private resolve
             List.exactlyOne variants with
                 Variant = name
         }
-    | Error(Configuration problems) -> Error(problems |> List.map (atStage length))
+    | Error(Configuration problems) -> Error(problems |> List.map (atPhase length))
     | Error other ->
         Error [
             {
@@ -123,8 +123,8 @@ let load (file: string) (assignments: string list) : Result<Chain, StageError> =
         if not (Config.asksFor "progressive" layers) then
             return! Error(Usage $"{file}: expected a progressive object; dq run is for configurations without one")
 
-        let! stages, scratch =
-            Stages.read layers
+        let! phases, scratch =
+            Phases.read layers
             |> Result.mapError (fun problems ->
                 Configuration [
                     for key, message in problems do
@@ -137,17 +137,17 @@ let load (file: string) (assignments: string list) : Result<Chain, StageError> =
                         }
                 ])
 
-        let lengthOf (stage: StageConfig) =
-            match Option.ofNullable stage.Steps with
+        let lengthOf (phase: PhaseConfig) =
+            match Option.ofNullable phase.Steps with
             | Some steps -> Steps steps
-            | None -> Epochs stage.Epochs.Value
+            | None -> Epochs phase.Epochs.Value
 
         let layersOf: (string * Length * (int64 -> ConfigTree.Layer)) list = [
-            for index, (name, stage) in List.indexed stages do
-                name, lengthOf stage, layer file $"progressive.stages.{name}." (index > 0 && warmsUp layers) stage
+            for index, (name, phase) in List.indexed phases do
+                name, lengthOf phase, layer file $"progressive.stages.{name}." (index > 0 && warmsUp layers) phase
 
             for scratch in Option.toList scratch do
-                let _, last = List.last stages
+                let _, last = List.last phases
 
                 let like = {
                     last with
@@ -188,7 +188,7 @@ let load (file: string) (assignments: string list) : Result<Chain, StageError> =
         if not problems.IsEmpty then
             return! Error(Configuration problems)
 
-        let stagesOf = [
+        let phasesOf = [
             for name, length, config in resolved do
                 for variant in config |> Result.toOption |> Option.toList do
                     {
@@ -198,16 +198,16 @@ let load (file: string) (assignments: string list) : Result<Chain, StageError> =
                     }
         ]
 
-        let withSteps (stage: Stage) steps =
+        let withSteps (phase: Phase) steps =
             let name, length, layer =
-                layersOf |> List.find (fun (name, _, _) -> name = stage.Name)
+                layersOf |> List.find (fun (name, _, _) -> name = phase.Name)
 
             resolve file layers name length layer steps |> Result.mapError Configuration
 
         return {
-            Name = stagesOf.Head.Config.Name
-            Stages = stagesOf |> List.filter (fun stage -> stage.Name <> scratchName)
-            Scratch = stagesOf |> List.tryFind (fun stage -> stage.Name = scratchName)
+            Name = phasesOf.Head.Config.Name
+            Phases = phasesOf |> List.filter (fun phase -> phase.Name <> scratchName)
+            Scratch = phasesOf |> List.tryFind (fun phase -> phase.Name = scratchName)
             WithSteps = withSteps
         }
     }

@@ -13,10 +13,8 @@ open DQ.Core.Training
 open DQ.Pipeline
 open TorchSharp
 
-/// What the stages before a stage took.
+/// What the phases before a phase took.
 type Spent = { Seconds: float; MultiplyAdds: float }
-
-let nothing = { Seconds = 0.0; MultiplyAdds = 0.0 }
 
 /// Of training on so many images.
 let multiplyAdds (forwardPerImage: int64) (images: int64) =
@@ -84,57 +82,49 @@ let private ofCheckpoints
                 (if isDensity then loss else Nullable())
                 (if isDensity then Nullable() else loss)
 
-            context.Progress {
-                Title = title
-                Done = int64 (index + 1)
-                Total = int64 states.Length
-                Unit = "checkpoints"
-                Loss = None
-                ImagesPerSecond = None
-            }
+            context.Progress(Report.counted title "checkpoints" (int64 (index + 1)) (int64 states.Length))
     ]
 
-/// A trained stage with its points; `images` are those of the validation split at the last size.
+/// A trained phase with its points; `images` are those of the validation split at the last size.
 let measure
     (context: StageContext)
+    (device: torch.Device)
     (spent: Spent)
     (images: PackedImages)
     (variant: Variant)
     (perImage: int64)
     (run: Train.TrainedRun)
     =
-    Train.device context.Device
-    |> Result.map (fun device ->
-        let config = variant.Config
+    let config = variant.Config
 
-        let isAtLastSize =
-            (run.Dataset.Record.Height, run.Dataset.Record.Width) = (images.Height, images.Width)
+    let isAtLastSize =
+        (run.Dataset.Record.Height, run.Dataset.Record.Width) = (images.Height, images.Width)
 
-        let points =
-            if isAtLastSize then
-                ofValidations spent perImage run.Folder
-            else
-                let title = $"{Train.title variant} at {images.Height}×{images.Width}"
-                ofCheckpoints spent perImage context title device images config run.Folder
+    let points =
+        if isAtLastSize then
+            ofValidations spent perImage run.Folder
+        else
+            let title = $"{Train.title variant} at {images.Height}×{images.Width}"
+            ofCheckpoints spent perImage context title device images config run.Folder
 
-        ChainStageRecord(
-            Name = variant.Variant,
-            Run = run.Record.Id,
-            ImageSize = run.Dataset.Record.Height,
-            Steps = config.Training.Steps,
-            BatchSize = config.Training.BatchSize,
-            LearningRate = config.Training.LearningRate,
-            Frozen = config.Training.Freeze,
-            ForwardMultiplyAddsPerImage = perImage,
-            TrainingMultiplyAdds = multiplyAdds perImage run.Record.ImagesSeen,
-            TrainingSeconds = run.Record.TrainingSeconds,
-            Points = points
-        ))
+    ChainStageRecord(
+        Name = variant.Variant,
+        Run = run.Record.Id,
+        ImageSize = run.Dataset.Record.Height,
+        Steps = config.Training.Steps,
+        BatchSize = config.Training.BatchSize,
+        LearningRate = config.Training.LearningRate,
+        Frozen = config.Training.Freeze,
+        ForwardMultiplyAddsPerImage = perImage,
+        TrainingMultiplyAdds = multiplyAdds perImage run.Record.ImagesSeen,
+        TrainingSeconds = run.Record.TrainingSeconds,
+        Points = points
+    )
 
-/// What a stage took, on top of the ones before.
-let after (stage: ChainStageRecord) (spent: Spent) = {
-    Seconds = spent.Seconds + stage.TrainingSeconds
-    MultiplyAdds = spent.MultiplyAdds + stage.TrainingMultiplyAdds
+/// What these phases took together.
+let spentIn (phases: ChainStageRecord list) = {
+    Seconds = phases |> List.sumBy _.TrainingSeconds
+    MultiplyAdds = phases |> List.sumBy _.TrainingMultiplyAdds
 }
 
 let private columns =

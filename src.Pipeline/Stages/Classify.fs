@@ -2,7 +2,6 @@
 module DQ.Pipeline.Classify
 
 open System
-open System.Threading.Tasks
 open DQ.Core.Artifacts
 open DQ.Core.Autoencoders
 open DQ.Core.Classification
@@ -22,11 +21,11 @@ let private codesOf (store: Store) (config: RunConfig) : Result<(string * RunRec
         result {
             let! folder, record = Store.find store id
 
-            if record.Stage = "classify" || record.Status <> RunStatus.Completed then
+            if record.Kind = RunKind.Classify || record.Status <> RunStatus.Completed then
                 return!
                     Error(
                         Data
-                            $"{folder}: expected a completed run of an autoencoder (classification.autoencoder), found one of stage {record.Stage}, {record.Status}"
+                            $"{folder}: expected a completed run of an autoencoder (classification.autoencoder), found one of stage {record.Kind.Name()}, {record.Status}"
                     )
 
             return Some(folder, record)
@@ -36,28 +35,15 @@ let private codesOf (store: Store) (config: RunConfig) : Result<(string * RunRec
 let private parentOf (record: RunRecord) =
     Parent("run", record.Id, Fingerprint.ofParts [ record.Fingerprint; string record.StepsDone ])
 
-/// Of a classifier with these settings on the data of this fingerprint.
-let fingerprint (store: Store) (config: RunConfig) (dataset: string) : Result<string, StageError> =
-    result {
-        let! codes = codesOf store config
-
-        return
-            Fingerprint.ofParts [
-                "classify"
-                string version
-                Train.settings config
-                dataset
-                for _, record in Option.toList codes do
-                    (parentOf record).Fingerprint
-            ]
-    }
+let private noClasses folder =
+    Data $"{folder}: expected images with classes to classify, found none (data.source)"
 
 /// The labels of a split that has images.
-let labelsOf (dataset: Dataset) (part: DatasetPart) : Result<int[], StageError> =
+let labelsOf (dataset: OpenDataset) (part: DatasetPart) : Result<int[], StageError> =
     match part.Labels with
     | Some labels -> Ok labels
     | None when part.Images.Count = 0 -> Ok [||]
-    | None -> Error(Data $"{dataset.Folder}: expected images with classes to classify, found none (data.source)")
+    | None -> Error(noClasses dataset.Folder)
 
 let private wrong (config: RunConfig) key message =
     Error(
@@ -129,7 +115,15 @@ let private look (config: RunConfig) (validation: DatasetPart) (labels: int[]) (
                 Nullable()
     }
 
-let private trainer (config: RunConfig) (spec: ClassifierSpec) (dataset: Dataset) device from labels validationLabels =
+let private trainer
+    (config: RunConfig)
+    (spec: ClassifierSpec)
+    device
+    from
+    labels
+    validationLabels
+    (dataset: OpenDataset)
+    =
     use model = new Classifier(spec)
     let r = dataset.Record
 
@@ -161,14 +155,34 @@ let private trainer (config: RunConfig) (spec: ClassifierSpec) (dataset: Dataset
         }
     }
 
-let private train (context: StageContext) (variant: Variant) fingerprint (dataset: Dataset) =
+/// Trains in the run's folder.
+let private work (context: StageContext) (variant: Variant) spec device from dataset (file: RunFile) =
+    result {
+        let! labels, validationLabels =
+            result {
+                use! images = Dataset.open' dataset
+                let! labels = labelsOf images images.Train
+                let! validationLabels = labelsOf images images.Validation
+                return labels, validationLabels
+            }
+
+        return!
+            Train.work context variant (trainer variant.Config spec device from labels validationLabels) dataset file
+    }
+
+/// Every split that has images has their classes.
+let private checkLabels (dataset: Dataset) =
+    let unlabelled =
+        [ dataset.Record.Train; dataset.Record.Validation ]
+        |> List.exists (fun split -> split.Count > 0 && isNull split.Labels)
+
+    if unlabelled then Error(noClasses dataset.Folder) else Ok()
+
+let private start (context: StageContext) (variant: Variant) device (dataset: Dataset) =
     let config = variant.Config
 
     result {
-        // before there is a run: what can't begin leaves none behind
-        let! device = Train.device context.Device
-        let! labels = labelsOf dataset dataset.Train
-        let! validationLabels = labelsOf dataset dataset.Validation
+        do! checkLabels dataset
         let! codes = codesOf context.Store config
 
         let! from =
@@ -182,20 +196,48 @@ let private train (context: StageContext) (variant: Variant) fingerprint (datase
                 checkpoint.Spec)
 
         let! spec = fitted config dataset autoencoder
-
-        let parents = [
-            for _, record in Option.toList codes do
-                parentOf record
-        ]
-
-        return!
-            claimAndWork context "classify" parents variant fingerprint dataset device (fun () ->
-                trainer config spec dataset device from labels validationLabels)
+        return work context variant spec device from dataset
     }
 
-let stage (store: Store) (variant: Variant) : Stage<Dataset, TrainedRun> = {
-    Name = $"classify {title variant}"
-    Fingerprint = fun dataset -> fingerprint store variant.Config dataset.Record.Fingerprint
-    Find = fun context fingerprint dataset -> Train.finished context (title variant) dataset fingerprint
-    Run = fun context fingerprint dataset -> Task.Run(fun () -> train context variant fingerprint dataset)
-}
+/// The run that two_stage sees the codes of is looked up once, when the stage is asked for.
+let stage (variant: Variant) : Stage<Dataset, TrainedRun> =
+    let codes (standing: Standing) = codesOf standing.Store variant.Config
+
+    let ofRun (codes: (string * RunRecord) option) =
+        let parents = codes |> Option.toList |> List.map (snd >> parentOf)
+
+        StoredStage.ofRun {
+            Name = $"classify {title variant}"
+            Description = Train.describe RunKind.Classify variant
+            Fingerprint =
+                fun _ parts ->
+                    Ok(
+                        Fingerprint.ofParts [
+                            "classify"
+                            string version
+                            Train.settings variant.Config
+                            yield! parts
+                            yield! parents |> List.map _.Fingerprint
+                        ]
+                    )
+            Parents = fun _ dataset -> Train.datasetParent dataset :: parents
+            Begin = fun context device dataset -> start context variant device dataset
+            Read =
+                fun dataset folder record ->
+                    Ok {
+                        Folder = folder
+                        Record = record
+                        Dataset = dataset
+                    }
+        }
+
+    {
+        Name = $"classify {title variant}"
+        Plan = fun standing input -> codes standing |> Result.bind (fun codes -> (ofRun codes).Plan standing input)
+        Run =
+            fun context input ->
+                taskResult {
+                    let! codes = codes context.Standing
+                    return! (ofRun codes).Run context input
+                }
+    }

@@ -4,9 +4,7 @@ module DQ.Pipeline.Density
 open System
 open System.Collections.Generic
 open System.IO
-open System.Security.Cryptography
 open System.Text.Json.Nodes
-open System.Threading.Tasks
 open DQ.Core.Artifacts
 open DQ.Core.Density
 open DQ.Core.Features
@@ -41,9 +39,9 @@ type DensityConfig = {
     Quantizer: QuantizerSpec
 }
 
-type DensityInput = {
+/// What densities are estimated of, but for the images.
+type DensitySubject = {
     Network: Network
-    Dataset: Dataset
     Data: DataConfig
     Config: DensityConfig
 }
@@ -60,14 +58,10 @@ let private version = 1
 /// Images that a network sees at once.
 let private imagesAtOnce = 16
 
-let private sha256 (file: string) =
-    use stream = File.OpenRead file
-    Convert.ToHexStringLower(SHA256.HashData stream)
-
-let private networkParent network =
+let private networkParent (hashes: FileHashes) network =
     match network with
     | Encoder(run, _, _) -> Parent("run", run.Id, Fingerprint.ofParts [ run.Fingerprint; string run.StepsDone ])
-    | Vgg(file, _) -> Parent("file", nonNull (Path.GetFileName file), sha256 file)
+    | Vgg(file, _) -> Parent("file", nonNull (Path.GetFileName file), hashes.Sha256 file)
 
 let private title network =
     match network with
@@ -76,7 +70,7 @@ let private title network =
     | Vgg _ -> "density-vgg16"
 
 /// What run.json says of the settings.
-let private settings (input: DensityInput) =
+let private settings (input: DensitySubject) =
     let density = Shape.tree (Shape.fields input.Config)
 
     match input.Network with
@@ -91,16 +85,16 @@ let private settings (input: DensityInput) =
     tree["density"] <- density
     tree
 
-let private fingerprint (input: DensityInput) =
-    let tree = settings input
+let private fingerprint (hashes: FileHashes) (subject: DensitySubject) (parts: string list) =
+    let tree = settings subject
     tree.Remove "data" |> ignore
 
     Fingerprint.ofParts [
         "density"
         string version
         ConfigTree.canonical tree
-        (networkParent input.Network).Fingerprint
-        input.Dataset.Record.Fingerprint
+        (networkParent hashes subject.Network).Fingerprint
+        yield! parts
     ]
 
 let private extractor (device: torch.Device) network : FeatureExtractor =
@@ -113,7 +107,7 @@ let private extractor (device: torch.Device) network : FeatureExtractor =
         new EncoderFeatures(model, level)
 
 /// Images to learn from and to estimate on, and the latter's split.
-let private parts (dataset: Dataset) =
+let private parts (dataset: OpenDataset) =
     if dataset.Train.Images.Count = 0 then
         Error(Data $"{dataset.Folder}: expected training images, found none")
     elif dataset.Test.Images.Count > 0 then
@@ -134,14 +128,8 @@ let private extract (context: StageContext) (network: FeatureExtractor) split (i
             context.Cancellation.ThrowIfCancellationRequested()
             maps.Add((network.Extract batch).DetachFromDisposeScope())
 
-            context.Progress {
-                Title = $"{network.Name} of {split}"
-                Done = min (int64 total) (int64 maps.Count * int64 imagesAtOnce)
-                Total = int64 total
-                Unit = "images"
-                Loss = None
-                ImagesPerSecond = None
-            }
+            let seen = min (int64 total) (int64 maps.Count * int64 imagesAtOnce)
+            context.Progress(Report.counted $"{network.Name} of {split}" "images" seen (int64 total))
 
         torch.cat (maps.ToArray())
     finally
@@ -159,12 +147,13 @@ let private rows (config: DensityConfig) (known: DensityRow seq) = [
 ]
 
 /// Trains what is missing, and keeps density.json and run.json true while doing so.
-let private work (context: StageContext) (input: DensityInput) device folder (held: RunLock) (file: RunFile) =
+let private work (context: StageContext) (subject: DensitySubject) device (dataset: Dataset) (file: RunFile) =
     result {
-        let config = input.Config
-        let path = Path.Combine(folder, RunLayout.Density)
-        let! train, split, test = parts input.Dataset
-        use network = extractor device input.Network
+        let config = subject.Config
+        let path = file.Path RunLayout.Density
+        use! images = Dataset.open' dataset
+        let! train, split, test = parts images
+        use network = extractor device subject.Network
 
         use features = extract context network "train" train config.Images
 
@@ -174,7 +163,7 @@ let private work (context: StageContext) (input: DensityInput) device folder (he
             return!
                 Error(
                     Data
-                        $"{input.Dataset.Folder}: expected images whose features are square and larger than one cell, got {shape[2]} × {shape[3]} cells"
+                        $"{dataset.Folder}: expected images whose features are square and larger than one cell, got {shape[2]} × {shape[3]} cells"
                 )
 
         use unseen = extract context network split test config.TestImages
@@ -196,7 +185,7 @@ let private work (context: StageContext) (input: DensityInput) device folder (he
                 Channels = int shape[1],
                 Side = side,
                 Width = FeatureSlicing.Width(shape[1], shape[2]),
-                Dataset = nonNull (Path.GetFileName input.Dataset.Folder),
+                Dataset = dataset.Name,
                 TrainImages = int features.shape[0],
                 TestSplit = split,
                 TestImages = int unseen.shape[0],
@@ -219,105 +208,38 @@ let private work (context: StageContext) (input: DensityInput) device folder (he
                 table[index] <-
                     DensityRow(Slicing = slicing.Name, Codes = codes, Runs = [| yield! table[index].Runs; estimate |])
 
-                held.Guarded(fun () -> ArtifactJson.Write(path, record ()))
+                file.Guarded(fun () -> ArtifactJson.Write(path, record ()))
                 let none = Nullable()
 
                 file.Save(_.At(int64 (finished ()), 0L, 0.0, none, none, Nullable(), DateTime.UtcNow))
-                |> ignore
 
-                context.Progress {
-                    Title = $"{slicing.Name}, {codes} codes"
-                    Done = int64 (seed + 1)
-                    Total = int64 config.Seeds
-                    Unit = "seeds"
-                    Loss = None
-                    ImagesPerSecond = None
-                }
-
-        return record ()
+                context.Progress(
+                    Report.counted $"{slicing.Name}, {codes} codes" "seeds" (int64 (seed + 1)) (int64 config.Seeds)
+                )
     }
 
-let private describe (context: StageContext) (input: DensityInput) fingerprint id : RunRecord =
-    let now = DateTime.UtcNow
-
-    RunRecord(
-        Id = id,
-        Name = title input.Network,
-        Stage = "density",
-        Status = RunStatus.Running,
-        Fingerprint = fingerprint,
-        Seed = 0L,
-        Config = settings input,
-        Parents = [|
-            Parent("dataset", nonNull (Path.GetFileName input.Dataset.Folder), input.Dataset.Record.Fingerprint)
-            networkParent input.Network
-        |],
-        Software = context.Software,
-        Device = context.Device,
-        Threads = Environment.ProcessorCount,
-        StartedUtc = now,
-        UpdatedUtc = now,
-        Steps = int64 (input.Config.Codes.Count * FeatureSlicing.All.Count * input.Config.Seeds)
-    )
-
-let private estimate (context: StageContext) (input: DensityInput) device folder held (begun: RunRecord) =
-    let file = RunFile(folder, held, begun)
-
-    let outcome =
-        try
-            work context input device folder held file
-        with error ->
-            match Stage.expected context.Stopped error with
-            | Some failure -> Error failure
-            | None ->
-                file.TryEnd(RunStatus.Failed, Stage.firstLine error)
-                reraise ()
-
-    match outcome with
-    | Ok density ->
-        Ok {
-            Folder = folder
-            Record = file.Save(_.Ended(RunStatus.Completed, null, DateTime.UtcNow))
-            Density = density
+/// Density estimates of a network's features, on a data set.
+let stage (subject: DensitySubject) : Stage<Dataset, EstimatedRun> =
+    StoredStage.ofRun {
+        Name = "density"
+        Description = {
+            Kind = RunKind.Density
+            Title = title subject.Network
+            Name = title subject.Network
+            Variant = ""
+            Seed = 0L
+            Config = settings subject
+            Steps = int64 (subject.Config.Codes.Count * FeatureSlicing.All.Count * subject.Config.Seeds)
+            Notes = []
         }
-    | Error error ->
-        file.TryEnd error
-        Error error
-
-let private found folder record = {
-    Folder = folder
-    Record = record
-    Density = ArtifactJson.Read<DensityRecord>(Path.Combine(folder, RunLayout.Density))
-}
-
-let private claimAndEstimate (context: StageContext) fingerprint (input: DensityInput) =
-    result {
-        let! device = Train.device context.Device
-
-        match!
-            Store.claim
-                context.Store
-                (title input.Network)
-                fingerprint
-                context.Force
-                (describe context input fingerprint)
-        with
-        | Finished(folder, record) -> return found folder record
-        | Resumed(folder, record, held)
-        | Fresh(folder, record, held) ->
-            use _ = held
-            return! estimate context input device folder held record
+        Fingerprint = fun standing parts -> Ok(fingerprint standing.Hashes subject parts)
+        Parents = fun standing dataset -> [ Train.datasetParent dataset; networkParent standing.Hashes subject.Network ]
+        Begin = fun context device dataset -> Ok(work context subject device dataset)
+        Read =
+            fun _ folder record ->
+                Ok {
+                    Folder = folder
+                    Record = record
+                    Density = ArtifactJson.Read<DensityRecord>(Path.Combine(folder, RunLayout.Density))
+                }
     }
-
-let stage: Stage<DensityInput, EstimatedRun> = {
-    Name = "density"
-    Fingerprint = fun input -> Ok(fingerprint input)
-    Find =
-        fun context fingerprint input ->
-            Store.ofFingerprint context.Store (title input.Network) fingerprint
-            |> Result.map (
-                List.tryFind (fun (_, record) -> record.Status = RunStatus.Completed)
-                >> Option.map (fun (run, record) -> found run.Folder record)
-            )
-    Run = fun context fingerprint input -> Task.Run(fun () -> claimAndEstimate context fingerprint input)
-}

@@ -1,36 +1,58 @@
-/// From a trained run to its evaluation, which lands in the run's folder.
+/// From a trained run to its numbers on whole splits, which land in the run's folder.
 module DQ.Pipeline.Evaluate
 
 open System
 open System.Collections.Generic
 open System.Diagnostics
 open System.IO
-open System.Threading.Tasks
 open DQ.Core.Artifacts
 open DQ.Core.Autoencoders
+open DQ.Core.Classification
 open DQ.Core.Evaluation
 open DQ.Core.Images
+open DQ.Core.Quantization
 open DQ.Core.Training
 open DQ.Pipeline.Data
 open DQ.Pipeline.Train
 open FsToolkit.ErrorHandling
 
+/// What a model was found to be worth.
+[<RequireQualifiedAccess>]
+type Evaluation =
+    | Autoencoder of EvaluationRecord
+    | Classifier of ClassificationRecord
+
+    /// Of the run, its data and the evaluation's settings.
+    member this.Fingerprint =
+        match this with
+        | Autoencoder record -> record.Fingerprint
+        | Classifier record -> record.Fingerprint
+
 type EvaluatedRun = {
     Run: TrainedRun
-    Evaluation: EvaluationRecord
+    Evaluation: Evaluation
 }
-
-/// Raised when the same input gives another output than before.
-let private version = 3
 
 /// The same settings, always the same text.
 let settings (config: EvaluationConfig) =
     ConfigTree.canonical (Shape.tree (Shape.fields config))
 
-/// Of an evaluation with these settings of this run, as far as it was trained, on the data set of this fingerprint.
-let fingerprint (config: EvaluationConfig) (run: RunRecord) (dataset: string) =
+/// Raised when the same input gives another output than before.
+let private version = 4
+
+let private fingerprint (config: EvaluationConfig) (parts: string list) =
+    Fingerprint.ofParts [ "evaluate"; string version; settings config; yield! parts ]
+
+/// What evaluations made before version 0.2.0 are named by.
+let private formerFingerprint (config: EvaluationConfig) kind (run: RunRecord) (dataset: string) =
+    let name, version =
+        if kind = RunKind.Classify then
+            "evaluate-classifier", 1
+        else
+            "evaluate", 3
+
     Fingerprint.ofParts [
-        "evaluate"
+        name
         string version
         settings config
         run.Id
@@ -39,26 +61,59 @@ let fingerprint (config: EvaluationConfig) (run: RunRecord) (dataset: string) =
         dataset
     ]
 
-/// The evaluation in a run's folder, if it is the one of this fingerprint.
-let find fingerprint (folder: string) : EvaluationRecord option =
-    let file = Path.Combine(folder, RunLayout.Evaluation)
+/// What names a run that is evaluated on a data set: how far it was trained counts, and a data set that is not its own.
+let subjectName (run: RunRecord) (dataset: Fingerprint) =
+    let isOwn =
+        match dataset with
+        | Fingerprint.Of name -> run.Parents |> Seq.exists (fun parent -> parent.Fingerprint = name)
+        | _ -> false
 
-    if not (File.Exists file) then
-        None
+    Fingerprint.All [
+        Fingerprint.Of run.Fingerprint
+        if run.StepsDone < run.Steps then
+            Fingerprint.Of $"step {run.StepsDone}"
+        if not isOwn then
+            dataset
+    ]
+
+/// A run to evaluate on a data set, as far as it was trained.
+let subject folder (run: RunRecord) (dataset: Dataset) : Artifact<TrainedRun> = {
+    Fingerprint = subjectName run (Fingerprint.Of dataset.Record.Fingerprint)
+    Value = {
+        Folder = folder
+        Record = run
+        Dataset = dataset
+    }
+}
+
+let private readIfThere<'record when 'record: not struct and 'record: not null and 'record :> IArtifact>
+    (folder: string)
+    (file: string)
+    =
+    let path = Path.Combine(folder, file)
+
+    if File.Exists path then
+        Some(ArtifactJson.Read<'record> path)
     else
-        let record = ArtifactJson.Read<EvaluationRecord> file
+        None
 
-        if record.Fingerprint = fingerprint then
-            Some record
-        else
-            None
+/// The evaluation in a run's folder, if it is the one of this fingerprint.
+let private find (kind: RunKind) (config: EvaluationConfig) fingerprint (folder: string) : Evaluation option =
+    let isIt (found: string) =
+        found = fingerprint
+        || (let record = Store.read folder
 
-/// The images of a split by its name.
-let imagesOf (dataset: Dataset) split =
-    match split with
-    | "train" -> dataset.Train.Images
-    | "validation" -> dataset.Validation.Images
-    | _ -> dataset.Test.Images
+            record.Parents
+            |> Seq.exists (fun parent -> found = formerFingerprint config kind record parent.Fingerprint))
+
+    if kind = RunKind.Classify then
+        readIfThere<ClassificationRecord> folder RunLayout.Classification
+        |> Option.filter (fun (record: ClassificationRecord) -> isIt record.Fingerprint)
+        |> Option.map Evaluation.Classifier
+    else
+        readIfThere<EvaluationRecord> folder RunLayout.Evaluation
+        |> Option.filter (fun (record: EvaluationRecord) -> isIt record.Fingerprint)
+        |> Option.map Evaluation.Autoencoder
 
 /// The first images of a split in batches, reporting on the way.
 let batches (context: StageContext) title (images: PackedImages) size limit =
@@ -71,84 +126,79 @@ let batches (context: StageContext) title (images: PackedImages) size limit =
             context.Cancellation.ThrowIfCancellationRequested()
             seen <- seen + batch.shape[0]
             yield batch
-
-            context.Progress {
-                Title = title
-                Done = seen
-                Total = int64 total
-                Unit = "images"
-                Loss = None
-                ImagesPerSecond = None
-            }
+            context.Progress(Report.counted title "images" seen (int64 total))
     }
 
-/// An evaluator that has seen a split.
-let private evaluateSplit
-    context
-    title
-    (config: EvaluationConfig)
-    model
-    frequencies
-    (atlas: PatchAtlas option)
-    name
-    images
-    =
-    let evaluator = SplitEvaluator(model, frequencies, Option.toObj atlas)
+/// What evaluating either kind of model needs.
+type private Job = {
+    Context: StageContext
+    Title: string
+    Config: EvaluationConfig
+    Images: OpenDataset
+    Device: TorchSharp.torch.Device
+    /// The checkpoint's file.
+    Checkpoint: string
+    Fingerprint: string
+}
 
-    for batch in batches context $"evaluate {title} on {name}" images config.BatchSize config.Limit do
+/// The splits asked for that have images.
+let private splitsOf (job: Job) : Result<Split list, StageError> =
+    let present =
+        job.Config.Splits
+        |> Seq.distinct
+        |> Seq.map Split.parse
+        |> Seq.filter (fun split -> (job.Images.Part split).Images.Count > 0)
+        |> List.ofSeq
+
+    if present.IsEmpty then
+        let names = String.Join(", ", job.Config.Splits)
+        Error(Data $"{job.Images.Folder}: expected images in {names}, found none")
+    else
+        Ok present
+
+/// An evaluator that has seen a split.
+let private evaluateSplit (job: Job) model frequencies (atlas: PatchAtlas option) split =
+    let evaluator = SplitEvaluator(model, frequencies, Option.toObj atlas)
+    let images = (job.Images.Part split).Images
+    let title = $"evaluate {job.Title} on {Split.name split}"
+
+    for batch in batches job.Context title images job.Config.BatchSize job.Config.Limit do
         use batch = batch
         evaluator.Add batch
 
     evaluator
 
-let private evaluate
-    (context: StageContext)
-    title
-    (config: EvaluationConfig)
-    fingerprint
-    (run: TrainedRun)
-    (held: RunLock)
-    =
+/// An autoencoder's record, and what writes it with the rest of what was found.
+let private autoencoder (job: Job) =
     result {
-        let! device = Train.device context.Device
-        let! file = Checkpoints.choose run.Folder config.Checkpoint
-        use checkpoint = Checkpoint.Open file
+        let config = job.Config
+        use checkpoint = Checkpoint.Open job.Checkpoint
         let channels = checkpoint.Spec.ImageChannels
 
-        if run.Dataset.Record.Channels <> channels then
+        if job.Images.Record.Channels <> channels then
             return!
                 Error(
                     Data
-                        $"{run.Dataset.Folder}: expected images of {channels} channels for this model, found {run.Dataset.Record.Channels}; see data.image_channels"
+                        $"{job.Images.Folder}: expected images of {channels} channels for this model, found {job.Images.Record.Channels}; see data.image_channels"
                 )
 
         use model = checkpoint.Model()
-        TorchSharp.ModuleExtensionMethods.``to`` (model, device) |> ignore
+        TorchSharp.ModuleExtensionMethods.``to`` (model, job.Device) |> ignore
 
         let frequencies =
             CodeFrequencies.Count(
                 model,
                 batches
-                    context
-                    $"count the codes of {title}"
-                    run.Dataset.Train.Images
+                    job.Context
+                    $"count the codes of {job.Title}"
+                    job.Images.Train.Images
                     config.BatchSize
                     config.FrequencyImages
             )
 
-        let asked = [
-            for name in Seq.distinct config.Splits do
-                let images = imagesOf run.Dataset name
-
-                if images.Count > 0 then
-                    name, images
-        ]
-
-        if asked.IsEmpty then
-            let names = String.Join(", ", config.Splits)
-            return! Error(Data $"{run.Dataset.Folder}: expected images in {names}, found none")
-
-        let shown, pictures = List.last asked
+        let! present = splitsOf job
+        let shown = List.last present
+        let pictures = (job.Images.Part shown).Images
 
         let atlas =
             if config.AtlasPatches = 0 then
@@ -159,9 +209,9 @@ let private evaluate
         let watch = Stopwatch.StartNew()
 
         let evaluators = [
-            for name, images in asked ->
-                let atlas = if name = shown then atlas else None
-                name, evaluateSplit context title config model frequencies atlas name images
+            for split in present do
+                let atlas = if split = shown then atlas else None
+                Split.name split, evaluateSplit job model frequencies atlas split
         ]
 
         let splits = Dictionary<string, SplitEvaluation>()
@@ -172,10 +222,11 @@ let private evaluate
         let images = splits.Values |> Seq.sumBy _.Images
         let rate = float images / watch.Elapsed.TotalSeconds
         let step = checkpoint.Progress.StepsDone
+        let shownName = Split.name shown
 
         let ablated =
-            let limit = int (min (int64 config.AblationImages) splits[shown].Images)
-            batches context $"ablate codebooks of {title}" pictures config.BatchSize limit
+            let limit = int (min (int64 config.AblationImages) splits[shownName].Images)
+            batches job.Context $"ablate codebooks of {job.Title}" pictures config.BatchSize limit
 
         let examined =
             Examine.examine
@@ -184,7 +235,7 @@ let private evaluate
                 step
                 evaluators
                 {
-                    Split = shown
+                    Split = shownName
                     Images = pictures
                     Evaluator = snd (List.last evaluators)
                     Atlas = atlas
@@ -193,9 +244,9 @@ let private evaluate
 
         let record =
             EvaluationRecord(
-                Fingerprint = fingerprint,
-                Dataset = Path.GetFileName run.Dataset.Folder,
-                Checkpoint = nonNull (Path.GetFileName file),
+                Fingerprint = job.Fingerprint,
+                Dataset = job.Images.Set.Name,
+                Checkpoint = nonNull (Path.GetFileName job.Checkpoint),
                 Step = step,
                 Parameters = model.ParameterCount,
                 FrequencyImages = frequencies.Images,
@@ -203,44 +254,126 @@ let private evaluate
                 Splits = splits
             )
 
-        let headline = Headline.Of(shown, step, splits[shown])
+        let headline = Headline.Of(shownName, step, splits[shownName])
 
         return
-            held.Guarded(fun () ->
-                Examine.write run.Folder examined
-                // as it is now: it may have been trained on since it was read
-                let evaluated = (Store.read run.Folder).Evaluated headline
-                Store.save run.Folder evaluated
+            Evaluation.Autoencoder record,
+            fun (file: RunFile) ->
+                Examine.write file.Folder examined
+                file.Save(_.Evaluated(headline))
                 // last: where it is, the rest is whole
-                ArtifactJson.Write(Path.Combine(run.Folder, RunLayout.Evaluation), record)
-
-                {
-                    Run = { run with Record = evaluated }
-                    Evaluation = record
-                })
+                ArtifactJson.Write(file.Path RunLayout.Evaluation, record)
     }
 
-/// Under the run's lock, so that nobody trains or evaluates it meanwhile.
-let private lockAndEvaluate (context: StageContext) title (config: EvaluationConfig) fingerprint (run: TrainedRun) =
+/// An evaluator that has seen the first images of a split.
+let private classifySplit (job: Job) title model (frequencies: IReadOnlyList<CodeHistogram> | null) split limit =
+    let part = job.Images.Part split
+
+    Classify.labelsOf job.Images part
+    |> Result.map (fun labels ->
+        let evaluator = ClassifierEvaluator(model, frequencies)
+        Classify.show evaluator (batches job.Context title part.Images job.Config.BatchSize limit) labels
+        evaluator)
+
+/// The same for a classifier.
+let private classifier (job: Job) =
     result {
-        let! held = RunLock.Take run.Folder
-        use _ = held
-        return! evaluate context title config fingerprint run held
+        let config = job.Config
+        use checkpoint = ClassifierCheckpoint.Open job.Checkpoint
+        use model = checkpoint.Model()
+        TorchSharp.ModuleExtensionMethods.``to`` (model, job.Device) |> ignore
+        let! present = splitsOf job
+
+        let! counted =
+            if model.CodeQuantizers.Count = 0 then
+                Ok None
+            else
+                classifySplit job $"count the codes of {job.Title}" model null Split.Train config.FrequencyImages
+                |> Result.map Some
+
+        let frequencies = counted |> Option.map _.Histograms |> Option.toObj
+        let watch = Stopwatch.StartNew()
+        let splits = Dictionary<string, SplitClassification>()
+
+        for split in present do
+            let title = $"classify {Split.name split} with {job.Title}"
+            let! evaluator = classifySplit job title model frequencies split config.Limit
+            splits[Split.name split] <- evaluator.Finish()
+
+        let images = splits.Values |> Seq.sumBy _.Images
+        let step = checkpoint.Progress.StepsDone
+
+        let record =
+            ClassificationRecord(
+                Fingerprint = job.Fingerprint,
+                Dataset = job.Images.Set.Name,
+                Checkpoint = nonNull (Path.GetFileName job.Checkpoint),
+                Step = step,
+                Parameters = model.ParameterCount,
+                FrequencyImages = (counted |> Option.map _.Images |> Option.defaultValue 0L),
+                ImagesPerSecond = float images / watch.Elapsed.TotalSeconds,
+                ClassNames = job.Images.Record.ClassNames,
+                Splits = splits
+            )
+
+        let shown = Split.name (List.last present)
+        let last = splits[shown]
+
+        let headline =
+            ClassificationHeadline(shown, last.Images, step, last.Accuracy, last.BitsPerImageUniform)
+
+        return
+            Evaluation.Classifier record,
+            fun (file: RunFile) ->
+                file.Save(_.Evaluated(headline))
+                // last: where it is, the rest is whole
+                ArtifactJson.Write(file.Path RunLayout.Classification, record)
     }
 
-let stage title (config: EvaluationConfig) : Stage<TrainedRun, EvaluatedRun> = {
-    Name = $"evaluate {title}"
-    Fingerprint = fun run -> Ok(fingerprint config run.Record run.Dataset.Record.Fingerprint)
-    Find =
-        fun _ fingerprint run ->
-            find fingerprint run.Folder
-            |> Option.map (fun record -> { Run = run; Evaluation = record })
-            |> Ok
-    Run = fun context fingerprint run -> Task.Run(fun () -> lockAndEvaluate context title config fingerprint run)
-}
+let private evaluate
+    title
+    (config: EvaluationConfig)
+    (context: StageContext)
+    device
+    fingerprint
+    (run: TrainedRun)
+    (file: RunFile)
+    =
+    result {
+        let! checkpoint = Checkpoints.choose run.Folder config.Checkpoint
+        use! images = Dataset.open' run.Dataset
 
-/// The whole way from a configuration's images: ingest, train, evaluate.
-let pipeline (variant: Variant) : Stage<DataConfig, EvaluatedRun> =
-    Prepare.stage
-    |> Stage.andThen (Train.stage variant)
-    |> Stage.andThen (stage (title variant) variant.Config.Evaluation)
+        let job = {
+            Context = context
+            Title = title
+            Config = config
+            Images = images
+            Device = device
+            Checkpoint = checkpoint
+            Fingerprint = fingerprint
+        }
+
+        let! evaluation, write =
+            if run.Record.Kind = RunKind.Classify then
+                classifier job
+            else
+                autoencoder job
+
+        file.Guarded(fun () -> write file)
+
+        return {
+            Run = { run with Record = file.Record }
+            Evaluation = evaluation
+        }
+    }
+
+/// Of runs of one kind; title and settings as in messages and configurations.
+let stage (kind: RunKind) title (config: EvaluationConfig) : Stage<TrainedRun, EvaluatedRun> =
+    StoredStage.ofResult {
+        Name = $"evaluate {title}"
+        Fingerprint = fingerprint config
+        Folder = _.Folder
+        Find = find kind config
+        Output = fun run evaluation -> { Run = run; Evaluation = evaluation }
+        Work = evaluate title config
+    }

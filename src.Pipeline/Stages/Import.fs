@@ -3,12 +3,13 @@ module DQ.Pipeline.Import
 
 open System
 open System.IO
-open System.Security.Cryptography
 open DQ.Core.Artifacts
 open DQ.Core.Autoencoders
 open DQ.Core.Training
 open DQ.Core.Weights
 open FsToolkit.ErrorHandling
+
+type ImportedRun = { Folder: string; Record: RunRecord }
 
 /// Raised when the same input gives another output than before.
 let private version = 1
@@ -21,43 +22,6 @@ let private fingerprint (variant: Variant) (sha256: string) =
         Config.canonical variant.Config
         sha256
     ]
-
-let private sha256 (file: string) =
-    use stream = File.OpenRead file
-    Convert.ToHexStringLower(SHA256.HashData stream)
-
-let private describe
-    (context: StageContext)
-    (variant: Variant)
-    (file: string)
-    sha256
-    notes
-    steps
-    parameters
-    id
-    : RunRecord =
-    let now = DateTime.UtcNow
-
-    RunRecord(
-        Id = id,
-        Name = variant.Config.Name,
-        Variant = variant.Variant,
-        Stage = "import",
-        Status = RunStatus.Running,
-        Fingerprint = fingerprint variant sha256,
-        Seed = variant.Config.Seed,
-        Config = Settings.toTree variant.Config,
-        Parents = [| Parent("file", nonNull (Path.GetFileName file), sha256) |],
-        Notes = List.toArray notes,
-        Software = context.Software,
-        Device = "cpu",
-        Threads = Environment.ProcessorCount,
-        StartedUtc = now,
-        UpdatedUtc = now,
-        Parameters = Nullable parameters,
-        Steps = steps,
-        StepsDone = steps
-    )
 
 /// The checkpoint, with the optimizer's state where the file has it.
 let private write folder (seed: int64) (source: WeightsSource) (model: HierarchicalAutoencoder) =
@@ -74,26 +38,35 @@ let private write folder (seed: int64) (source: WeightsSource) (model: Hierarchi
             Step = source.Steps
     }
 
-/// The run of these weights under this configuration: made, or found where it was made before.
-let run (context: StageContext) (variant: Variant) (file: string) (source: WeightsSource) (notes: string list) =
-    result {
-        let spec = variant.Config.Model.ForImages(Checks.knownChannels variant.Config.Data)
-        use model = new HierarchicalAutoencoder(spec)
-        source.Fill model
-        let sha256 = sha256 file
+let private filled (variant: Variant) (source: WeightsSource) =
+    let model =
+        new HierarchicalAutoencoder(variant.Config.Model.ForImages(Checks.knownChannels variant.Config.Data))
 
-        let describe =
-            describe context variant file sha256 notes source.Steps model.ParameterCount
+    source.Fill model
+    model
 
-        match! Store.claim context.Store (Train.title variant) (fingerprint variant sha256) context.Force describe with
-        | Finished(folder, record) ->
-            context.Note $"import {Train.title variant}: done before, reused"
-            return folder, record
-        | Resumed(folder, record, held)
-        | Fresh(folder, record, held) ->
-            use _ = held
-            write folder variant.Config.Seed source model
-            let record = record.Ended(RunStatus.Completed, null, DateTime.UtcNow)
-            Store.save folder record
-            return folder, record
+/// The run of these weights under this configuration; `notes` are what was left out or is read otherwise.
+let stage (variant: Variant) (file: string) (source: WeightsSource) (notes: string list) : Stage<unit, ImportedRun> =
+    let title = Train.title variant
+
+    StoredStage.ofRun {
+        Name = $"import {title}"
+        Description = {
+            Train.describe RunKind.Import variant with
+                Steps = source.Steps
+                Notes = notes
+        }
+        Fingerprint = fun standing _ -> Ok(fingerprint variant (standing.Hashes.Sha256 file))
+        Parents = fun standing _ -> [ Parent("file", nonNull (Path.GetFileName file), standing.Hashes.Sha256 file) ]
+        Begin =
+            fun _ _ _ ->
+                // weights that do not fit leave no run behind
+                (filled variant source).Dispose()
+
+                Ok(fun run ->
+                    use model = filled variant source
+                    run.Guarded(fun () -> write run.Folder variant.Config.Seed source model)
+                    run.Save(_.Imported(model.ParameterCount, source.Steps))
+                    Ok())
+        Read = fun _ folder record -> Ok { Folder = folder; Record = record }
     }

@@ -1,8 +1,8 @@
-/// From the configured images to a packed data set, opened and checked.
+/// From the configured images to a packed data set, checked.
 module DQ.Pipeline.Prepare
 
 open System.IO
-open System.Threading.Tasks
+open DQ.Core.Artifacts
 open DQ.Pipeline.Data
 open FsToolkit.ErrorHandling
 
@@ -13,42 +13,99 @@ let private name (config: DataConfig) =
         |> string
     | _ -> config.Source
 
-/// Where the data set of this fingerprint is, or will be.
-let folder (store: Store) (config: DataConfig) (fingerprint: string) =
-    Path.Combine(store.Root, "datasets", $"{name config}-{fingerprint[..11]}")
+let private folderOf (store: Store) name (fingerprint: string) =
+    Path.Combine(store.Root, RunLayout.Datasets, $"{name}-{fingerprint[..11]}")
 
-let stage: Stage<DataConfig, Dataset> = {
-    Name = "ingest"
-    Fingerprint = Ingest.fingerprintInputs
-    Find =
-        fun context fingerprint config ->
-            let folder = folder context.Store config fingerprint
-
-            if Directory.Exists folder then
-                Dataset.open' folder |> Result.map Some
-            else
-                Ok None
-    Run =
-        fun context fingerprint config ->
-            Task.Run(fun () ->
-                let folder = folder context.Store config fingerprint
-
-                let progress finished total =
-                    context.Progress {
-                        Title = $"ingest {name config}"
-                        Done = int64 finished
-                        Total = int64 total
-                        Unit = "images"
-                        Loss = None
-                        ImagesPerSecond = None
-                    }
-
-                result {
-                    let! record = Ingest.run config (name config) folder progress context.Cancellation
-
-                    for corrupt in record.CorruptImages do
-                        context.Note $"{corrupt.Name}: left out: {corrupt.Problem}"
-
-                    return! Dataset.open' folder
-                })
+let private artifact (dataset: Dataset) : Artifact<Dataset> = {
+    Fingerprint = Fingerprint.Of dataset.Record.Fingerprint
+    Value = dataset
 }
+
+/// The finished data set of a folder, unless it is to be packed again.
+let private find (standing: Standing) folder =
+    if not standing.Force && Directory.Exists folder then
+        Dataset.check standing.Hashes folder |> Result.map Some
+    else
+        Ok None
+
+/// The name of what the configured images are packed to.
+let private fingerprint (standing: Standing) (config: DataConfig) : Result<string, StageError> =
+    match standing.Sources.TryGetValue config with
+    | true, known -> Ok known
+    | _ ->
+        Ingest.fingerprintInputs standing.Hashes config
+        |> Result.map (fun found -> standing.Sources.GetOrAdd(config, found))
+
+let private plan (config: DataConfig) (standing: Standing) =
+    result {
+        let! fingerprint = fingerprint standing config
+        let folder = folderOf standing.Store (name config) fingerprint
+        let! finished = find standing folder
+        let id = string (Path.GetFileName folder)
+
+        return {
+            Fingerprint = Fingerprint.Of fingerprint
+            Steps = [
+                {
+                    Stage = "ingest"
+                    Action = if finished.IsSome then Action.Reuse else Action.Make
+                    Why = if finished.IsSome then id else $"no data set {id}"
+                }
+            ]
+            Finished = finished |> Option.map artifact
+        }
+    }
+
+let private run (config: DataConfig) (context: StageContext) =
+    Stage.inBackground context (fun () ->
+        result {
+            let hashes = context.Standing.Hashes
+            let! fingerprint = fingerprint context.Standing config
+            let folder = folderOf context.Store (name config) fingerprint
+
+            match! find context.Standing folder with
+            | Some dataset ->
+                context.Note "ingest: done before, reused"
+                return artifact dataset
+            | None ->
+                let progress finished total =
+                    context.Progress(Report.counted $"ingest {name config}" "images" (int64 finished) (int64 total))
+
+                let! record =
+                    Ingest.run hashes config (name config) folder progress context.Cancellation
+
+                for corrupt in record.CorruptImages do
+                    context.Note $"{corrupt.Name}: left out: {corrupt.Problem}"
+
+                let! dataset = Dataset.check hashes folder
+                return artifact dataset
+        })
+
+/// The images of a configuration.
+let stage (config: DataConfig) : Stage<unit, Dataset> = {
+    Name = "ingest"
+    Plan = fun standing _ -> plan config standing
+    Run = fun context _ -> run config context
+}
+
+/// Without packing again what is packed, whatever is made again after it.
+let reused (config: DataConfig) : Stage<unit, Dataset> =
+    let keeping (standing: Standing) = { standing with Force = false }
+
+    {
+        Name = "ingest"
+        Plan = fun standing _ -> plan config (keeping standing)
+        Run =
+            fun context _ ->
+                run config {
+                    context with
+                        Standing = keeping context.Standing
+                }
+    }
+
+/// The data set that a run was made from.
+let ofRun (parent: Parent) : Stage<unit, Dataset> =
+    Stage.given "ingest" (fun standing ->
+        Path.Combine(standing.Store.Root, RunLayout.Datasets, parent.Id)
+        |> Dataset.check standing.Hashes
+        |> Result.map artifact)

@@ -2,8 +2,6 @@
 module DQ.Pipeline.Train
 
 open System
-open System.IO
-open System.Threading.Tasks
 open DQ.Core.Artifacts
 open DQ.Core.Autoencoders
 open DQ.Core.Evaluation
@@ -12,7 +10,7 @@ open DQ.Pipeline.Data
 open FsToolkit.ErrorHandling
 open TorchSharp
 
-/// A finished run and what it was trained on.
+/// A run and the images it is about.
 type TrainedRun = {
     Folder: string
     Record: RunRecord
@@ -34,39 +32,12 @@ let settings (config: RunConfig) =
 
     $"{ConfigTree.canonical tree} flip {config.Data.Flip} shift {config.Data.Shift}"
 
-/// Of a run with these settings on the data of this fingerprint, which starts from the run of another.
-let fingerprintFrom (parent: string option) (config: RunConfig) (dataset: string) =
-    Fingerprint.ofParts [
-        "train"
-        string version
-        settings config
-        dataset
-        yield! Option.toList parent
-    ]
-
-/// Of one that starts from nothing.
-let fingerprint = fingerprintFrom None
-
 /// What a run is called in folders and in progress.
 let title (variant: Variant) =
     if variant.Variant = "" then
         variant.Config.Name
     else
         $"{variant.Config.Name}-{variant.Variant}"
-
-/// The device of this name, once libtorch is loaded.
-let device (name: string) : Result<torch.Device, StageError> =
-    try
-        let device = torch.device name
-
-        if device.``type`` = DeviceType.CUDA && not (torch.cuda.is_available ()) then
-            Error(Usage $"--device {name}: no CUDA device can be used here; see dq doctor")
-        else
-            Ok device
-    with
-    | :? ArgumentException
-    | :? FormatException
-    | :? OverflowException -> Error(Usage $"--device {name}: expected cpu, cuda or cuda:N")
 
 /// The model's specification for this data, or what does not fit.
 let fitted (config: RunConfig) (dataset: Dataset) : Result<AutoencoderSpec, StageError> =
@@ -109,154 +80,58 @@ type Trainer<'session when 'session :> ModelSession> = {
     Learner: Learner<'session>
 }
 
-let private describe
+/// What run.json says of a run with this configuration.
+let describe kind (variant: Variant) : StoredStage.Description = {
+    Kind = kind
+    Title = title variant
+    Name = variant.Config.Name
+    Variant = variant.Variant
+    Seed = variant.Config.Seed
+    Config = Settings.toTree variant.Config
+    Steps = variant.Config.Training.Steps
+    Notes = []
+}
+
+let datasetParent (dataset: Dataset) =
+    Parent("dataset", dataset.Name, dataset.Record.Fingerprint)
+
+/// Trains in the run's folder, and keeps run.json true while doing so.
+let work
     (context: StageContext)
-    stage
-    (parents: Parent list)
     (variant: Variant)
-    (dataset: Dataset)
-    fingerprint
-    id
-    : RunRecord =
-    let config = variant.Config
-    let now = DateTime.UtcNow
-
-    RunRecord(
-        Id = id,
-        Name = config.Name,
-        Variant = variant.Variant,
-        Stage = stage,
-        Status = RunStatus.Running,
-        Fingerprint = fingerprint,
-        Seed = config.Seed,
-        Config = Settings.toTree config,
-        Parents = [|
-            Parent("dataset", nonNull (Path.GetFileName dataset.Folder), dataset.Record.Fingerprint)
-            yield! parents
-        |],
-        Software = context.Software,
-        Device = context.Device,
-        Threads = Environment.ProcessorCount,
-        StartedUtc = now,
-        UpdatedUtc = now,
-        Steps = config.Training.Steps
-    )
-
-/// Trains in a folder that is locked for it, and keeps run.json true while doing so.
-let private work
-    (context: StageContext)
-    title
-    (config: RunConfig)
-    (device: torch.Device)
-    (trainer: unit -> Trainer<'session>)
-    (dataset: Dataset)
-    folder
-    held
-    (begun: RunRecord)
-    =
-    let file = RunFile(folder, held, begun)
-    let _, available = Memory.ofMachine ()
-
-    /// What goes wrong as an error; for a bug too, run.json says that the run failed.
-    let guarded (action: unit -> Result<'a, StageError>) =
-        try
-            action ()
-        with error ->
-            match Stage.expected context.Stopped error with
-            | Some failure -> Error failure
-            | None ->
-                file.TryEnd(RunStatus.Failed, Stage.firstLine error)
-                reraise ()
-
-    /// With the batch that would fit, where memory ran out.
-    let advised trainer error =
-        match error with
-        | OutOfMemory(message, None) -> OutOfMemory(message, trainer.FittingBatch available)
-        | other -> other
-
-    let train trainer =
-        file.Save(
-            _.Begun(
-                context.Software,
-                device.ToString(),
-                torch.get_num_threads (),
-                trainer.Parameters,
-                trainer.MultiplyAdds,
-                DateTime.UtcNow
-            )
-        )
-        |> ignore
-
-        Loop.run {
-            Folder = folder
-            Title = title
-            Config = config
-            Dataset = dataset
-            Context = context
-            Learner = trainer.Learner
-            Held = held
-            Record = fun state -> file.Save(Criterion.reached trainer.Learner.Criterion state) |> ignore
-        }
-
-    let outcome =
-        result {
-            let! trainer = guarded (fun () -> Ok(trainer ()))
-            return! guarded (fun () -> train trainer) |> Result.mapError (advised trainer)
-        }
-
-    match outcome with
-    | Ok(_: LoopState) ->
-        Ok {
-            Folder = folder
-            Record = file.Save(_.Ended(RunStatus.Completed, null, DateTime.UtcNow))
-            Dataset = dataset
-        }
-    | Error error ->
-        file.TryEnd error
-        Error error
-
-/// The finished run of this fingerprint, if there is one.
-let finished (context: StageContext) title (dataset: Dataset) fingerprint =
-    Store.ofFingerprint context.Store title fingerprint
-    |> Result.map (
-        List.tryFind (fun (_, record) -> record.Status = RunStatus.Completed)
-        >> Option.map (fun (run: StoredRun, record) -> {
-            Folder = run.Folder
-            Record = record
-            Dataset = dataset
-        })
-    )
-
-/// Finds the run of a fingerprint or begins it, and trains it. `trainer` is asked for once there is a run to train.
-let claimAndWork
-    (context: StageContext)
-    (stage: string)
-    parents
-    (variant: Variant)
-    fingerprint
-    (dataset: Dataset)
-    (device: torch.Device)
-    (trainer: unit -> Trainer<'session>)
+    (trainer: OpenDataset -> Trainer<'session>)
+    dataset
+    (file: RunFile)
     =
     result {
-        let title = title variant
-        let describe = describe context stage parents variant dataset fingerprint
+        use! images = Dataset.open' dataset
+        let trainer = trainer images
+        let _, available = Memory.ofMachine ()
 
-        match! Store.claim context.Store title fingerprint context.Force describe with
-        | Finished(folder, record) ->
-            return {
-                Folder = folder
-                Record = record
-                Dataset = dataset
+        file.Save(_.Built(trainer.Parameters, trainer.MultiplyAdds))
+
+        let train () =
+            Loop.run {
+                Title = title variant
+                Config = variant.Config
+                Dataset = images
+                Context = context
+                Learner = trainer.Learner
+                Run = file
             }
-        | Resumed(folder, record, held)
-        | Fresh(folder, record, held) ->
-            use _ = held
-            return! work context title variant.Config device trainer dataset folder held record
+
+        return!
+            Stage.attempt context.Stopped train
+            |> Result.map ignore<LoopState>
+            |> Result.mapError (fun error ->
+                match error with
+                // with the batch that would fit
+                | OutOfMemory(message, None) -> OutOfMemory(message, trainer.FittingBatch available)
+                | other -> other)
     }
 
 /// An autoencoder, on images of one size.
-let private autoencoder (config: RunConfig) (spec: AutoencoderSpec) (dataset: Dataset) (device: torch.Device) from =
+let private autoencoder (config: RunConfig) (spec: AutoencoderSpec) (device: torch.Device) from (dataset: OpenDataset) =
     let r = dataset.Record
     use model = new HierarchicalAutoencoder(spec)
     let outputs, parameters = model.Likelihood.OutputChannels, model.ParameterCount
@@ -300,36 +175,47 @@ let private autoencoder (config: RunConfig) (spec: AutoencoderSpec) (dataset: Da
         }
     }
 
-let private trainAutoencoder (context: StageContext) parent (variant: Variant) fingerprint (dataset: Dataset) =
-    result {
-        // before there is a run: what can't begin leaves none behind
-        let! device = device context.Device
-        let! spec = fitted variant.Config dataset
+/// A run, which may start from another: `inputs` finds the data set and that run in what the stage takes.
+let private stageOf (variant: Variant) (inputs: 'i -> Dataset * TrainedRun option) : Stage<'i, TrainedRun> =
+    StoredStage.ofRun {
+        Name = $"train {title variant}"
+        Description = describe RunKind.Train variant
+        Fingerprint =
+            fun _ parts -> Ok(Fingerprint.ofParts [ "train"; string version; settings variant.Config; yield! parts ])
+        Parents =
+            fun _ input ->
+                let dataset, before = inputs input
 
-        let! from =
-            parent
-            |> Option.traverseResult (fun (parent: TrainedRun) -> Checkpoints.choose parent.Folder "last")
+                [
+                    datasetParent dataset
+                    for run in Option.toList before do
+                        Parent("run", run.Record.Id, run.Record.Fingerprint)
+                ]
+        Begin =
+            fun context device input ->
+                result {
+                    let dataset, before = inputs input
+                    let! spec = fitted variant.Config dataset
 
-        let parents = [
-            for parent in Option.toList parent -> Parent("run", parent.Record.Id, parent.Record.Fingerprint)
-        ]
+                    let! from =
+                        before
+                        |> Option.traverseResult (fun run -> Checkpoints.choose run.Folder "last")
 
-        return!
-            claimAndWork context "train" parents variant fingerprint dataset device (fun () ->
-                autoencoder variant.Config spec dataset device from)
+                    return work context variant (autoencoder variant.Config spec device from) dataset
+                }
+        Read =
+            fun input folder record ->
+                Ok {
+                    Folder = folder
+                    Record = record
+                    Dataset = fst (inputs input)
+                }
     }
 
-/// A run whose first weights and codebooks are the last ones of another.
-let stageFrom (parent: TrainedRun option) (variant: Variant) : Stage<Dataset, TrainedRun> = {
-    Name = $"train {title variant}"
-    Fingerprint =
-        fun dataset ->
-            let parent = parent |> Option.map _.Record.Fingerprint
-            Ok(fingerprintFrom parent variant.Config dataset.Record.Fingerprint)
-    Find = fun context fingerprint dataset -> finished context (title variant) dataset fingerprint
-    Run =
-        fun context fingerprint dataset ->
-            Task.Run(fun () -> trainAutoencoder context parent variant fingerprint dataset)
-}
+/// A run from new weights.
+let stage variant : Stage<Dataset, TrainedRun> =
+    stageOf variant (fun dataset -> dataset, None)
 
-let stage = stageFrom None
+/// A member of a chain: its first weights and codebooks are the last ones of the run before.
+let linked variant : Stage<Link<Dataset, TrainedRun>, TrainedRun> =
+    stageOf variant (fun link -> link.Input.Value, link.Before |> Option.map _.Value)

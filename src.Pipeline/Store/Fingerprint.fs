@@ -1,13 +1,36 @@
-/// Names for content: equal content, equal fingerprint.
-module DQ.Pipeline.Fingerprint
+namespace DQ.Pipeline
 
 open System
 open System.Security.Cryptography
 open System.Text
 
-/// 64 hexadecimal digits over the parts; where one part ends and the next begins counts.
-let ofParts (parts: string list) =
-    let text =
-        parts |> List.map (fun part -> $"{part.Length}:{part}") |> String.concat ""
+/// The name of an artifact: equal inputs and settings, equal fingerprint.
+[<RequireQualifiedAccess>]
+type Fingerprint =
+    | Of of string
+    /// Of several artifacts together, in order.
+    | All of Fingerprint list
+    /// It depends on something that is not made yet.
+    | Unknown
 
-    Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes text))
+module Fingerprint =
+    /// 64 hexadecimal digits over the parts; where one part ends and the next begins counts.
+    let ofParts (parts: string list) =
+        let text =
+            parts |> List.map (fun part -> $"{part.Length}:{part}") |> String.concat ""
+
+        Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes text))
+
+    /// The fingerprints of all artifacts in it, in order; None where one is unknown.
+    let rec parts fingerprint : string list option =
+        match fingerprint with
+        | Fingerprint.Unknown -> None
+        | Fingerprint.Of name -> Some [ name ]
+        | Fingerprint.All several -> several |> List.map parts |> List.allOrNone |> Option.map List.concat
+
+    /// One of several.
+    let item index fingerprint =
+        match fingerprint with
+        | Fingerprint.All several -> several[index]
+        | Fingerprint.Of _ -> invalidArg (nameof fingerprint) "expected several fingerprints, got one"
+        | Fingerprint.Unknown -> Fingerprint.Unknown

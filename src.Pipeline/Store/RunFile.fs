@@ -4,19 +4,29 @@ open System
 open System.IO
 open DQ.Core.Artifacts
 
-/// run.json of a run under work.
+/// A run's folder while its owner works in it: everything is written under the lock, and run.json is kept true.
 type RunFile(folder: string, held: RunLock, begun: RunRecord) =
     let mutable record = begun
+
+    member _.Folder = folder
+
+    /// The path of one of its files.
+    member _.Path(file: string) = Path.Combine(folder, file)
+
+    /// run.json as it was saved last.
+    member _.Record = record
+
+    /// Does what writes in the folder, while nobody can take the lock.
+    member _.Guarded(write: unit -> 'a) : 'a = held.Guarded write
 
     member _.Save(change: RunRecord -> RunRecord) =
         record <- change record
         held.Guarded(fun () -> Store.save folder record)
-        record
 
     /// Says why work ended. On a full disk, or where the run is another's, the error that led here is the one to report.
     member this.TryEnd(status: string, reason: string) =
         try
-            this.Save(_.Ended(status, reason, DateTime.UtcNow)) |> ignore
+            this.Save(_.Ended(status, reason, DateTime.UtcNow))
         with
         | :? IOException
         | :? UnauthorizedAccessException

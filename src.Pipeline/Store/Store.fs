@@ -116,11 +116,13 @@ module Store =
         id.Length = (newId name).Length
         && id.Substring("yyyy-MM-dd-".Length).StartsWith(slug name + "-", StringComparison.Ordinal)
 
-    /// Runs of a fingerprint, the latest first. A run of that name that can't be read may be the one sought: where
-    /// there is no other, it is an error.
-    let ofFingerprint store (name: string) fingerprint : Result<(StoredRun * RunRecord) list, StageError> =
-        let all = list store
-
+    /// Runs of a fingerprint among all, the latest first. A run of that name that can't be read may be the one sought:
+    /// where there is no other, it is an error.
+    let ofFingerprint
+        (all: StoredRun list)
+        (name: string)
+        fingerprint
+        : Result<(StoredRun * RunRecord) list, StageError> =
         let matching =
             all
             |> List.choose (fun run ->
@@ -159,7 +161,7 @@ module Store =
                 if force then
                     Ok []
                 else
-                    ofFingerprint store name fingerprint
+                    ofFingerprint (list store) name fingerprint
 
             match earlier with
             | Error error -> Error error

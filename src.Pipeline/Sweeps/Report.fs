@@ -30,7 +30,7 @@ let private record (board: Board) (published: Tables.Entry list) (states: (Sweep
                     Status = status state,
                     Run =
                         (match state with
-                         | CellState.Completed(_, run, _) -> run.Id
+                         | CellState.Completed run -> run.Run.Record.Id
                          | _ -> null),
                     Reason =
                         (match state with
@@ -268,7 +268,7 @@ let private signature (states: (Sweep.Cell * CellState) list) =
     states
     |> List.map (fun (_, state) ->
         match state with
-        | CellState.Completed(_, run, judgement) -> run.Id + judgement.Fingerprint
+        | CellState.Completed run -> run.Run.Record.Id + run.Evaluation.Fingerprint
         | CellState.Running claim -> $"{claim.Owner.Host} {claim.Owner.ProcessId} {claim.ClaimedUtc.Ticks}"
         | state -> status state)
 

@@ -57,17 +57,17 @@ let metricNames =
     List.distinct [ yield! List.map fst ofAutoencoder; yield! List.map fst ofClassifier; seconds ]
 
 /// Every metric of a split that was judged.
-let private valuesOf split (run: RunRecord) (judgement: Judgement) : (string * Nullable<float>) list =
+let private valuesOf split (run: Evaluate.EvaluatedRun) : (string * Nullable<float>) list =
     let ofSplit (splits: IReadOnlyDictionary<string, 'split>) metrics =
         match splits.TryGetValue split with
         | true, found ->
-            (seconds, Nullable run.TrainingSeconds)
+            (seconds, Nullable run.Run.Record.TrainingSeconds)
             :: [ for name, value in metrics -> name, value found ]
         | _ -> []
 
-    match judgement with
-    | Judgement.Autoencoder record -> ofSplit record.Splits ofAutoencoder
-    | Judgement.Classifier record -> ofSplit record.Splits ofClassifier
+    match run.Evaluation with
+    | Evaluate.Evaluation.Autoencoder record -> ofSplit record.Splits ofAutoencoder
+    | Evaluate.Evaluation.Classifier record -> ofSplit record.Splits ofClassifier
 
 /// The metric that training minimizes.
 let lossOf (config: RunConfig) =
@@ -101,7 +101,7 @@ let private statistics split (cells: (Cell * CellState) list) : IReadOnlyDiction
     let evaluated = [
         for _, state in cells do
             match state with
-            | CellState.Completed(_, run, judgement) -> yield! valuesOf split run judgement
+            | CellState.Completed run -> yield! valuesOf split run
             | _ -> ()
     ]
 

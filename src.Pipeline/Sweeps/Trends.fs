@@ -201,8 +201,8 @@ let private stepsToMatch name rows =
         Map [
             for cell, state in row.Cells do
                 match state with
-                | CellState.Completed(folder, _, _) ->
-                    match validations folder with
+                | CellState.Completed run ->
+                    match validations run.Run.Folder with
                     | [] -> ()
                     | losses -> cell.Variant.Config.Seed, losses
                 | _ -> ()

@@ -8,6 +8,7 @@ open DQ.Pipeline
 open DQ.Pipeline.Data
 open DQ.Pipeline.Sweeps.Board
 open DQ.Pipeline.Sweeps.Sweep
+open FsToolkit.ErrorHandling
 
 /// Between two looks while others work on what is left.
 let private pause = TimeSpan.FromSeconds 1.0
@@ -31,27 +32,18 @@ let private isLeft state =
 let private prepare (context: StageContext) (cells: Cell list) =
     let rec ofSource (data: DataConfig) =
         task {
-            match! Stage.execute context Prepare.stage data with
-            | Ok dataset ->
-                (dataset :> IDisposable).Dispose()
-                return Ok()
+            match! Stage.run context (Prepare.stage data) with
             | Error(Busy _) ->
                 do! Task.Delay(pause, context.Cancellation)
                 return! ofSource data
-            | Error error -> return Error error
+            | outcome -> return Result.map ignore<Dataset> outcome
         }
 
-    let rec all sources =
-        task {
-            match sources with
-            | [] -> return Ok()
-            | data :: rest ->
-                match! ofSource data with
-                | Ok() -> return! all rest
-                | Error error -> return Error error
-        }
-
-    all (cells |> List.map _.Variant.Config.Data |> List.distinct)
+    cells
+    |> List.map _.Variant.Config.Data
+    |> List.distinct
+    |> List.traverseTaskResult ofSource
+    |> TaskResult.ignore
 
 /// Trains and evaluates a cell under its claim.
 let private execute (context: StageContext) (cell: Cell) (claim: Claim) =
@@ -72,17 +64,7 @@ let private execute (context: StageContext) (cell: Cell) (claim: Claim) =
         }
 
         try
-            let finish (run: Train.TrainedRun) = (run.Dataset :> IDisposable).Dispose()
-
-            if Settings.isClassifier cell.Variant.Config then
-                let pipeline = EvaluateClassifier.pipeline context.Store cell.Variant
-                let! outcome = Stage.execute context pipeline cell.Variant.Config.Data
-                return outcome |> Result.map (fun run -> finish run.Run)
-            else
-                let! outcome =
-                    Stage.execute context (Evaluate.pipeline cell.Variant) cell.Variant.Config.Data
-
-                return outcome |> Result.map (fun run -> finish run.Run)
+            return! Stage.run context (Pipelines.evaluated cell.Variant) |> TaskResult.ignore
         with error ->
             return Error(CheckFailed $"an error of this program: {error.GetType().Name}: {Stage.firstLine error}")
     }

@@ -1,25 +1,24 @@
 namespace DQ.Pipeline
 
 open System
-open System.IO
 open DQ.Core.Artifacts
 
 /// The two logs of a run, written under its lock and cut to where the checkpoint that a run goes on from had them.
-type Journal(folder: string, held: RunLock, start: LoopState) =
+type Journal(run: RunFile, start: LoopState) =
     let metrics, events =
-        held.Guarded(fun () ->
-            new AppendLog(Path.Combine(folder, RunLayout.Metrics), start.MetricsBytes),
-            new AppendLog(Path.Combine(folder, RunLayout.Events), start.EventsBytes))
+        run.Guarded(fun () ->
+            new AppendLog(run.Path RunLayout.Metrics, start.MetricsBytes),
+            new AppendLog(run.Path RunLayout.Events, start.EventsBytes))
 
     member _.Metrics(line: MetricsRecord) =
-        held.Guarded(fun () -> metrics.Append line)
+        run.Guarded(fun () -> metrics.Append line)
 
     member _.Event(line: EventRecord) =
-        held.Guarded(fun () -> events.Append line)
+        run.Guarded(fun () -> events.Append line)
 
     /// The state with the logs' lengths in it, once what they hold is on the disk.
     member _.Mark(state: LoopState) =
-        held.Guarded(fun () ->
+        run.Guarded(fun () ->
             metrics.Persist()
             events.Persist())
 
@@ -31,7 +30,7 @@ type Journal(folder: string, held: RunLock, start: LoopState) =
 
     /// Drops the lines of metrics after this state; what happened stays told.
     member _.CutMetrics(state: LoopState) =
-        held.Guarded(fun () -> metrics.Truncate state.MetricsBytes)
+        run.Guarded(fun () -> metrics.Truncate state.MetricsBytes)
 
     interface IDisposable with
         member _.Dispose() =

@@ -12,16 +12,13 @@ open DQ.Pipeline.Data
 
 /// What a loop works with. The session changes when training goes back to a checkpoint.
 type Job<'session when 'session :> ModelSession> = {
-    Folder: string
     Title: string
     Config: RunConfig
-    Dataset: Dataset
+    Dataset: OpenDataset
     Context: StageContext
     Learner: Learner<'session>
-    /// Of the folder; everything is written under it.
-    Held: RunLock
-    /// run.json at this state.
-    Record: LoopState -> unit
+    /// Everything is written under its lock.
+    Run: RunFile
 }
 
 let private batchesFrom job step =
@@ -43,7 +40,7 @@ let private sample job (session: #ModelSession) =
     let count = min job.Config.Loop.Samples job.Dataset.Validation.Images.Count
 
     if count > 0 then
-        Path.Combine(job.Folder, RunLayout.Images, RunLayout.Steps, $"{session.StepsDone:D8}")
+        Path.Combine(job.Run.Folder, RunLayout.Images, RunLayout.Steps, $"{session.StepsDone:D8}")
         |> job.Learner.Sample session count
 
 /// The k-means start of the codebooks, from the batches that training sees first.
@@ -61,18 +58,23 @@ let private initialize job (session: #ModelSession) =
 let run (job: Job<'session>) : Result<LoopState, StageError> =
     let config = job.Config
     let loop = config.Loop
-    let resumed = Checkpoints.latest job.Folder
+    let resumed = Checkpoints.latest job.Run.Folder
     let learner = job.Learner
     let levels = learner.Codes.Length
 
     let start =
         resumed |> Option.defaultValue (LoopState.start levels learner.Codebooks)
 
-    use journal = new Journal(job.Folder, job.Held, start)
+    use journal = new Journal(job.Run, start)
+
+    /// run.json at this state.
+    let record state =
+        job.Run.Save(Criterion.reached learner.Criterion state)
+
     let isRegular = LoopState.isRegular loop config.Training.Steps
 
     let load (state: LoopState) =
-        let session = learner.Load(Checkpoints.weights job.Folder state.Step)
+        let session = learner.Load(Checkpoints.weights job.Run.Folder state.Step)
         // the state says how often training went back, the tensors are older
         session.RateFactor <- LoopState.rateFactor loop state
         session
@@ -87,9 +89,9 @@ let run (job: Job<'session>) : Result<LoopState, StageError> =
     let checkpoint (state: LoopState) =
         let state = journal.Mark state
 
-        job.Held.Guarded(fun () ->
-            Checkpoints.save job.Folder loop.Keep isRegular session state
-            job.Record state)
+        job.Run.Guarded(fun () ->
+            Checkpoints.save job.Run.Folder loop.Keep isRegular session state
+            record state)
 
     /// A line of metrics for the window so far, and what the codebooks say in it.
     let log (state: LoopState) =
@@ -157,7 +159,7 @@ let run (job: Job<'session>) : Result<LoopState, StageError> =
             let best, state = LoopState.validated loss state
 
             if best then
-                job.Held.Guarded(fun () -> Checkpoints.saveBest job.Folder session)
+                job.Run.Guarded(fun () -> Checkpoints.saveBest job.Run.Folder session)
 
             state
 
@@ -198,7 +200,7 @@ let run (job: Job<'session>) : Result<LoopState, StageError> =
         let state = if due loop.ValidateEvery then validate state else state
 
         if loop.SampleEvery > 0L && due loop.SampleEvery then
-            job.Held.Guarded(fun () -> sample job session)
+            job.Run.Guarded(fun () -> sample job session)
 
         // the last one also after a skipped step, which left the model as it was
         if last || isRegular state then
@@ -213,8 +215,8 @@ let run (job: Job<'session>) : Result<LoopState, StageError> =
         let isGood (other: LoopState) = isRegular other && other.Step < learned
 
         let good =
-            Checkpoints.latestWhere job.Folder isGood
-            |> Option.orElse (Checkpoints.latestWhere job.Folder isRegular)
+            Checkpoints.latestWhere job.Run.Folder isGood
+            |> Option.orElse (Checkpoints.latestWhere job.Run.Folder isRegular)
 
         match good with
         | Some good when state.Fallbacks < loop.Fallbacks ->
@@ -240,10 +242,10 @@ let run (job: Job<'session>) : Result<LoopState, StageError> =
                     MetricsBytes = good.MetricsBytes
             }
 
-            job.Held.Guarded(fun () ->
-                Checkpoints.goBack job.Folder state
+            job.Run.Guarded(fun () ->
+                Checkpoints.goBack job.Run.Folder state
                 journal.CutMetrics state
-                job.Record state)
+                record state)
 
             Some state
         | _ -> None
@@ -255,7 +257,7 @@ let run (job: Job<'session>) : Result<LoopState, StageError> =
             | None ->
                 Error(
                     Numerical
-                        $"{job.Title}: {state.SkippedInARow} steps in a row were skipped up to step {state.Step} (see {RunLayout.Events}), after going back {loop.Fallbacks} times; the last good checkpoint is in {job.Folder}; try a lower training.learning_rate or training.clip_norm"
+                        $"{job.Title}: {state.SkippedInARow} steps in a row were skipped up to step {state.Step} (see {RunLayout.Events}), after going back {loop.Fallbacks} times; the last good checkpoint is in {job.Run.Folder}; try a lower training.learning_rate or training.clip_norm"
                 )
         elif state.Step >= config.Training.Steps then
             Ok state
@@ -271,7 +273,7 @@ let run (job: Job<'session>) : Result<LoopState, StageError> =
             checkpoint start
         else
             job.Context.Note $"{job.Title}: going on from step {start.Step}"
-            let before = Checkpoints.progress job.Folder start.Step
+            let before = Checkpoints.progress job.Run.Folder start.Step
 
             Events.resumedElsewhere start.Step before session.Progress
             |> Option.iter journal.Event

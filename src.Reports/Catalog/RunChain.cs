@@ -1,3 +1,5 @@
+using DQ.Core.Artifacts;
+
 namespace DQ.Reports.Catalog;
 
 /// <summary>Runs that went on from one another, such as a model trained at growing image sizes; the first is the oldest.</summary>
@@ -40,5 +42,5 @@ public sealed record RunChain(IReadOnlyList<RunEntry> Runs)
 
     /// Trained from its weights: what was measured on a run is no later part of it.
     private static string? ParentOf(RunEntry run) =>
-        run.Record is { Stage: "train" } record ? record.Parents.FirstOrDefault(parent => parent.Kind == "run")?.Id : null;
+        run.Record is { Kind: RunKind.Train } record ? record.Parents.FirstOrDefault(parent => parent.Kind == "run")?.Id : null;
 }

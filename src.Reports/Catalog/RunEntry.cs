@@ -42,15 +42,16 @@ public sealed record RunEntry
 
     /// <summary>What it made, as a noun.</summary>
     public string Kind =>
-        Record?.Stage switch
+        Record?.Kind switch
         {
             null => "",
-            "train" => "autoencoder",
-            "classify" => "classifier",
-            "allocate" => "bit allocation",
-            "intervals" => "interval table",
-            "import" => "imported autoencoder",
-            var stage => stage,
+            RunKind.Train => "autoencoder",
+            RunKind.Import => "imported autoencoder",
+            RunKind.Density => "density",
+            RunKind.Classify => "classifier",
+            RunKind.Intervals => "interval table",
+            RunKind.Allocate => "bit allocation",
+            _ => throw new ArgumentOutOfRangeException(nameof(Record), Record.Kind, "expected a kind of run"),
         };
 
     /// <summary>Kind of quantizer; <c>none</c> for a classifier of features as they are.</summary>
@@ -74,7 +75,7 @@ public sealed record RunEntry
 
     /// <summary>What is learned of pixels; empty where they are not reconstructed.</summary>
     public string Likelihood =>
-        Record?.Stage == "classify" && Setting("classification", "mode") != "autoencoder_head"
+        Record?.Kind == RunKind.Classify && Setting("classification", "mode") != "autoencoder_head"
             ? ""
             : Setting("model", "likelihood", "kind");
 

@@ -1,3 +1,4 @@
+using DQ.Core.Artifacts;
 using DQ.Reports.Catalog;
 
 namespace DQ.Reports.Pages;
@@ -43,11 +44,11 @@ public static class RunTabs
 
     /// <summary>Those of a run.</summary>
     public static IReadOnlyList<(string Key, string Label)> Of(RunEntry run) =>
-        run.Record?.Stage switch
+        run.Record?.Kind switch
         {
-            "classify" => OfClassifier,
-            "allocate" => OfAllocation,
-            "density" or "intervals" => OfMeasurement,
+            RunKind.Classify => OfClassifier,
+            RunKind.Allocate => OfAllocation,
+            RunKind.Density or RunKind.Intervals => OfMeasurement,
             _ => All,
         };
 }

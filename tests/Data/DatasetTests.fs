@@ -3,6 +3,7 @@ module DQ.Tests.Data.DatasetTests
 open System.IO
 open System.Threading
 open Expecto
+open DQ.Pipeline
 open DQ.Pipeline.Data
 open DQ.Tests.Data.Samples
 open DQ.Tests.TemporaryFolder
@@ -11,32 +12,34 @@ let private withPacked test =
     inFolder (fun folder ->
         let packed = Path.Combine(folder, "leaves")
 
-        Ingest.run leaves "leaves" packed (fun _ _ -> ()) CancellationToken.None
+        Ingest.run (FileHashes()) leaves "leaves" packed (fun _ _ -> ()) CancellationToken.None
         |> ok
         |> ignore
 
         test packed)
 
 let private openError packed =
-    match Dataset.open' packed with
-    | Ok set ->
-        (set :> System.IDisposable).Dispose()
-        failwith "expected an error"
-    | error -> dataError error
+    match Dataset.check (FileHashes()) packed with
+    | Ok _ -> failwith "expected an error"
+    | Error error -> dataError (Error error)
+
+/// Checked and mapped.
+let private opened folder =
+    Dataset.check (FileHashes()) folder |> Result.bind Dataset.open' |> ok
 
 [<Tests>]
 let tests =
     testList "Data.Dataset" [
         test "opens what was packed" {
             withPacked (fun packed ->
-                use set = Dataset.open' packed |> ok
+                use set = opened packed
 
                 Expect.equal
                     (set.Train.Images.Count, set.Validation.Images.Count, set.Test.Images.Count)
                     (32, 4, 4)
                     "counts"
 
-                Expect.equal (Dataset.readRecord packed |> ok).Fingerprint set.Record.Fingerprint "the record alone")
+                Expect.equal (Dataset.read packed |> ok).Record.Fingerprint set.Record.Fingerprint "the record alone")
         }
 
         test "a changed byte is found by checksum" {

@@ -161,7 +161,15 @@ let tests =
                     let target = Path.Combine(folder, name)
 
                     let record =
-                        ok (Ingest.run config name target (fun _ _ -> ()) Threading.CancellationToken.None)
+                        ok (
+                            Ingest.run
+                                (FileHashes())
+                                config
+                                name
+                                target
+                                (fun _ _ -> ())
+                                Threading.CancellationToken.None
+                        )
 
                     record.Train.Count, record.Validation.Count, record.Test.Count, record.Train.Images.Sha256
 

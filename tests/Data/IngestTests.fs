@@ -12,7 +12,7 @@ open DQ.Tests.Data.Samples
 open DQ.Tests.TemporaryFolder
 
 let private run config folder =
-    Ingest.run config "sample" folder (fun _ _ -> ()) CancellationToken.None
+    Ingest.run (FileHashes()) config "sample" folder (fun _ _ -> ()) CancellationToken.None
 
 /// Runs in a fresh folder with a place for a source and one for the packed data set.
 let private withPlaces test =
@@ -37,6 +37,10 @@ let private expectNothingBeside (packed: string) =
         ]
         "nothing half-written"
 
+/// Checked and mapped.
+let private opened folder =
+    Dataset.check (FileHashes()) folder |> Result.bind Dataset.open' |> ok
+
 [<Tests>]
 let tests =
     testList "Data.Ingest" [
@@ -46,7 +50,7 @@ let tests =
                 let record = run (from "cifar10" source) packed |> ok
                 Expect.equal (record.Train.Count, record.Validation.Count, record.Test.Count) (36, 4, 3) "counts"
                 expectNothingBeside packed
-                use set = Dataset.open' packed |> ok
+                use set = opened packed
                 let numbers = Map.ofList [ for index in 0..42 -> cifarPixels index, index ]
 
                 let indices part =
@@ -113,8 +117,8 @@ let tests =
                 writeCifar source 8
                 run (from "cifar10" source) packed |> ok |> ignore
                 run { from "cifar10" source with Limit = 2 } (packed + "2") |> ok |> ignore
-                use all = Dataset.open' packed |> ok
-                use limited = Dataset.open' (packed + "2") |> ok
+                use all = opened packed
+                use limited = opened (packed + "2")
 
                 for whole, part in
                     [
@@ -148,7 +152,7 @@ let tests =
                     |> ok
 
                 Expect.equal (record.ResizedImages, record.GrayImages, record.OtherFiles) (2, 2, 1) "counts"
-                use set = Dataset.open' packed |> ok
+                use set = opened packed
 
                 Expect.equal
                     (images set.Train)
@@ -180,7 +184,7 @@ let tests =
                     [ CorruptImage("3.png", "expected a PNG, JPEG or WebP image, got text") ]
                     "named"
 
-                use set = Dataset.open' packed |> ok
+                use set = opened packed
                 Expect.equal [ for image in images set.Train -> int image[0] ] [ 0; 1; 2; 4; 5; 6; 7; 8; 9 ] "no gap"
                 let message = dataError (run { config with MaxCorrupt = 0.05 } (packed + "-strict"))
 
@@ -221,7 +225,9 @@ let tests =
                 let stop _ _ = cancellation.Cancel()
 
                 Expect.throwsT<OperationCanceledException>
-                    (fun () -> Ingest.run leaves "sample" packed stop cancellation.Token |> ignore)
+                    (fun () ->
+                        Ingest.run (FileHashes()) leaves "sample" packed stop cancellation.Token
+                        |> ignore)
                     "cancelled after the first split"
 
                 expectNothingBeside packed)
@@ -232,6 +238,7 @@ let tests =
                 let heard = Collections.Generic.List()
 
                 Ingest.run
+                    (FileHashes())
                     leaves
                     "sample"
                     packed
@@ -278,7 +285,10 @@ let tests =
         test "the fingerprint is of content and settings, not of place and time" {
             withPlaces (fun source packed ->
                 writeCifar source 2
-                let fingerprint config = Ingest.fingerprintInputs config |> ok
+
+                let fingerprint config =
+                    Ingest.fingerprintInputs (FileHashes()) config |> ok
+
                 let config = from "cifar10" source
                 let first = fingerprint config
                 Expect.equal (run config packed |> ok).Fingerprint first "the record's"

@@ -10,6 +10,7 @@ open DQ.Core.BitAllocation
 open DQ.Pipeline
 open DQ.Pipeline.Allocation
 open DQ.Tests.Fixtures
+open DQ.Tests.Pipeline.Contexts
 open DQ.Tests.TemporaryFolder
 
 /// A tiny classifier of dead leaves in two made-up classes, and allocations for what is between its blocks.
@@ -47,46 +48,16 @@ let private pictures root =
 
     folder
 
-let private context root (progress: CancellationTokenSource -> Report -> unit) : StageContext =
-    let source = new CancellationTokenSource()
-
-    {
-        Store =
-            match Store.openAt root with
-            | Ok store -> store
-            | Error error -> failtestf "%A" error
-        Device = "cpu"
-        Software = SoftwareRecord("", "", "", "", "")
-        Force = false
-        Cancellation = source.Token
-        Stopped = fun () -> Interrupted 15
-        Progress = progress source
-        Note = ignore
-    }
-
-let private quiet root = context root (fun _ _ -> ())
-
-let private await (task: Tasks.Task<'a>) = task.GetAwaiter().GetResult()
-
-let private get result =
-    match result with
-    | Ok value -> value
-    | Error error -> failtestf "%A" (StageError.lines error)
-
 /// The classifier, trained.
 let private trained root =
     let file = Path.Combine(root, "tiny.json")
     File.WriteAllText(file, configuration.Replace("PATH", (pictures root).Replace("\\", "/")))
 
     match Config.loadClassifiers file [] with
-    | Ok [ variant ] ->
-        let context = quiet root
-
-        await (Stage.execute context (EvaluateClassifier.pipeline context.Store variant) variant.Config.Data)
-        |> get
+    | Ok [ variant ] -> run (quiet root) (Pipelines.evaluated variant) |> get
     | other -> failtestf "%A" other
 
-let private input root : Allocate.AllocationInput =
+let private input root =
     let run = (trained root).Run
 
     let config =
@@ -105,22 +76,16 @@ let private input root : Allocate.AllocationInput =
     let subject: CutNetwork.Subject = {
         Name = "bits"
         Source = CutNetwork.Trained(run.Record, get (Checkpoints.choose run.Folder "last"))
-        Dataset = run.Dataset
         Data = Settings.defaults.Data
         Config = config
         Seed = 3L
         ConfigFile = "file"
     }
 
-    let table = await (Stage.execute (quiet root) Intervals.stage subject) |> get
+    Some run.Record.Parents[0], subject
 
-    {
-        Subject = subject
-        Intervals = table.Table
-    }
-
-let private execute context input =
-    await (Stage.execute context Allocate.stage input)
+let private execute context (own, subject) =
+    run context (Pipelines.allocation own subject (Intervals.stage subject |> Stage.map _.Table))
 
 [<Tests>]
 let tests =
@@ -178,8 +143,8 @@ let tests =
                 Expect.equal curve.Length 21 "a line each, and the first"
 
                 Expect.equal
-                    (whole.Record.Stage, whole.Record.Status, whole.Record.StepsDone, whole.Record.Steps)
-                    ("allocate", RunStatus.Completed, 23L, 23L)
+                    (whole.Record.Kind, whole.Record.Status, whole.Record.StepsDone, whole.Record.Steps)
+                    (RunKind.Allocate, RunStatus.Completed, 23L, 23L)
                     "record"
 
                 Expect.equal (execute (quiet root) input |> get).Folder whole.Folder "found again"
@@ -187,11 +152,14 @@ let tests =
                 // the same, stopped inside the second greedy point
 
                 let stopping =
-                    context root (fun source report ->
-                        if report.Unit = "bits" && report.Total = 16L && report.Done = 12L then
-                            source.Cancel())
+                    context
+                        root
+                        (fun source report ->
+                            if report.Unit = "bits" && report.Total = 16L && report.Done = 12L then
+                                source.Cancel())
+                        ignore
 
-                match execute { stopping with Force = true } input with
+                match execute (forced stopping) input with
                 | Error(Interrupted 15) -> ()
                 | other -> failtestf "expected to be interrupted, got %A" other
 

@@ -12,6 +12,7 @@ open DQ.Reports.Catalog
 open DQ.Reports.Classification
 open DQ.Reports.Pages
 open DQ.Tests.Data.Samples
+open DQ.Tests.Pipeline.Contexts
 open DQ.Tests.TemporaryFolder
 
 /// idx files of 8×8 images whose class, of three, is where they are bright.
@@ -60,33 +61,16 @@ let private variant file sets : Variant =
     | Ok [ variant ] -> variant
     | other -> failtestf "%A" other
 
-let private context root (cancelAtStep: int64 option) : StageContext =
-    let source = new CancellationTokenSource()
+let private execute context (variant: Variant) =
+    run context (Pipelines.evaluated variant)
 
-    {
-        Store = ok (Store.openAt root)
-        Device = "cpu"
-        Software = SoftwareRecord("", "", "", "", "")
-        Force = false
-        Cancellation = source.Token
-        Stopped = fun () -> Interrupted 15
-        Progress =
-            fun report ->
-                if
-                    report.Unit = "steps"
-                    && cancelAtStep |> Option.exists (fun step -> report.Done >= step)
-                then
-                    source.Cancel()
-        Note = ignore
-    }
-
-let private execute (context: StageContext) (variant: Variant) =
-    (Stage.execute context (EvaluateClassifier.pipeline context.Store variant) variant.Config.Data)
-        .GetAwaiter()
-        .GetResult()
+let private numbersOf (run: Evaluate.EvaluatedRun) : ClassificationRecord =
+    match run.Evaluation with
+    | Evaluate.Evaluation.Classifier record -> record
+    | Evaluate.Evaluation.Autoencoder _ -> failtest "expected a classifier"
 
 /// What must not depend on interruptions: weights, lines without times, numbers.
-let private outcome (run: EvaluateClassifier.ClassifiedRun) =
+let private outcome (run: Evaluate.EvaluatedRun) =
     let folder = run.Run.Folder
 
     let line (text: string) =
@@ -105,21 +89,21 @@ let private outcome (run: EvaluateClassifier.ClassifiedRun) =
             |> Array.sort do
             Path.GetFileName file |> string
             Convert.ToHexString(Security.Cryptography.SHA256.HashData(File.ReadAllBytes file))
-        for split in run.Classification.Splits do
+        for split in (numbersOf run).Splits do
             $"{split.Key} {split.Value.Accuracy} {split.Value.CrossEntropyNats} {split.Value.BitsPerImageEmpirical}"
     ]
 
 /// What the site makes of the run: a tab, the confusion as shares, a point at its bits and accuracy.
-let private shownOnTheSite root (run: EvaluateClassifier.ClassifiedRun) =
+let private shownOnTheSite root (run: Evaluate.EvaluatedRun) =
     let folder = run.Run.Folder
     let reader = RunReader(ArtifactFolder root)
     let id = nonNull (Path.GetFileName folder)
     let entry = reader.Read(id, folder, 0L, RunAnnotation.None, null)
     Expect.exists (RunTabs.Of entry) (fun struct (key, _) -> key = RunTabs.Classification) "its tab"
-    let test = run.Classification.Splits["test"]
+    let test = (numbersOf run).Splits["test"]
 
     let confusion =
-        ClassificationCharts.Confusion(test, run.Classification.ClassNames, "test")
+        ClassificationCharts.Confusion(test, (numbersOf run).ClassNames, "test")
 
     for row in confusion.Values do
         Expect.floatClose Accuracy.high (row |> Seq.sumBy _.GetValueOrDefault()) 100.0 "shares of a class"
@@ -141,22 +125,22 @@ let tests =
             inFolder (fun folder ->
                 let variant = variant (config folder) []
                 let whole = Path.Combine(folder, "whole")
-                let run = ok (execute (context whole None) variant)
+                let run = ok (execute (quiet whole) variant)
                 let record = run.Run.Record
 
                 Expect.equal
-                    (record.Stage, record.Status, record.StepsDone)
-                    ("classify", RunStatus.Completed, 60L)
+                    (record.Kind, record.Status, record.StepsDone)
+                    (RunKind.Classify, RunStatus.Completed, 60L)
                     "run"
 
-                let test = run.Classification.Splits["test"]
+                let test = (numbersOf run).Splits["test"]
                 Expect.equal test.Images 30L "images"
                 Expect.isGreaterThan test.Accuracy 0.8 "accuracy"
                 Expect.equal test.BitsPerImageUniform (Nullable 6.0) "2 codes of 8"
                 Expect.equal (Seq.sumBy Seq.sum test.Confusion) 30L "confusion"
-                Expect.sequenceEqual run.Classification.ClassNames [ "0"; "1"; "2" ] "classes"
+                Expect.sequenceEqual (numbersOf run).ClassNames [ "0"; "1"; "2" ] "classes"
                 Expect.equal (nonNull record.Classification).Accuracy test.Accuracy "headline"
-                let validation = run.Classification.Splits["validation"]
+                let validation = (numbersOf run).Splits["validation"]
 
                 let validated = [
                     for line in File.ReadAllLines(Path.Combine(run.Run.Folder, RunLayout.Metrics)) do
@@ -176,17 +160,17 @@ let tests =
                     "the best of them is evaluated"
 
                 shownOnTheSite whole run
-                let again = ok (execute (context whole None) variant)
+                let again = ok (execute (quiet whole) variant)
                 Expect.equal again.Run.Folder run.Run.Folder "found again"
 
                 let disturbed = Path.Combine(folder, "disturbed")
 
                 for step in [ 7L; 31L; 55L ] do
-                    match execute (context disturbed (Some step)) variant with
+                    match execute (cancelledAt disturbed (Some step)) variant with
                     | Error(Interrupted 15) -> ()
                     | other -> failtestf "expected to be interrupted, got %A" other
 
-                let resumed = ok (execute (context disturbed None) variant)
+                let resumed = ok (execute (quiet disturbed) variant)
                 Expect.sequenceEqual resumed.Run.Record.ResumedAtSteps [ 7L; 31L; 55L ] "where it went on"
                 Expect.sequenceEqual (outcome resumed) (outcome run) "the same")
         }
@@ -201,16 +185,9 @@ let tests =
                     | Ok [ variant ] -> variant
                     | other -> failtestf "%A" other
 
-                let context = context folder None
+                let context = quiet folder
 
-                let first =
-                    (Stage.execute
-                        context
-                        (Prepare.stage |> Stage.andThen (Train.stage autoencoder))
-                        autoencoder.Config.Data)
-                        .GetAwaiter()
-                        .GetResult()
-                    |> ok
+                let first = run context (Pipelines.model autoencoder) |> ok
 
                 let second =
                     ok (
@@ -227,7 +204,7 @@ let tests =
 
                 // 2 codebooks: 8 codes at 4 × 4 positions, 4 at 2 × 2
                 let bits = Nullable(2.0 * (16.0 * 3.0 + 4.0 * 2.0))
-                Expect.equal second.Classification.Splits["test"].BitsPerImageUniform bits "the autoencoder's codes"
+                Expect.equal (numbersOf second).Splits["test"].BitsPerImageUniform bits "the autoencoder's codes"
 
                 Expect.equal
                     [ for parent in second.Run.Record.Parents -> parent.Kind ]
@@ -244,7 +221,7 @@ let tests =
                                  @ [ "classification.mode=autoencoder_head"; "classification.backbone=none" ]))
                     )
 
-                let test = head.Classification.Splits["test"]
+                let test = (numbersOf head).Splits["test"]
                 Expect.equal test.BitsPerImageUniform bits "its own codes"
                 Expect.isTrue test.ReconstructionNatsPerDim.HasValue "it reconstructs too")
         }
@@ -331,7 +308,7 @@ let tests =
         test "what can't be classified is refused in one line, with its exit code" {
             inFolder (fun folder ->
                 let file = config folder
-                let context = context folder None
+                let context = quiet folder
 
                 let attempt sets =
                     match Config.loadClassifiers file sets with

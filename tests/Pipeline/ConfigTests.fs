@@ -276,7 +276,7 @@ let tests =
 
                     let loaded =
                         if text.Contains "\"progressive\"" then
-                            DQ.Pipeline.Progressive.Chain.load file sets |> Result.map _.Stages.Length
+                            DQ.Pipeline.Progressive.Chain.load file sets |> Result.map _.Phases.Length
                         elif text.Contains "\"allocation\":" then
                             Config.layers file sets
                             |> Result.bind (DQ.Pipeline.Allocation.AllocationConfig.read file)

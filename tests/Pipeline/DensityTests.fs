@@ -1,14 +1,13 @@
 module DQ.Tests.Pipeline.DensityTests
 
-open System
 open System.IO
-open System.Threading
 open Expecto
 open DQ.Core.Artifacts
 open DQ.Core.Quantization
 open DQ.Pipeline
 open DQ.Pipeline.Density
 open DQ.Tests.Fixtures
+open DQ.Tests.Pipeline.Contexts
 open DQ.Tests.TemporaryFolder
 
 let private variant: Variant =
@@ -34,41 +33,13 @@ let private variant: Variant =
     | Ok [ variant ] -> variant
     | other -> failtestf "%A" other
 
-let private context root (progress: CancellationTokenSource -> Report -> unit) : StageContext =
-    let source = new CancellationTokenSource()
-
-    {
-        Store =
-            match Store.openAt root with
-            | Ok store -> store
-            | Error error -> failtestf "%A" error
-        Device = "cpu"
-        Software = SoftwareRecord("", "", "", "", "")
-        Force = false
-        Cancellation = source.Token
-        Stopped = fun () -> Interrupted 15
-        Progress = progress source
-        Note = ignore
-    }
-
-let private await (task: Threading.Tasks.Task<'a>) = task.GetAwaiter().GetResult()
-
-let private get result =
-    match result with
-    | Ok value -> value
-    | Error error -> failtestf "%A" (StageError.lines error)
-
 /// The bottom level's encodings of a tiny trained run: (8, 4, 4).
 let private input root =
-    let stages = Prepare.stage |> Stage.andThen (Train.stage variant)
+    let run = run (quiet root) (Pipelines.model variant) |> get
 
-    let run =
-        await (Stage.execute (context root (fun _ _ -> ())) stages variant.Config.Data)
-        |> get
-
+    run.Record.Parents[0],
     {
         Network = Encoder(run.Record, get (Checkpoints.choose run.Folder "last"), 0)
-        Dataset = run.Dataset
         Data = variant.Config.Data
         Config = {
             Images = 40
@@ -81,8 +52,8 @@ let private input root =
         }
     }
 
-let private execute context input =
-    await (Stage.execute context Density.stage input)
+let private execute context (own, subject) =
+    run context (Pipelines.density (Some own) subject)
 
 [<Tests>]
 let tests =
@@ -92,7 +63,7 @@ let tests =
             "a run of its own with a row for each K and way to cut; found again; a stopped one goes on to the same numbers" {
             inFolder (fun root ->
                 let input = input root
-                let quiet = context root (fun _ _ -> ())
+                let quiet = quiet root
                 let whole = execute quiet input |> get
                 let density = whole.Density
                 Expect.equal (density.Channels, density.Side, density.Width) (8, 4, 2) "features"
@@ -114,8 +85,8 @@ let tests =
                             row.Slicing
 
                 Expect.equal
-                    (whole.Record.Stage, whole.Record.Status, whole.Record.StepsDone)
-                    ("density", RunStatus.Completed, 8L)
+                    (whole.Record.Kind, whole.Record.Status, whole.Record.StepsDone)
+                    (RunKind.Density, RunStatus.Completed, 8L)
                     "record"
 
                 Expect.equal (execute quiet input |> get).Folder whole.Folder "found again"
@@ -124,14 +95,17 @@ let tests =
                 let mutable trained = 0
 
                 let stopping =
-                    context root (fun source report ->
-                        if report.Unit = "seeds" then
-                            trained <- trained + 1
+                    context
+                        root
+                        (fun source report ->
+                            if report.Unit = "seeds" then
+                                trained <- trained + 1
 
-                            if trained = 3 then
-                                source.Cancel())
+                                if trained = 3 then
+                                    source.Cancel())
+                        ignore
 
-                match execute { stopping with Force = true } input with
+                match execute (forced stopping) input with
                 | Error(Interrupted 15) -> ()
                 | other -> failtestf "expected to be interrupted, got %A" other
 

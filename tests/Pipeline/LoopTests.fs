@@ -12,6 +12,7 @@ open DQ.Core.Training
 open DQ.Core.Weights
 open DQ.Pipeline
 open DQ.Pipeline.Data
+open DQ.Tests.Pipeline.Contexts
 open DQ.Tests.TemporaryFolder
 
 /// A model that trains in milliseconds.
@@ -44,35 +45,17 @@ let private variant sets : Variant =
     | Ok [ variant ] -> variant
     | other -> failtestf "%A" other
 
-/// A context whose progress may cancel it.
-let private contextIn root (cancelAtStep: int64 option) : StageContext =
-    let source = new CancellationTokenSource()
-
-    {
-        Store =
-            match Store.openAt root with
-            | Ok store -> store
-            | Error error -> failtestf "%A" error
-        Device = "cpu"
-        Software = SoftwareRecord("", "", "", "", "")
-        Force = false
-        Cancellation = source.Token
-        Stopped = fun () -> Interrupted 15
-        Progress =
-            fun report ->
-                if
-                    report.Unit = "steps"
-                    && cancelAtStep |> Option.exists (fun step -> report.Done >= step)
-                then
-                    source.Cancel()
-        Note = ignore
-    }
-
-let private stages variant =
-    Prepare.stage |> Stage.andThen (Train.stage variant)
-
 let private train root cancelAtStep (variant: Variant) =
-    (Stage.execute (contextIn root cancelAtStep) (stages variant) variant.Config.Data).GetAwaiter().GetResult()
+    run (cancelledAt root cancelAtStep) (Pipelines.model variant)
+
+/// The evaluation of a run with these settings.
+let private evaluate root (config: EvaluationConfig) (trained: Train.TrainedRun) =
+    runOn (quiet root) (asArtifact trained) (Evaluate.stage RunKind.Train "tiny" config)
+
+let private numbers (evaluated: Result<Evaluate.EvaluatedRun, StageError>) : EvaluationRecord =
+    match (get evaluated).Evaluation with
+    | Evaluate.Evaluation.Autoencoder record -> record
+    | Evaluate.Evaluation.Classifier _ -> failtest "expected an autoencoder"
 
 let private finished result : Train.TrainedRun =
     match result with
@@ -315,7 +298,7 @@ let tests =
                 let elsewhere = Path.Combine(root, "b")
 
                 let dying = {
-                    contextIn elsewhere None with
+                    quiet elsewhere with
                         Note =
                             fun line ->
                                 if line.Contains "back to step" then
@@ -327,9 +310,7 @@ let tests =
                     train elsewhere (Some step) variant |> ignore
 
                 Expect.throws
-                    (fun () ->
-                        (Stage.execute dying (stages variant) variant.Config.Data).GetAwaiter().GetResult()
-                        |> ignore)
+                    (fun () -> run dying (Pipelines.model variant) |> ignore)
                     "dies with the event written and the checkpoint not"
 
                 train elsewhere (Some 9L) variant |> ignore
@@ -358,7 +339,7 @@ let tests =
                 |]
 
                 let context = {
-                    contextIn root None with
+                    quiet root with
                         Progress =
                             fun report ->
                                 if report.Unit = "steps" && report.Done = 10L then
@@ -373,7 +354,7 @@ let tests =
                                     before <- contents folder
                 }
 
-                match (Stage.execute context (stages variant) variant.Config.Data).GetAwaiter().GetResult() with
+                match run context (Pipelines.model variant) with
                 | Error(Busy message as error) ->
                     Expect.stringContains message RunLayout.Lock "the file"
                     Expect.equal (StageError.exitCode error) 3 "exit code"
@@ -398,16 +379,10 @@ let tests =
             inFolder (fun root ->
                 let variant = variant []
                 let config = variant.Config.Evaluation
-                let run = train root None variant |> finished
+                let trained = train root None variant |> finished
+                let run = trained
 
-                let evaluate () =
-                    match
-                        (Stage.execute (contextIn root None) (Evaluate.stage "tiny" config) run)
-                            .GetAwaiter()
-                            .GetResult()
-                    with
-                    | Ok evaluated -> evaluated.Evaluation
-                    | Error error -> failtestf "%A" (StageError.lines error)
+                let evaluate () = evaluate root config trained |> numbers
 
                 let first = evaluate ()
                 let headline = (Store.read run.Folder).Headline |> Option.ofObj |> Option.get
@@ -464,14 +439,7 @@ let tests =
 
                 let run = train root None variant |> finished
 
-                let evaluation =
-                    match
-                        (Stage.execute (contextIn root None) (Evaluate.stage "tiny" variant.Config.Evaluation) run)
-                            .GetAwaiter()
-                            .GetResult()
-                    with
-                    | Ok evaluated -> evaluated.Evaluation
-                    | Error error -> failtestf "%A" (StageError.lines error)
+                let evaluation = evaluate root variant.Config.Evaluation run |> numbers
 
                 let at (parts: string list) =
                     Path.Combine(List.toArray (run.Folder :: parts))
@@ -528,7 +496,8 @@ let tests =
                 Expect.isTrue (File.Exists(at [ RunLayout.Images; Samples.grid ])) "the picture"
 
                 let original = ImageFile.Read(at [ RunLayout.Images; "original.png" ])
-                let third = run.Dataset.Test.Images[samples.Images[2].Index]
+                use images = get (Dataset.open' run.Dataset)
+                let third = images.Test.Images[samples.Images[2].Index]
                 Expect.equal (original.Plane(0).Slice(16, 8).ToArray()) (third.Slice(0, 8).ToArray()) "its first row"
 
                 use codes = SafeTensorsFile.Open(at [ RunLayout.Codes; RunLayout.SampleCodes ])
@@ -565,11 +534,7 @@ let tests =
 
                 let run = train root None variant |> finished
 
-                (Stage.execute (contextIn root None) (Evaluate.stage "tiny" variant.Config.Evaluation) run)
-                    .GetAwaiter()
-                    .GetResult()
-                |> Result.isOk
-                |> Flip.Expect.isTrue "evaluated"
+                evaluate root variant.Config.Evaluation run |> numbers |> ignore
 
                 let codebooks =
                     ArtifactJson.Read<CodebooksRecord>(Path.Combine(run.Folder, RunLayout.Codebooks))
@@ -600,9 +565,8 @@ let tests =
                 | Error error -> failtestf "%A" error
                 | Ok held ->
                     use _ = held
-                    let evaluate = Evaluate.stage "tiny" variant.Config.Evaluation
 
-                    match (Stage.execute (contextIn root None) evaluate run).GetAwaiter().GetResult() with
+                    match evaluate root variant.Config.Evaluation run with
                     | Error(Busy message) -> Expect.stringContains message run.Folder "which"
                     | other -> failtestf "expected to be refused, got %A" other)
         }
@@ -633,12 +597,9 @@ let tests =
                 let variant = variant []
 
                 for name in [ "foo"; "cuda:x" ] do
-                    let context = {
-                        contextIn root None with
-                            Device = name
-                    }
+                    let context = { quiet root with Device = name }
 
-                    match (Stage.execute context (stages variant) variant.Config.Data).GetAwaiter().GetResult() with
+                    match run context (Pipelines.model variant) with
                     | Error(Usage message) -> Expect.stringContains message name "what was given"
                     | other -> failtestf "%s: expected a usage error, got %A" name other
 

@@ -47,8 +47,8 @@ let tests =
                     ArtifactJson.Read<RunRecord>(Path.Combine(string (nonNull imported["folder"]), RunLayout.Run))
 
                 Expect.equal
-                    (record.Stage, record.Status, record.StepsDone)
-                    ("import", RunStatus.Completed, 2L)
+                    (record.Kind, record.Status, record.StepsDone)
+                    (RunKind.Import, RunStatus.Completed, 2L)
                     "run.json says so"
 
                 let parent = Seq.exactlyOne record.Parents

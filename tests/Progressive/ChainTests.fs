@@ -37,7 +37,7 @@ let tests =
     testList "Progressive.Chain" [
         test "stages are configurations: their own settings over the rest" {
             let chain = ok (load two [ "training.clip_norm=3" ])
-            let small, large = chain.Stages[0], chain.Stages[1]
+            let small, large = chain.Phases[0], chain.Phases[1]
             Expect.equal chain.Name "tiny" "the file's name"
             Expect.equal [ small.Name; large.Name ] [ "small"; "large" ] "in their order"
             Expect.equal [ small.Length; large.Length ] [ Chain.Steps 20L; Chain.Epochs 1.5 ] "lengths"
@@ -51,7 +51,7 @@ let tests =
 
             // the codes of a later stage come with their averages
             Expect.equal
-                [ for stage in chain.Stages -> stage.Config.Model.Quantizer.DecayWarmup ]
+                [ for stage in chain.Phases -> stage.Config.Model.Quantizer.DecayWarmup ]
                 [ Settings.defaults.Model.Quantizer.DecayWarmup; 1.0 ]
                 "no warm-up after the first"
 
@@ -73,7 +73,7 @@ let tests =
                     ]
                 )
 
-            Expect.equal [ for stage in chain.Stages -> stage.Name, stage.Length ] [ "large", Chain.Steps 9L ] "one"
+            Expect.equal [ for stage in chain.Phases -> stage.Name, stage.Length ] [ "large", Chain.Steps 9L ] "one"
             let scratch = chain.Scratch.Value.Config
 
             Expect.equal
@@ -88,7 +88,7 @@ let tests =
             let chain =
                 ok (load two [ "model.quantizer.kind=finite_scalar"; "model.codes=[9, 9]" ])
 
-            Expect.hasLength chain.Stages 2 "both"
+            Expect.hasLength chain.Phases 2 "both"
         }
 
         for what, progressive, expected in
@@ -160,7 +160,7 @@ let tests =
                     let file = written folder progressive
 
                     match Chain.load file [] with
-                    | Ok chain -> failtestf "expected problems, got %A" [ for stage in chain.Stages -> stage.Name ]
+                    | Ok chain -> failtestf "expected problems, got %A" [ for stage in chain.Phases -> stage.Name ]
                     | Error error ->
                         Expect.equal (StageError.exitCode error) 2 "exit code"
                         let lines = StageError.lines error

@@ -13,6 +13,7 @@ open DQ.Core.Weights
 open DQ.Pipeline
 open DQ.Pipeline.Data
 open DQ.Pipeline.Progressive
+open DQ.Tests.Pipeline
 open DQ.Tests.Pipeline.Program
 open DQ.Tests.Progressive.ChainTests
 open DQ.Tests.TemporaryFolder
@@ -29,37 +30,19 @@ let private chainOf progressive sets =
         | Ok chain -> chain
         | Error error -> failtestf "%A" (StageError.lines error))
 
-/// Notes, and a token that a step of a stage may cancel.
-let private context root (notes: ResizeArray<string>) (cancelAt: (string * int64) option) : StageContext =
-    let source = new CancellationTokenSource()
-
-    {
-        Store =
-            match Store.openAt root with
-            | Ok store -> store
-            | Error error -> failtestf "%A" error
-        Device = "cpu"
-        Software = SoftwareRecord("", "", "", "", "")
-        Force = false
-        Cancellation = source.Token
-        Stopped = fun () -> Interrupted 15
-        Progress =
-            fun report ->
-                match cancelAt with
-                | Some(stage, step) when report.Unit = "steps" && report.Title = $"tiny-{stage}" && report.Done >= step ->
-                    source.Cancel()
-                | _ -> ()
-        Note = notes.Add
-    }
-
-let private run root cancelAt chain =
+/// Notes, and what came of a chain that a step of a phase may cancel.
+let private run root (cancelAt: (string * int64) option) chain =
     let notes = ResizeArray()
-    notes, (Work.run (context root notes cancelAt) chain).GetAwaiter().GetResult()
 
-let private finished (_, result) : Work.Outcome =
-    match result with
-    | Ok outcome -> outcome
-    | Error error -> failtestf "%A" (StageError.lines error)
+    let progress (source: CancellationTokenSource) (report: Report) =
+        match cancelAt with
+        | Some(phase, step) when report.Unit = "steps" && report.Title = $"tiny-{phase}" && report.Done >= step ->
+            source.Cancel()
+        | _ -> ()
+
+    notes, Contexts.run (Contexts.context root progress notes.Add) (Pipelines.progressive chain)
+
+let private finished (_, result) : ChainStages.EvaluatedChain = Contexts.get result
 
 let private folderOf root (stage: ChainStageRecord) =
     Path.Combine(root, RunLayout.Runs, stage.Run)
@@ -89,7 +72,7 @@ let tests =
             inFolder (fun root ->
                 let chain = chainOf (stages "") [ "progressive.scratch={}" ]
                 let outcome = run root None chain |> finished
-                let record = outcome.Record
+                let record = outcome.Chain.Record
                 Expect.isTrue record.Completed "completed"
                 Expect.equal (record.ImageSize, record.ValidationImages) (16, 6) "where the points were measured"
                 let small, large = record.Stages[0], record.Stages[1]
@@ -125,7 +108,7 @@ let tests =
                 Expect.notEqual (model root large 9L) (model root large 0L) "while the rest is trained"
 
                 // multiply-adds
-                use built = new HierarchicalAutoencoder(chain.Stages.Head.Config.Model.ForImages 3)
+                use built = new HierarchicalAutoencoder(chain.Phases.Head.Config.Model.ForImages 3)
                 let forward (side: int) = built.MultiplyAdds(side, side)
                 Expect.equal small.ForwardMultiplyAddsPerImage (forward 8) "forward at 8"
 
@@ -150,7 +133,8 @@ let tests =
                 Expect.equal [ for point in small.Points -> point.Step ] [ 0L; 5L; 10L; 15L; 20L ] "every checkpoint"
                 Expect.equal [ for point in large.Points -> point.Step ] [ 5L; 9L ] "every validation"
 
-                let images = outcome.Evaluated.Head.Run.Dataset.Validation.Images.Batches 4
+                use opened = Contexts.get (Dataset.open' outcome.Evaluated.Head.Run.Dataset)
+                let images = opened.Validation.Images.Batches 4
 
                 use last = Checkpoint.Open(Checkpoints.weights (folderOf root small) 20L)
                 use atTheEnd = last.Model()
@@ -171,10 +155,11 @@ let tests =
                 Expect.equal (Seq.last all).TrainingMultiplyAdds spent "to its end"
 
                 // on disk
-                let file = Path.Combine(outcome.Folder, RunLayout.Chain)
+                let file = Path.Combine(outcome.Chain.Folder, RunLayout.Chain)
                 Expect.equal (ArtifactJson.Read<ChainRecord> file).Stages.Count 2 "chain.json"
 
-                let rows = File.ReadAllLines(Path.Combine(outcome.Folder, RunLayout.ChainCurve))
+                let rows =
+                    File.ReadAllLines(Path.Combine(outcome.Chain.Folder, RunLayout.ChainCurve))
 
                 Expect.hasLength rows (1 + all.Length + scratch.Points.Count) "curve.csv"
                 Expect.isTrue (rows |> Array.forall (fun row -> row.Split(',').Length = 9)) "in columns"
@@ -212,7 +197,7 @@ let tests =
 
                 Expect.equal
                     [
-                        for stage in outcome.Record.Stages -> stage.Run = small.Run, stage.Run = large.Run
+                        for stage in outcome.Chain.Record.Stages -> stage.Run = small.Run, stage.Run = large.Run
                     ]
                     [ true, false; false, true; false, false ]
                     "only the third is new"
@@ -241,7 +226,7 @@ let tests =
                 let resumed = finished (notes, outcome)
                 Expect.contains notes "tiny-large: going on from step 3" "in the middle of the second"
 
-                for before, after in Seq.zip whole.Record.Stages resumed.Record.Stages do
+                for before, after in Seq.zip whole.Chain.Record.Stages resumed.Chain.Record.Stages do
                     Expect.equal (weights disturbed after) (weights undisturbed before) before.Name
 
                     Expect.equal
@@ -268,9 +253,7 @@ let tests =
                     | Ok variants -> List.exactlyOne variants
                     | Error error -> failtestf "%A" (StageError.lines error)
 
-                let stages = Prepare.stage |> Stage.andThen (Train.stage alone)
-
-                (Stage.execute (context root notes None) stages alone.Config.Data).GetAwaiter().GetResult()
+                Contexts.run (Contexts.context root (fun _ _ -> ()) notes.Add) (Pipelines.model alone)
                 |> ignore
 
                 Expect.contains notes "train tiny: done before, reused" "the same run")
@@ -298,7 +281,8 @@ let tests =
                 Expect.hasLength ((nonNull (nonNull result["chain"]).["stages"]).AsArray()) 2 "stages"
                 Expect.hasLength ((nonNull result["runs"]).AsArray()) 2 "the last one and the one from scratch"
                 let after = dq "progressive" [ "--plan" ]
-                Expect.equal (after.Output.Split("reused").Length - 1) 3 after.Output
+                // two sizes packed, three runs, two evaluations
+                Expect.equal (after.Output.Split("reused").Length - 1) 7 after.Output
                 let text = dq "progressive" []
                 Expect.stringContains text.Output "nats/dim at 16" "the table of stages"
                 Expect.stringContains text.Output "PSNR, dB" "the table of evaluations"

@@ -94,8 +94,7 @@ let tests =
                         for seed in seeds -> values, int64 seed
                 ]
 
-                let prints =
-                    cells |> List.map (fun cell -> Train.fingerprint cell.Variant.Config "images")
+                let prints = cells |> List.map (fun cell -> Train.settings cell.Variant.Config)
 
                 found = wanted
                 && List.length (List.distinct prints) = cells.Length

@@ -1,5 +1,5 @@
-/// The `progressive` object of a configuration: its stages, read and checked.
-module DQ.Pipeline.Progressive.Stages
+/// The `progressive` object of a configuration: its phases, which are its `stages`, read and checked.
+module DQ.Pipeline.Progressive.Phases
 
 open System
 open System.Collections.Generic
@@ -8,9 +8,9 @@ open System.Text.Json.Nodes
 open DQ.Pipeline
 open FsToolkit.ErrorHandling
 
-/// A stage as a configuration says it.
-type StageConfig = {
-    /// Side of the images in pixels; never below that of the stage before.
+/// A phase as a configuration says it.
+type PhaseConfig = {
+    /// Side of the images in pixels; never below that of the phase before.
     ImageSize: int
     /// Optimizer steps; either this or epochs.
     Steps: Nullable<int64>
@@ -20,22 +20,22 @@ type StageConfig = {
     BatchSize: Nullable<int>
     /// Peak learning rate; null takes training.learning_rate.
     LearningRate: Nullable<float>
-    /// Parts of the model that stay as the stage before left them, as in training.freeze.
+    /// Parts of the model that stay as the phase before left them, as in training.freeze.
     Freeze: IReadOnlyList<string>
 }
 
 /// Training at the last size from new weights, with as many multiply-adds as the whole chain.
 type ScratchConfig = {
-    /// Images per optimizer step; null takes the last stage's.
+    /// Images per optimizer step; null takes the last phase's.
     BatchSize: Nullable<int>
-    /// Peak learning rate; null takes the last stage's.
+    /// Peak learning rate; null takes the last phase's.
     LearningRate: Nullable<float>
 }
 
 /// Keys of the object.
 let keys = [ "stages"; "scratch" ]
 
-let private noStage: StageConfig = {
+let private noPhase: PhaseConfig = {
     ImageSize = 0
     Steps = Nullable()
     Epochs = Nullable()
@@ -49,8 +49,8 @@ let private noScratch: ScratchConfig = {
     LearningRate = Nullable()
 }
 
-/// The fields of a stage and of the training from scratch, for the schema.
-let stageFields = Shape.fields noStage
+/// The fields of a phase and of the training from scratch, for the schema.
+let phaseFields = Shape.fields noPhase
 let scratchFields = Shape.fields noScratch
 
 /// The name that the training from scratch has as a variant.
@@ -80,7 +80,7 @@ let readRecord<'T> prefix (fields: Shape.Field list) (tree: JsonObject) : Result
         | value -> Ok value
     | problems -> Error [ for key, message in problems -> $"{prefix}.{key}", message ]
 
-let private readStage name (node: JsonNode) : Result<string * StageConfig, (string * string) list> =
+let private readPhase name (node: JsonNode) : Result<string * PhaseConfig, (string * string) list> =
     let key = $"progressive.stages.{name}"
 
     match node with
@@ -88,7 +88,7 @@ let private readStage name (node: JsonNode) : Result<string * StageConfig, (stri
         Error [ key, $"expected another name: '{scratchName}' is the training from scratch" ]
     | :? JsonObject as tree ->
         result {
-            let! stage = readRecord<StageConfig> key stageFields tree
+            let! stage = readRecord<PhaseConfig> key phaseFields tree
             let size = tree["image_size"]
 
             let problems = [
@@ -107,18 +107,18 @@ let private readStage name (node: JsonNode) : Result<string * StageConfig, (stri
         }
     | other -> Error [ key, $"expected an object {{ … }} or null, got {show other}" ]
 
-/// Images never get smaller: a later stage would unlearn what it came from.
-let private growing (stages: (string * StageConfig) list) : Validation<unit, string * string> =
+/// Images never get smaller: a later phase would unlearn what it came from.
+let private growing (phases: (string * PhaseConfig) list) : Validation<unit, string * string> =
     let shrinking = [
-        for (_, before), (name, stage) in List.pairwise stages do
-            if stage.ImageSize < before.ImageSize then
+        for (_, before), (name, phase) in List.pairwise phases do
+            if phase.ImageSize < before.ImageSize then
                 $"progressive.stages.{name}.image_size",
-                $"expected at least {before.ImageSize}, the size of the stage before, got {stage.ImageSize}"
+                $"expected at least {before.ImageSize}, the size of the stage before, got {phase.ImageSize}"
     ]
 
     if shrinking.IsEmpty then Ok() else Error shrinking
 
-let private readStages (node: JsonNode | null) : Result<(string * StageConfig) list, (string * string) list> =
+let private readPhases (node: JsonNode | null) : Result<(string * PhaseConfig) list, (string * string) list> =
     match node with
     | :? JsonObject as stages ->
         validation {
@@ -129,7 +129,7 @@ let private readStages (node: JsonNode | null) : Result<(string * StageConfig) l
                         | null -> () // taken out again
                         | node -> pair.Key, node
                 ]
-                |> List.traverseResultA (fun (name, node) -> readStage name node)
+                |> List.traverseResultA (fun (name, node) -> readPhase name node)
                 |> Result.mapError List.concat
 
             if stages.IsEmpty then
@@ -154,12 +154,12 @@ let private readScratch (node: JsonNode | null) : Result<ScratchConfig option, (
             "progressive.scratch", $"expected an object {{ … }} or null, got {show other}"
         ]
 
-/// Stages in order and the training from scratch; problems by key, all at once.
+/// Phases in order and the training from scratch; problems by key, all at once.
 let read (layers: ConfigTree.Layer list) =
     match merged "progressive" layers with
     | :? JsonObject as progressive ->
         validation {
-            let! stages = readStages progressive["stages"]
+            let! stages = readPhases progressive["stages"]
             and! scratch = readScratch progressive["scratch"]
 
             and! () =

@@ -1,0 +1,58 @@
+/// Everything that DQ makes in more than one step, as values. Commands read their settings, fold one of these and print.
+module DQ.Pipeline.Pipelines
+
+open DQ.Core.Artifacts
+open DQ.Pipeline.Allocation
+open DQ.Pipeline.Data
+open DQ.Pipeline.Progressive
+
+/// Images: those a run has of its own, else those of a configuration.
+let images (own: Parent option) (data: DataConfig) : Stage<unit, Dataset> =
+    match own with
+    | Some parent -> Prepare.ofRun parent
+    | None -> Prepare.reused data
+
+/// A trained model: an autoencoder, or a classifier where the configuration asks for one.
+let model (v: Variant) : Stage<unit, Train.TrainedRun> =
+    Prepare.stage v.Config.Data
+    >=> if Settings.isClassifier v.Config then
+            Classify.stage v
+        else
+            Train.stage v
+
+let private kind (v: Variant) =
+    if Settings.isClassifier v.Config then
+        RunKind.Classify
+    else
+        RunKind.Train
+
+/// The same with its numbers.
+let evaluated (v: Variant) : Stage<unit, Evaluate.EvaluatedRun> =
+    model v >=> Evaluate.stage (kind v) (Train.title v) v.Config.Evaluation
+
+/// A run that is there, on its own images or others.
+let evaluation folder (run: RunRecord) own data (config: EvaluationConfig) : Stage<unit, Evaluate.EvaluatedRun> =
+    images own data
+    >=> (Evaluate.stage run.Kind run.Id config
+         |> Stage.on (Evaluate.subjectName run) (Evaluate.subject folder run))
+
+/// One model at growing image sizes, and training at the last size alone beside it.
+let progressive (chain: Chain.Chain) : Stage<unit, ChainStages.EvaluatedChain> =
+    ChainStages.images chain >=> ChainStages.train chain
+
+/// The runs of a sweep, each on its own: any process may take any of them.
+let cells (variants: Variant list) = [ for v in variants -> v, evaluated v ]
+
+/// How well quantizers alone describe a network's features.
+let density own (subject: Density.DensitySubject) : Stage<unit, Density.EstimatedRun> =
+    images own subject.Data >=> Density.stage subject
+
+/// The table of the intervals of a network's channels.
+let intervals own (subject: CutNetwork.Subject) : Stage<unit, Intervals.IntervalRun> =
+    images own subject.Data >=> Intervals.stage subject
+
+/// Bits for a network's channels, with a table that is made here or was named.
+let allocation own (subject: CutNetwork.Subject) (table: Stage<Dataset, string>) : Stage<unit, Allocate.AllocatedRun> =
+    images own subject.Data
+    >=> Stage.both Stage.same table
+    >=> Allocate.stage subject

@@ -1,0 +1,338 @@
+/// The stages of a chain: each phase trained from the last weights and codebooks of the one before and measured at the last
+/// size, what they come to together, and the runs at its ends.
+module DQ.Pipeline.Progressive.ChainStages
+
+open System
+open System.IO
+open DQ.Core.Artifacts
+open DQ.Core.Autoencoders
+open DQ.Pipeline
+open DQ.Pipeline.Data
+open DQ.Pipeline.Progressive.Chain
+open DQ.Pipeline.Train
+open FsToolkit.ErrorHandling
+
+/// A phase that can be trained: its steps are known.
+type ReadyPhase = {
+    Variant: Variant
+    /// Of one image's forward pass.
+    ForwardMultiplyAdds: int64
+}
+
+/// A chain whose images are known, and with them the steps of all phases.
+type ReadyChain = {
+    Name: string
+    Phases: ReadyPhase list
+    Scratch: ReadyPhase option
+    /// Of the phases.
+    Datasets: Dataset list
+}
+
+/// A phase's run, and the chain's records up to it.
+type MeasuredRun = {
+    Run: TrainedRun
+    Measured: ChainStageRecord list
+}
+
+/// A chain that is trained and measured.
+type TrainedChain = {
+    Folder: string
+    Record: ChainRecord
+    /// The run of the last phase, and the one from scratch.
+    Ends: Artifact<TrainedRun> list
+}
+
+/// A finished chain; the runs at its ends evaluated.
+type EvaluatedChain = {
+    Chain: TrainedChain
+    Evaluated: Evaluate.EvaluatedRun list
+}
+
+/// Optimizer steps of a phase on so many training images.
+let private stepsOf (phase: Phase) (images: int) =
+    match phase.Length with
+    | Steps steps -> steps
+    | Epochs epochs ->
+        let perEpoch = float images / float phase.Config.Training.BatchSize
+        max 1L (int64 (ceil (epochs * perEpoch)))
+
+/// Multiply-adds of training a phase to its end.
+let trainingMultiplyAdds (ready: ReadyPhase) =
+    let training = ready.Variant.Config.Training
+    Curve.multiplyAdds ready.ForwardMultiplyAdds (training.Steps * int64 training.BatchSize)
+
+/// Steps at this batch and size that take no more than so many multiply-adds.
+let private stepsWithin (budget: float) forward (batch: int) =
+    max 1L (int64 (budget / Curve.multiplyAdds forward (int64 batch)))
+
+/// The chain on its phases' data sets; the last one is for the training from scratch too. The model is built once, for its
+/// multiply-adds.
+let ready (chain: Chain) (datasets: Dataset list) : Result<ReadyChain, StageError> =
+    result {
+        use model =
+            new HierarchicalAutoencoder(chain.Phases.Head.Config.Model.ForImages datasets.Head.Record.Channels)
+
+        let ready phase steps (dataset: Dataset) =
+            chain.WithSteps phase steps
+            |> Result.map (fun variant -> {
+                Variant = variant
+                ForwardMultiplyAdds = model.MultiplyAdds(dataset.Record.Height, dataset.Record.Width)
+            })
+
+        let! phases =
+            List.zip chain.Phases datasets
+            |> List.traverseResultM (fun (phase, dataset) ->
+                ready phase (stepsOf phase dataset.Record.Train.Count) dataset)
+
+        let! scratch =
+            chain.Scratch
+            |> Option.traverseResult (fun phase ->
+                let budget = phases |> List.sumBy trainingMultiplyAdds
+                let forward = (List.last phases).ForwardMultiplyAdds
+                ready phase (stepsWithin budget forward phase.Config.Training.BatchSize) (List.last datasets))
+
+        return {
+            Name = chain.Name
+            Phases = phases
+            Scratch = scratch
+            Datasets = datasets
+        }
+    }
+
+/// The packed images of all phases.
+let images (chain: Chain) : Stage<unit, Artifact<Dataset> list> =
+    Stage.all [ for phase in chain.Phases -> Prepare.reused phase.Config.Data ]
+
+/// Where a chain's record lies, and what an earlier command left of it.
+type private Place = {
+    Fingerprint: string
+    Folder: string
+    Earlier: ChainRecord option
+}
+
+let private placeOf (store: Store) (chain: ReadyChain) (runs: string list) =
+    let fingerprint = Fingerprint.ofParts [ "chain"; chain.Name; yield! runs ]
+
+    let folder =
+        Path.Combine(store.Root, RunLayout.Chains, Store.folderName chain.Name fingerprint)
+
+    let file = Path.Combine(folder, RunLayout.Chain)
+
+    {
+        Fingerprint = fingerprint
+        Folder = folder
+        Earlier =
+            if File.Exists file then
+                Some(ArtifactJson.Read<ChainRecord> file)
+            else
+                None
+    }
+
+/// A run's record as the earlier command left it: its points take a while to measure.
+let private known place (run: TrainedRun) : ChainStageRecord option =
+    place.Earlier
+    |> Option.bind (fun record ->
+        Seq.append record.Stages (Option.toList (Option.ofObj record.Scratch))
+        |> Seq.tryFind (fun phase -> phase.Run = run.Record.Id))
+
+let private recordOf (chain: ReadyChain) place (phases: ChainStageRecord list) (scratch: ChainStageRecord option) =
+    let last = List.last chain.Datasets
+    let loop = (List.last chain.Phases).Variant.Config.Loop
+
+    ChainRecord(
+        Name = chain.Name,
+        Fingerprint = place.Fingerprint,
+        Completed = (phases.Length = chain.Phases.Length && scratch.IsSome = chain.Scratch.IsSome),
+        ImageSize = last.Record.Height,
+        ValidationImages = min loop.ValidationImages last.Record.Validation.Count,
+        Stages = phases,
+        Scratch = Option.toObj scratch,
+        UpdatedUtc = DateTime.UtcNow
+    )
+
+let private isComplete place =
+    place.Earlier |> Option.exists _.Completed
+
+/// From a phase's run to its points at the last size; `before` finds the records of the phases before in what the stage
+/// takes, and `report` hears of all. The output keeps the run's name.
+let private measure
+    (chain: ReadyChain)
+    place
+    (ready: ReadyPhase)
+    (before: 'i -> ChainStageRecord list)
+    (report: ChainStageRecord list -> unit)
+    : Stage<Artifact<'i> * Artifact<TrainedRun>, MeasuredRun> =
+    let output (input: Artifact<'i>, run: Artifact<TrainedRun>) record = {
+        Fingerprint = run.Fingerprint
+        Value = {
+            Run = run.Value
+            Measured = before input.Value @ [ record ]
+        }
+    }
+
+    {
+        Name = $"measure {title ready.Variant}"
+        Plan =
+            fun _ input ->
+                Ok {
+                    Fingerprint = Fingerprint.item 1 input.Fingerprint
+                    Steps = []
+                    Finished =
+                        input.Finished
+                        |> Option.bind (fun { Value = _, run as both } ->
+                            known place run.Value |> Option.map (output both))
+                }
+        Run =
+            fun context { Value = input, run as both } ->
+                Stage.inBackground context (fun () ->
+                    result {
+                        let! device = Device.ofName context.Device
+                        use! images = Dataset.open' (List.last chain.Datasets)
+                        let validation = images.Validation.Images
+
+                        let measured =
+                            known place run.Value
+                            |> Option.defaultWith (fun () ->
+                                let spent = Curve.spentIn (before input.Value)
+
+                                Curve.measure
+                                    context
+                                    device
+                                    spent
+                                    validation
+                                    ready.Variant
+                                    ready.ForwardMultiplyAdds
+                                    run.Value)
+                            |> output both
+
+                        report measured.Value.Measured
+                        return measured
+                    })
+    }
+
+let private phase chain place ready : Stage<Link<Dataset, MeasuredRun>, MeasuredRun> =
+    let trained (link: Link<Dataset, MeasuredRun>) =
+        Stage.link link.Input (link.Before |> Option.map (Artifact.map _.Run))
+
+    let before (link: Link<Dataset, MeasuredRun>) =
+        match link.Before with
+        | Some before -> before.Value.Measured
+        | None -> []
+
+    let save phases =
+        // a finished one stays as it is while its runs are looked up again
+        if not (isComplete place) then
+            Curve.save place.Folder (recordOf chain place phases None)
+
+    Stage.both Stage.same (Train.linked ready.Variant |> Stage.on id trained)
+    >=> measure chain place ready before save
+
+let private last (chain: ReadyChain) (stage: Stage<Dataset, 'o>) : Stage<Artifact<Dataset> list, 'o> =
+    let index = chain.Datasets.Length - 1
+    stage |> Stage.on (Fingerprint.item index) (List.item index)
+
+let private scratch chain place ready : Stage<Artifact<Dataset> list, MeasuredRun> =
+    Stage.both Stage.same (Train.stage ready.Variant)
+    >=> measure chain place ready (fun _ -> []) ignore
+    |> last chain
+
+/// chain.json of all that was trained.
+let private recorded
+    chain
+    place
+    : Stage<Artifact<Artifact<MeasuredRun> list> * Artifact<Artifact<MeasuredRun> list>, TrainedChain> =
+    let ends (phases: Artifact<MeasuredRun> list, scratch: Artifact<MeasuredRun> list) =
+        List.last phases :: scratch |> List.map (Artifact.map _.Run)
+
+    let endsOf name =
+        Fingerprint.All [
+            Fingerprint.item 0 name |> Fingerprint.item (chain.Phases.Length - 1)
+            for _ in Option.toList chain.Scratch do
+                Fingerprint.item 1 name |> Fingerprint.item 0
+        ]
+
+    let chained record (input: Artifact<_>) = {
+        Fingerprint = endsOf input.Fingerprint
+        Value = {
+            Folder = place.Folder
+            Record = record
+            Ends = ends (let phases, scratch = input.Value in phases.Value, scratch.Value)
+        }
+    }
+
+    {
+        Name = $"chain {chain.Name}"
+        Plan =
+            fun _ input ->
+                Ok {
+                    Fingerprint = endsOf input.Fingerprint
+                    Steps = []
+                    Finished =
+                        match place.Earlier, input.Finished with
+                        | Some earlier, Some input when earlier.Completed -> Some(chained earlier input)
+                        | _ -> None
+                }
+        Run =
+            fun context ({ Value = phases, scratch } as input) ->
+                Stage.inBackground context (fun () ->
+                    let measured = (List.last phases.Value).Value.Measured
+
+                    let fromScratch =
+                        scratch.Value |> List.tryHead |> Option.map (fun run -> run.Value.Measured.Head)
+
+                    let record = recordOf chain place measured fromScratch
+                    Curve.save place.Folder record
+                    Ok(chained record input))
+    }
+
+/// The runs at a chain's ends on whole splits.
+let private evaluateEnds (chain: ReadyChain) : Stage<TrainedChain, EvaluatedChain> =
+    let ends = List.last chain.Phases :: Option.toList chain.Scratch
+
+    let evaluate index (ready: ReadyPhase) =
+        Evaluate.stage RunKind.Train (title ready.Variant) ready.Variant.Config.Evaluation
+        |> Stage.on (Fingerprint.item index) (fun (chain: TrainedChain) -> chain.Ends[index])
+
+    Stage.both Stage.same (Stage.all (List.mapi evaluate ends))
+    |> Stage.map (fun (chain, evaluated) -> {
+        Chain = chain.Value
+        Evaluated = evaluated.Value |> List.map _.Value
+    })
+
+/// What there is to say of a chain before its images are packed.
+let private unknown (chain: Chain) = [
+    for phase in chain.Phases @ Option.toList chain.Scratch do
+        {
+            Stage = $"train {chain.Name}-{phase.Name}"
+            Action = Action.Make
+            Why = "steps, and what can be reused, are known once the images are packed"
+        }
+]
+
+/// The fingerprints of a chain's runs.
+let private runsOf (standing: Standing) (chain: ReadyChain) (datasets: Artifact<Artifact<Dataset> list>) =
+    let trainings =
+        Stage.both
+            (Stage.scan [ for ready in chain.Phases -> Train.linked ready.Variant ])
+            (Stage.all [
+                for ready in Option.toList chain.Scratch -> last chain (Train.stage ready.Variant)
+            ])
+
+    trainings.Plan standing (Stage.finished datasets)
+    |> Result.map (fun planned -> Fingerprint.parts planned.Fingerprint |> Option.defaultValue [])
+
+/// From the phases' images to the finished chain.
+let train (chain: Chain) : Stage<Artifact<Dataset> list, EvaluatedChain> =
+    Stage.dependent $"chain {chain.Name}" (unknown chain) (fun standing datasets ->
+        result {
+            let! ready = ready chain (datasets.Value |> List.map _.Value)
+            let! runs = runsOf standing ready datasets
+            let place = placeOf standing.Store ready runs
+
+            return
+                Stage.both
+                    (Stage.scan [ for phase' in ready.Phases -> phase ready place phase' ])
+                    (Stage.all [ for scratch' in Option.toList ready.Scratch -> scratch ready place scratch' ])
+                >=> recorded ready place
+                >=> evaluateEnds ready
+        })

@@ -1,0 +1,19 @@
+/// The device that a command names.
+module DQ.Pipeline.Device
+
+open System
+open TorchSharp
+
+/// The device of this name, once libtorch is loaded.
+let ofName (name: string) : Result<torch.Device, StageError> =
+    try
+        let device = torch.device name
+
+        if device.``type`` = DeviceType.CUDA && not (torch.cuda.is_available ()) then
+            Error(Usage $"--device {name}: no CUDA device can be used here; see dq doctor")
+        else
+            Ok device
+    with
+    | :? ArgumentException
+    | :? FormatException
+    | :? OverflowException -> Error(Usage $"--device {name}: expected cpu, cuda or cuda:N")

@@ -1,0 +1,316 @@
+/// Stages whose output is kept in the store: a run, or a result in the folder of the run it is about. Finding, claiming,
+/// locking, beginning and ending runs happens here and nowhere else.
+module DQ.Pipeline.StoredStage
+
+open System
+open System.Text.Json.Nodes
+open System.Threading.Tasks
+open DQ.Core.Artifacts
+open FsToolkit.ErrorHandling
+open TorchSharp
+
+/// What run.json says of a run before it begins.
+type Description = {
+    Kind: RunKind
+    /// In folders and in progress.
+    Title: string
+    Name: string
+    /// Empty where a configuration has no variants.
+    Variant: string
+    Seed: int64
+    /// The resolved settings.
+    Config: JsonObject
+    /// What its steps count up to.
+    Steps: int64
+    Notes: string list
+}
+
+/// A stage whose output is a run.
+type RunStage<'i, 'o> = {
+    /// In messages and plans, such as `train quickstart-dq`.
+    Name: string
+    Description: Description
+    /// The run's fingerprint from those of the input's artifacts.
+    Fingerprint: Standing -> string list -> Result<string, StageError>
+    Parents: Standing -> 'i -> Parent list
+    /// Gets ready for work. What can't begin ends here and leaves no run behind.
+    Begin: StageContext -> torch.Device -> 'i -> Result<RunFile -> Result<unit, StageError>, StageError>
+    /// The output of a finished run.
+    Read: 'i -> string -> RunRecord -> Result<'o, StageError>
+}
+
+let private isCompleted (_, record: RunRecord) = record.Status = RunStatus.Completed
+
+let private stored folder record : string * RunRecord = folder, record
+
+/// Runs of a fingerprint: the one that counts, and whether it is finished. None where there is none, or where all is to be
+/// made again.
+let private standingOf (standing: Standing) title fingerprint =
+    if standing.Force then
+        Ok None
+    else
+        Store.ofFingerprint (standing.Runs()) title fingerprint
+        |> Result.map (fun runs ->
+            runs
+            |> List.tryFind isCompleted
+            |> Option.orElse (List.tryHead runs)
+            |> Option.map (fun (run, record) -> stored run.Folder record))
+
+/// Dotted keys whose values differ between two trees.
+let rec private differences prefix (a: JsonObject) (b: JsonObject) : string list = [
+    for pair in b do
+        let key = prefix + pair.Key
+
+        match a[pair.Key], pair.Value with
+        | (:? JsonObject as a), (:? JsonObject as b) -> yield! differences (key + ".") a b
+        | a, b when ConfigTree.canonical a <> ConfigTree.canonical b ->
+            $"{key} {ConfigTree.canonical a} → {ConfigTree.canonical b}"
+        | _ -> ()
+]
+
+/// Why there is no run of this description's fingerprint: what sets the latest one of the same name apart.
+let private whyMake (standing: Standing) (description: Description) =
+    let isOfTheName (run: StoredRun) =
+        match run.Record with
+        | Ok record when
+            (record.Name, record.Variant, record.Kind) = (description.Name, description.Variant, description.Kind)
+            ->
+            Some record
+        | _ -> None
+
+    if standing.Force then
+        "asked for by --force"
+    else
+        match standing.Runs() |> List.choose isOfTheName with
+        | [] -> "no run of this name"
+        | runs ->
+            let latest = runs |> List.maxBy _.StartedUtc
+
+            match differences "" latest.Config description.Config with
+            | [] -> $"unlike {latest.Id}: its input changed"
+            | changes -> $"""unlike {latest.Id}: {String.concat ", " changes}"""
+
+let private describe (context: StageContext) (device: torch.Device) (stage: RunStage<'i, 'o>) fingerprint input id =
+    let description = stage.Description
+    let now = DateTime.UtcNow
+
+    RunRecord(
+        Id = id,
+        Name = description.Name,
+        Variant = description.Variant,
+        Kind = description.Kind,
+        Status = RunStatus.Running,
+        Fingerprint = fingerprint,
+        Seed = description.Seed,
+        Config = description.Config,
+        Parents = List.toArray (stage.Parents context.Standing input),
+        Notes = List.toArray description.Notes,
+        Software = context.Software,
+        Device = device.ToString(),
+        Threads = torch.get_num_threads (),
+        StartedUtc = now,
+        UpdatedUtc = now,
+        Steps = description.Steps
+    )
+
+/// Works in a run that is locked, from its begin to its end, however that comes.
+let private perform (context: StageContext) (device: torch.Device) (work: RunFile -> Result<unit, StageError>) file =
+    let outcome =
+        try
+            Stage.attempt context.Stopped (fun () ->
+                (file: RunFile)
+                    .Save(_.Begun(context.Software, device.ToString(), torch.get_num_threads (), DateTime.UtcNow))
+
+                work file)
+        with error ->
+            // a bug: run.json says that the run failed
+            file.TryEnd(RunStatus.Failed, Stage.firstLine error)
+            reraise ()
+
+    match outcome with
+    | Ok() ->
+        file.Save(_.Ended(RunStatus.Completed, null, DateTime.UtcNow))
+        Ok file.Record
+    | Error error ->
+        file.TryEnd error
+        Error error
+
+let private claimAndPerform (context: StageContext) (stage: RunStage<'i, 'o>) fingerprint (input: 'i) =
+    result {
+        let! device = Device.ofName context.Device
+        let! work = stage.Begin context device input
+        let describe = describe context device stage fingerprint input
+
+        match! Store.claim context.Store stage.Description.Title fingerprint context.Standing.Force describe with
+        | Finished(folder, record) -> return! stage.Read input folder record
+        | Resumed(folder, record, held)
+        | Fresh(folder, record, held) ->
+            use _ = held
+            let! ended = perform context device work (RunFile(folder, held, record))
+            return! stage.Read input folder ended
+    }
+
+let private unknown name : Planned<'o> = {
+    Fingerprint = Fingerprint.Unknown
+    Steps = [
+        {
+            Stage = name
+            Action = Action.Make
+            Why = "what it is made from is not known yet"
+        }
+    ]
+    Finished = None
+}
+
+let private named fingerprint value = {
+    Fingerprint = Fingerprint.Of fingerprint
+    Value = value
+}
+
+let private planRun (stage: RunStage<'i, 'o>) standing (input: Planned<'i>) =
+    let step action why finished fingerprint = {
+        Fingerprint = Fingerprint.Of fingerprint
+        Steps = [
+            {
+                Stage = stage.Name
+                Action = action
+                Why = why
+            }
+        ]
+        Finished = finished
+    }
+
+    result {
+        match Fingerprint.parts input.Fingerprint with
+        | None -> return unknown stage.Name
+        | Some parts ->
+            let! fingerprint = stage.Fingerprint standing parts
+
+            match! standingOf standing stage.Description.Title fingerprint with
+            | Some(folder, record) when record.Status = RunStatus.Completed ->
+                let! output =
+                    input.Finished
+                    |> Option.traverseResult (fun input -> stage.Read input.Value folder record)
+
+                return step Action.Reuse record.Id (output |> Option.map (named fingerprint)) fingerprint
+            | Some(folder, record) ->
+                let why =
+                    $"{record.Id}, {Store.status folder record} at step {record.StepsDone} of {record.Steps}"
+
+                return step Action.Continue why None fingerprint
+            | None -> return step Action.Make (whyMake standing stage.Description) None fingerprint
+    }
+
+let private runRun (stage: RunStage<'i, 'o>) (context: StageContext) (input: Artifact<'i>) =
+    Stage.inBackground context (fun () ->
+        result {
+            let parts = Fingerprint.parts input.Fingerprint |> Option.defaultValue []
+            let! fingerprint = stage.Fingerprint context.Standing parts
+
+            let! output =
+                result {
+                    match! standingOf context.Standing stage.Description.Title fingerprint with
+                    | Some(folder, record) when record.Status = RunStatus.Completed ->
+                        context.Note $"{stage.Name}: done before, reused"
+                        return! stage.Read input.Value folder record
+                    | _ -> return! claimAndPerform context stage fingerprint input.Value
+                }
+
+            return named fingerprint output
+        })
+
+/// A stage whose output is a run.
+let ofRun (stage: RunStage<'i, 'o>) : Stage<'i, 'o> = {
+    Name = stage.Name
+    Plan = planRun stage
+    Run = runRun stage
+}
+
+/// A stage whose output is a file in the folder of the run that it is about.
+type ResultStage<'i, 'r, 'o> = {
+    Name: string
+    /// The result's fingerprint from those of the input's artifacts, of which the first is the run's.
+    Fingerprint: string list -> string
+    /// The run's folder.
+    Folder: 'i -> string
+    /// The result in a run's folder, if it is the one of this fingerprint.
+    Find: string -> string -> 'r option
+    Output: 'i -> 'r -> 'o
+    /// Makes it under the run's lock; the fingerprint goes with the result.
+    Work: StageContext -> torch.Device -> string -> 'i -> RunFile -> Result<'o, StageError>
+}
+
+let private planResult (stage: ResultStage<'i, 'r, 'o>) (standing: Standing) (input: Planned<'i>) =
+    match Fingerprint.parts input.Fingerprint with
+    | None
+    | Some [] -> Ok(unknown stage.Name)
+    | Some(run :: _ as parts) ->
+        let fingerprint = stage.Fingerprint parts
+
+        let step action why finished = {
+            Fingerprint = Fingerprint.Of fingerprint
+            Steps = [
+                {
+                    Stage = stage.Name
+                    Action = action
+                    Why = why
+                }
+            ]
+            Finished = finished
+        }
+
+        let folder =
+            match input.Finished with
+            | _ when standing.Force -> Ok None
+            | Some input -> Ok(Some(stage.Folder input.Value))
+            | None ->
+                Store.ofFingerprint (standing.Runs()) "" run
+                |> Result.map (
+                    List.tryFind isCompleted
+                    >> Option.map (fun (run, record) -> fst (stored run.Folder record))
+                )
+
+        folder
+        |> Result.map (fun folder ->
+            match folder, folder |> Option.bind (stage.Find fingerprint) with
+            | Some folder, Some result ->
+                input.Finished
+                |> Option.map (fun input -> named fingerprint (stage.Output input.Value result))
+                |> step Action.Reuse (nonNull (IO.Path.GetFileName folder))
+            | Some _, None -> step Action.Make "not made with these settings" None
+            | None, _ -> step Action.Make "after its run" None)
+
+let private runResult (stage: ResultStage<'i, 'r, 'o>) (context: StageContext) (input: Artifact<'i>) =
+    Stage.inBackground context (fun () ->
+        let parts = Fingerprint.parts input.Fingerprint |> Option.defaultValue []
+        let fingerprint = stage.Fingerprint parts
+        let folder = stage.Folder input.Value
+
+        let finished =
+            if context.Standing.Force then
+                None
+            else
+                stage.Find fingerprint folder
+
+        match finished with
+        | Some result ->
+            context.Note $"{stage.Name}: done before, reused"
+            Ok(named fingerprint (stage.Output input.Value result))
+        | None ->
+            result {
+                let! device = Device.ofName context.Device
+                // nobody trains or evaluates it meanwhile
+                let! held = RunLock.Take folder
+                use _ = held
+                // as it is now: it may have been trained on since it was read
+                let file = RunFile(folder, held, Store.read folder)
+                let! output = stage.Work context device fingerprint input.Value file
+                return named fingerprint output
+            })
+
+/// A stage whose output is a result in a run.
+let ofResult (stage: ResultStage<'i, 'r, 'o>) : Stage<'i, 'o> = {
+    Name = stage.Name
+    Plan = planResult stage
+    Run = runResult stage
+}
