@@ -1,9 +1,10 @@
-module DQ.Tests.ReadmeExample
+/// The example of docs/library.md, between two marks: what is shown there is what runs here.
+module DQ.Tests.LibraryExample
 
 open System.IO
 open Expecto
 
-// <readme>
+// <example>
 open DQ.Core.Autoencoders
 open DQ.Core.Images
 open DQ.Core.Native
@@ -22,11 +23,11 @@ let example () =
     let codes = session.Model.Encode pixels // per level, finest first: (32, 5, 8, 8) and (32, 5, 4, 4)
     use decoded = session.Model.Decode(codes, 32L, 32L)
     nats, codes, session.Model.Likelihood.Mean decoded // pictures (32, 3, 32, 32), from 0 to 255
-// </readme>
+// </example>
 
-let private root = Path.Combine(__SOURCE_DIRECTORY__, "..")
+let private page = Path.Combine(__SOURCE_DIRECTORY__, "..", "docs", "library.md")
 
-/// What stands in a file between two lines.
+/// The lines of a file between two lines.
 let private between (first: string) (last: string) (file: string) =
     File.ReadAllLines file
     |> Seq.skipWhile ((<>) first)
@@ -36,17 +37,17 @@ let private between (first: string) (last: string) (file: string) =
 
 [<Tests>]
 let tests =
-    testList "Readme" [
-        test "the library's example is the code here" {
-            let shown = between "```fsharp" "```" (Path.Combine(root, "README.md"))
+    testList "LibraryExample" [
+        test "docs/library.md shows the code here" {
+            let shown = between "```fsharp" "```" page
 
-            let run =
-                between "// <readme>" "// </readme>" (Path.Combine(__SOURCE_DIRECTORY__, __SOURCE_FILE__))
+            let compiled =
+                between "// <example>" "// </example>" (Path.Combine(__SOURCE_DIRECTORY__, __SOURCE_FILE__))
 
-            Expect.equal shown run "README.md shows what is compiled"
+            Expect.equal shown compiled "copy the lines between the two marks to docs/library.md"
         }
         testSequenced (
-            test "the library's example learns, encodes and decodes" {
+            test "it learns, encodes and decodes" {
                 let nats, codes, pictures = example ()
                 Expect.isLessThan (List.last nats) (List.head nats - 0.1) "the loss falls"
                 let shapes = [ for level in codes -> List.ofArray level.shape ]
