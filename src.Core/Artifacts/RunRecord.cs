@@ -1,7 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using System.Text.Json.Serialization;
-using DQ.Core.Evaluation;
 
 namespace DQ.Core.Artifacts;
 
@@ -139,7 +138,7 @@ public sealed record RunRecord : IArtifact
     /// <summary>Trainable parameters, codebooks not counted; null until the model was built.</summary>
     public long? Parameters { get; init; }
 
-    /// <summary>Of one image's forward pass, counted (<see cref="Autoencoders.HierarchicalAutoencoder.MultiplyAdds"/>); null as above, and for a
+    /// <summary>Of one image's forward pass, counted by walking the model; null as above, and for a
     /// classifier.</summary>
     public long? ForwardMultiplyAddsPerImage { get; init; }
     public required long Steps { get; init; }

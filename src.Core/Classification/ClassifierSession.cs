@@ -33,7 +33,7 @@ public sealed class ClassifierSession : ModelSession
     /// <param name="training">How.</param>
     /// <param name="seed">As above.</param>
     /// <param name="device">Where.</param>
-    /// <exception cref="Weights.WeightsException">The file can't be used; the message names it and why.</exception>
+    /// <exception cref="Formats.WeightsException">The file can't be used; the message names it and why.</exception>
     public static ClassifierSession OnAutoencoder(string path, ClassifierSpec spec, TrainingSpec training, long seed, Device device)
     {
         using var file = Checkpoint.Open(path);
@@ -45,7 +45,7 @@ public sealed class ClassifierSession : ModelSession
     }
 
     /// <summary>The session a checkpoint was written by.</summary>
-    /// <exception cref="Weights.WeightsException">The file can't be used; the message names it and why.</exception>
+    /// <exception cref="Formats.WeightsException">The file can't be used; the message names it and why.</exception>
     public static ClassifierSession Load(string path, TrainingSpec training, Device device)
     {
         using var file = ClassifierCheckpoint.Open(path);

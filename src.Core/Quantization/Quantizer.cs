@@ -1,4 +1,3 @@
-using DQ.Core.Autoencoders;
 using static TorchSharp.torch;
 
 namespace DQ.Core.Quantization;
@@ -40,10 +39,6 @@ public abstract class Quantizer : nn.Module
 {
     protected Quantizer(string name)
         : base(name) { }
-
-    /// <summary>The quantizer of <paramref name="level"/> (0 = bottom) of an autoencoder.</summary>
-    public static Quantizer Create(AutoencoderSpec spec, int level) =>
-        Create(spec.Quantizer, spec.Codebooks, spec.Codes[level], spec.CodeWidth);
 
     /// <summary>A quantizer with M codebooks of K codes of width D; kinds that make their own codes have no use for a width.</summary>
     public static Quantizer Create(QuantizerSpec spec, int codebooks, int codeCount, int width) =>

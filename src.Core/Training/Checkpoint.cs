@@ -24,7 +24,7 @@ public sealed class Checkpoint : CheckpointFile
 
     public AutoencoderSpec Spec { get; }
 
-    /// <exception cref="Weights.WeightsException">Not a checkpoint of an autoencoder that this program reads; the message names file and
+    /// <exception cref="Formats.WeightsException">Not a checkpoint of an autoencoder that this program reads; the message names file and
     /// expectation.</exception>
     public static Checkpoint Open(string path) => new(path);
 

@@ -166,12 +166,12 @@ public abstract class ModelSession : IDisposable
     }
 
     /// <summary>Takes weights, moments and counters from a checkpoint with which training can go on.</summary>
-    /// <exception cref="Weights.WeightsException">It can't; the message names the file and why.</exception>
+    /// <exception cref="Formats.WeightsException">It can't; the message names the file and why.</exception>
     protected void Restore(CheckpointFile file)
     {
         file.Fill(model);
         if (!file.HasOptimizer)
-            throw new Weights.WeightsException($"{file.Path}: holds no optimizer state: training can't go on from it");
+            throw new Formats.WeightsException($"{file.Path}: holds no optimizer state: training can't go on from it");
         file.Fill(Optimizer);
         StepsDone = file.Progress.StepsDone;
         ImagesSeen = file.Progress.ImagesSeen;

@@ -37,7 +37,7 @@ public sealed class TrainingSession : ModelSession
     internal new StepReport Step(Tensor pixels, Tensor targets) => base.Step(pixels, targets);
 
     /// <summary>The session a checkpoint was written by.</summary>
-    /// <exception cref="Weights.WeightsException">The file can't be used; the message names it and why.</exception>
+    /// <exception cref="Formats.WeightsException">The file can't be used; the message names it and why.</exception>
     public static TrainingSession Load(string path, TrainingSpec training, Device device)
     {
         using var file = Checkpoint.Open(path);
@@ -52,7 +52,7 @@ public sealed class TrainingSession : ModelSession
     /// <param name="training">How.</param>
     /// <param name="seed">Of every random choice.</param>
     /// <param name="device">Where.</param>
-    /// <exception cref="Weights.WeightsException">The file can't be used; the message names it and why.</exception>
+    /// <exception cref="Formats.WeightsException">The file can't be used; the message names it and why.</exception>
     public static TrainingSession StartingFrom(string path, AutoencoderSpec model, TrainingSpec training, long seed, Device device)
     {
         using var file = Checkpoint.Open(path);

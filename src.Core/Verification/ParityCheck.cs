@@ -1,6 +1,7 @@
+using DQ.Core.Formats;
 using DQ.Core.Likelihoods;
+using DQ.Core.Published;
 using DQ.Core.Training;
-using DQ.Core.Weights;
 using static TorchSharp.torch;
 
 namespace DQ.Core.Verification;

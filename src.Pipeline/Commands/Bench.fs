@@ -93,7 +93,7 @@ let private measure (context: StageContext) (variant: Variant) repetitions check
                 ImageWidth = images.Width,
                 Parameters = session.Model.ParameterCount,
                 MultiplyAddsPerImage = benchmark.MultiplyAddsPerImage,
-                MachinePeaks = MachinePeaks.Measure device,
+                MachinePeaks = PeakRates.Measure device,
                 Parts = [| yield! parts; input |],
                 PeakResidentBytes = benchmark.PeakResidentBytes,
                 ManagedBytesPerStep = benchmark.ManagedBytesPerStep

@@ -6,6 +6,7 @@ open Argu
 open DQ.Core.Artifacts
 open DQ.Core.Autoencoders
 open DQ.Core.Likelihoods
+open DQ.Core.Quantization
 open DQ.Pipeline
 open DQ.Pipeline.Commands.Numbers
 open DQ.Pipeline.Data

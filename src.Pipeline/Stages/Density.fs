@@ -189,7 +189,7 @@ let private work (context: StageContext) (subject: DensitySubject) device (datas
                 TrainImages = int features.shape[0],
                 TestSplit = split,
                 TestImages = int unseen.shape[0],
-                Training = training,
+                Training = training.Record(),
                 Seeds = config.Seeds,
                 Rows = table
             )

@@ -5,8 +5,8 @@ open System
 open System.IO
 open DQ.Core.Artifacts
 open DQ.Core.Autoencoders
+open DQ.Core.Published
 open DQ.Core.Training
-open DQ.Core.Weights
 open FsToolkit.ErrorHandling
 
 type ImportedRun = { Folder: string; Record: RunRecord }

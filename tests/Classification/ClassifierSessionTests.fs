@@ -7,10 +7,10 @@ open Expecto
 open TorchSharp
 open DQ.Core.Autoencoders
 open DQ.Core.Classification
+open DQ.Core.Formats
 open DQ.Core.Images
 open DQ.Core.Quantization
 open DQ.Core.Training
-open DQ.Core.Weights
 open DQ.Tests.TemporaryFolder
 open DQ.Tests.Fixtures
 

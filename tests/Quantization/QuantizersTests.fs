@@ -40,7 +40,7 @@ let private small quantizer =
         Likelihood = LikelihoodSpec(Kind = "squared_error")
     )
 
-let private made quantizer = Quantizer.Create(small quantizer, 0)
+let private made quantizer = (small quantizer).CreateQuantizer 0
 
 let private mapFor (quantizer: Quantizer) =
     torch.randn (2L, int64 quantizer.InputChannels, 4L, 5L)

@@ -6,9 +6,9 @@ open System.IO
 open Expecto
 open TorchSharp
 open DQ.Core.Autoencoders
+open DQ.Core.Formats
 open DQ.Core.Images
 open DQ.Core.Training
-open DQ.Core.Weights
 open DQ.Tests.Autoencoders.HierarchicalAutoencoderTests
 
 let private training =
