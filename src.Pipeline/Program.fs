@@ -27,8 +27,8 @@ type Arguments =
     | [<CliPrefix(CliPrefix.None)>] Bench of ParseResults<Bench.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Serve of ParseResults<Serve.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Report of ParseResults<Report.Arguments>
-    | [<CliPrefix(CliPrefix.None); SubCommand>] Doctor
-    | [<CliPrefix(CliPrefix.None); SubCommand>] Schema
+    | [<CliPrefix(CliPrefix.None)>] Doctor of ParseResults<Doctor.Arguments>
+    | [<CliPrefix(CliPrefix.None)>] Schema of ParseResults<Schema.Arguments>
     | [<Inherit; Unique>] Artifacts of DIR: string
     | [<Inherit; Unique>] Device of NAME: string
     | [<Inherit; Unique>] Libtorch of DIR: string
@@ -60,15 +60,15 @@ type Arguments =
             | Bench _ -> "how long the parts of training and evaluation take on this machine."
             | Serve _ -> "the report site: runs, curves, pictures, comparisons in a browser."
             | Report _ -> "runs as one HTML file to send to someone."
-            | Doctor -> "what this machine has, and what to do where something is missing."
-            | Schema -> "the JSON Schema of configurations, for editors."
+            | Doctor _ -> "what this machine has, and what to do where something is missing."
+            | Schema _ -> "the JSON Schema of configurations, for editors."
             | Artifacts _ -> "where artifacts are kept (default: DQ_ARTIFACTS, else artifacts)."
             | Device _ -> "cpu, cuda or cuda:N (default: DQ_DEVICE, else cpu)."
             | Libtorch _ -> "folder with libtorch (default: DQ_LIBTORCH, else the package's own)."
             | Json -> "the result as JSON on standard output."
             | Quiet -> "no progress and no notes."
             | Verbose -> "more detail; stack traces of errors."
-            | Version -> "the version of this program."
+            | Version -> "the version of this program, and the commit it was built from."
 
 let private examples = [
     "run", Run.example
@@ -126,8 +126,8 @@ let private dispatch (place: Workplace) (parsed: ParseResults<Arguments>) : Task
     | Bench arguments -> Bench.run place arguments
     | Serve arguments -> Serve.run place arguments
     | Report arguments -> Report.run place arguments
-    | Doctor -> Doctor.run place
-    | Schema -> Schema.run ()
+    | Doctor arguments -> Doctor.run place arguments
+    | Schema arguments -> Schema.run arguments
     | other -> Task.FromResult(Error(Usage $"{other} is no command"))
 
 /// Minutes after which the command saves and stops: what a timer can hold, 2^32 milliseconds and no more.
@@ -216,7 +216,7 @@ let main argv =
         let parsed = parser.ParseCommandLine(argv, raiseOnUsage = true)
 
         if parsed.Contains Version then
-            printfn $"{Workplace.version}"
+            printfn $"dq {Workplace.versionText}"
             0
         else
             execute parsed

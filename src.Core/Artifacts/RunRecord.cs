@@ -52,7 +52,20 @@ public static class RunKindNames
 public sealed record Parent(string Kind, string Id, string Fingerprint);
 
 /// <summary>Versions a run was made with.</summary>
-public sealed record SoftwareRecord(string Dq, string TorchSharp, string LibTorch, string Runtime, string System);
+/// <param name="Dq">Version of this program.</param>
+/// <param name="TorchSharp">Version of the package.</param>
+/// <param name="LibTorch">Version of the library that was loaded; <c>unknown</c> where its folder does not say.</param>
+/// <param name="Runtime">.NET, with its version.</param>
+/// <param name="System">The operating system.</param>
+/// <param name="Commit">The commit that this program was built from, 40 digits; absent in a build outside of git, and before 0.2.0.</param>
+public sealed record SoftwareRecord(
+    string Dq,
+    string TorchSharp,
+    string LibTorch,
+    string Runtime,
+    string System,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? Commit = null
+);
 
 /// <summary>The numbers of a run to show first, from its latest evaluation; all of it is in <c>evaluation.json</c>.</summary>
 /// <param name="Split">The last split evaluated: test where there is one.</param>

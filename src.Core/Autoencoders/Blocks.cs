@@ -8,7 +8,7 @@ namespace DQ.Core.Autoencoders;
 // appendix A.4 and the released code). State-dict keys are the released ones; a residual block's layers 0 and 2 are ReLUs.
 // Axis legend: B batch, C channels, H W sides.
 
-/// <summary>x + [ReLU, 3×3 convolution C→R, ReLU, 1×1 convolution R→C](x); (B, C, H, W) to the same.</summary>
+/// <summary>x + f(x), where f is ReLU, 3×3 convolution C→R, ReLU, 1×1 convolution R→C; (B, C, H, W) to the same.</summary>
 public sealed class ResidualBlock : nn.Module<Tensor, Tensor>
 {
     [ComponentName(Name = "conv")]

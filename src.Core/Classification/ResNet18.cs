@@ -62,7 +62,7 @@ public sealed class ResNet18 : ClassifierBackbone
     }
 }
 
-/// <summary>relu(shortcut(x) + [3×3 convolution, norm, ReLU, 3×3 convolution, norm](x)), torchvision's basic block.</summary>
+/// <summary>relu(shortcut(x) + f(x)), where f is 3×3 convolution, norm, ReLU, 3×3 convolution, norm: torchvision's basic block.</summary>
 public sealed class BasicBlock : nn.Module<Tensor, Tensor>
 {
     [ComponentName(Name = "conv1")]

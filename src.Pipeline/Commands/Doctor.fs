@@ -5,9 +5,18 @@ open System
 open System.IO
 open System.Runtime.InteropServices
 open System.Threading.Tasks
+open Argu
 open DQ.Core.Native
 open DQ.Pipeline
 open TorchSharp
+
+type Arguments =
+    | [<Unique>] Urls of URLS: string
+
+    interface IArgParserTemplate with
+        member this.Usage =
+            match this with
+            | Urls _ -> $"where serve would listen (default: DQ_URLS, else {SiteProgram.DefaultUrls})."
 
 let example = "dq doctor --json"
 
@@ -30,21 +39,34 @@ let private torchState (place: Workplace) =
             CudaDevices = if cuda then torch.cuda.device_count () else 0
         })
 
-/// Bytes free for artifacts: on the disk of the folder, or of the nearest one above it that exists.
-let private diskFree (folder: string) =
-    let rec existing (folder: DirectoryInfo) =
-        match folder.Exists, folder.Parent with
-        | false, NonNull parent -> existing parent
-        | _ -> folder
+/// What `dq serve` needs.
+type private Site = {
+    /// Where its program is; an error says why it can't run.
+    Program: Result<string, string>
+    Urls: string
+    /// Why it could not listen there now.
+    ListeningProblem: string option
+}
 
-    DriveInfo(existing(DirectoryInfo(Path.GetFullPath folder)).FullName).AvailableFreeSpace
+let private siteState (arguments: ParseResults<Arguments>) =
+    let urls =
+        arguments.TryGetResult Urls
+        |> Option.orElse (Option.ofObj (Environment.GetEnvironmentVariable "DQ_URLS"))
+        |> Option.filter (not << String.IsNullOrWhiteSpace)
+        |> Option.defaultValue SiteProgram.DefaultUrls
+
+    {
+        Program = SiteProgram.describe ()
+        Urls = urls
+        ListeningProblem = SiteProgram.listeningProblem urls
+    }
 
 let private gigabytes (bytes: int64) =
     (float bytes / 1e9).ToString("F1", Globalization.CultureInfo.InvariantCulture)
     + " GB"
 
 /// What to do about what was found.
-let private advice (place: Workplace) torch disk available = [
+let private advice (place: Workplace) torch site disk available = [
     match torch with
     | Error error -> yield! StageError.lines error
     | Ok torch ->
@@ -58,17 +80,23 @@ let private advice (place: Workplace) torch disk available = [
 
         if place.Settings.Device <> "cpu" && not torch.Cuda then
             $"the device asked for, {place.Settings.Device}, can't be used"
-    if disk < 2_000_000_000L then
-        $"only {gigabytes disk} are free for artifacts: choose another folder with --artifacts DIR or DQ_ARTIFACTS"
+    match site.Program with
+    | Error problem -> $"dq serve and dq report: {problem}"
+    | Ok _ -> ()
+    match site.ListeningProblem with
+    | Some problem -> $"dq serve: {problem}: give it another address with --urls"
+    | None -> ()
+    yield! Disk.warnings disk
     if available < 4_000_000_000L then
         $"only {gigabytes available} of memory are free: dq plan CONFIG estimates what a run needs"
 ]
 
-let run (place: Workplace) : Task<Result<unit, StageError>> =
+let run (place: Workplace) (arguments: ParseResults<Arguments>) : Task<Result<unit, StageError>> =
     let torch = torchState place
     let total, available = Memory.ofMachine ()
-    let disk = diskFree place.Settings.Artifacts
-    let advice = advice place torch disk available
+    let site = siteState arguments
+    let disk = Disk.ofFolder place.Settings.Artifacts
+    let advice = advice place torch site disk available
 
     let torchRows =
         match torch with
@@ -104,7 +132,7 @@ let run (place: Workplace) : Task<Result<unit, StageError>> =
 
     let text =
         Table.render Table.Left [
-            [ "dq"; Workplace.version ]
+            [ "dq"; Workplace.versionText ]
             [
                 "system"
                 $"{RuntimeInformation.OSDescription}, {RuntimeInformation.RuntimeIdentifier}"
@@ -116,13 +144,28 @@ let run (place: Workplace) : Task<Result<unit, StageError>> =
             [ "memory"; $"{gigabytes total}, {gigabytes available} free" ]
             [
                 "artifacts"
-                $"{Path.GetFullPath place.Settings.Artifacts}, {gigabytes disk} free"
+                $"{Path.GetFullPath place.Settings.Artifacts}, {gigabytes disk.FreeBytes} of {gigabytes disk.TotalBytes} free, {disk.FileSystem}"
+            ]
+            [
+                "site"
+                (match site.Program with
+                 | Ok folder -> folder
+                 | Error _ -> "can't run")
+            ]
+            [
+                "site's address"
+                site.Urls
+                + (if site.ListeningProblem.IsNone then
+                       ", free"
+                   else
+                       ", not free")
             ]
         ]
         + String.concat "" [ for line in advice -> $"- {line}\n" ]
 
     let data = {|
         Dq = Workplace.version
+        Commit = Option.toObj Workplace.commit
         System = RuntimeInformation.OSDescription
         RuntimeIdentifier = RuntimeInformation.RuntimeIdentifier
         Runtime = RuntimeInformation.FrameworkDescription
@@ -143,7 +186,13 @@ let run (place: Workplace) : Task<Result<unit, StageError>> =
         MemoryTotalBytes = total
         MemoryAvailableBytes = available
         Artifacts = Path.GetFullPath place.Settings.Artifacts
-        DiskFreeBytes = disk
+        DiskFreeBytes = disk.FreeBytes
+        DiskTotalBytes = disk.TotalBytes
+        FileSystem = disk.FileSystem
+        NetworkFileSystem = disk.IsNetwork
+        Site = site.Program |> Result.toOption |> Option.toObj
+        SiteUrls = site.Urls
+        SiteUrlsFree = site.ListeningProblem.IsNone
         Advice = advice
     |}
 

@@ -4,6 +4,8 @@ module DQ.Pipeline.SiteProgram
 open System
 open System.Diagnostics
 open System.IO
+open System.Net
+open System.Net.Sockets
 open System.Runtime.InteropServices
 open System.Threading.Tasks
 
@@ -13,10 +15,41 @@ extern int private signal(int processId, int number)
 [<Literal>]
 let private terminate = 15
 
+/// Where the site listens unless told otherwise.
+[<Literal>]
+let DefaultUrls = "http://localhost:5080"
+
 let private library = "dq-reports.dll"
 
 let private isThere folder =
     File.Exists(Path.Combine(folder, library))
+
+/// The folder of the .NET that runs this program; none where the program carries its own.
+let private sharedDotnet =
+    // of a shared one: DOTNET/shared/Microsoft.NETCore.App/10.0.12/
+    match DirectoryInfo(RuntimeEnvironment.GetRuntimeDirectory()).Parent with
+    | NonNull family when family.Name = "Microsoft.NETCore.App" ->
+        Option.ofObj family.Parent
+        |> Option.bind (fun shared -> Option.ofObj shared.Parent)
+        |> Option.map _.FullName
+    | _ -> None
+
+let private executable (folder: string) name =
+    Path.Combine(folder, (if OperatingSystem.IsWindows() then name + ".exe" else name))
+
+/// Why the shared .NET can't run the site, if it can't: it may have come without the part for web sites.
+let private missingFramework =
+    let runs (family: string) =
+        Directory.Exists family
+        && Directory.EnumerateDirectories(family, $"{Environment.Version.Major}.*")
+           |> Seq.isEmpty
+           |> not
+
+    sharedDotnet
+    |> Option.map (fun dotnet -> Path.Combine(dotnet, "shared", "Microsoft.AspNetCore.App"))
+    |> Option.filter (not << runs)
+    |> Option.map (fun family ->
+        $"the site needs the ASP.NET Core {Environment.Version.Major} runtime, and {family} has none: install it, or use the dq that needs no .NET (docs/installing.md)")
 
 /// The root of the source tree this program was built in.
 let private sourceTree =
@@ -29,6 +62,34 @@ let private sourceTree =
             | parent -> up parent
 
     up (DirectoryInfo AppContext.BaseDirectory)
+
+/// Where the site's program is.
+type private Location =
+    /// In this folder, ready to run.
+    | Ready of string
+    /// In the source tree with this root, to be built first, into this folder.
+    | Source of root: string * built: string
+
+/// Beside this program when published, in the source tree otherwise.
+let private location =
+    let published = Path.Combine(AppContext.BaseDirectory, "site")
+
+    match missingFramework, sourceTree with
+    | Some problem, _ -> Error problem
+    | None, _ when isThere published -> Ok(Ready published)
+    | None, None ->
+        Error
+            $"the site's program is not in {published}: install dq again (docs/installing.md), or run it from the source tree"
+    | None, Some root ->
+        let built = Path.Combine(root, "src.Reports", "bin", "Release", "net10.0")
+        Ok(if isThere built then Ready built else Source(root, built))
+
+/// Where the site's program is, for people; an error says why it can't run.
+let describe () =
+    match location with
+    | Ok(Ready folder) -> Ok folder
+    | Ok(Source(root, _)) -> Ok $"built on first use, from {root}"
+    | Error problem -> Error problem
 
 /// Keeps errors of ours, passes the rest on.
 let rec private listen (errors: StreamReader) (said: ResizeArray<string>) : Task<unit> =
@@ -73,34 +134,49 @@ let private started (file: string) (arguments: string list) =
 let private build root place =
     let project = Path.Combine(root, "src.Reports")
 
-    started "dotnet" [ "build"; "-c"; "Release"; "-v"; "quiet"; "--nologo"; project ]
+    let dotnet =
+        match sharedDotnet with
+        | Some folder -> executable folder "dotnet"
+        | None -> "dotnet"
+
+    started dotnet [ "build"; "-c"; "Release"; "-v"; "quiet"; "--nologo"; project ]
     |> fun start ->
         // what it builds is no result of this command
         start.RedirectStandardOutput <- true
         run start place
 
-/// The folder of the site's program: beside this one when published, built from the source tree otherwise.
+/// Why the site could not listen at one of these addresses now; none where it could.
+let listeningProblem (urls: string) =
+    let address (uri: Uri) =
+        match IPAddress.TryParse uri.DnsSafeHost with
+        | true, NonNull address -> address
+        | _ when uri.IsLoopback -> IPAddress.Loopback
+        // any other name stands for all addresses
+        | _ -> IPAddress.Any
+
+    let problem (url: string) =
+        match Uri.TryCreate(url.Trim().Replace("//*", "//0.0.0.0").Replace("//+", "//0.0.0.0"), UriKind.Absolute) with
+        | true, NonNull uri ->
+            try
+                use listener = new TcpListener(address uri, uri.Port)
+                listener.Start()
+                None
+            with :? SocketException as error ->
+                Some $"{url}: {error.Message}"
+        | _ -> Some $"{url}: expected an address such as {DefaultUrls}"
+
+    urls.Split(';', StringSplitOptions.RemoveEmptyEntries) |> Seq.tryPick problem
+
+/// The folder of the site's program.
 let private folder (place: Workplace) : Task<Result<string, StageError>> =
     task {
-        let published = Path.Combine(AppContext.BaseDirectory, "site")
-
-        match sourceTree with
-        | _ when isThere published -> return Ok published
-        | None ->
-            return
-                Error(
-                    CheckFailed
-                        $"the site's program is not in {published}; publish dq as the README says, or run it from the source tree"
-                )
-        | Some root ->
-            let built = Path.Combine(root, "src.Reports", "bin", "Release", "net10.0")
-
-            if isThere built then
-                return Ok built
-            else
-                place.Output.Note "building the site; the first time takes a minute"
-                let! result = build root place
-                return result |> Result.map (fun () -> built)
+        match location with
+        | Error problem -> return Error(CheckFailed problem)
+        | Ok(Ready folder) -> return Ok folder
+        | Ok(Source(root, built)) ->
+            place.Output.Note "building the site; the first time takes a minute"
+            let! result = build root place
+            return result |> Result.map (fun () -> built)
     }
 
 /// Runs the site's program until it ends; signals are passed on, and its errors are this program's.
@@ -112,14 +188,14 @@ let start (place: Workplace) (arguments: string list) : Task<Result<unit, StageE
             let arguments =
                 arguments @ [ "--artifacts"; Path.GetFullPath place.Settings.Artifacts ]
 
-            let executable = Path.Combine(folder, "dq-reports")
-
             let start =
-                // a folder that needs no .NET has no `dotnet`
-                if not (OperatingSystem.IsWindows()) && File.Exists executable then
-                    started executable arguments
-                else
-                    started "dotnet" (Path.Combine(folder, library) :: arguments)
+                match sharedDotnet with
+                // another `dotnet` may be first on the path, or none
+                | Some dotnet -> started (executable dotnet "dotnet") (Path.Combine(folder, library) :: arguments)
+                | None when File.Exists(executable folder "dq-reports") ->
+                    started (executable folder "dq-reports") arguments
+                // built in the source tree, for a shared .NET
+                | None -> started "dotnet" (Path.Combine(folder, library) :: arguments)
 
             return! run start place
     }

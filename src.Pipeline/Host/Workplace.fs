@@ -31,13 +31,20 @@ type Workplace = {
 }
 
 module Workplace =
-    let private versionOf (assembly: Assembly) =
-        match assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>() with
-        | null -> "unknown"
-        | version -> (version.InformationalVersion.Split '+')[0]
+    /// Version of this program, and the commit it was built from: the SDK writes `0.2.0+COMMIT`, and no commit outside of git.
+    let version, commit =
+        match Assembly.GetExecutingAssembly().GetCustomAttribute<AssemblyInformationalVersionAttribute>() with
+        | null -> "unknown", None
+        | written ->
+            match written.InformationalVersion.Split('+', 2) with
+            | [| version; commit |] -> version, Some commit
+            | _ -> written.InformationalVersion, None
 
-    /// Version of this program.
-    let version = versionOf (Assembly.GetExecutingAssembly())
+    /// Version and commit, for people: `0.2.0 (1d7cb6c)`.
+    let versionText =
+        match commit with
+        | Some commit -> $"{version} ({commit[..6]})"
+        | None -> version
 
     /// The host's settings and logging. Command-line values win over the environment; `DQ_Logging__LogLevel__Default`
     /// and its like set what is logged.
@@ -101,7 +108,8 @@ module Workplace =
              | null -> "unknown"
              | found -> found),
             RuntimeInformation.FrameworkDescription,
-            RuntimeInformation.OSDescription
+            RuntimeInformation.OSDescription,
+            Option.toObj commit
         )
 
     /// To read from.
