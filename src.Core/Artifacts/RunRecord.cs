@@ -108,6 +108,50 @@ public sealed record Headline(
 /// <param name="BitsPerImageUniform">Of the codes, at equal length; null without codes.</param>
 public sealed record ClassificationHeadline(string Split, long Images, long Step, double Accuracy, double? BitsPerImageUniform);
 
+/// <summary>How a model was trained.</summary>
+/// <param name="Parameters">Trainable, codebooks not counted; null until the model was built.</param>
+/// <param name="ForwardMultiplyAddsPerImage">Of one image's forward pass, counted; null as above, and for a classifier.</param>
+/// <param name="ImagesSeen">With repetition.</param>
+/// <param name="Seconds">Time spent in training steps, over all interruptions.</param>
+/// <param name="ImagesPerSecond">Over all steps.</param>
+/// <param name="BestStep">Step of the best validation.</param>
+public sealed record TrainingFacts(
+    long? Parameters,
+    long? ForwardMultiplyAddsPerImage,
+    long ImagesSeen,
+    double Seconds,
+    double? ImagesPerSecond,
+    long? BestStep
+);
+
+/// <summary>What a run has besides what all have, by its kind.</summary>
+public abstract record RunPayload;
+
+/// <summary>Of a run whose output is a model.</summary>
+public abstract record ModelPayload(TrainingFacts Training) : RunPayload;
+
+/// <summary>Of an autoencoder, trained or imported.</summary>
+/// <param name="Training">How it was trained.</param>
+/// <param name="ValidationReconstructionNatsPerDim">On the validation images at the end; null for squared error.</param>
+/// <param name="ValidationSquaredError">On normalized values; null where the likelihood is a density.</param>
+/// <param name="Headline">Null before it was evaluated.</param>
+public sealed record AutoencoderPayload(
+    TrainingFacts Training,
+    double? ValidationReconstructionNatsPerDim,
+    double? ValidationSquaredError,
+    Headline? Headline
+) : ModelPayload(Training);
+
+/// <summary>Of a classifier.</summary>
+/// <param name="Training">How it was trained.</param>
+/// <param name="ValidationAccuracy">Share of the validation images that were classified rightly, at the end.</param>
+/// <param name="Classification">Null before it was evaluated.</param>
+public sealed record ClassifierPayload(TrainingFacts Training, double? ValidationAccuracy, ClassificationHeadline? Classification)
+    : ModelPayload(Training);
+
+/// <summary>Of a run that measures and trains no model: its numbers are in a file of their own.</summary>
+public sealed record MeasurementPayload : RunPayload;
+
 /// <summary><c>run.json</c>: one training run and where it stands, or a model that was imported.</summary>
 public sealed record RunRecord : IArtifact
 {
@@ -148,37 +192,63 @@ public sealed record RunRecord : IArtifact
     /// <summary>Steps from which the run was taken up again.</summary>
     public IReadOnlyList<long> ResumedAtSteps { get; init; } = [];
 
-    /// <summary>Trainable parameters, codebooks not counted; null until the model was built.</summary>
-    public long? Parameters { get; init; }
-
-    /// <summary>Of one image's forward pass, counted by walking the model; null as above, and for a
-    /// classifier.</summary>
-    public long? ForwardMultiplyAddsPerImage { get; init; }
     public required long Steps { get; init; }
     public long StepsDone { get; init; }
-    public long ImagesSeen { get; init; }
 
-    /// <summary>Time spent in training steps, over all interruptions.</summary>
-    public double TrainingSeconds { get; init; }
-    public double? ImagesPerSecond { get; init; }
+    /// <summary>What this kind of run has besides.</summary>
+    [JsonIgnore]
+    public RunPayload Payload =>
+        Kind switch
+        {
+            RunKind.Train or RunKind.Import => new AutoencoderPayload(
+                Training,
+                ValidationReconstructionNatsPerDim,
+                ValidationSquaredError,
+                Headline
+            ),
+            RunKind.Classify => new ClassifierPayload(Training, ValidationAccuracy, Classification),
+            _ => new MeasurementPayload(),
+        };
 
-    /// <summary>Reconstruction on the validation images at the end; null for squared error.</summary>
-    public double? ValidationReconstructionNatsPerDim { get; init; }
+    /// <summary>How a model was trained; null where none was.</summary>
+    [JsonIgnore]
+    public TrainingFacts? Trained => (Payload as ModelPayload)?.Training;
 
-    /// <summary>Squared error on normalized values on the validation images; null where the likelihood is a density.</summary>
-    public double? ValidationSquaredError { get; init; }
+    private TrainingFacts Training => new(Parameters, ForwardMultiplyAddsPerImage, ImagesSeen, TrainingSeconds, ImagesPerSecond, BestStep);
 
-    /// <summary>Share of the validation images that were classified rightly, at the end; null where there are no classes.</summary>
-    public double? ValidationAccuracy { get; init; }
+    // as run.json has them, side by side: earlier programs wrote and read them so
+    [JsonInclude]
+    private long? Parameters { get; init; }
 
-    /// <summary>Step of the best validation.</summary>
-    public long? BestStep { get; init; }
+    [JsonInclude]
+    private long? ForwardMultiplyAddsPerImage { get; init; }
 
-    /// <summary>Null before it was evaluated, and for a classifier.</summary>
-    public Headline? Headline { get; init; }
+    [JsonInclude]
+    private long ImagesSeen { get; init; }
 
-    /// <summary>Of a classifier; null before it was evaluated.</summary>
-    public ClassificationHeadline? Classification { get; init; }
+    [JsonInclude]
+    private double TrainingSeconds { get; init; }
+
+    [JsonInclude]
+    private double? ImagesPerSecond { get; init; }
+
+    [JsonInclude]
+    private double? ValidationReconstructionNatsPerDim { get; init; }
+
+    [JsonInclude]
+    private double? ValidationSquaredError { get; init; }
+
+    [JsonInclude]
+    private double? ValidationAccuracy { get; init; }
+
+    [JsonInclude]
+    private long? BestStep { get; init; }
+
+    [JsonInclude]
+    private Headline? Headline { get; init; }
+
+    [JsonInclude]
+    private ClassificationHeadline? Classification { get; init; }
 
     /// <summary>Work begins, at the steps done so far when the run is taken up again.</summary>
     public RunRecord Begun(SoftwareRecord software, string device, int threads, DateTime nowUtc) =>

@@ -129,7 +129,14 @@ let private describe (imported: Import.ImportedRun) =
     Table.render Table.Left [
         [ "run"; record.Id ]
         [ "folder"; imported.Folder ]
-        [ "parameters"; string record.Parameters ]
+        [
+            "parameters"
+            imported.Record.Trained
+            |> Option.ofObj
+            |> Option.bind (fun trained -> Option.ofNullable trained.Parameters)
+            |> Option.map string
+            |> Option.defaultValue "–"
+        ]
         [ "steps"; string record.StepsDone ]
         for note in record.Notes do
             [ "note"; note ]

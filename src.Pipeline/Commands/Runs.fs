@@ -8,6 +8,7 @@ open System.Threading.Tasks
 open Argu
 open DQ.Core.Artifacts
 open DQ.Pipeline
+open DQ.Pipeline.Commands.Numbers
 open FsToolkit.ErrorHandling
 
 type ShowArguments =
@@ -78,17 +79,6 @@ type Arguments =
 let example =
     "dq runs list\n  dq runs show quickstart-dq\n  dq runs tag quickstart-dq --add baseline\n  dq runs note quickstart-dq --text 'the one in the paper'\n  dq runs archive quickstart-vq"
 
-let private validation (record: RunRecord) =
-    let number (value: float) =
-        value.ToString("F4", CultureInfo.InvariantCulture)
-
-    match
-        Option.ofNullable record.ValidationReconstructionNatsPerDim, Option.ofNullable record.ValidationSquaredError
-    with
-    | Some nats, _ -> $"{number nats} nats/dim"
-    | None, Some error -> $"{number error} squared error"
-    | None, None -> "–"
-
 /// What is said of runs is in a file that the site shares; the runs stay as they are.
 let private annotated (work: unit -> 'a) : Result<'a, StageError> =
     try
@@ -151,7 +141,7 @@ let private list (place: Workplace) (store: Store) all =
                             record.Id
                             Store.status folder record
                             $"{record.StepsDone}/{record.Steps}"
-                            validation record
+                            Summary.validation record
                         ]
                 ]
 
@@ -163,8 +153,8 @@ let private list (place: Workplace) (store: Store) all =
                     Status = Store.status folder record
                     StepsDone = record.StepsDone
                     Steps = record.Steps
-                    ValidationReconstructionNatsPerDim = record.ValidationReconstructionNatsPerDim
-                    ValidationSquaredError = record.ValidationSquaredError
+                    ValidationReconstructionNatsPerDim = Summary.validationNatsPerDim record
+                    ValidationSquaredError = Summary.validationSquaredError record
                 |}
         ]
 
@@ -195,19 +185,24 @@ let private show (place: Workplace) (store: Store) id =
                 [ "status"; Store.status folder record ]
                 [ "reason"; optional record.Reason ]
                 [ "steps"; $"{record.StepsDone}/{record.Steps}" ]
-                [ "images seen"; string record.ImagesSeen ]
-                [
-                    "training time"
-                    TimeSpan.FromSeconds(Math.Round record.TrainingSeconds).ToString "c"
-                ]
-                [
-                    "parameters"
-                    (if record.Parameters.HasValue then
-                         string record.Parameters.Value
-                     else
-                         "–")
-                ]
-                [ "validation"; validation record ]
+                match record.Trained with
+                | null -> ()
+                | trained ->
+                    [ "images seen"; string trained.ImagesSeen ]
+
+                    [
+                        "training time"
+                        TimeSpan.FromSeconds(Math.Round trained.Seconds).ToString "c"
+                    ]
+
+                    [
+                        "parameters"
+                        trained.Parameters
+                        |> Option.ofNullable
+                        |> Option.map counted
+                        |> Option.defaultValue "–"
+                    ]
+                [ "validation"; Summary.validation record ]
                 [ "seed"; string record.Seed ]
                 [ "device"; $"{record.Device}, {record.Threads} threads" ]
                 [ "started"; record.StartedUtc.ToString "u" ]

@@ -94,6 +94,32 @@ let private classifierCells =
 let ofEvaluation (evaluation: EvaluationRecord) =
     Table.render Table.Right (autoencoderCells [ evaluation.Splits ])
 
+let private ofValidation (value: AutoencoderPayload -> Nullable<float>) (record: RunRecord) =
+    match record.Payload with
+    | :? AutoencoderPayload as payload -> value payload
+    | _ -> Nullable()
+
+/// What training saw of the validation images last; null where that is no density, or no autoencoder.
+let validationNatsPerDim = ofValidation _.ValidationReconstructionNatsPerDim
+
+/// The same of squared error.
+let validationSquaredError = ofValidation _.ValidationSquaredError
+
+/// The same as text, of any kind of model.
+let validation (record: RunRecord) =
+    let shown unit' (value: Nullable<float>) =
+        value
+        |> Option.ofNullable
+        |> Option.map (fun value -> $"""{number "F4" value} {unit'}""")
+
+    match record.Payload with
+    | :? AutoencoderPayload as payload ->
+        shown "nats/dim" payload.ValidationReconstructionNatsPerDim
+        |> Option.orElse (shown "squared error" payload.ValidationSquaredError)
+    | :? ClassifierPayload as payload -> shown "accuracy" payload.ValidationAccuracy
+    | _ -> None
+    |> Option.defaultValue "–"
+
 let private name (run: EvaluatedRun) =
     let record = run.Run.Record
     if record.Variant = "" then record.Name else record.Variant
@@ -101,7 +127,7 @@ let private name (run: EvaluatedRun) =
 let private row label runs (show: 'run -> string) = label :: List.map show runs
 
 let private trainingRate (run: EvaluatedRun, _) =
-    optional "F1" run.Run.Record.ImagesPerSecond
+    optional "F1" run.Run.Training.ImagesPerSecond
 
 let private autoencoders (runs: (EvaluatedRun * EvaluationRecord) list) =
     Table.render Table.Right [
@@ -119,7 +145,7 @@ let private classifiers (runs: (EvaluatedRun * ClassificationRecord) list) =
         row "parameters" runs (fun (_, evaluation) -> counted evaluation.Parameters)
         row "training steps" runs (fun (_, evaluation) -> string evaluation.Step)
         row "training, images/s" runs trainingRate
-        row "training, s" runs (fun (run, _) -> number "F0" run.Run.Record.TrainingSeconds)
+        row "training, s" runs (fun (run, _) -> number "F0" run.Run.Training.Seconds)
         yield! classifierCells (runs |> List.map (fun (_, evaluation) -> evaluation.Splits))
     ]
 
@@ -165,7 +191,7 @@ let data (runs: EvaluatedRun list) = {|
                 Variant = run.Run.Record.Variant
                 Id = run.Run.Record.Id
                 Folder = run.Run.Folder
-                TrainingImagesPerSecond = run.Run.Record.ImagesPerSecond
+                TrainingImagesPerSecond = run.Run.Training.ImagesPerSecond
                 Evaluation = Option.toObj evaluation
                 Classification = Option.toObj classification
             |}

@@ -2,7 +2,6 @@
 module DQ.Pipeline.Commands.Train
 
 open Argu
-open DQ.Core.Artifacts
 open DQ.Pipeline
 
 type Arguments = ModelArguments
@@ -10,15 +9,7 @@ type Arguments = ModelArguments
 let example = "dq train configs/quickstart.json --variant dq"
 
 let private describe (run: Train.TrainedRun) =
-    let validation (record: RunRecord) =
-        match
-            Option.ofNullable record.ValidationReconstructionNatsPerDim, Option.ofNullable record.ValidationSquaredError
-        with
-        | Some nats, _ -> $"validation {nats:F4} nats/dim"
-        | None, Some error -> $"validation {error:F4} squared error"
-        | None, None -> "no validation images"
-
-    $"{run.Record.Id}: {run.Record.StepsDone} steps, {validation run.Record}\n"
+    $"{run.Record.Id}: {run.Record.StepsDone} steps, validation {Summary.validation run.Record}\n"
 
 let run (place: Workplace) (arguments: ParseResults<Arguments>) =
     ModelArguments.run place arguments Config.load Pipelines.model

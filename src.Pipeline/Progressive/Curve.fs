@@ -116,8 +116,8 @@ let measure
         LearningRate = config.Training.LearningRate,
         Frozen = config.Training.Freeze,
         ForwardMultiplyAddsPerImage = perImage,
-        TrainingMultiplyAdds = multiplyAdds perImage run.Record.ImagesSeen,
-        TrainingSeconds = run.Record.TrainingSeconds,
+        TrainingMultiplyAdds = multiplyAdds perImage run.Training.ImagesSeen,
+        TrainingSeconds = run.Training.Seconds,
         Points = points
     )
 

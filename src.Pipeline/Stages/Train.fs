@@ -15,7 +15,9 @@ type TrainedRun = {
     Folder: string
     Record: RunRecord
     Dataset: Dataset
-}
+} with
+
+    member this.Training = nonNull this.Record.Trained
 
 /// Raised when the same input gives another output than before.
 let private version = 1
@@ -96,13 +98,7 @@ let datasetParent (dataset: Dataset) =
     Parent("dataset", dataset.Name, dataset.Record.Fingerprint)
 
 /// Trains in the run's folder, and keeps run.json true while doing so.
-let work
-    (context: StageContext)
-    (variant: Variant)
-    (trainer: OpenDataset -> Trainer)
-    dataset
-    (file: RunFile)
-    =
+let work (context: StageContext) (variant: Variant) (trainer: OpenDataset -> Trainer) dataset (file: RunFile) =
     result {
         use! images = Dataset.open' dataset
         let trainer = trainer images

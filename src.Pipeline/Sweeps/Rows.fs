@@ -61,7 +61,7 @@ let private valuesOf split (run: Evaluate.EvaluatedRun) : (string * Nullable<flo
     let ofSplit (splits: IReadOnlyDictionary<string, 'split>) metrics =
         match splits.TryGetValue split with
         | true, found ->
-            (seconds, Nullable run.Run.Record.TrainingSeconds)
+            (seconds, Nullable run.Run.Training.Seconds)
             :: [ for name, value in metrics -> name, value found ]
         | _ -> []
 

@@ -39,6 +39,15 @@ public sealed record RunEntry
 
     public DateTime? StartedUtc => Record?.StartedUtc;
 
+    /// <summary>Null where no model was trained.</summary>
+    public TrainingFacts? Trained => Record?.Trained;
+
+    /// <summary>Null for what is no autoencoder.</summary>
+    public AutoencoderPayload? Autoencoder => Record?.Payload as AutoencoderPayload;
+
+    /// <summary>Null for what is no classifier.</summary>
+    public ClassifierPayload? Classifier => Record?.Payload as ClassifierPayload;
+
     /// <summary>What it made, as a noun.</summary>
     public string Kind =>
         Record?.Kind switch

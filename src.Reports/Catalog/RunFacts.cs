@@ -22,7 +22,7 @@ public static class RunFacts
                         Show.Words(run.Dataset),
                         run.Record is { } record ? $"seed {record.Seed}" : "",
                         run.StartedUtc is { } started ? $"started {Show.Time(started)}" : "",
-                        run.Record is { TrainingSeconds: > 0 and var seconds } ? $"trained for {Show.Duration(seconds)}" : "",
+                        run.Trained is { Seconds: > 0 and var seconds } ? $"trained for {Show.Duration(seconds)}" : "",
                     ]
             ).Where(fact => fact.Length > 0)
         );

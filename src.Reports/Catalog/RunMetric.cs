@@ -69,7 +69,7 @@ public sealed record RunMetric(
             "run",
             "Share of images classified rightly, on the split last evaluated: test where there is one.",
             Better.Higher,
-            run => 100 * run.Record?.Classification?.Accuracy,
+            run => 100 * run.Classifier?.Classification?.Accuracy,
             "0.00"
         ),
         new(
@@ -79,7 +79,7 @@ public sealed record RunMetric(
             "run",
             "Share of the validation images classified rightly at the end of training.",
             Better.Higher,
-            run => 100 * run.Record?.ValidationAccuracy,
+            run => 100 * run.Classifier?.ValidationAccuracy,
             "0.00"
         ),
         new(
@@ -89,7 +89,7 @@ public sealed record RunMetric(
             "run",
             "What the codes that a classifier decides by cost at equal length.",
             Better.Neither,
-            run => run.Record?.Classification?.BitsPerImageUniform,
+            run => run.Classifier?.Classification?.BitsPerImageUniform,
             "0.#"
         ),
         new(
@@ -99,7 +99,7 @@ public sealed record RunMetric(
             "run",
             "Reconstruction on the first validation images, while training.",
             Better.Lower,
-            run => run.Record?.ValidationReconstructionNatsPerDim
+            run => run.Autoencoder?.ValidationReconstructionNatsPerDim
         ),
         new(
             "training_validation_squared_error",
@@ -108,7 +108,7 @@ public sealed record RunMetric(
             "run",
             "Squared error on normalized values on the first validation images, while training.",
             Better.Lower,
-            run => run.Record?.ValidationSquaredError
+            run => run.Autoencoder?.ValidationSquaredError
         ),
         new(
             "parameters",
@@ -117,7 +117,7 @@ public sealed record RunMetric(
             "run",
             "Trainable, codebooks not counted.",
             Better.Neither,
-            run => run.Record?.Parameters,
+            run => run.Trained?.Parameters,
             "N0"
         ),
         new("steps_done", "steps", "", "run", "Training steps done.", Better.Neither, run => run.Record?.StepsDone, "N0"),
@@ -128,7 +128,7 @@ public sealed record RunMetric(
             "run",
             "Images trained on, each time counted.",
             Better.Neither,
-            run => run.Record?.ImagesSeen,
+            run => run.Trained?.ImagesSeen,
             "N0"
         ),
         new(
@@ -138,7 +138,7 @@ public sealed record RunMetric(
             "run",
             "Images trained on per second of training steps.",
             Better.Higher,
-            run => run.Record?.ImagesPerSecond,
+            run => run.Trained?.ImagesPerSecond,
             "N1"
         ),
         new(
@@ -148,7 +148,7 @@ public sealed record RunMetric(
             "run",
             "Time spent in training steps, over all interruptions.",
             Better.Neither,
-            run => run.Record is { TrainingSeconds: > 0 and var seconds } ? seconds : null,
+            run => run.Trained is { Seconds: > 0 and var seconds } ? seconds : null,
             Duration
         ),
     ];

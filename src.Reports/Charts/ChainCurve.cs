@@ -26,7 +26,7 @@ public static class ChainCurve
                     lines.Add(
                         new($"{line}, {split}", points, Dashed: split == RunMetrics.Validation, Plain: split == RunMetrics.Train, Color: i)
                     );
-            begin += run.Record?.ImagesSeen ?? 0;
+            begin += run.Trained?.ImagesSeen ?? 0;
         }
         return new()
         {

@@ -46,23 +46,23 @@ public static class ClassificationCharts
             YName = "accuracy, %",
             Groups =
             [
-                .. runs.Where(run => run.Record?.Classification?.BitsPerImageUniform is not null)
+                .. runs.Where(run => run.Classifier?.Classification?.BitsPerImageUniform is not null)
                     .GroupBy(run => run.Id == chosen.Id ? $"{run.Name} (this run)" : Show.Words(run.Method))
                     .Select(group => new PlaneGroup(group.Key, [.. group.Select(Point)])),
             ],
             Levels =
             [
-                .. runs.Where(run => run.Record?.Classification is { BitsPerImageUniform: null })
-                    .OrderByDescending(run => run.Record!.Classification!.Accuracy)
+                .. runs.Where(run => run.Classifier?.Classification is { BitsPerImageUniform: null })
+                    .OrderByDescending(run => run.Classifier!.Classification!.Accuracy)
                     .Take(1)
-                    .Select(run => new PlaneLevel(100 * run.Record!.Classification!.Accuracy, $"{run.Name}, not quantized:")),
+                    .Select(run => new PlaneLevel(100 * run.Classifier!.Classification!.Accuracy, $"{run.Name}, not quantized:")),
             ],
             EmptyText = "No classifier here has codes: without them there are no bits to count.",
         };
 
     private static PlanePoint Point(RunEntry run)
     {
-        var headline = run.Record!.Classification!;
+        var headline = run.Classifier!.Classification!;
         return new(
             headline.BitsPerImageUniform!.Value,
             100 * headline.Accuracy,

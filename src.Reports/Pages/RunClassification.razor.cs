@@ -48,8 +48,10 @@ public sealed partial class RunClassification
         others =
         [
             .. Catalog
-                .Current.Runs.Where(run => run.Record?.Classification is not null && run.Dataset == Run.Dataset && !run.Annotation.Archived)
-                .OrderByDescending(run => run.Record!.Classification!.Accuracy)
+                .Current.Runs.Where(run =>
+                    run.Classifier?.Classification is not null && run.Dataset == Run.Dataset && !run.Annotation.Archived
+                )
+                .OrderByDescending(run => run.Classifier!.Classification!.Accuracy)
                 .Take(500),
         ];
     }

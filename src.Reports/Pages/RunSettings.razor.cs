@@ -53,8 +53,8 @@ public sealed partial class RunSettings
             ("System", record.Software.System),
             ("Device", $"{record.Device}, {record.Threads} threads"),
             ("Seed", Show.Number(record.Seed, "0")),
-            ("Parameters", Show.Count(record.Parameters)),
-            ("Images seen", Show.Count(record.ImagesSeen)),
+            ("Parameters", Show.Count(record.Trained?.Parameters)),
+            ("Images seen", Show.Count(record.Trained?.ImagesSeen)),
             (
                 "Taken up again at steps",
                 record.ResumedAtSteps.Count == 0 ? "never" : string.Join(", ", record.ResumedAtSteps.Select(step => Show.Count(step)))

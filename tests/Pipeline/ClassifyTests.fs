@@ -139,7 +139,12 @@ let tests =
                 Expect.equal test.BitsPerImageUniform (Nullable 6.0) "2 codes of 8"
                 Expect.equal (Seq.sumBy Seq.sum test.Confusion) 30L "confusion"
                 Expect.sequenceEqual (numbersOf run).ClassNames [ "0"; "1"; "2" ] "classes"
-                Expect.equal (nonNull record.Classification).Accuracy test.Accuracy "headline"
+
+                match record.Payload with
+                | :? ClassifierPayload as payload ->
+                    Expect.equal (nonNull payload.Classification).Accuracy test.Accuracy "headline"
+                | other -> failtestf "expected a classifier, got %A" other
+
                 let validation = (numbersOf run).Splits["validation"]
 
                 let validated = [

@@ -330,9 +330,13 @@ let tests =
                     $"interrupted at step {unfinished.StepsDone} of 150: evaluated as it is"
                     "it says so"
 
-                Expect.equal (nonNull unfinished.Headline).Step unfinished.StepsDone "the headline names the step"
+                Expect.equal
+                    (nonNull (Contexts.autoencoderOf unfinished).Headline).Step
+                    unfinished.StepsDone
+                    "the headline names the step"
+
                 Expect.equal (run arguments).ExitCode 0 "with leave to write, it goes on"
-                Expect.isNull (record artifacts).Headline "which is another model"
+                Expect.isNull (Contexts.autoencoderOf (record artifacts)).Headline "which is another model"
                 Expect.hasLength (Directory.GetFiles(checkpoints, "step-*.safetensors")) 1 "--keep 1"
 
                 // how many are kept makes no other run

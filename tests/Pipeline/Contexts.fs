@@ -47,6 +47,12 @@ let run context stage =
 let runOn context (artifact: Artifact<'i>) (stage: Stage<'i, 'o>) =
     run context (Stage.given "" (fun _ -> Ok artifact) >=> stage)
 
+/// What only an autoencoder's run has.
+let autoencoderOf (record: RunRecord) =
+    match record.Payload with
+    | :? AutoencoderPayload as payload -> payload
+    | other -> failtestf "expected an autoencoder, got %A" other
+
 /// A trained run as the stage that made it gave it.
 let asArtifact (run: Train.TrainedRun) : Artifact<Train.TrainedRun> = {
     Fingerprint = Fingerprint.Of run.Record.Fingerprint

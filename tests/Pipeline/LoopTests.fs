@@ -52,6 +52,8 @@ let private train root cancelAtStep (variant: Variant) =
 let private evaluate root (config: EvaluationConfig) (trained: Train.TrainedRun) =
     runOn (quiet root) (asArtifact trained) (Evaluate.stage RunKind.Train "tiny" config)
 
+let private headlineOf record = nonNull (autoencoderOf record).Headline
+
 let private numbers (evaluated: Result<Evaluate.EvaluatedRun, StageError>) : EvaluationRecord =
     match (get evaluated).Evaluation with
     | Evaluate.Evaluation.Autoencoder record -> record
@@ -165,7 +167,7 @@ let tests =
                 Expect.equal
                     names
                     [|
-                        $"best-{run.Record.BestStep.Value:D8}.safetensors"
+                        $"best-{run.Training.BestStep.Value:D8}.safetensors"
                         "step-00000030.json"
                         "step-00000030.safetensors"
                     |]
@@ -385,7 +387,7 @@ let tests =
                 let evaluate () = evaluate root config trained |> numbers
 
                 let first = evaluate ()
-                let headline = (Store.read run.Folder).Headline |> Option.ofObj |> Option.get
+                let headline = headlineOf (Store.read run.Folder)
                 let test = first.Splits["test"]
 
                 Expect.equal
@@ -575,8 +577,8 @@ let tests =
             inFolder (fun root ->
                 let variant = variant [ "model.likelihood.kind=squared_error" ]
                 let run = train root None variant |> finished
-                Expect.isFalse run.Record.ValidationReconstructionNatsPerDim.HasValue "no nats"
-                Expect.isTrue run.Record.ValidationSquaredError.HasValue "an error"
+                Expect.isFalse (autoencoderOf run.Record).ValidationReconstructionNatsPerDim.HasValue "no nats"
+                Expect.isTrue (autoencoderOf run.Record).ValidationSquaredError.HasValue "an error"
                 let first = File.ReadLines(metrics run.Folder) |> Seq.head
                 let line = nonNull (JsonNode.Parse first)
                 Expect.isNull line["reconstruction_nats_per_dim"] "nor in the lines"

@@ -117,7 +117,9 @@ let private outcome artifacts =
 
         RunLayout.Evaluation, withoutTimes (JsonNode.Parse(File.ReadAllText(inRun RunLayout.Evaluation)))
         RunLayout.Codebooks, File.ReadAllText(inRun RunLayout.Codebooks)
-        RunLayout.Run, $"{record.Status} {record.StepsDone} {record.ImagesSeen} {record.BestStep} {record.Headline}"
+        let trained = nonNull record.Trained
+        let headline = (Contexts.autoencoderOf record).Headline
+        RunLayout.Run, $"{record.Status} {record.StepsDone} {trained.ImagesSeen} {trained.BestStep} {headline}"
 
         for file in Directory.GetFiles(run, "*", SearchOption.AllDirectories) |> Array.sort do
             let bytes () =

@@ -113,7 +113,7 @@ let tests =
                 Expect.equal small.ForwardMultiplyAddsPerImage (forward 8) "forward at 8"
 
                 Expect.equal
-                    (recordOf root large).ForwardMultiplyAddsPerImage
+                    (nonNull (recordOf root large).Trained).ForwardMultiplyAddsPerImage
                     (Nullable(forward 16))
                     "in run.json, at 16"
 
