@@ -5,6 +5,8 @@ open System.IO
 open System.Threading
 open System.Threading.Tasks
 open Expecto
+open FsCheck
+open FsCheck.FSharp
 open DQ.Core.Artifacts
 open DQ.Pipeline
 
@@ -49,6 +51,15 @@ let private failing (error: exn) = {
 
 let private execute context stage input =
     (Stage.execute context stage input).GetAwaiter().GetResult()
+
+/// Short lists of short texts, of characters that a separator or a length could be made of.
+let private parts =
+    Gen.elements [ 'a'; ','; ':'; '1'; '\n' ]
+    |> Gen.listOfLength 2
+    |> Gen.map (fun some -> String(Array.ofList some))
+    |> fun two -> Gen.oneof [ Gen.constant ""; Gen.constant "a"; two ]
+    |> Gen.listOf
+    |> Gen.map (List.truncate 3)
 
 [<Tests>]
 let tests =
@@ -137,4 +148,8 @@ let tests =
         test "parts of a fingerprint don't run into each other" {
             Expect.notEqual (Fingerprint.ofParts [ "ab"; "c" ]) (Fingerprint.ofParts [ "a"; "bc" ]) "boundaries count"
         }
+
+        testProperty "other parts, another fingerprint, whatever stands in them"
+        <| Prop.forAll (Arb.fromGen (Gen.two parts)) (fun (some, others) ->
+            (Fingerprint.ofParts some = Fingerprint.ofParts others) = (some = others))
     ]
