@@ -16,7 +16,7 @@ public sealed class RecordCache(ArtifactFolder folder)
 
     private const int MostKept = 4 * MostFolders;
 
-    private readonly ConcurrentDictionary<string, (long Length, DateTime Written, object Found)> known = new(StringComparer.Ordinal);
+    private readonly ConcurrentDictionary<string, (FileStamp Stamp, object Found)> known = new(StringComparer.Ordinal);
 
     /// <summary>Names of the folders in a folder.</summary>
     public IReadOnlyList<string> Folders(string place) =>
@@ -32,14 +32,13 @@ public sealed class RecordCache(ArtifactFolder folder)
         {
             if (folder.Record(parts) is not { } path)
                 return null;
-            var file = new FileInfo(path);
-            var (length, written) = (file.Length, file.LastWriteTimeUtc);
-            if (known.TryGetValue(path, out var seen) && (seen.Length, seen.Written) == (length, written))
+            var stamp = FileStamp.Of(path);
+            if (known.TryGetValue(path, out var seen) && seen.Stamp == stamp)
                 return (FoundRecord<T>)seen.Found;
             if (known.Count >= MostKept)
                 known.Clear();
             var found = Read<T>(path);
-            known[path] = (length, written, found);
+            known[path] = (stamp, found);
             return found;
         }
         catch (ArtifactException problem)

@@ -13,6 +13,8 @@ public sealed class RunReader(ArtifactFolder folder)
         RunLayout.Events,
         RunLayout.Codebooks,
         RunLayout.Density,
+        RunLayout.Classification,
+        RunLayout.Allocation,
         $"{RunLayout.Images}/{RunLayout.Samples}",
     ];
 

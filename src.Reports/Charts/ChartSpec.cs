@@ -3,7 +3,7 @@ using System.Text.Json.Serialization;
 
 namespace DQ.Reports.Charts;
 
-/// <summary>What a chart shows, as data; how it is drawn is in <c>js/kinds.js</c>, which says the same fields.</summary>
+/// <summary>What a chart shows, as data; how it is drawn is in <c>js/kinds/</c>, which says the same fields.</summary>
 [JsonPolymorphic(TypeDiscriminatorPropertyName = "kind")]
 [JsonDerivedType(typeof(BarsSpec), "bars")]
 [JsonDerivedType(typeof(HeatmapSpec), "heatmap")]

@@ -9,7 +9,23 @@ public sealed partial class App
 {
     /// <summary>In the order they need each other; the library of charts is fetched by the first that draws.</summary>
     public static IReadOnlyList<string> Scripts { get; } =
-    ["js/format.js", "js/chart.js", "js/kinds.js", "js/curves.js", "js/pictures.js", "js/tables.js"];
+    [
+        "js/format.js",
+        "js/look.js",
+        "js/chart.js",
+        "js/kinds/shared.js",
+        "js/kinds/bars.js",
+        "js/kinds/heatmap.js",
+        "js/kinds/lines.js",
+        "js/kinds/plane.js",
+        "js/curves/numbers.js",
+        "js/curves/lines.js",
+        "js/curves/option.js",
+        "js/curves.js",
+        "js/elements.js",
+        "js/pictures.js",
+        "js/tables.js",
+    ];
 
     [CascadingParameter]
     private HttpContext? Context { get; set; }

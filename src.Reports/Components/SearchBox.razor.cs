@@ -29,6 +29,9 @@ public sealed partial class SearchBox : IDisposable
     [Parameter]
     public string Hint { get; set; } = "";
 
+    [Inject]
+    private TimeProvider Clock { get; set; } = null!;
+
     protected override void OnParametersSet()
     {
         if (asking || Text == text)
@@ -42,7 +45,7 @@ public sealed partial class SearchBox : IDisposable
         text = args.Value?.ToString() ?? "";
         var turn = ++typed;
         asking = true;
-        await Task.Delay(Pause);
+        await Task.Delay(Pause, Clock);
         if (turn != typed)
             return;
         asking = false;

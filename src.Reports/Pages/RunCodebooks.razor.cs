@@ -16,11 +16,10 @@ public sealed partial class RunCodebooks
     private const string With = "with";
     private static readonly IReadOnlyList<(string, string)> UsageOrders = [("sorted", "Most used first"), ("index", "By index")];
 
-    private readonly List<string> problems = [];
+    private readonly SeenCodebooks own = new();
+    private readonly SeenCodebooks beside = new();
     private CodebookView? view;
-    private CodebookView? otherView;
     private RunEntry? other;
-    private string? otherProblem;
     private IReadOnlyList<RunEntry> others = [];
     private IReadOnlyList<(string, string)> splits = [];
     private IReadOnlyList<CodebookEvaluation> evaluated = [];
@@ -48,9 +47,9 @@ public sealed partial class RunCodebooks
 
     protected override void OnParametersSet()
     {
-        problems.Clear();
         level = Query.Number(Links.Names.Level, 0, 0, 63);
-        view = Try(() => CodebookView.Of(Folder, Run.Id, Query[Links.Names.Split] ?? "test", level), problems.Add);
+        own.Look(Folder, Run.Id, Query[Links.Names.Split] ?? "test", level);
+        view = own.View;
         level = view?.Level.Level ?? level;
         book = Query.Number(Links.Names.Codebook, 0, 0, Math.Max(0, (view?.Level.Codebooks ?? 64) - 1));
         sorted = Query[Links.Names.Order] != "index";
@@ -64,24 +63,8 @@ public sealed partial class RunCodebooks
             .. Catalog.Current.Runs.Where(run => run.Id != Run.Id && run.Evaluation is not null && !run.Annotation.Archived).Take(500),
         ];
         other = Query[With] is { } id ? Catalog.Current.ById.GetValueOrDefault(id) : null;
-        otherProblem = null;
-        otherView = other is null
-            ? null
-            : Try(() => CodebookView.Of(Folder, other.Id, view?.Split, level), problem => otherProblem = problem);
-    }
-
-    private T? Try<T>(Func<T?> read, Action<string> problem)
-        where T : class
-    {
-        try
-        {
-            return read();
-        }
-        catch (ArtifactException error)
-        {
-            problem(Folder.Short(error.Message));
-            return null;
-        }
+        if (other is not null)
+            beside.Look(Folder, other.Id, view?.Split, level);
     }
 
     private string Here(string name, string value) => Links.Run(Run.Id, RunTabs.Codebooks) + Query.With(name, value);
@@ -92,8 +75,11 @@ public sealed partial class RunCodebooks
             ? Enumerable.Range(0, view.Level.Codes).Where(code => histogram.At(book)[code] > 0).ToHashSet()
             : null;
 
+    private StoredArray<double>? OtherInformation => other is null ? null : beside.View?.MutualInformation;
+
     /// The same scale for both, so that shades compare.
-    private double Scale(StoredArray<double> own) => Math.Max(1e-9, own.Values.Concat(otherView?.MutualInformation?.Values ?? []).Max());
+    private double Scale(StoredArray<double> information) =>
+        Math.Max(1e-9, information.Values.Concat(OtherInformation?.Values ?? []).Max());
 
     private string Lost(int codebook) =>
         ablations.FirstOrDefault(one => one.Codebook == codebook) switch

@@ -57,6 +57,26 @@ let tests =
                     "message")
         }
 
+        test "a changed label is found too" {
+            inFolder (fun folder ->
+                let source, packed = Path.Combine(folder, "source"), Path.Combine(folder, "packed")
+                writeCifar source 2
+
+                let record =
+                    Ingest.run (from "cifar10" source) "cifar" packed (fun _ _ -> ()) CancellationToken.None
+                    |> ok
+
+                let file = Path.Combine(packed, (nonNull record.Test.Labels).File)
+                let bytes = File.ReadAllBytes file
+                bytes[0] <- bytes[0] ^^^ 1uy
+                File.WriteAllBytes(file, bytes)
+
+                Expect.stringStarts
+                    (openError packed)
+                    $"{file}: its content changed since it was packed: expected SHA-256"
+                    "message")
+        }
+
         test "a shorter or missing file is named" {
             withPacked (fun packed ->
                 let file = Path.Combine(packed, "train.u8")

@@ -8,6 +8,8 @@ let tests =
     testList "Data.Splits" [
         test "an amount is a share or a number" {
             Expect.equal (Splits.amount 0.1 50_000) 5000 "a share"
+            Expect.equal (Splits.amount 0.1 16) 2 "rounded up"
+            Expect.equal (Splits.amount 0.1 14) 1 "rounded down"
             Expect.equal (Splits.amount 0.0 50_000) 0 "none"
             Expect.equal (Splits.amount 100.0 50_000) 100 "a number"
         }

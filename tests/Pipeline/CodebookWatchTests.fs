@@ -21,9 +21,13 @@ let private report perplexity revived =
         |]
     )
 
-/// What is said about a window of one step.
-let private look flags perplexity revived =
-    let window = Window.empty 1 2 |> Window.add 4L 0.1 (report perplexity revived)
+/// What is said about a window of steps with these perplexities and revived codes.
+let private lookAt flags (steps: (float * int64) list) =
+    let window =
+        steps
+        |> List.fold
+            (fun window (perplexity, revived) -> Window.add 4L 0.1 (report perplexity revived) window)
+            (Window.empty 1 2)
 
     let flags, events =
         CodebookWatch.look Settings.defaults.Loop (QuantizerSpec()) [ 64 ] [ 1024L ] 10L window flags
@@ -32,6 +36,8 @@ let private look flags perplexity revived =
     [
         for event in events -> event.Kind, event.Level.Value, event.Codebook.Value, event.Message
     ]
+
+let private look flags perplexity revived = lookAt flags [ perplexity, revived ]
 
 [<Tests>]
 let tests =
@@ -59,13 +65,32 @@ let tests =
                 "recovered"
         }
 
-        test "many codes revived at once are a burst" {
-            let _, events = look (CodebookWatch.start 1 2) 30.0 32L
+        test "many codes revived at once are a burst, said once while it lasts" {
+            let bursting, events = look (CodebookWatch.start 1 2) 30.0 32L
 
             Expect.equal
                 [ for kind, _, codebook, _ in events -> kind, codebook ]
                 [ "revival_burst", 0 ]
                 "half of the codes"
+
+            let still, events = look bursting 30.0 32L
+            Expect.isEmpty events "said already"
+            let over, events = look still 30.0 0L
+            Expect.isEmpty events "its end is not said"
+            let _, events = look over 30.0 32L
+            Expect.hasLength events 1 "another one is"
+        }
+
+        test "what a window says is per step, however many it has" {
+            let _, events = lookAt (CodebookWatch.start 1 2) [ 30.0, 12L; 30.0, 12L; 30.0, 12L ]
+
+            Expect.isEmpty events "12 of 64 revived in each step are no burst"
+            let _, events = lookAt (CodebookWatch.start 1 2) [ 2.0, 0L; 3.0, 0L; 4.0, 0L ]
+
+            Expect.equal
+                [ for kind, _, codebook, _ in events -> kind, codebook ]
+                [ "codebook_collapsed", 0 ]
+                "a mean perplexity of 3"
         }
 
         test "fewer vectors than codes are no collapse" {

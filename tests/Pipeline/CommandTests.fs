@@ -5,7 +5,6 @@ open System
 open System.Diagnostics
 open System.IO
 open System.Text.Json.Nodes
-open System.Threading
 open Expecto
 open DQ.Core.Artifacts
 open DQ.Core.Images
@@ -38,19 +37,62 @@ let private record artifacts =
 let private lastWeights artifacts =
     File.ReadAllBytes(Checkpoints.weights (runFolder artifacts) (record artifacts).StepsDone)
 
-/// Waits until the run has a checkpoint after its first step, or the process has ended.
-let private untilCheckpoint artifacts (started: Process) =
-    let watch = Stopwatch.StartNew()
+/// Step of the latest checkpoint; 0 before there is one.
+let private latestCheckpoint artifacts =
+    if Directory.Exists artifacts then
+        Directory.GetFiles(artifacts, "step-*.json", SearchOption.AllDirectories)
+        |> Array.map (fun file -> int64 ((nonNull (Path.GetFileNameWithoutExtension file))["step-".Length ..]))
+        |> Array.fold max 0L
+    else
+        0L
 
-    let reached () =
-        Directory.Exists artifacts
-        && Directory.GetFiles(artifacts, "step-*.json", SearchOption.AllDirectories)
-           |> Array.exists (fun file -> not (file.EndsWith "step-00000000.json"))
+/// Suspends a training where it writes nothing, so that others can look at its folder.
+let rec private suspend artifacts (started: Process) =
+    kill "-STOP" started
 
-    while not (reached ())
-          && not started.HasExited
-          && watch.Elapsed < TimeSpan.FromSeconds 60.0 do
-        Thread.Sleep 20
+    let isFree =
+        try
+            (FileGuard.enter (Path.Combine(runFolder artifacts, RunLayout.LockGuard)) TimeSpan.Zero).Dispose()
+            true
+        with :? IOException ->
+            false
+
+    if not isFree then
+        kill "-CONT" started
+        suspend artifacts started
+
+/// A training that is suspended in its first half, after a checkpoint beyond a step. One that was further before it could be suspended
+/// shows nothing, and is made again from the start.
+let private suspendedBeyond step artifacts shell arguments =
+    let rec attempt left =
+        let started = startAfter shell arguments
+        let reached = waitFor started (fun () -> latestCheckpoint artifacts > step)
+
+        if reached then
+            suspend artifacts started
+
+        let inFirstHalf () =
+            let record = record artifacts
+
+            record.Status = RunStatus.Running
+            && 2L * latestCheckpoint artifacts <= record.Steps
+
+        if reached && not started.HasExited && inFirstHalf () then
+            started
+        else
+            kill "-KILL" started
+            let finished = finish started
+            Expect.isTrue (reached && left > 0) $"no training to be suspended: {finished.Errors}"
+            Directory.Delete(artifacts, true)
+            attempt (left - 1)
+
+    attempt 4
+
+/// What became of a suspended training that got a signal.
+let private resumedWith signal (suspended: Process) =
+    kill signal suspended
+    kill "-CONT" suspended
+    finish suspended
 
 let private errorLines (finished: Finished) =
     finished.Errors.Split('\n') |> Array.filter _.StartsWith("dq: ")
@@ -234,16 +276,14 @@ let tests =
                 let config = written folder steps
                 let disturbed = Path.Combine(folder, "b")
                 let arguments = runIn disturbed "train" config []
-                let started = start arguments
-                untilCheckpoint disturbed started
+                let started = suspendedBeyond 0L disturbed "" arguments
 
-                // while it works, nobody else may
+                // as long as it lives, nobody else may
                 let second = run arguments
                 Expect.equal second.ExitCode 3 second.Errors
                 Expect.stringContains second.Errors "works on this run" "refused"
 
-                kill "-TERM" started
-                let stopped = finish started
+                let stopped = resumedWith "-TERM" started
                 Expect.equal stopped.ExitCode 143 stopped.Errors
                 let interrupted = record disturbed
                 Expect.equal interrupted.Status RunStatus.Interrupted "run.json says so"
@@ -251,7 +291,10 @@ let tests =
 
                 // again, without warning this time
                 let started = start arguments
-                Thread.Sleep 1500
+
+                waitFor started (fun () -> latestCheckpoint disturbed > interrupted.StepsDone)
+                |> ignore
+
                 kill "-KILL" started
                 finish started |> ignore
 
@@ -266,22 +309,37 @@ let tests =
             inFolder (fun folder ->
                 let artifacts = Path.Combine(folder, "artifacts")
 
-                let stopped =
-                    run (runIn artifacts "run" (written folder 1_000_000) [ "--max-minutes"; "0.05" ])
+                let config = written folder 1_000_000
 
-                Expect.equal stopped.ExitCode 0 stopped.Errors
-                Expect.stringContains stopped.Errors "saved, the same command goes on" "it says so"
-                Expect.equal (record artifacts).Status RunStatus.Interrupted "not completed")
+                let first =
+                    resumedWith "-TERM" (suspendedBeyond 0L artifacts "" (runIn artifacts "run" config []))
+
+                Expect.equal first.ExitCode 143 "stopped in the middle"
+                let before = (record artifacts).StepsDone
+
+                // until the minutes are enough to go on from there, which on a busy machine takes more of them
+                let rec lasting (minutes: float) =
+                    let stopped = run (runIn artifacts "run" config [ "--max-minutes"; string minutes ])
+                    Expect.equal stopped.ExitCode 0 stopped.Errors
+                    Expect.stringContains stopped.Errors "saved, the same command goes on" "it says so"
+                    let record = record artifacts
+                    Expect.equal record.Status RunStatus.Interrupted "not completed"
+
+                    if record.StepsDone = before then
+                        Expect.isLessThan minutes patience.TotalMinutes "it never goes on"
+                        lasting (2.0 * minutes)
+                    else
+                        Expect.equal (latestCheckpoint artifacts) record.StepsDone "what was learned is saved"
+
+                lasting 0.05)
         }
 
         test "a disk that is full while a checkpoint is written leaves the one before intact" {
             inFolder (fun folder ->
                 let artifacts = Path.Combine(folder, "artifacts")
                 let arguments = runIn artifacts "train" (written folder 300) []
-                let started = start arguments
-                untilCheckpoint artifacts started
-                kill "-TERM" started
-                Expect.equal (finish started).ExitCode 143 "stopped in the middle"
+                let stopped = resumedWith "-TERM" (suspendedBeyond 0L artifacts "" arguments)
+                Expect.equal stopped.ExitCode 143 "stopped in the middle"
                 let before = lastWeights artifacts
                 // 100 blocks of 512 bytes: enough for all but a checkpoint
                 let full = finish (startAfter "ulimit -f 100; " arguments)
@@ -304,11 +362,9 @@ let tests =
 
             inFolder (fun folder ->
                 let artifacts = Path.Combine(folder, "artifacts")
-                let arguments = runIn artifacts "train" (written folder 150) [ "--keep"; "1" ]
-                let started = start arguments
-                untilCheckpoint artifacts started
-                kill "-TERM" started
-                Expect.equal (finish started).ExitCode 143 "stopped in the middle"
+                let arguments = runIn artifacts "train" (written folder 300) [ "--keep"; "1" ]
+                let stopped = resumedWith "-TERM" (suspendedBeyond 0L artifacts "" arguments)
+                Expect.equal stopped.ExitCode 143 "stopped in the middle"
                 let before = lastWeights artifacts
                 let checkpoints = Path.Combine(runFolder artifacts, RunLayout.Checkpoints)
                 let mode = File.GetUnixFileMode checkpoints
@@ -327,7 +383,7 @@ let tests =
 
                 Expect.stringContains
                     evaluated.Errors
-                    $"interrupted at step {unfinished.StepsDone} of 150: evaluated as it is"
+                    $"interrupted at step {unfinished.StepsDone} of 300: evaluated as it is"
                     "it says so"
 
                 Expect.equal
@@ -340,7 +396,7 @@ let tests =
                 Expect.hasLength (Directory.GetFiles(checkpoints, "step-*.safetensors")) 1 "--keep 1"
 
                 // how many are kept makes no other run
-                let again = run (runIn artifacts "train" (written folder 150) [ "--keep"; "3" ])
+                let again = run (runIn artifacts "train" (written folder 300) [ "--keep"; "3" ])
                 Expect.stringContains again.Errors "done before, reused" "the same run"
 
                 File.Delete(Checkpoints.weights (runFolder artifacts) (record artifacts).StepsDone)
@@ -352,32 +408,33 @@ let tests =
         test "of two that take an interrupted run up at once, exactly one does" {
             inFolder (fun folder ->
                 let artifacts = Path.Combine(folder, "artifacts")
-                let arguments = runIn artifacts "train" (written folder 200) []
-                let started = start arguments
-                untilCheckpoint artifacts started
+                // more steps than the one that gets it can end before the other has asked
+                let arguments = runIn artifacts "train" (written folder 1_000_000) []
+                let started = suspendedBeyond 0L artifacts "" arguments
                 kill "-KILL" started
                 finish started |> ignore
-                let both = [ start arguments; start arguments ] |> List.map finish
-                let codes = both |> List.map _.ExitCode |> List.sort
-                Expect.equal codes [ 0; 3 ] $"%A{both}"
-
-                let refused = both |> List.find (fun finished -> finished.ExitCode = 3)
-                Expect.stringContains refused.Errors "works on this run" "the other is refused")
+                let both = [ start arguments; start arguments ]
+                waitFor both[0] (fun () -> both[1].HasExited) |> ignore
+                let refused, working = both |> List.partition _.HasExited
+                let refused = finish (List.exactlyOne refused)
+                Expect.equal refused.ExitCode 3 refused.Errors
+                Expect.stringContains refused.Errors "works on this run" "the other is refused"
+                let working = List.exactlyOne working
+                kill "-TERM" working
+                Expect.equal (finish working).ExitCode 143 "the one that got it")
         }
 
         test "going on with another number of threads is an event" {
             inFolder (fun folder ->
                 let artifacts = Path.Combine(folder, "artifacts")
-                let arguments = runIn artifacts "train" (written folder 150) []
+                let arguments = runIn artifacts "train" (written folder 300) []
 
-                let stopped shell =
-                    let started = startAfter shell arguments
-                    untilCheckpoint artifacts started
-                    kill "-TERM" started
-                    Expect.equal (finish started).ExitCode 143 "stopped in the middle"
+                let stoppedBeyond step =
+                    let stopped = resumedWith "-TERM" (suspendedBeyond step artifacts "" arguments)
+                    Expect.equal stopped.ExitCode 143 "stopped in the middle"
+                    (record artifacts).StepsDone
 
-                stopped ""
-                stopped ""
+                stoppedBeyond (stoppedBeyond 0L) |> ignore
                 let events = Path.Combine(runFolder artifacts, RunLayout.Events)
                 Expect.isFalse ((File.ReadAllText events).Contains "resumed_elsewhere") "none without a change"
                 let step = (record artifacts).StepsDone

@@ -4,6 +4,7 @@ module DQ.Tests.Pipeline.Program
 open System
 open System.Diagnostics
 open System.IO
+open System.Threading
 
 /// The root of the source tree, where configs/ lies.
 let repository =
@@ -65,6 +66,23 @@ let finish (started: Process) =
     }
 
 let run arguments = finish (start arguments)
+
+/// For what is certain to come: machines are busy, and only a test that fails waits for the end of it.
+let patience = TimeSpan.FromMinutes 5.0
+
+/// Waits for something a process does; false where it ended without.
+let waitFor (started: Process) (reached: unit -> bool) =
+    let watch = Stopwatch.StartNew()
+    let mutable seen = reached ()
+
+    while not seen && not started.HasExited do
+        if watch.Elapsed > patience then
+            failwith $"waited for {patience.TotalMinutes} minutes"
+
+        Thread.Sleep 1
+        seen <- reached ()
+
+    seen || reached ()
 
 /// Sends a signal such as `-TERM`.
 let kill (signal: string) (started: Process) =

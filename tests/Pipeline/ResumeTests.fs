@@ -45,13 +45,13 @@ let private checkpointFiles artifacts (pattern: string) =
 let private latestStep artifacts =
     checkpointFiles artifacts "step-*.json" |> Array.sort |> Array.tryLast
 
-/// Waits for something the process does; false where it ended before.
+/// Waits for something the process does; false where it ended before. Without rest: what is waited for may be over in a moment.
 let private until (started: Process) (reached: unit -> bool) =
     let clock = Stopwatch.StartNew()
     let mutable seen = reached ()
 
     while not seen && not started.HasExited do
-        if clock.Elapsed > TimeSpan.FromSeconds 60.0 then
+        if clock.Elapsed > patience then
             failtest "the process does not get on"
 
         Thread.Yield() |> ignore
@@ -132,6 +132,49 @@ let private outcome artifacts =
              | _ -> "")
     ]
 
+/// A run that was killed at many moments, and went on each time until it was done.
+let private disturbedRun (random: Random) artifacts arguments =
+    let atAnyTime (limit: int) (started: Process) =
+        started.WaitForExit(random.Next limit) |> ignore
+
+    let afterProgress (started: Process) =
+        let before = latestStep artifacts
+
+        if until started (fun () -> latestStep artifacts <> before) then
+            atAnyTime 120 started
+
+    let writing (started: Process) =
+        afterProgress started
+        until started (fun () -> checkpointFiles artifacts "*.tmp" <> [||]) |> ignore
+
+    let completed (started: Process) =
+        until started (fun () ->
+            match runFolder artifacts with
+            | Some run -> (Store.read run).Status = RunStatus.Completed
+            | None -> false)
+        |> ignore
+
+    let moments = [
+        yield! List.replicate 3 (atAnyTime 1500)
+        yield! List.concat (List.replicate 9 [ writing; afterProgress ])
+        completed
+    ]
+
+    let kills =
+        moments
+        |> List.fold (fun kills moment -> killed artifacts arguments moment kills) {
+            InAll = 0
+            WhileWriting = 0
+            BetweenTensorsAndState = 0
+        }
+
+    printfn
+        $"{kills.InAll} kills, {kills.WhileWriting} while a checkpoint was being written, {kills.BetweenTensorsAndState} between its tensors and its state"
+
+    let last = run arguments
+    Expect.equal last.ExitCode 0 last.Errors
+    kills
+
 [<Tests>]
 let tests =
     testSequenced
@@ -139,54 +182,7 @@ let tests =
         test "killed at random moments, a run ends with the weights, lines, events and evaluation of an undisturbed one" {
             inFolder (fun folder ->
                 let undisturbed = Path.Combine(folder, "undisturbed")
-                let other = start (command folder undisturbed)
-                let disturbed = Path.Combine(folder, "disturbed")
-                let arguments = command folder disturbed
-                let random = Random 1
-
-                let atAnyTime (limit: int) (started: Process) =
-                    started.WaitForExit(random.Next limit) |> ignore
-
-                let afterProgress (started: Process) =
-                    let before = latestStep disturbed
-
-                    if until started (fun () -> latestStep disturbed <> before) then
-                        atAnyTime 120 started
-
-                let writing (started: Process) =
-                    afterProgress started
-
-                    until started (fun () -> checkpointFiles disturbed "*.tmp" <> [||]) |> ignore
-
-                let completed (started: Process) =
-                    until started (fun () ->
-                        match runFolder disturbed with
-                        | Some run -> (Store.read run).Status = RunStatus.Completed
-                        | None -> false)
-                    |> ignore
-
-                let moments = [
-                    yield! List.replicate 3 (atAnyTime 1500)
-                    yield! List.concat (List.replicate 9 [ writing; afterProgress ])
-                    completed
-                ]
-
-                let kills =
-                    moments
-                    |> List.fold (fun kills moment -> killed disturbed arguments moment kills) {
-                        InAll = 0
-                        WhileWriting = 0
-                        BetweenTensorsAndState = 0
-                    }
-
-                printfn
-                    $"{kills.InAll} kills, {kills.WhileWriting} while a checkpoint was being written, {kills.BetweenTensorsAndState} between its tensors and its state"
-
-                let last = run arguments
-                Expect.equal last.ExitCode 0 last.Errors
-                Expect.equal (finish other).ExitCode 0 "undisturbed"
-                Expect.isGreaterThanOrEqual kills.InAll 20 "kills"
-                Expect.isGreaterThan kills.WhileWriting 0 "some while a checkpoint was being written"
+                Expect.equal (run (command folder undisturbed)).ExitCode 0 "undisturbed"
                 let expected = outcome undisturbed
 
                 Expect.exists
@@ -194,8 +190,20 @@ let tests =
                     (fun (name, line) -> name.StartsWith RunLayout.Events && line.Contains "fell_back")
                     "going back is among it"
 
-                for (name, expected), (found, value) in List.zip expected (outcome disturbed) do
-                    Expect.equal found name "the same files and lines"
-                    Expect.equal value expected name)
+                // which moments are hit is the machine's affair: every run has to end like the undisturbed one, and one that was hit
+                // too seldom is followed by another
+                let rec disturb number =
+                    let disturbed = Path.Combine(folder, $"disturbed{number}")
+                    let kills = disturbedRun (Random number) disturbed (command folder disturbed)
+
+                    for (name, expected), (found, value) in List.zip expected (outcome disturbed) do
+                        Expect.equal found name "the same files and lines"
+                        Expect.equal value expected name
+
+                    if kills.InAll < 20 || kills.WhileWriting = 0 then
+                        Expect.isLessThan number 8 $"runs are not hit: %A{kills}"
+                        disturb (number + 1)
+
+                disturb 1)
         }
     ]

@@ -133,6 +133,15 @@ let private pipeline made (settings: int list) : Stage<unit, int> =
     >=> Stage.scan [ linked settings[2]; linked 40; linked settings[3] ]
     >=> Stage.dependent "last" [] (fun _ inputs -> Ok(Stage.map sum Stage.same >=> add (List.length inputs.Value)))
 
+/// Short lists of short texts, of characters that a separator or a length could be made of.
+let private parts =
+    Gen.elements [ 'a'; ','; ':'; '1'; '\n' ]
+    |> Gen.listOfLength 2
+    |> Gen.map (fun some -> String(Array.ofList some))
+    |> fun two -> Gen.oneof [ Gen.constant ""; Gen.constant "a"; two ]
+    |> Gen.listOf
+    |> Gen.map (List.truncate 3)
+
 [<Tests>]
 let tests =
     testList "Pipeline.Stage" [
@@ -314,4 +323,8 @@ let tests =
         test "parts of a fingerprint don't run into each other" {
             Expect.notEqual (Fingerprint.ofParts [ "ab"; "c" ]) (Fingerprint.ofParts [ "a"; "bc" ]) "boundaries count"
         }
+
+        testProperty "other parts, another fingerprint, whatever stands in them"
+        <| Prop.forAll (Arb.fromGen (Gen.two parts)) (fun (some, others) ->
+            (Fingerprint.ofParts some = Fingerprint.ofParts others) = (some = others))
     ]

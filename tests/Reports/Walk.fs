@@ -9,6 +9,7 @@ open System.Threading.Tasks
 open Deque.AxeCore.Playwright
 open Expecto
 open Microsoft.Playwright
+open DQ.Tests.Pipeline.Program
 open DQ.Tests.Reports.Site
 
 let private chromium =
@@ -26,14 +27,12 @@ let private browser =
                 playwright.Chromium.LaunchAsync(
                     BrowserTypeLaunchOptions(
                         ExecutablePath = Option.toObj chromium,
+                        Timeout = float32 patience.TotalMilliseconds,
                         // as root in a container there is no other way
                         Args = [| "--no-sandbox" |]
                     )
                 )
         })
-
-/// For anything a page is to do: machines are busy, and only a walk that fails waits for its end.
-let private patience = TimeSpan.FromSeconds 60.0
 
 /// What a page said that it should not have.
 type Walk = {

@@ -68,18 +68,56 @@ let private neverTwiceAtOnce artifacts =
 
             Expect.isLessThanOrEqual last later.ClaimedUtc "one after the other"
 
-let private waitUntil (seconds: float) what (condition: unit -> bool) =
+/// Waits for what is certain to come.
+let private waitUntil what (condition: unit -> bool) =
     let watch = Stopwatch.StartNew()
 
-    while not (condition ()) && watch.Elapsed.TotalSeconds < seconds do
-        Thread.Sleep 20
+    while not (condition ()) do
+        if watch.Elapsed > patience then
+            failtest $"waited for: {what}"
 
-    Expect.isTrue (condition ()) what
+        Thread.Sleep 20
 
 /// Claims of a process that it has not let go of.
 let private orphans (processId: int) artifacts =
     claims artifacts
     |> List.filter (List.exists (fun claim -> claim.Owner.ProcessId = processId && not claim.ReleasedUtc.HasValue))
+
+/// A process that is suspended while it has a claim and others of its cells are free, and the artifacts it works in. One that was beyond
+/// that before it could be suspended shows nothing: another begins in a new folder.
+let private suspendedAtWork cells (arguments: string -> string list) folder =
+    let rec attempt number =
+        let artifacts = Path.Combine(folder, $"artifacts{number}")
+        let started = start (arguments artifacts)
+
+        let claimed () =
+            not (orphans started.Id artifacts).IsEmpty
+
+        let rec suspend () =
+            let seen = waitFor started claimed
+            kill "-STOP" started
+
+            let free = (claims artifacts |> List.filter (not << List.isEmpty)).Length < cells
+
+            // it may have let go of that one meanwhile
+            if seen && free && not started.HasExited then
+                if claimed () then
+                    Some(started, artifacts)
+                else
+                    kill "-CONT" started
+                    suspend ()
+            else
+                None
+
+        match suspend () with
+        | Some atWork -> atWork
+        | None ->
+            kill "-KILL" started
+            let finished = finish started
+            Expect.isLessThan number 5 $"never seen at work: {finished.Errors}"
+            attempt (number + 1)
+
+    attempt 1
 
 let private statuses artifacts =
     record(artifacts).Cells |> Seq.map _.Status |> List.ofSeq
@@ -179,15 +217,19 @@ let tests =
 
         test "two processes share a sweep; one is killed, and the other finishes everything" {
             inFolder (fun folder ->
-                let artifacts = Path.Combine(folder, "artifacts")
-
                 let config =
                     written folder 60 """{ "grid": { "model.codebooks": [1, 2], "model.codes": [[4], [8]] } }"""
 
-                let arguments = [ "sweep"; config; "--artifacts"; artifacts ]
-                let doomed = start arguments
-                let survivor = start arguments
-                waitUntil 60.0 "a claim of the one to be killed" (fun () -> not (orphans doomed.Id artifacts).IsEmpty)
+                let arguments artifacts = [ "sweep"; config; "--artifacts"; artifacts ]
+                let doomed, artifacts = suspendedAtWork 4 arguments folder
+                let survivor = start (arguments artifacts)
+
+                let atWork () =
+                    claims artifacts
+                    |> List.exists (List.exists (fun claim -> claim.Owner.ProcessId = survivor.Id))
+
+                // there is a free one
+                Expect.isTrue (waitFor survivor atWork) "it takes what the other left"
                 kill "-KILL" doomed
                 let killed = doomed.Id
                 finish doomed |> ignore
@@ -246,7 +288,7 @@ let tests =
                 let working () =
                     let started = start arguments
 
-                    waitUntil 60.0 "both at work" (fun () ->
+                    waitUntil "both at work" (fun () ->
                         held artifacts = 2
                         && (let runs = runs artifacts
 
@@ -269,7 +311,7 @@ let tests =
                 let started = working ()
                 kill "-KILL" started
                 finish started |> ignore
-                waitUntil 30.0 "the jobs stop by themselves" (fun () -> held artifacts = 0)
+                waitUntil "the jobs stop by themselves" (fun () -> held artifacts = 0)
                 Expect.hasLength (runs artifacts) 2 "the same runs")
         }
 

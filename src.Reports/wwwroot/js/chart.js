@@ -1,5 +1,5 @@
-// <dq-chart data-spec="{…}">: a chart with its tools. What it draws is given by its kind (kinds.js, curves.js); here is what all share:
-// the library, colours of the page's theme, sizes, exports, and a summary for those who don't see it.
+// <dq-chart data-spec="{…}">: a chart with its tools. What it draws is given by its kind (kinds/); here is what all share: the library,
+// sizes, when to draw, exports, and a summary for those who don't see it.
 "use strict";
 (() => {
   let library;
@@ -13,49 +13,6 @@
           script.onerror = () => reject(new Error("the library of charts could not be loaded"));
           document.head.append(script);
         }));
-
-  // told apart also by those who see red and green alike; light and dark versions of the same eight
-  const palettes = {
-    light: ["#3b4fd1", "#d9480f", "#0b7285", "#a61e9a", "#2b7a3d", "#8a5a00", "#c2255c", "#4a5568"],
-    dark: ["#9db0ff", "#ff9d66", "#4fd1e0", "#ef9be6", "#7ddb97", "#f0c35c", "#ff8fb3", "#b6c0d0"],
-  };
-
-  const theme = () => {
-    const dark = document.documentElement.dataset.theme === "dark";
-    return {
-      dark,
-      colors: dark ? palettes.dark : palettes.light,
-      text: dark ? "#e8ebf1" : "#1a1f29",
-      muted: dark ? "#a3adbd" : "#545d6e",
-      line: dark ? "#2a313d" : "#e2e5ea",
-      surface: dark ? "#161b24" : "#ffffff",
-    };
-  };
-
-  const base = (look) => ({
-    animation: false,
-    color: look.colors,
-    textStyle: { fontFamily: "Inter, system-ui, sans-serif", fontSize: 11, color: look.muted },
-    grid: { left: 8, right: 16, top: 12, bottom: 8, containLabel: true },
-    tooltip: {
-      confine: true,
-      backgroundColor: look.surface,
-      borderColor: look.line,
-      textStyle: { color: look.text, fontSize: 12, fontFamily: "Inter, system-ui, sans-serif" },
-      extraCssText: "box-shadow: 0 4px 16px rgb(0 0 0 / 18%); border-radius: 6px; padding: 8px 10px; max-width: 420px;",
-    },
-  });
-
-  const axis = (look, more) => ({
-    axisLine: { lineStyle: { color: look.line } },
-    axisTick: { show: false },
-    splitLine: { lineStyle: { color: look.line } },
-    axisLabel: { color: look.muted, fontSize: 11, hideOverlap: true },
-    nameTextStyle: { color: look.muted, fontSize: 11 },
-    ...more,
-  });
-
-  const kinds = {};
 
   // charts of the page with newer numbers than they show
   const waiting = new Set();
@@ -145,27 +102,28 @@
       this.canvas.setAttribute("aria-label", this.title_);
       this.tools = document.createElement("div");
       this.tools.className = "tools";
-      const button = (label, title, act) => {
-        const made = document.createElement("button");
-        made.type = "button";
-        made.textContent = label;
-        made.title = title;
-        made.setAttribute("aria-label", `${label}: ${this.title_}`);
-        made.addEventListener("click", act);
-        this.tools.append(made);
-        return made;
-      };
-      this.reset = button("Reset zoom", "Show all of it", () => this.unzoom());
+      this.reset = this.button("Reset zoom", "Show all of it", () => this.unzoom());
       this.reset.hidden = true;
       // of a chart just scrolled to, or still loading, as of any other
       const save = (how) => async () => {
         if (!this.drawn) await this.draw();
         how.call(this);
       };
-      button("CSV", "Save the numbers", save(this.saveNumbers));
-      button("PNG", "Save as a picture", save(this.savePicture));
-      button("SVG", "Save as a drawing", save(this.saveDrawing));
+      this.button("CSV", "Save the numbers", save(this.saveNumbers));
+      this.button("PNG", "Save as a picture", save(this.savePicture));
+      this.button("SVG", "Save as a drawing", save(this.saveDrawing));
       this.append(this.tools, this.canvas);
+    }
+
+    button(label, title, act) {
+      const made = document.createElement("button");
+      made.type = "button";
+      made.textContent = label;
+      made.title = title;
+      made.setAttribute("aria-label", `${label}: ${this.title_}`);
+      made.addEventListener("click", act);
+      this.tools.append(made);
+      return made;
     }
 
     get title_() {
@@ -179,7 +137,7 @@
     // what to draw: { option, rows, summary, zooms, zoomed }
     async content(look) {
       const spec = this.spec;
-      return kinds[spec.kind](spec, look, this.canvas.clientWidth);
+      return dq.kinds[spec.kind](spec, look, this.canvas.clientWidth);
     }
 
     async draw() {
@@ -188,35 +146,43 @@
       try {
         // text is measured before it is drawn
         await Promise.all([loadLibrary(), document.fonts.load("11px Inter")]);
-        const look = theme();
+        const look = dq.theme();
         const content = await this.content(look);
         if (turn !== this.turn || !this.isConnected) return;
         this.drawn = content;
         this.canvas.setAttribute("aria-label", `${this.title_}. ${content.summary}`);
         this.classList.toggle("empty", !!content.empty);
         this.dataset.drawn = String(turn);
-        if (content.empty) {
-          this.chart?.dispose();
-          this.chart = undefined;
-          this.canvas.textContent = content.empty;
-          return;
-        }
-        if (!this.chart) {
-          this.canvas.textContent = "";
-          this.chart = echarts.init(this.canvas, undefined, { renderer: "canvas" });
-          this.chart.on("click", (event) => this.follow(event));
-          this.chart.on("datazoom", () => this.zoomChanged(this.zoomed()));
-          this.chart.on("legendselectchanged", (event) => this.legendChanged(event.selected));
-          this.chart.getZr().on("dblclick", () => this.unzoom());
-        }
-        this.chart.setOption({ ...base(look), ...content.option }, { notMerge: true });
-        this.reset.hidden = !content.zoomed;
-        if (content.zooms) this.chart.dispatchAction({ type: "takeGlobalCursor", key: "dataZoomSelect", dataZoomSelectActive: true });
+        if (content.empty) this.say(content.empty);
+        else this.paint(content, look);
       } catch (error) {
         if (turn !== this.turn) return;
         this.canvas.textContent = `This chart can't be drawn: ${error.message}`;
         this.classList.add("empty");
       }
+    }
+
+    // in place of a drawing
+    say(text) {
+      this.chart?.dispose();
+      this.chart = undefined;
+      this.canvas.textContent = text;
+    }
+
+    paint(content, look) {
+      if (!this.chart) this.open();
+      this.chart.setOption({ ...dq.base(look), ...content.option }, { notMerge: true });
+      this.reset.hidden = !content.zoomed;
+      if (content.zooms) this.chart.dispatchAction({ type: "takeGlobalCursor", key: "dataZoomSelect", dataZoomSelectActive: true });
+    }
+
+    open() {
+      this.canvas.textContent = "";
+      this.chart = echarts.init(this.canvas, undefined, { renderer: "canvas" });
+      this.chart.on("click", (event) => this.follow(event));
+      this.chart.on("datazoom", () => this.zoomChanged(this.zoomed()));
+      this.chart.on("legendselectchanged", (event) => this.legendChanged(event.selected));
+      this.chart.getZr().on("dblclick", () => this.unzoom());
     }
 
     // the part of the x axis shown; null for all
@@ -250,7 +216,7 @@
 
     savePicture() {
       if (this.chart)
-        dq.save(`${this.file}.png`, this.chart.getDataURL({ type: "png", pixelRatio: 2, backgroundColor: theme().surface }));
+        dq.save(`${this.file}.png`, this.chart.getDataURL({ type: "png", pixelRatio: 2, backgroundColor: dq.theme().surface }));
     }
 
     saveDrawing() {
@@ -261,11 +227,11 @@
         width: this.canvas.clientWidth,
         height: this.canvas.clientHeight,
       });
-      drawing.setOption({ ...base(theme()), ...this.drawn.option, backgroundColor: theme().surface });
+      drawing.setOption({ ...dq.base(dq.theme()), ...this.drawn.option, backgroundColor: dq.theme().surface });
       dq.saveText(`${this.file}.svg`, "image/svg+xml", drawing.renderToSVGString());
       drawing.dispose();
     }
   }
 
-  Object.assign(globalThis.dq, { Chart, kinds, axis, theme });
+  dq.Chart = Chart;
 })();

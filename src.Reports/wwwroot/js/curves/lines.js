@@ -1,0 +1,54 @@
+// The lines of a run's log that a chart is of, before they are smoothed.
+"use strict";
+(() => {
+  // what the chart shows of a split of the log: columns of a name, or of all that begin so
+  const columnsOf = (means, wanted) => {
+    const ofCodebooks = wanted.key.endsWith(".");
+    const keys = Object.keys(means).filter((name) => (ofCodebooks ? name.startsWith(wanted.key) : name === wanted.key));
+    return keys.map((key) => {
+      const short = key.split(".").pop();
+      return { key, y: means[key], short, label: ofCodebooks ? `codebook ${short}` : wanted.label };
+    });
+  };
+
+  const meanOfAll = (columns) => ({
+    y: dq.curves.meanOf(columns.map((column) => column.y)),
+    label: `mean of ${columns.length} codebooks`,
+  });
+
+  const scaled = (values, scale) => (scale ? values?.map((value) => (value === null ? null : value * scale)) : values);
+
+  // runs are told apart by colour and name; what of a run a line is, is said on hover
+  const namesOf = (column, wanted, split, several, run) => {
+    const label = split === "validation" ? "validation" : column.label || "training";
+    if (several) return { name: run, reading: label ? `${run} · ${label}` : run };
+    return { name: wanted.key.endsWith(".") ? column.short : label, reading: label };
+  };
+
+  const linesOfSplit = (split, log, wanted, chart) => {
+    const means = log?.mean ?? {};
+    const columns = columnsOf(means, wanted);
+    return (chart.several && columns.length > 1 ? [meanOfAll(columns)] : columns)
+      .filter(({ y }) => means[chart.x] && !y.every((value) => value === null))
+      .map((column) => ({
+        ...namesOf(column, wanted, split, chart.several, chart.run),
+        split,
+        raw: wanted.raw,
+        // beyond the number of colours, dotted
+        again: chart.several && chart.index >= chart.colors.length,
+        x: means[chart.x],
+        y: scaled(column.y, wanted.scale),
+        low: scaled(log.low?.[column.key], wanted.scale),
+        high: scaled(log.high?.[column.key], wanted.scale),
+      }));
+  };
+
+  // chart: { x, keys, colors, several: runs in it, run: the name of this one, index: its place among them }
+  dq.curves.linesOf = (data, chart) => {
+    const found = ["train", "validation"].flatMap((split) =>
+      chart.keys.flatMap((wanted) => linesOfSplit(split, data[split], wanted, chart)),
+    );
+    const color = (place) => chart.colors[(chart.several ? chart.index : place) % chart.colors.length];
+    return found.map((line, place) => ({ ...line, color: color(place) }));
+  };
+})();

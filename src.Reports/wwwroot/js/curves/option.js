@@ -1,0 +1,153 @@
+// What the library of charts is told of curves.
+"use strict";
+(() => {
+  // an end as far as the curves go, as Charts/CurveSettings.cs has it
+  const OPEN = 1e12;
+
+  const units = { step: "step", images_seen: "images", seconds: "time" };
+
+  const isSmoothed = (line, weight) => weight > 0 && line.split !== "validation" && !line.raw;
+
+  // lines with what is drawn of them, of values an axis can show
+  const drawable = (lines, weight, usable) =>
+    lines.map((line) => {
+      const y = line.y.map(usable);
+      const drawn = isSmoothed(line, weight) ? dq.curves.smooth(y, weight) : y;
+      return { ...line, y, low: line.low?.map(usable), high: line.high?.map(usable), drawn };
+    });
+
+  const common = (line) => ({
+    type: "line",
+    name: line.name,
+    color: line.color,
+    symbol: line.split === "validation" ? "circle" : "none",
+    symbolSize: 5,
+    sampling: "lttb",
+    connectNulls: true,
+  });
+
+  // under the line and not read out: the raw one, or the spikes that means over many lines hide
+  const faint = (line, values, width, opacity, what) => ({
+    ...common(line),
+    id: `${line.reading}\u0000${what}`,
+    symbol: "none",
+    silent: true,
+    data: line.x.map((at, i) => [at, values[i]]),
+    lineStyle: { color: line.color, width, opacity },
+  });
+
+  const dashes = (line) => {
+    if (line.split === "validation") return "dashed";
+    return line.again ? "dotted" : "solid";
+  };
+
+  const clear = (line, smoothed) => ({
+    ...common(line),
+    id: line.reading,
+    // the third is read out beside the smoothed
+    data: line.x.map((at, i) => [at, line.drawn[i], smoothed ? line.y[i] : null]),
+    lineStyle: { color: line.color, width: 2, type: dashes(line) },
+    itemStyle: { color: line.color },
+    emphasis: { disabled: true },
+  });
+
+  const series = (line, weight) => {
+    const smoothed = isSmoothed(line, weight);
+    const spikes = line.high ? [faint(line, line.low, 0.7, 0.22, "low"), faint(line, line.high, 0.7, 0.22, "high")] : [];
+    const raw = smoothed ? [faint(line, line.y, 1, 0.28, "raw")] : [];
+    return [...spikes, ...raw, clear(line, smoothed)];
+  };
+
+  const legend = (names, hidden, look) =>
+    dq.longLegend(look, {
+      icon: "roundRect",
+      itemWidth: 12,
+      itemHeight: 4,
+      pageTextStyle: { color: look.muted },
+      pageIconColor: look.text,
+      data: names,
+      selected: Object.fromEntries(names.map((name) => [name, !hidden.has(name)])),
+    });
+
+  const xAxis = (x, zoom, look) =>
+    dq.axis(look, {
+      type: "value",
+      // not by the library's zoom, which knows no part beyond a chart's own lines
+      min: zoom ? zoom[0] : "dataMin",
+      max: zoom && zoom[1] < OPEN ? zoom[1] : "dataMax",
+      splitLine: { show: false },
+      axisLabel: { color: look.muted, fontSize: 11, hideOverlap: true, formatter: x === "seconds" ? dq.duration : dq.tick },
+      axisPointer: { label: { show: false } },
+    });
+
+  const yAxis = (seen, log, look) => {
+    const { axisLabel, splitLine, axisTick, ...ends } = dq.curves.vertical(seen, log);
+    return dq.axis(look, {
+      type: "value",
+      ...ends,
+      axisLine: { show: false },
+      axisTick: { show: false, ...axisTick },
+      splitLine: { lineStyle: { color: look.line }, ...splitLine },
+      axisLabel: { color: look.muted, fontSize: 11, formatter: dq.tick, hideOverlap: true, ...axisLabel },
+    });
+  };
+
+  const dragging = (still) => ({
+    dataZoom: [
+      {
+        type: "inside",
+        xAxisIndex: 0,
+        filterMode: "none",
+        zoomOnMouseWheel: false,
+        moveOnMouseWheel: false,
+        moveOnMouseMove: false,
+        disabled: still,
+      },
+    ],
+    toolbox: { show: true, left: -100, feature: { dataZoom: { yAxisIndex: "none", filterMode: "none" } } },
+  });
+
+  const place = (x) => (x === "seconds" ? dq.duration : (at) => `${units[x]} ${Math.round(at).toLocaleString("en-US")}`);
+
+  const reading = (points, x) => {
+    const seen = points.filter((point) => !point.seriesId.includes("\u0000") && point.value[1] !== null);
+    if (seen.length === 0) return "";
+    const isNumber = (value) => typeof value === "number";
+    const smoothed = seen.some((point) => isNumber(point.value[2]));
+    const cell = (text, weight) =>
+      `<td style="text-align:right;padding-left:16px;font-variant-numeric:tabular-nums;font-weight:${weight}">${text}</td>`;
+    const logged = (value) => (smoothed ? cell(isNumber(value) ? dq.number(value) : "", 400) : "");
+    const row = ({ marker, seriesId, value }) =>
+      `<tr><td>${marker}${dq.escape(seriesId)}</td>${cell(dq.number(value[1]), 600)}${logged(value[2])}</tr>`;
+    const head = smoothed ? `<tr><td></td>${cell("smoothed", 400)}${cell("as logged", 400)}</tr>` : "";
+    const rows = seen.slice(0, 16).map(row).join("");
+    return `<div style="margin-bottom:4px">${dq.escape(place(x)(seen[0].value[0]))}</div><table>${head}${rows}</table>`;
+  };
+
+  const tooltip = (x, look) => ({
+    ...dq.tooltip(look),
+    trigger: "axis",
+    axisPointer: { type: "line", lineStyle: { color: look.muted, type: "dashed" } },
+    formatter: (points) => reading(points, x),
+  });
+
+  // view: { x, log, weight: of the moving average, zoom: [from, to] or null, still: not dragged, isOff: whether a line of a name is }
+  dq.curves.optionOf = (lines, view, look) => {
+    const names = [...new Set(lines.map((line) => line.name))];
+    const several = lines.length > 1;
+    const hidden = new Set(several ? names.filter(view.isOff) : []);
+    const positive = view.log ? drawable(lines, view.weight, (value) => (value > 0 ? value : null)) : [];
+    // where all is zero there is no logarithm to show
+    const log = dq.curves.extent(positive, view.zoom, hidden) !== null;
+    const seen = log ? positive : drawable(lines, view.weight, (value) => value);
+    return {
+      legend: several ? legend(names, hidden, look) : undefined,
+      grid: { left: 8, right: 18, top: several ? 32 : 12, bottom: 8, containLabel: true },
+      xAxis: xAxis(view.x, view.zoom, look),
+      yAxis: yAxis(dq.curves.extent(seen, view.zoom, hidden), log, look),
+      ...dragging(view.still),
+      tooltip: tooltip(view.x, look),
+      series: seen.flatMap((line) => series(line, view.weight)),
+    };
+  };
+})();
