@@ -1,9 +1,5 @@
 namespace DQ.Pipeline
 
-open System
-open System.Security.Cryptography
-open System.Text
-
 /// The name of an artifact: equal inputs and settings, equal fingerprint.
 [<RequireQualifiedAccess>]
 type Fingerprint =
@@ -16,10 +12,10 @@ type Fingerprint =
 module Fingerprint =
     /// 64 hexadecimal digits over the parts; where one part ends and the next begins counts.
     let ofParts (parts: string list) =
-        let text =
-            parts |> List.map (fun part -> $"{part.Length}:{part}") |> String.concat ""
-
-        Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes text))
+        parts
+        |> List.map (fun part -> $"{part.Length}:{part}")
+        |> String.concat ""
+        |> DQ.Core.Sha256.OfText
 
     /// The fingerprints of all artifacts in it, in order; None where one is unknown.
     let rec parts fingerprint : string list option =

@@ -12,7 +12,7 @@ let tiny =
         Channels = 8,
         ResidualBlocks = 1,
         ResidualChannels = 4,
-        Codes = [| 8; 16 |],
+        CodeCounts = [| 8; 16 |],
         Codebooks = 3,
         CodeWidth = 4,
         Likelihood = LikelihoodSpec(Kind = "squared_error")
@@ -23,7 +23,7 @@ let private change (spec: AutoencoderSpec) (codes: int list) stride blocks =
         Channels = spec.Channels,
         ResidualBlocks = spec.ResidualBlocks,
         ResidualChannels = spec.ResidualChannels,
-        Codes = List.toArray codes,
+        CodeCounts = List.toArray codes,
         Codebooks = spec.Codebooks,
         CodeWidth = spec.CodeWidth,
         Stride = stride,
@@ -53,7 +53,7 @@ let tests =
                             let grid = int64 (Seq.item level (spec.Grids(int side, int side))).Height
 
                             Expect.sequenceEqual
-                                pass.Levels[level].Codes.shape
+                                pass.Levels[level].Indices.shape
                                 [| 2L; 3L; grid; grid |]
                                 $"codes {level}"
                     }
@@ -87,7 +87,7 @@ let tests =
                     ImageChannels = 1,
                     Channels = 8,
                     ResidualChannels = 4,
-                    Codes = [| 8; 8 |],
+                    CodeCounts = [| 8; 8 |],
                     Codebooks = 2,
                     CodeWidth = 4
                 )
@@ -95,7 +95,7 @@ let tests =
             use model = new HierarchicalAutoencoder(spec)
             let pass = model.Run(images 2L 1L 28L)
             Expect.sequenceEqual pass.Output.shape [| 2L; 30L; 28L; 28L |] "n + 2n channels at the image's size"
-            Expect.sequenceEqual pass.Levels[0].Codes.shape [| 2L; 2L; 8L; 8L |] "codes of the padded image"
+            Expect.sequenceEqual pass.Levels[0].Indices.shape [| 2L; 2L; 8L; 8L |] "codes of the padded image"
         }
 
         test "the appendix's skip is another model with the same parameters" {
@@ -103,14 +103,20 @@ let tests =
                 AutoencoderSpec(
                     Channels = 8,
                     ResidualChannels = 4,
-                    Codes = [| 8; 8; 8 |],
+                    CodeCounts = [| 8; 8; 8 |],
                     Codebooks = 2,
                     CodeWidth = 4,
                     Wiring = "skip"
                 )
 
             let plain =
-                AutoencoderSpec(Channels = 8, ResidualChannels = 4, Codes = [| 8; 8; 8 |], Codebooks = 2, CodeWidth = 4)
+                AutoencoderSpec(
+                    Channels = 8,
+                    ResidualChannels = 4,
+                    CodeCounts = [| 8; 8; 8 |],
+                    Codebooks = 2,
+                    CodeWidth = 4
+                )
 
             use one = new HierarchicalAutoencoder(skip)
             use other = new HierarchicalAutoencoder(plain)
@@ -131,7 +137,7 @@ let tests =
                         ResidualChannels = 256,
                         ResidualBlocks = residual,
                         CoderBlocks = blocks,
-                        Codes = [| 128; 256 |],
+                        CodeCounts = [| 128; 256 |],
                         Codebooks = 5,
                         CodeWidth = 64
                     )
@@ -185,7 +191,7 @@ let tests =
 
         test "a spec with problems is refused with all of them" {
             let spec =
-                AutoencoderSpec(Codes = [| 0 |], Stride = 3, Quantizer = QuantizerSpec(Decay = 1.0))
+                AutoencoderSpec(CodeCounts = [| 0 |], Stride = 3, Quantizer = QuantizerSpec(Decay = 1.0))
 
             Expect.throwsC (fun () -> new HierarchicalAutoencoder(spec) |> ignore) (fun error ->
                 for key in [ "codes[0]"; "stride"; "quantizer.decay" ] do

@@ -15,7 +15,7 @@ let private autoencoder =
         Channels = 8,
         ResidualChannels = 8,
         CoderBlocks = 1,
-        Codes = [| 8; 4 |],
+        CodeCounts = [| 8; 4 |],
         Codebooks = 2,
         CodeWidth = 4
     )
@@ -29,7 +29,7 @@ let private small =
         ResidualChannels = 4,
         Stride = 2,
         Codebooks = 2,
-        Codes = 8,
+        CodeCount = 8,
         CodeWidth = 8
     )
 
@@ -109,8 +109,8 @@ let tests =
 
                 for level, quantizer, grid in Seq.zip3 pass.Levels model.CodeQuantizers grids do
                     let books, side, other = int64 grid.Codebooks, int64 grid.Height, int64 grid.Width
-                    Expect.sequenceEqual level.Codes.shape [ 4L; books; side; other ] $"{name}: codes"
-                    Expect.sequenceEqual (floats (quantizer.Embed level.Codes)) (floats level.Map) $"{name}: embedded"
+                    Expect.sequenceEqual level.Indices.shape [ 4L; books; side; other ] $"{name}: codes"
+                    Expect.sequenceEqual (floats (quantizer.Embed level.Indices)) (floats level.Map) $"{name}: embedded"
 
                 match spec.Input, spec.Quantized with
                 | "pixels", "pooled" -> Expect.equal (grids[0].Height, grids[0].Width) (1, 1) $"{name}: one position"
@@ -199,7 +199,7 @@ let tests =
             Expect.isTrue (has "projection.weight" ((altered small [ "CodeWidth", box 4 ]))) "2 × 4 of 16"
 
             let gumbel =
-                (altered small [ "Quantizer", box (QuantizerSpec(Kind = "gumbel")); "Codes", box 8 ])
+                (altered small [ "Quantizer", box (QuantizerSpec(Kind = "gumbel")); "CodeCount", box 8 ])
 
             Expect.isTrue (has "projection.weight" gumbel) "16 logits of 16 features"
         }
@@ -229,7 +229,7 @@ let tests =
                     (altered small [ "Input", box "codes"; "Quantized", box "none" ]), [ "autoencoder" ]
                     (altered small [ "Input", box "codes"; "Autoencoder", box autoencoder ]), [ "quantized" ]
                     (altered small [ "Dropout", box 1.0; "Channels", box 3 ]), [ "channels"; "dropout" ]
-                    (altered small [ "Quantizer", box (QuantizerSpec(Kind = "lookup_free")); "Codes", box 9 ]),
+                    (altered small [ "Quantizer", box (QuantizerSpec(Kind = "lookup_free")); "CodeCount", box 9 ]),
                     [ "codes" ]
                     (altered small [ "Quantizer", box (QuantizerSpec(Decay = 2.0)) ]), [ "quantizer.decay" ]
                     (altered small [ "Quantizer", box (QuantizerSpec(Decay = 2.0)); "Quantized", box "none" ]), []
