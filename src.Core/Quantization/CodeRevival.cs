@@ -5,7 +5,7 @@ using static TorchSharp.torch;
 namespace DQ.Core.Quantization;
 
 /// <summary>Codebooks as revival sees and changes them.</summary>
-/// <param name="Codes">(M, K, D).</param>
+/// <param name="Codebook">(M, K, D).</param>
 /// <param name="Counts">N (M, K).</param>
 /// <param name="Sums">A (M, K, D); null where codes are no averages.</param>
 /// <param name="Smoothed">Ñ (M, K); null likewise.</param>
