@@ -46,6 +46,9 @@ public abstract class CodebookQuantizer : Quantizer
 
     protected GradientEstimator Gradient { get; }
 
+    /// <summary>Codes to prefer in a tie, to compare with another implementation; null otherwise.</summary>
+    internal CodeTies? Recorded { get; set; }
+
     /// <summary>What was quantized since the last optimizer step.</summary>
     protected CodeUsage Usage { get; } = new();
 
@@ -81,6 +84,8 @@ public abstract class CodebookQuantizer : Quantizer
         var codes = PlacedCodes();
         var vectors = Vectors(input);
         var chosen = NearestCodes.Find(vectors, codes); // (M, N)
+        if (Recorded is { } recorded)
+            chosen = recorded.Settle(vectors, codes, chosen);
         if (training)
             Usage.Add(vectors, chosen, codes.detach());
         var nearest = CodeMaps.Vectors(CodeMaps.Look(codes, chosen), batch, height, side);

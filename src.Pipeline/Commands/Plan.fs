@@ -128,7 +128,8 @@ let private cost (config: RunConfig) (channels, height, width) =
 let private planOf (store: Store) (variant: Variant) =
     result {
         let config = variant.Config
-        let! data = Ingest.fingerprintInputs config.Data
+        let! foreseen = Ingest.foresee config.Data
+        let data = foreseen.Fingerprint
         let folder = Prepare.folder store config.Data data
         let exists = Directory.Exists folder
 
@@ -144,6 +145,11 @@ let private planOf (store: Store) (variant: Variant) =
 
         let! runs =
             Store.ofFingerprint store (Train.title variant) (Train.fingerprint config data)
+
+        do!
+            match record with
+            | Some record -> Train.enough config record
+            | None -> Checks.missingImages config foreseen.Counts |> Checks.asError config.Name
 
         let name = string (Path.GetFileName folder)
 

@@ -59,17 +59,6 @@ let labelsOf (dataset: Dataset) (part: DatasetPart) : Result<int[], StageError> 
     | None when part.Images.Count = 0 -> Ok [||]
     | None -> Error(Data $"{dataset.Folder}: expected images with classes to classify, found none (data.source)")
 
-let private wrong (config: RunConfig) key message =
-    Error(
-        Configuration [
-            {
-                File = config.Name
-                Key = key
-                Message = message
-            }
-        ]
-    )
-
 /// The classifier for this data, or what does not fit.
 let private fitted (config: RunConfig) (dataset: Dataset) (autoencoder: AutoencoderSpec option) =
     let r = dataset.Record
@@ -78,12 +67,7 @@ let private fitted (config: RunConfig) (dataset: Dataset) (autoencoder: Autoenco
         if r.ClassNames.Count < 2 then
             return! Error(Data $"{dataset.Folder}: expected images of at least two classes, found {r.ClassNames.Count}")
 
-        if r.Train.Count < config.Training.BatchSize then
-            return!
-                wrong
-                    config
-                    "training.batch_size"
-                    $"expected at most the {r.Train.Count} training images there are, got {config.Training.BatchSize}"
+        do! Train.enough config r
 
         let! autoencoder =
             match autoencoder with

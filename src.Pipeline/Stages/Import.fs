@@ -80,7 +80,11 @@ let run (context: StageContext) (variant: Variant) (file: string) (source: Weigh
         let spec = variant.Config.Model.ForImages(Checks.knownChannels variant.Config.Data)
         use model = new HierarchicalAutoencoder(spec)
         source.Fill model
-        let sha256 = sha256 file
+        // of a file with several sets of weights each is an import of its own
+        let sha256 =
+            match source.Key with
+            | null -> sha256 file
+            | key -> Fingerprint.ofParts [ sha256 file; key ]
 
         let describe =
             describe context variant file sha256 notes source.Steps model.ParameterCount

@@ -8,10 +8,10 @@ open FsToolkit.ErrorHandling
 
 let private name (config: DataConfig) =
     match config.Path with
-    | NonNull path when config.Source = "folder" ->
+    | NonNull path when config.Source = SourceKind.Folder ->
         Path.GetFileNameWithoutExtension(Path.TrimEndingDirectorySeparator path)
         |> string
-    | _ -> config.Source
+    | _ -> config.Source.Name
 
 /// Where the data set of this fingerprint is, or will be.
 let folder (store: Store) (config: DataConfig) (fingerprint: string) =
@@ -48,6 +48,9 @@ let stage: Stage<DataConfig, Dataset> = {
 
                     for corrupt in record.CorruptImages do
                         context.Note $"{corrupt.Name}: left out: {corrupt.Problem}"
+
+                    for note in record.Notes do
+                        context.Note note
 
                     return! Dataset.open' folder
                 })

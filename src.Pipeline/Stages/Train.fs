@@ -47,12 +47,12 @@ let fingerprintFrom (parent: string option) (config: RunConfig) (dataset: string
 /// Of one that starts from nothing.
 let fingerprint = fingerprintFrom None
 
+let private titleOf name variant =
+    if variant = "" then name else $"{name}-{variant}"
+
 /// What a run is called in folders and in progress.
 let title (variant: Variant) =
-    if variant.Variant = "" then
-        variant.Config.Name
-    else
-        $"{variant.Config.Name}-{variant.Variant}"
+    titleOf variant.Config.Name variant.Variant
 
 /// The device of this name, once libtorch is loaded.
 let device (name: string) : Result<torch.Device, StageError> =
@@ -67,6 +67,15 @@ let device (name: string) : Result<torch.Device, StageError> =
     | :? ArgumentException
     | :? FormatException
     | :? OverflowException -> Error(Usage $"--device {name}: expected cpu, cuda or cuda:N")
+
+/// Whether a data set has the images that training and the evaluation after it will ask for.
+let enough (config: RunConfig) (r: DatasetRecord) : Result<unit, StageError> =
+    Checks.missingImages config {
+        Train = r.Train.Count
+        Validation = r.Validation.Count
+        Test = r.Test.Count
+    }
+    |> Checks.asError config.Name
 
 /// The model's specification for this data, or what does not fit.
 let fitted (config: RunConfig) (dataset: Dataset) : Result<AutoencoderSpec, StageError> =
@@ -92,11 +101,7 @@ let fitted (config: RunConfig) (dataset: Dataset) : Result<AutoencoderSpec, Stag
 
     match wrongSides with
     | message :: _ -> problem "data.image_size" message
-    | [] when r.Train.Count < config.Training.BatchSize ->
-        problem
-            "training.batch_size"
-            $"expected at most the {r.Train.Count} training images there are, got {config.Training.BatchSize}"
-    | [] -> Ok(config.Model.ForImages r.Channels)
+    | [] -> enough config r |> Result.map (fun () -> config.Model.ForImages r.Channels)
 
 /// A model to train: what run.json says of it before it begins, and what the loop needs.
 type Trainer<'session when 'session :> ModelSession> = {
@@ -220,11 +225,18 @@ let finished (context: StageContext) title (dataset: Dataset) fingerprint =
     Store.ofFingerprint context.Store title fingerprint
     |> Result.map (
         List.tryFind (fun (_, record) -> record.Status = RunStatus.Completed)
-        >> Option.map (fun (run: StoredRun, record) -> {
-            Folder = run.Folder
-            Record = record
-            Dataset = dataset
-        })
+        >> Option.map (fun (run: StoredRun, record) ->
+            let known = titleOf record.Name record.Variant
+
+            if known <> title then
+                context.Note
+                    $"{title}: the same settings and images were trained before as {known}: run {record.Id} is used and keeps its name"
+
+            {
+                Folder = run.Folder
+                Record = record
+                Dataset = dataset
+            })
     )
 
 /// Finds the run of a fingerprint or begins it, and trains it. `trainer` is asked for once there is a run to train.

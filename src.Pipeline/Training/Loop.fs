@@ -61,7 +61,7 @@ let private initialize job (session: #ModelSession) =
 let run (job: Job<'session>) : Result<LoopState, StageError> =
     let config = job.Config
     let loop = config.Loop
-    let resumed = Checkpoints.latest job.Folder
+    let resumed, damaged = Checkpoints.newestWhole job.Folder
     let learner = job.Learner
     let levels = learner.Codes.Length
 
@@ -70,6 +70,14 @@ let run (job: Job<'session>) : Result<LoopState, StageError> =
 
     use journal = new Journal(job.Folder, job.Held, start)
     let isRegular = LoopState.isRegular loop config.Training.Steps
+
+    if not damaged.IsEmpty then
+        job.Held.Guarded(fun () -> Checkpoints.dropAfter job.Folder (if resumed.IsSome then start.Step else -1L))
+
+        for problem in damaged do
+            let event = Events.checkpointDamaged start.Step problem
+            journal.Event event
+            job.Context.Note $"{job.Title}: {event.Message}"
 
     let load (state: LoopState) =
         let session = learner.Load(Checkpoints.weights job.Folder state.Step)
