@@ -45,7 +45,7 @@ let tests =
                 let around = Path.Combine(folder, "around")
                 writeTree around files
                 expectSource (ok (TinyImageNet.open' around mostPixels))
-                expectSource (ok (TinyImageNet.open' (Path.Combine (around, "tiny-imagenet-200") mostPixels)))
+                expectSource (ok (TinyImageNet.open' (Path.Combine(around, "tiny-imagenet-200")) mostPixels))
 
                 let zips = Path.Combine(folder, "zips")
                 Directory.CreateDirectory zips |> ignore
