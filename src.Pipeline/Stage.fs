@@ -6,8 +6,8 @@ open System.Runtime.ExceptionServices
 open System.Threading
 open System.Threading.Tasks
 open DQ.Core.Artifacts
+open DQ.Core.Formats
 open DQ.Core.Native
-open DQ.Core.Weights
 open FsToolkit.ErrorHandling
 
 /// How far a stage is, for whoever watches.

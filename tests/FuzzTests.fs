@@ -16,13 +16,15 @@ open DQ.Core.Autoencoders
 open DQ.Core.Codes
 open DQ.Core.Images
 open DQ.Core.Training
-open DQ.Core.Weights
+open DQ.Core.Formats
+open DQ.Core.Published
 open DQ.Pipeline
 open DQ.Pipeline.Data
 open DQ.Tests.Autoencoders.HierarchicalAutoencoderTests
 open DQ.Tests.Data.Samples
 open DQ.Tests.Data.Zips
 open DQ.Tests.Fixtures
+open DQ.Tests.Sessions
 open DQ.Tests.TemporaryFolder
 
 /// A reader, real files for it, and how it is called on a changed one.
@@ -208,7 +210,7 @@ let private mat =
          ])
 
 let private session =
-    lazy (new TrainingSession(tiny, TrainingSpec(), 0L, torch.CPU))
+    lazy (ofAutoencoder (tiny, TrainingSpec(), 0L, torch.CPU))
 
 /// A run's folder with checkpoints of two steps.
 let private checkpoints =
@@ -359,7 +361,7 @@ let private importWeights key (path: string) =
     | _ -> ()
 
 let private batch (path: string) =
-    use read = DownsampledBatch.Open(path, DQ.Core.Arrays.InflatedFiles())
+    use read = DownsampledBatch.Open(path, DQ.Core.Formats.InflatedFiles())
     let pixels = Array.zeroCreate (3 * read.Side * read.Side)
 
     for index in 0 .. min 3 (read.Count - 1) do

@@ -1,12 +1,14 @@
 using System.Globalization;
 using System.Text;
-using DQ.Core.BitAllocation;
 
 namespace DQ.Core.Artifacts;
 
 /// <summary><c>allocation.json</c>: bits of feature channels by several methods, and what they cost in the network's output.</summary>
 public sealed record AllocationRecord : IArtifact
 {
+    /// <summary>The method the others are compared with: every channel has as many bits.</summary>
+    public const string EqualBits = "equal";
+
     public static int CurrentSchema => 1;
 
     public int Schema { get; init; } = CurrentSchema;
@@ -65,7 +67,7 @@ public sealed record AllocationRecord : IArtifact
             .. Points
                 .Select(point => point.Method)
                 .Distinct()
-                .Where(method => method != AllocationMethods.Equal)
+                .Where(method => method != EqualBits)
                 .Select(method => new RateSaving(
                     method,
                     Saving(method, point => point.AverageBits),
@@ -106,14 +108,21 @@ public sealed record AllocationRecord : IArtifact
     {
         IEnumerable<(double, double)> Curve(string of) =>
             Points.Where(point => point.Method == of).Select(point => (rate(point), OutputSnrDb(point)));
-        return BjontegaardRate.Percent(Curve(method), Curve(AllocationMethods.Equal));
+        return BjontegaardRate.Percent(Curve(method), Curve(EqualBits));
     }
 }
+
+/// <summary>How bits are given one after the other.</summary>
+/// <param name="Alpha">α, weight of the rank by mean.</param>
+/// <param name="Beta">β, weight of the rank by standard deviation.</param>
+/// <param name="Reserve">Channels of highest priority that are tried for every bit.</param>
+/// <param name="MoveRounds">At most so many rounds of moving bits afterwards.</param>
+public sealed record GreedySettings(double Alpha, double Beta, int Reserve, int MoveRounds);
 
 /// <summary>One method at one average.</summary>
 public sealed record AllocationPoint
 {
-    /// <summary>One of <see cref="AllocationMethods.Names"/>.</summary>
+    /// <summary>A name of <c>allocation.methods</c>.</summary>
     public required string Method { get; init; }
 
     /// <summary>Bits of all channels over channels.</summary>
@@ -153,6 +162,22 @@ public sealed record AllocationPoint
         };
 }
 
+/// <summary>What an allocation does on images it was not made for.</summary>
+/// <param name="OutputSquaredError">Mean of (g(ẑ) − g(z))² over images and outputs.</param>
+/// <param name="FeatureSquaredError">Mean of (ẑ − z)² over all values.</param>
+/// <param name="Top1Agreement">Share of images whose largest output is the same.</param>
+/// <param name="Accuracy">Share of images classified right; null without labels.</param>
+/// <param name="EntropyCodedBitsPerValue">Of the levels under the calibration images' frequencies, per feature value.</param>
+/// <param name="SideInformationBits">Once for all images.</param>
+public sealed record AllocationMeasure(
+    double OutputSquaredError,
+    double FeatureSquaredError,
+    double Top1Agreement,
+    double? Accuracy,
+    double EntropyCodedBitsPerValue,
+    long SideInformationBits
+);
+
 /// <summary>A few channels, the others unquantized, where every allocation can be tried; errors on the calibration images.</summary>
 /// <param name="Channels">Those of highest deviation.</param>
 /// <param name="Budget">Bits of all of them.</param>
@@ -169,7 +194,7 @@ public sealed record SmallCase(
     IReadOnlyList<SmallCaseMethod> Methods
 );
 
-/// <param name="Method">One of <see cref="AllocationMethods.Names"/>.</param>
+/// <param name="Method">A name of <c>allocation.methods</c>.</param>
 /// <param name="Bits">By channel.</param>
 /// <param name="OutputSquaredError">On the calibration images.</param>
 /// <param name="GapPercent">Above the optimum.</param>
@@ -197,7 +222,7 @@ public sealed record ImageAllocation(
     double Seconds
 );
 
-/// <param name="Method">One of <see cref="AllocationMethods.Names"/>.</param>
+/// <param name="Method">A name of <c>allocation.methods</c>.</param>
 /// <param name="AverageBitsPercent">Change of bits per channel against equal bits at the same output error; null with too few points.</param>
 /// <param name="EntropyCodedBitsPercent">The same of entropy-coded bits.</param>
 public sealed record RateSaving(string Method, double? AverageBitsPercent, double? EntropyCodedBitsPercent);

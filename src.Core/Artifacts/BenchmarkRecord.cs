@@ -1,5 +1,3 @@
-using DQ.Core.Measurement;
-
 namespace DQ.Core.Artifacts;
 
 /// <summary>What <c>dq bench</c> prints: how long the parts of the work take, beside what the machine reaches at best.</summary>
@@ -33,6 +31,12 @@ public sealed record BenchmarkRecord : IArtifact
     /// <summary>Managed memory allocated per training step, all threads.</summary>
     public required long ManagedBytesPerStep { get; init; }
 }
+
+/// <summary>What this machine reaches at best with this libtorch and as many threads: what other rates are seen beside.</summary>
+/// <param name="MatrixProductFlopsPerSecond">Product of two 1,024² float32 matrices, 2·n³ operations.</param>
+/// <param name="ConvolutionFlopsPerSecond">3×3 convolution, 128 to 128 channels on 32 maps of 16×16.</param>
+/// <param name="CopyBytesPerSecond">Copy of 64 MiB, bytes read and written together.</param>
+public sealed record MachinePeaks(double MatrixProductFlopsPerSecond, double ConvolutionFlopsPerSecond, double CopyBytesPerSecond);
 
 /// <summary>One timed part.</summary>
 /// <param name="Name"><c>step</c>, or another whole; <c>step/…</c> for its stages, which add up to it.</param>

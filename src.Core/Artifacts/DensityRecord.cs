@@ -1,4 +1,4 @@
-using DQ.Core.Density;
+using System.Text.Json.Nodes;
 
 namespace DQ.Core.Artifacts;
 
@@ -34,13 +34,19 @@ public sealed record DensityRecord : IArtifact
     public required int TestImages { get; init; }
 
     /// <summary>How the quantizers were trained.</summary>
-    public required DensityTraining Training { get; init; }
+    public required DensityTrainingRecord Training { get; init; }
 
     /// <summary>Seeds per row when it is whole.</summary>
     public required int Seeds { get; init; }
 
     public required IReadOnlyList<DensityRow> Rows { get; init; }
 }
+
+/// <summary>How the quantizers were trained.</summary>
+/// <param name="Quantizer">Its specification, every key of it.</param>
+/// <param name="Steps">Updates of the codes.</param>
+/// <param name="BatchSize">Images per update, or all where there are fewer.</param>
+public sealed record DensityTrainingRecord(JsonObject Quantizer, int Steps, int BatchSize);
 
 /// <summary>One way to cut and one K.</summary>
 public sealed record DensityRow
@@ -63,6 +69,13 @@ public sealed record DensityRow
     /// <summary>The paper's numbers for VGG-16 on ImageNet; null for another K.</summary>
     public PublishedDensity? Published => PublishedDensity.Find(Slicing, Codes);
 }
+
+/// <summary>What trained quantizers say of features they have not seen.</summary>
+/// <param name="MeanL2Error">Mean over vectors of the Euclidean distance to their codes.</param>
+/// <param name="MeanSquaredError">Mean over vectors and channels, padding's among them.</param>
+/// <param name="EntropyNats">Of the codes by frequency count (paper, equation 7), mean over codebooks.</param>
+/// <param name="Usage">Share of codes chosen at least once, mean over codebooks.</param>
+public sealed record DensityEstimate(double MeanL2Error, double MeanSquaredError, double EntropyNats, double Usage);
 
 /// <param name="Mean">Over seeds.</param>
 /// <param name="Deviation">Standard deviation of the sample (n − 1); null for fewer than two.</param>

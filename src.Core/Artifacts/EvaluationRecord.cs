@@ -1,5 +1,3 @@
-using DQ.Core.Evaluation;
-
 namespace DQ.Core.Artifacts;
 
 /// <summary><c>evaluation.json</c>: a run's model on whole splits.</summary>

@@ -1,5 +1,4 @@
 using System.Text.Json.Nodes;
-using DQ.Core.Evaluation;
 
 namespace DQ.Core.Artifacts;
 
@@ -109,7 +108,7 @@ public sealed record RunRecord : IArtifact
     /// <summary>Trainable parameters, codebooks not counted; null until the model was built.</summary>
     public long? Parameters { get; init; }
 
-    /// <summary>Of one image's forward pass, counted (<see cref="Autoencoders.HierarchicalAutoencoder.MultiplyAdds"/>); null as above, and for a
+    /// <summary>Of one image's forward pass, counted by walking the model; null as above, and for a
     /// classifier.</summary>
     public long? ForwardMultiplyAddsPerImage { get; init; }
     public required long Steps { get; init; }

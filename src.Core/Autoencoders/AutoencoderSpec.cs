@@ -72,6 +72,9 @@ public sealed record AutoencoderSpec
             ),
         ];
 
+    /// <summary>A new quantizer for <paramref name="level"/> (0 = bottom).</summary>
+    public Quantizer CreateQuantizer(int level) => Quantization.Quantizer.Create(Quantizer, Codebooks, Codes[level], CodeWidth);
+
     /// <summary>Everything wrong with this spec; empty when it can be built.</summary>
     public IReadOnlyList<SpecProblem> Problems() =>
         [.. OwnProblems(), .. Under("quantizer", Quantizer.Problems()), .. Under("likelihood", Likelihood.Problems())];

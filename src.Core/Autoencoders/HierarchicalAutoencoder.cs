@@ -53,7 +53,7 @@ public sealed class HierarchicalAutoencoder : nn.Module
         Spec = spec;
         Likelihood = Likelihood.Create(spec.Likelihood, spec.ImageChannels);
         var levels = Enumerable.Range(0, spec.Levels).ToArray();
-        quantizers = new([.. levels.Select(level => Quantizer.Create(spec, level))]);
+        quantizers = new([.. levels.Select(spec.CreateQuantizer)]);
         Quantizers = [.. quantizers];
         encoders = new([.. levels.Select(LevelEncoder)]);
         projections = new([

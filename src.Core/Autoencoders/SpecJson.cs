@@ -1,5 +1,5 @@
 using System.Text.Json;
-using DQ.Core.Weights;
+using DQ.Core.Formats;
 
 namespace DQ.Core.Autoencoders;
 

@@ -1,22 +1,7 @@
+using DQ.Core.Artifacts;
 using static TorchSharp.torch;
 
 namespace DQ.Core.BitAllocation;
-
-/// <summary>What an allocation does on images it was not made for.</summary>
-/// <param name="OutputSquaredError">Mean of (g(ẑ) − g(z))² over images and outputs.</param>
-/// <param name="FeatureSquaredError">Mean of (ẑ − z)² over all values.</param>
-/// <param name="Top1Agreement">Share of images whose largest output is the same.</param>
-/// <param name="Accuracy">Share of images classified right; null without labels.</param>
-/// <param name="EntropyCodedBitsPerValue">Of the levels under the calibration images' frequencies, per feature value.</param>
-/// <param name="SideInformationBits">Once for all images.</param>
-public sealed record AllocationMeasure(
-    double OutputSquaredError,
-    double FeatureSquaredError,
-    double Top1Agreement,
-    double? Accuracy,
-    double EntropyCodedBitsPerValue,
-    long SideInformationBits
-);
 
 /// <summary>Features of images that allocations are measured on, and what the network makes of them unquantized.</summary>
 public sealed class MeasuredFeatures : IDisposable

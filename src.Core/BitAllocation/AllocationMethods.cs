@@ -1,3 +1,5 @@
+using DQ.Core.Artifacts;
+
 namespace DQ.Core.BitAllocation;
 
 /// <summary>An allocation of a budget and how it came about.</summary>
@@ -25,7 +27,7 @@ public sealed record GreedyFound(
 /// <summary>The methods by name, each from an output error and a budget to an allocation.</summary>
 public static class AllocationMethods
 {
-    public const string Equal = "equal";
+    public const string Equal = AllocationRecord.EqualBits;
     public const string Random = "random";
     public const string TwoPass = "sensitivity";
     public const string Dynamic = "dynamic";

@@ -1,11 +1,6 @@
-namespace DQ.Core.BitAllocation;
+using DQ.Core.Artifacts;
 
-/// <summary>How bits are given one after the other.</summary>
-/// <param name="Alpha">α, weight of the rank by mean.</param>
-/// <param name="Beta">β, weight of the rank by standard deviation.</param>
-/// <param name="Reserve">Channels of highest priority that are tried for every bit.</param>
-/// <param name="MoveRounds">At most so many rounds of moving bits afterwards.</param>
-public sealed record GreedySettings(double Alpha, double Beta, int Reserve, int MoveRounds);
+namespace DQ.Core.BitAllocation;
 
 /// <summary>
 /// Statistics-guided allocation with inference: every bit goes to the one of a few channels that lowers the true output error most;

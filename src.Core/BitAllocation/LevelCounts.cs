@@ -1,3 +1,4 @@
+using static DQ.Core.Native.Scalars;
 using static TorchSharp.torch;
 
 namespace DQ.Core.BitAllocation;
@@ -24,8 +25,8 @@ public sealed class LevelCounts
     public void Add(Tensor indices)
     {
         using var scope = NewDisposeScope();
-        var channel = arange(bits.Length, ScalarType.Int64, indices.device).reshape(1, -1, 1, 1);
-        var found = (indices.to_type(ScalarType.Int64) + channel * MostLevels).flatten().bincount(null, counts.Length).cpu();
+        var channel = arange(Kept(bits.Length), ScalarType.Int64, indices.device).reshape(1, -1, 1, 1);
+        var found = (indices.to_type(ScalarType.Int64) + channel * Kept(MostLevels)).flatten().bincount(null, counts.Length).cpu();
         var added = found.data<long>();
         for (var place = 0; place < counts.Length; place++)
             counts[place] += added[place];
@@ -41,8 +42,8 @@ public sealed class LevelCounts
         var total = 0.0;
         for (var channel = 0; channel < bits.Length; channel++)
         {
-            var own = counts.AsSpan(channel * MostLevels, 1 << bits[channel]);
-            var theirs = known.counts.AsSpan(channel * MostLevels, 1 << bits[channel]);
+            var own = counts.AsSpan(channel * Kept(MostLevels), 1 << bits[channel]);
+            var theirs = known.counts.AsSpan(channel * Kept(MostLevels), 1 << bits[channel]);
             var sum = (double)own.Length;
             foreach (var count in theirs)
                 sum += count;

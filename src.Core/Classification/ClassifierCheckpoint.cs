@@ -24,7 +24,7 @@ public sealed class ClassifierCheckpoint : CheckpointFile
 
     public ClassifierSpec Spec { get; }
 
-    /// <exception cref="Weights.WeightsException">Not a checkpoint of a classifier that this program reads; the message names file and
+    /// <exception cref="Formats.WeightsException">Not a checkpoint of a classifier that this program reads; the message names file and
     /// expectation.</exception>
     public static ClassifierCheckpoint Open(string path) => new(path);
 

@@ -1,5 +1,4 @@
 using DQ.Core.Artifacts;
-using DQ.Core.Likelihoods;
 using DQ.Core.Quantization;
 using static TorchSharp.torch;
 

@@ -1,7 +1,7 @@
 using System.Text.Json;
 using DQ.Core.Autoencoders;
+using DQ.Core.Formats;
 using DQ.Core.Quantization;
-using DQ.Core.Weights;
 
 namespace DQ.Core.Classification;
 

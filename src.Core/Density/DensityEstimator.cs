@@ -1,5 +1,8 @@
+using System.Text.Json;
+using DQ.Core.Artifacts;
 using DQ.Core.Quantization;
 using TorchSharp;
+using static DQ.Core.Native.Scalars;
 using static TorchSharp.torch;
 
 namespace DQ.Core.Density;
@@ -8,14 +11,12 @@ namespace DQ.Core.Density;
 /// <param name="Quantizer">Of kind <c>depthwise</c>; how codes start, move and are revived.</param>
 /// <param name="Steps">Updates of the codes.</param>
 /// <param name="BatchSize">Images per update, or all where there are fewer.</param>
-public sealed record DensityTraining(QuantizerSpec Quantizer, int Steps, int BatchSize);
-
-/// <summary>What trained quantizers say of features they have not seen.</summary>
-/// <param name="MeanL2Error">Mean over vectors of the Euclidean distance to their codes.</param>
-/// <param name="MeanSquaredError">Mean over vectors and channels, padding's among them.</param>
-/// <param name="EntropyNats">Of the codes by frequency count (paper, equation 7), mean over codebooks.</param>
-/// <param name="Usage">Share of codes chosen at least once, mean over codebooks.</param>
-public sealed record DensityEstimate(double MeanL2Error, double MeanSquaredError, double EntropyNats, double Usage);
+public sealed record DensityTraining(QuantizerSpec Quantizer, int Steps, int BatchSize)
+{
+    /// <summary>As it stands in <c>density.json</c>.</summary>
+    public DensityTrainingRecord Record() =>
+        new(JsonSerializer.SerializeToNode(Quantizer, ArtifactJson.Options)!.AsObject(), Steps, BatchSize);
+}
 
 /// <summary>Quantizers trained alone on fixed features: a density estimate whose regions are the codes' (paper, section 5.1).</summary>
 public static class DensityEstimator
@@ -70,7 +71,7 @@ public static class DensityEstimator
             var quantized = quantizer.Quantize(test.narrow(0, start, Math.Min(batchSize, test.shape[0] - start)));
             histogram.Add(quantized.Codes);
             var distances = quantized.Distances!.to_type(ScalarType.Float64);
-            norms += (distances * quantizer.Width).sqrt().sum().item<double>();
+            norms += (distances * Kept(quantizer.Width)).sqrt().sum().item<double>();
             squares += distances.sum().item<double>();
             vectors += distances.numel();
         }

@@ -1,6 +1,6 @@
 using DQ.Core.Autoencoders;
 using DQ.Core.Images;
-using DQ.Core.Likelihoods;
+using DQ.Core.Quantization;
 using static TorchSharp.torch;
 
 namespace DQ.Core.Evaluation;

@@ -1,4 +1,4 @@
-using DQ.Core.Weights;
+using DQ.Core.Formats;
 using static TorchSharp.torch;
 
 namespace DQ.Core.Features;

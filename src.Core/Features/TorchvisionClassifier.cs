@@ -1,5 +1,5 @@
 using DQ.Core.Autoencoders;
-using DQ.Core.Weights;
+using DQ.Core.Formats;
 using TorchSharp;
 using TorchSharp.Modules;
 using static TorchSharp.torch;

@@ -11,7 +11,7 @@ public static class TrainedClassifier
     /// <param name="checkpoint">Its file.</param>
     /// <param name="device">Where it runs.</param>
     /// <returns>The caller's.</returns>
-    /// <exception cref="Weights.WeightsException">Not a checkpoint of a classifier; names the file.</exception>
+    /// <exception cref="Formats.WeightsException">Not a checkpoint of a classifier; names the file.</exception>
     public static LayeredNetwork Load(string name, string checkpoint, Device device)
     {
         using var file = ClassifierCheckpoint.Open(checkpoint);

@@ -1,7 +1,6 @@
 using System.Buffers.Binary;
 using System.IO.MemoryMappedFiles;
-using DQ.Core.Arrays;
-using DQ.Core.Weights;
+using DQ.Core.Formats;
 
 namespace DQ.Core.Images;
 

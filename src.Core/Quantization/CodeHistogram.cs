@@ -1,5 +1,4 @@
 using System.Runtime.InteropServices;
-using DQ.Core.Likelihoods;
 using static TorchSharp.torch;
 
 namespace DQ.Core.Quantization;

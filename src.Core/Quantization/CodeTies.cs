@@ -1,3 +1,4 @@
+using static DQ.Core.Native.Scalars;
 using static TorchSharp.torch;
 
 namespace DQ.Core.Quantization;
@@ -29,12 +30,12 @@ internal sealed class CodeTies(Tensor recorded)
         using var scope = NewDisposeScope();
         using var _ = no_grad();
         var last = codes.shape[1] - 1;
-        var known = recorded.ge(0).logical_and(recorded.le(last));
-        var theirs = recorded.clamp(0, last).to_type(ScalarType.Int64);
+        var known = recorded.ge(Kept(0)).logical_and(recorded.le(Kept(last)));
+        var theirs = recorded.clamp(Kept(0), Kept(last)).to_type(ScalarType.Int64);
         var z = vectors.to_type(ScalarType.Float64); // (S, N, D)
         var (near, _) = Distances(z, codes, chosen);
         var (far, size) = Distances(z, codes, theirs);
-        var ties = chosen.ne(theirs).logical_and(known).logical_and((far - near).le(size * Resolution));
+        var ties = chosen.ne(theirs).logical_and(known).logical_and((far - near).le(size * Kept(Resolution)));
         Count = ties.sum().item<long>();
         return where(ties, theirs, chosen).MoveToOuterDisposeScope();
     }

@@ -1,4 +1,4 @@
-using DQ.Core.Autoencoders;
+using static DQ.Core.Native.Scalars;
 using static TorchSharp.torch;
 
 namespace DQ.Core.Quantization;
@@ -40,10 +40,6 @@ public abstract class Quantizer : nn.Module
 {
     protected Quantizer(string name)
         : base(name) { }
-
-    /// <summary>The quantizer of <paramref name="level"/> (0 = bottom) of an autoencoder.</summary>
-    public static Quantizer Create(AutoencoderSpec spec, int level) =>
-        Create(spec.Quantizer, spec.Codebooks, spec.Codes[level], spec.CodeWidth);
 
     /// <summary>A quantizer with M codebooks of K codes of width D; kinds that make their own codes have no use for a width.</summary>
     public static Quantizer Create(QuantizerSpec spec, int codebooks, int codeCount, int width) =>
@@ -89,7 +85,7 @@ public abstract class Quantizer : nn.Module
         if (codes.dim() != 4 || codes.shape[1] != Codebooks)
             throw new ArgumentException($"expected codes (B, {Codebooks}, H, W), got ({string.Join(", ", codes.shape)})", nameof(codes));
         using var scope = NewDisposeScope();
-        if (codes.numel() > 0 && codes.lt(0).logical_or(codes.ge(CodeCount)).any().item<bool>())
+        if (codes.numel() > 0 && codes.lt(Kept(0)).logical_or(codes.ge(Kept(CodeCount))).any().item<bool>())
             throw new ArgumentException(
                 $"expected codes from 0 to {CodeCount - 1}, got {codes.min().item<long>()} to {codes.max().item<long>()}",
                 nameof(codes)

@@ -1,5 +1,5 @@
 using DQ.Core.Autoencoders;
-using DQ.Core.Weights;
+using DQ.Core.Formats;
 
 namespace DQ.Core.Training;
 

@@ -1,6 +1,6 @@
 using System.Globalization;
 using System.Text.Json;
-using DQ.Core.Weights;
+using DQ.Core.Formats;
 using static TorchSharp.torch;
 
 namespace DQ.Core.Training;

@@ -1,7 +1,10 @@
+using DQ.Core.Autoencoders;
+using DQ.Core.Formats;
 using DQ.Core.Likelihoods;
+using DQ.Core.Published;
 using DQ.Core.Quantization;
 using DQ.Core.Training;
-using DQ.Core.Weights;
+using static DQ.Core.Native.Scalars;
 using static TorchSharp.torch;
 
 namespace DQ.Core.Verification;
@@ -70,8 +73,10 @@ public static class ParityCheck
 
     private static ParityResult[] CheckModel(ModelParity file, string path)
     {
+        var objective = new AutoencoderObjective(file.Spec, [], seed: 0);
+        var model = objective.Model;
         using var session = new TrainingSession(
-            file.Spec,
+            objective,
             new()
             {
                 LearningRate = ModelParity.LearningRate,
@@ -81,20 +86,20 @@ public static class ParityCheck
             0,
             CPU
         );
-        var names = new ReferenceNames(session.Model);
+        var names = new ReferenceNames(model);
         var weights = names.FromReference(file.Weights, path);
-        session.Model.load_state_dict(weights.ToDictionary());
-        var ties = PreferRecorded(file, session);
+        model.load_state_dict(weights.ToDictionary());
+        var ties = PreferRecorded(file, model);
         var targets = file.Spec.Likelihood.Kind == "squared_error" ? file.Pixels : file.TargetPixels;
-        var results = CheckEvaluation(file, session, ties, names, targets, path);
-        return file.Step is { } step ? [.. results, .. CheckStep(file, step, session, names, weights, targets, path)] : [.. results];
+        var results = CheckEvaluation(file, model, ties, names, targets, path);
+        return file.Step is { } step ? [.. results, .. CheckStep(file, step, session, model, names, weights, targets, path)] : [.. results];
     }
 
     /// By level, bottom first.
-    private static List<CodeTies> PreferRecorded(ModelParity file, TrainingSession session)
+    private static List<CodeTies> PreferRecorded(ModelParity file, HierarchicalAutoencoder model)
     {
         var ties = new List<CodeTies>();
-        foreach (var (quantizer, codes) in session.Model.Quantizers.OfType<CodebookQuantizer>().Zip(file.Codes))
+        foreach (var (quantizer, codes) in model.Quantizers.OfType<CodebookQuantizer>().Zip(file.Codes))
         {
             ties.Add(new(CodeMaps.Rows(codes)));
             quantizer.Recorded = ties[^1];
@@ -104,16 +109,16 @@ public static class ParityCheck
 
     private static List<ParityResult> CheckEvaluation(
         ModelParity file,
-        TrainingSession session,
+        HierarchicalAutoencoder model,
         IReadOnlyList<CodeTies> ties,
         ReferenceNames names,
         Tensor targets,
         string path
     )
     {
-        session.Model.eval();
-        var pass = session.Model.Run(file.Pixels);
-        var losses = ModelLosses.Of(session.Model, pass, targets);
+        model.eval();
+        var pass = model.Run(file.Pixels);
+        var losses = ModelLosses.Of(model, pass, targets);
         var tied = ties.Sum(level => level.Count);
         var results = new List<ParityResult>
         {
@@ -133,20 +138,20 @@ public static class ParityCheck
         if (file.Gradients.Count > 0)
         {
             losses.Total.backward();
-            results.Add(CheckGradients(session, names.FromReference(file.Gradients, path, trainedOnly: true)));
+            results.Add(CheckGradients(model, names.FromReference(file.Gradients, path, trainedOnly: true)));
         }
         return results;
     }
 
     /// PyTorch clips gradients in place: a file recorded around a clipped step holds what clipping left of them, its norm the bound's.
-    private static ParityResult CheckGradients(TrainingSession session, IReadOnlyDictionary<string, Tensor> expected)
+    private static ParityResult CheckGradients(HierarchicalAutoencoder model, IReadOnlyDictionary<string, Tensor> expected)
     {
-        var norm = TotalNorm(session.Model.named_parameters().Select(entry => entry.parameter.grad!));
+        var norm = TotalNorm(model.named_parameters().Select(entry => entry.parameter.grad!));
         var clipped = norm > ModelParity.ClipNorm && Math.Abs(TotalNorm(expected.Values) - ModelParity.ClipNorm) < 1e-3;
         var scale = clipped ? ModelParity.ClipNorm / (norm + 1e-6) : 1;
-        var errors = session
-            .Model.named_parameters()
-            .Select(entry => (entry.name, NormError(entry.parameter.grad! * scale, expected[entry.name])));
+        var errors = model
+            .named_parameters()
+            .Select(entry => (entry.name, NormError(entry.parameter.grad! * Kept(scale), expected[entry.name])));
         return Worst(clipped ? "gradient (recorded clipped)" : "gradient", errors, 1e-3, NormRelative);
     }
 
@@ -154,6 +159,7 @@ public static class ParityCheck
         ModelParity file,
         ParityStep step,
         TrainingSession session,
+        HierarchicalAutoencoder model,
         ReferenceNames names,
         IReadOnlyDictionary<string, Tensor> before,
         Tensor targets,
@@ -163,12 +169,12 @@ public static class ParityCheck
         var report = session.Step(file.Pixels, targets);
         yield return new("train.loss", Math.Abs(report.Loss - step.Loss) / Math.Abs(step.Loss), 1e-5, Relative);
         yield return new("train.grad_norm", Math.Abs(report.GradientNorm - step.GradientNorm) / step.GradientNorm, 1e-4, Relative);
-        var after = session.Model.state_dict();
+        var after = model.state_dict();
         var expected = names.FromReference(step.StateAfter, path);
-        var gradients = session.Model.named_parameters().ToDictionary(entry => entry.name, entry => entry.parameter.grad!);
+        var gradients = model.named_parameters().ToDictionary(entry => entry.name, entry => entry.parameter.grad!);
         var scale = Math.Min(1, ModelParity.ClipNorm / (report.GradientNorm + 1e-6));
         var changes = gradients.Keys.Select(name =>
-            (name, ChangeError(before[name], after[name], expected[name], gradients[name] * scale))
+            (name, ChangeError(before[name], after[name], expected[name], gradients[name] * Kept(scale)))
         );
         yield return Worst("change over the step", changes, 1e-3, "norm of difference / norm of change");
         var codebooks = after.Keys.Where(name => !gradients.ContainsKey(name));
@@ -185,7 +191,7 @@ public static class ParityCheck
     private static double ChangeError(Tensor before, Tensor after, Tensor expected, Tensor gradient)
     {
         var size = gradient.abs();
-        var kept = size.ge(size.max() * 1e-6).logical_and(size.ge(1e-8)).to_type(ScalarType.Float64);
+        var kept = size.ge(size.max() * Kept(1e-6)).logical_and(size.ge(Kept(1e-8))).to_type(ScalarType.Float64);
         return NormError(
             (after - before).detach().to_type(ScalarType.Float64) * kept,
             (expected - before).to_type(ScalarType.Float64) * kept
@@ -205,7 +211,7 @@ public static class ParityCheck
             : double.NaN;
 
     private static double ScaledError(Tensor actual, Tensor expected) =>
-        ((actual.detach() - expected) / expected.abs().clamp_min(1)).abs().max().to_type(ScalarType.Float64).item<double>();
+        ((actual.detach() - expected) / expected.abs().clamp_min(Kept(1))).abs().max().to_type(ScalarType.Float64).item<double>();
 
     private static double RelativeError(Tensor actual, double expected) => Math.Abs(actual.item<float>() - expected) / Math.Abs(expected);
 

@@ -4,8 +4,8 @@ module DQ.Pipeline.Commands.Export
 open System.IO
 open System.Threading.Tasks
 open Argu
+open DQ.Core.Published
 open DQ.Core.Training
-open DQ.Core.Weights
 open DQ.Pipeline
 open FsToolkit.ErrorHandling
 

@@ -7,7 +7,7 @@ open System.Text.Json.Nodes
 open System.Threading.Tasks
 open Argu
 open DQ.Core.Artifacts
-open DQ.Core.Weights
+open DQ.Core.Published
 open DQ.Pipeline
 open FsToolkit.ErrorHandling
 

@@ -10,6 +10,7 @@ open Argu
 open DQ.Core.Artifacts
 open DQ.Core.Autoencoders
 open DQ.Core.Likelihoods
+open DQ.Core.Quantization
 open DQ.Pipeline
 open DQ.Pipeline.Data
 open FsToolkit.ErrorHandling

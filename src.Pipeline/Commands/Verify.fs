@@ -5,8 +5,8 @@ open System
 open System.Globalization
 open System.Threading.Tasks
 open Argu
+open DQ.Core.Formats
 open DQ.Core.Verification
-open DQ.Core.Weights
 open DQ.Pipeline
 open FsToolkit.ErrorHandling
 

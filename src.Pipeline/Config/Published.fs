@@ -4,7 +4,7 @@ module DQ.Pipeline.Published
 open System
 open System.Text.Json.Nodes
 open DQ.Core.Autoencoders
-open DQ.Core.Weights
+open DQ.Core.Published
 
 /// Training images of the data sets it knows by name.
 let private trainingImages = Map [ "cifar10", 50_000L; "imageNet32", 1_281_167L ]

@@ -7,7 +7,7 @@ open System
 open System.IO
 open System.Text.RegularExpressions
 open FsToolkit.ErrorHandling
-open DQ.Core.Arrays
+open DQ.Core.Formats
 open DQ.Core.Images
 open DQ.Pipeline
 

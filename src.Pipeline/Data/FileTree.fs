@@ -6,7 +6,7 @@ open System.IO
 open DQ.Core
 open DQ.Core.Artifacts
 open DQ.Core.Images
-open DQ.Core.Weights
+open DQ.Core.Formats
 open DQ.Pipeline
 
 /// Files by name, whether they lie in a folder, in a zip, or in the zips of a folder that has nothing else.

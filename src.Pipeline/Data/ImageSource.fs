@@ -5,7 +5,7 @@ open System.IO
 open DQ.Core
 open DQ.Core.Artifacts
 open DQ.Core.Images
-open DQ.Core.Weights
+open DQ.Core.Formats
 open DQ.Pipeline
 
 /// One split of a source, in the source's own order.

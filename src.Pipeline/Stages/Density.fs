@@ -200,7 +200,7 @@ let private work (context: StageContext) (input: DensityInput) device folder (he
                 TrainImages = int features.shape[0],
                 TestSplit = split,
                 TestImages = int unseen.shape[0],
-                Training = training,
+                Training = training.Record(),
                 Seeds = config.Seeds,
                 Rows = table
             )

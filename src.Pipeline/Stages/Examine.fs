@@ -7,8 +7,8 @@ open System.IO
 open DQ.Core.Artifacts
 open DQ.Core.Autoencoders
 open DQ.Core.Evaluation
+open DQ.Core.Formats
 open DQ.Core.Images
-open DQ.Core.Weights
 
 /// The split whose images are shown.
 type Shown = {

@@ -6,8 +6,8 @@ open System.IO
 open System.Security.Cryptography
 open DQ.Core.Artifacts
 open DQ.Core.Autoencoders
+open DQ.Core.Published
 open DQ.Core.Training
-open DQ.Core.Weights
 open FsToolkit.ErrorHandling
 
 /// Raised when the same input gives another output than before.

@@ -1,5 +1,4 @@
 using DQ.Core.Artifacts;
-using DQ.Core.Evaluation;
 
 namespace DQ.Reports.Catalog;
 

@@ -1,4 +1,4 @@
-using DQ.Core.Evaluation;
+using DQ.Core.Artifacts;
 using DQ.Reports.Text;
 
 namespace DQ.Reports.Catalog;

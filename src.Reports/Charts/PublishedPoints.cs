@@ -2,7 +2,7 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using DQ.Core.Artifacts;
 using DQ.Core.Autoencoders;
-using DQ.Core.Likelihoods;
+using DQ.Core.Quantization;
 
 namespace DQ.Reports.Charts;
 

@@ -1,5 +1,5 @@
 using DQ.Core.Artifacts;
-using DQ.Core.Weights;
+using DQ.Core.Formats;
 using DQ.Reports.Catalog;
 
 namespace DQ.Reports.Codebooks;

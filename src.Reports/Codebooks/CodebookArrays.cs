@@ -1,6 +1,6 @@
 using System.Numerics;
 using DQ.Core.Artifacts;
-using DQ.Core.Weights;
+using DQ.Core.Formats;
 using DQ.Reports.Catalog;
 
 namespace DQ.Reports.Codebooks;

@@ -1,4 +1,4 @@
-using DQ.Core.Weights;
+using DQ.Core.Formats;
 using DQ.Reports.Charts;
 
 namespace DQ.Reports.Codebooks;

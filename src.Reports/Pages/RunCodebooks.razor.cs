@@ -1,7 +1,6 @@
 using System.Globalization;
 using DQ.Core.Artifacts;
-using DQ.Core.Evaluation;
-using DQ.Core.Weights;
+using DQ.Core.Formats;
 using DQ.Reports.Catalog;
 using DQ.Reports.Charts;
 using DQ.Reports.Codebooks;

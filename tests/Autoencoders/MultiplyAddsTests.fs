@@ -101,7 +101,7 @@ let tests =
                 let spec =
                     AutoencoderSpec(Codes = [| 64 |], Codebooks = 2, CodeWidth = 8, Quantizer = quantizer)
 
-                use made = Quantizer.Create(spec, 0)
+                use made = spec.CreateQuantizer 0
                 made.MultiplyAddsPerPosition
 
             Expect.equal (perPosition (QuantizerSpec(Kind = "depthwise"))) (2L * 64L * 8L) "distances"

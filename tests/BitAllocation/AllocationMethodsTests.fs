@@ -6,6 +6,7 @@ open System.Threading
 open Expecto
 open FsCheck
 open TorchSharp
+open DQ.Core.Artifacts
 open DQ.Core.BitAllocation
 open DQ.Tests.BitAllocation.ChannelQuantizerTests
 

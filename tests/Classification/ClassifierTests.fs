@@ -5,8 +5,8 @@ open Expecto
 open TorchSharp
 open DQ.Core.Autoencoders
 open DQ.Core.Classification
+open DQ.Core.Formats
 open DQ.Core.Quantization
-open DQ.Core.Weights
 open DQ.Tests.Fixtures
 
 let private autoencoder =

@@ -3,7 +3,7 @@ module DQ.Tests.Data.DownsampledImageNetTests
 open System
 open System.IO
 open Expecto
-open DQ.Core.Arrays
+open DQ.Core.Formats
 open DQ.Core.Images
 open DQ.Pipeline
 open DQ.Pipeline.Data
@@ -146,7 +146,7 @@ let tests =
                         with
                         | :? InvalidDataException
                         | :? EndOfStreamException
-                        | :? DQ.Core.Weights.WeightsException -> ())
+                        | :? DQ.Core.Formats.WeightsException -> ())
         }
 
         test "packed from pickles and from npz archives, the same data set" {

@@ -3,7 +3,7 @@ module DQ.Tests.Data.Zips
 
 open System.IO
 open System.Text
-open DQ.Core.Weights
+open DQ.Core.Formats
 
 type Entry = {
     Name: byte[]

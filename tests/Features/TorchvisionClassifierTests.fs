@@ -7,7 +7,7 @@ open System.Threading.Tasks
 open Expecto
 open TorchSharp
 open DQ.Core.Features
-open DQ.Core.Weights
+open DQ.Core.Formats
 open DQ.Tests.Fixtures
 
 /// Numbers in [-scale, scale) from their place, as in Fixtures/torchvision/make.py.

@@ -6,7 +6,7 @@ open System.IO
 open Expecto
 open TorchSharp
 open DQ.Core.Features
-open DQ.Core.Weights
+open DQ.Core.Formats
 open DQ.Tests.Fixtures
 
 /// Numbers in [-scale, scale) from their place, as in Fixtures/vgg16/make.py.

@@ -64,7 +64,7 @@ let private bigEndian (value: int) =
 /// A chunk of a PNG file.
 let private chunk (kind: string) (content: byte[]) =
     let body = Array.append (Encoding.ASCII.GetBytes kind) content
-    let checksum = DQ.Core.Weights.Crc32.Of(ReadOnlySpan body)
+    let checksum = DQ.Core.Formats.Crc32.Of(ReadOnlySpan body)
     Array.concat [ bigEndian content.Length; body; bigEndian (int checksum) ]
 
 /// A PNG with one chunk more, after its header.

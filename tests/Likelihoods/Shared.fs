@@ -1,9 +1,9 @@
 /// Inputs and measures the likelihood tests share.
 module DQ.Tests.Likelihoods.Shared
 
-open DQ.Core.Weights
 open DQ.Tests.Fixtures
 open TorchSharp
+open DQ.Core.Formats
 
 type Tensor = torch.Tensor
 

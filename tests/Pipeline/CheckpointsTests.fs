@@ -10,6 +10,7 @@ open DQ.Core.Training
 open DQ.Pipeline
 open DQ.Tests.Autoencoders.HierarchicalAutoencoderTests
 open DQ.Tests.TemporaryFolder
+open DQ.Tests.Sessions
 
 let private loop = {
     Settings.defaults.Loop with
@@ -18,8 +19,7 @@ let private loop = {
 
 let private regular = LoopState.isRegular loop 1000L
 
-let private session =
-    lazy (new TrainingSession(tiny, TrainingSpec(), 0L, torch.CPU))
+let private session = lazy (ofAutoencoder (tiny, TrainingSpec(), 0L, torch.CPU))
 
 let private state (step: int64) (best: int64) = {
     LoopState.start tiny.Levels tiny.Codebooks with
@@ -159,7 +159,7 @@ let tests =
         }
 
         test "training goes on from the newest checkpoint that is whole, whatever happened to the later ones" {
-            use session = new TrainingSession(tiny, TrainingSpec(), 0L, torch.CPU)
+            use session = ofAutoencoder (tiny, TrainingSpec(), 0L, torch.CPU)
 
             use pixels =
                 torch.zeros ([| 2L; int64 tiny.ImageChannels; 16L; 16L |], dtype = torch.uint8)
@@ -225,19 +225,19 @@ let tests =
 
                 (use checkpoint = Checkpoint.Open bare
                  use model = checkpoint.Model()
-                 use file = DQ.Core.Weights.SafeTensorsFile.Open bare
-                 Expect.isTrue (file.Metadata.ContainsKey DQ.Core.Weights.SafeTensorsFile.ChecksumKey) "has one"
+                 use file = DQ.Core.Formats.SafeTensorsFile.Open bare
+                 Expect.isTrue (file.Metadata.ContainsKey DQ.Core.Formats.SafeTensorsFile.ChecksumKey) "has one"
 
                  let metadata =
                      file.Metadata
-                     |> Seq.filter (fun entry -> entry.Key <> DQ.Core.Weights.SafeTensorsFile.ChecksumKey)
+                     |> Seq.filter (fun entry -> entry.Key <> DQ.Core.Formats.SafeTensorsFile.ChecksumKey)
                      |> Collections.Generic.Dictionary
 
                  let tensors = [
                      for entry in file.Entries -> Collections.Generic.KeyValuePair(entry.Name, file.Read entry.Name)
                  ]
 
-                 DQ.Core.Weights.SafeTensorsFile.Write(bare + ".old", tensors, metadata))
+                 DQ.Core.Formats.SafeTensorsFile.Write(bare + ".old", tensors, metadata))
 
                 File.Move(bare + ".old", bare, true)
                 let stateOf2 = bare.Replace("safetensors", "json")

@@ -7,9 +7,9 @@ open System.Threading
 open Expecto
 open DQ.Core.Artifacts
 open DQ.Core.Autoencoders
+open DQ.Core.Formats
 open DQ.Core.Images
 open DQ.Core.Training
-open DQ.Core.Weights
 open DQ.Pipeline
 open DQ.Pipeline.Data
 open DQ.Tests.TemporaryFolder

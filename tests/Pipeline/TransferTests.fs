@@ -7,7 +7,7 @@ open System.Text.Json.Nodes
 open Expecto
 open DQ.Core.Artifacts
 open DQ.Core.Images
-open DQ.Core.Weights
+open DQ.Core.Published
 open DQ.Pipeline
 open DQ.Tests.Fixtures
 open DQ.Tests.TemporaryFolder

@@ -8,8 +8,8 @@ open Expecto
 open DQ.Core.Artifacts
 open DQ.Core.Autoencoders
 open DQ.Core.Evaluation
+open DQ.Core.Formats
 open DQ.Core.Training
-open DQ.Core.Weights
 open DQ.Pipeline
 open DQ.Pipeline.Data
 open DQ.Pipeline.Progressive

@@ -3,8 +3,8 @@ module DQ.Tests.Verification.ParityCheckTests
 open System.Collections.Generic
 open System.IO
 open Expecto
+open DQ.Core.Formats
 open DQ.Core.Verification
-open DQ.Core.Weights
 open DQ.Tests.Fixtures
 open DQ.Tests.Pipeline.Program
 open TorchSharp

@@ -1,0 +1,98 @@
+namespace DQ.Core.Artifacts;
+
+/// <summary>A model on a whole split of images. Dimension = one channel of one pixel; bits = nats / ln 2 (SPEC: units).</summary>
+public sealed record SplitEvaluation
+{
+    public required long Images { get; init; }
+
+    /// <summary>Channels × height × width of an image.</summary>
+    public required long DimensionsPerImage { get; init; }
+
+    /// <summary>−log p(x | codes) per dimension; null for squared error, which is no likelihood.</summary>
+    public required double? ReconstructionNatsPerDim { get; init; }
+
+    public required double? ReconstructionBitsPerDim { get; init; }
+
+    /// <summary>Σ over levels of M·H·W·log2 K, per dimension: codes stored at equal length.</summary>
+    public required double CodeRateUniformBitsPerDim { get; init; }
+
+    /// <summary>Codes stored by an entropy coder whose table holds the training split's frequencies.</summary>
+    public required double CodeRateEmpiricalBitsPerDim { get; init; }
+
+    /// <summary>Reconstruction + uniform code rate: an upper bound on −log2 p(x), what a lossless file would cost.</summary>
+    public required double? TotalUniformBitsPerDim { get; init; }
+
+    public required double? TotalEmpiricalBitsPerDim { get; init; }
+
+    /// <summary>Squared error of the mean image, pixels scaled to [0, 1], mean over dimensions and images.</summary>
+    public required double MeanSquaredError { get; init; }
+
+    /// <summary>
+    /// Squared error on normalized values: for <c>squared_error</c> the loss it trains on, otherwise that of the mean image.
+    /// </summary>
+    public required double NormalizedSquaredError { get; init; }
+
+    /// <summary>Of the mean image, averaged over images, in decibel.</summary>
+    public required double PsnrDb { get; init; }
+
+    /// <summary>Of the mean image, averaged over images (Wang et al. 2004).</summary>
+    public required double Ssim { get; init; }
+
+    /// <summary>Bottom first.</summary>
+    public required IReadOnlyList<LevelEvaluation> Levels { get; init; }
+}
+
+/// <summary>One level's codes on a split.</summary>
+public sealed record LevelEvaluation
+{
+    /// <summary>0 is the bottom, the finest.</summary>
+    public required int Level { get; init; }
+
+    public required int GridHeight { get; init; }
+
+    public required int GridWidth { get; init; }
+
+    public required double CodeRateUniformBitsPerDim { get; init; }
+
+    public required double CodeRateEmpiricalBitsPerDim { get; init; }
+
+    /// <summary>
+    /// Mutual information between two codebooks' codes at a position, Miller–Madow, mean over all pairs; null with one codebook, where
+    /// counting was not possible, and in records of before it was.
+    /// </summary>
+    public double? MeanMutualInformationNats { get; init; }
+
+    /// <summary>
+    /// What this estimate gives for two independent codebooks with such frequencies and as many positions: near 0, unless there were too few
+    /// images for so many pairs of codes. Null with the former.
+    /// </summary>
+    public double? IndependentMutualInformationNats { get; init; }
+
+    /// <summary><see cref="MeanMutualInformationNats"/> as a share of the two entropies' mean, 0 … 1.</summary>
+    public double? MeanNormalizedMutualInformation { get; init; }
+
+    public required IReadOnlyList<CodebookEvaluation> Codebooks { get; init; }
+}
+
+/// <summary>One codebook on a split.</summary>
+public sealed record CodebookEvaluation
+{
+    public required int Codebook { get; init; }
+
+    /// <summary>Codes K.</summary>
+    public required int Codes { get; init; }
+
+    /// <summary>Share of codes chosen at least once.</summary>
+    public required double Usage { get; init; }
+
+    /// <summary>Codes never chosen.</summary>
+    public required int DeadCodes { get; init; }
+
+    public required double EntropyNats { get; init; }
+
+    /// <summary>exp(entropy), 1 … K.</summary>
+    public required double Perplexity { get; init; }
+
+    /// <summary>Mean squared distance between the vectors and their codes, per channel.</summary>
+    public required double QuantizationError { get; init; }
+}

@@ -1,0 +1,83 @@
+using System.Numerics;
+
+namespace DQ.Core.Formats;
+
+/// <summary>A numpy array in a pickle: its bytes where they lie there.</summary>
+/// <remarks>
+/// Source: <c>ndarray.__reduce__</c>, <c>__setstate__</c> and <c>__reduce_ex__(5)</c> in numpy 1.24 and 2; the module names changed with
+/// numpy 2. Where weights are expected arrays stay refused: <see cref="Call"/> is for readers of data.
+/// </remarks>
+public sealed class PickledArray : PickledValue
+{
+    private PickledArray() { }
+
+    /// <summary>Kind and bytes of an element, such as <c>u1</c> or <c>i8</c>.</summary>
+    public string ElementType { get; private set; } = "";
+
+    public bool IsBigEndian { get; private set; }
+
+    /// <summary>Last axis fastest.</summary>
+    public IReadOnlyList<long> Shape { get; private set; } = [];
+
+    public ReadOnlyMemory<byte> Bytes { get; private set; }
+
+    /// <summary>What a pickle of arrays may call besides the rest.</summary>
+    internal static PickledValue? Call(PickledGlobal function, IReadOnlyList<PickledValue> arguments)
+    {
+        switch (function.Name, arguments)
+        {
+            // an empty one, filled by a BUILD that follows
+            case (
+                "numpy.core.multiarray._reconstruct"
+                    or "numpy._core.multiarray._reconstruct",
+                [PickledGlobal { Name: "numpy.ndarray" }, _, _]
+            ):
+                return new PickledArray();
+            // protocol 5
+            case (
+                "numpy.core.numeric._frombuffer"
+                    or "numpy._core.numeric._frombuffer",
+                [var bytes, var type, var shape, PickledText { Value: "C" }]
+            ):
+            {
+                var array = new PickledArray();
+                array.Fill(shape, type, bytes);
+                return array;
+            }
+            default:
+                return null;
+        }
+    }
+
+    /// <summary>Takes the state that numpy pickles: version, shape, type, whether in Fortran's order, bytes.</summary>
+    internal void Fill(IReadOnlyList<PickledValue> state)
+    {
+        if (state is not [_, var shape, var type, PickledBoolean { Value: false }, var bytes])
+            throw new WeightsException("expected numpy arrays with a shape, a type and bytes, the last axis fastest");
+        Fill(shape, type, bytes);
+    }
+
+    private void Fill(PickledValue shape, PickledValue type, PickledValue bytes)
+    {
+        if (
+            shape is not PickledSequence { Items: var sides }
+            || type is not PickledObject { ClassName: PickleCalls.NumpyType } described
+            || !described.Attributes.TryGetValue("code", out var code)
+            || code is not PickledText { Value: [_, >= '1' and <= '8'] element }
+            || bytes is not PickledBytes content
+        )
+            throw new WeightsException("expected numpy arrays with a shape, a type of numbers and bytes");
+        ElementType = element;
+        IsBigEndian = described.Attributes.TryGetValue("byteorder", out var order) && order is PickledText { Value: ">" };
+        Shape = [.. sides.Select(Side)];
+        Bytes = content.Value;
+        var expected = Shape.Aggregate((BigInteger)(element[1] - '0'), (product, side) => product * side);
+        if (expected != Bytes.Length)
+            throw new WeightsException($"expected {expected} bytes in a numpy array of its shape, found {Bytes.Length}");
+    }
+
+    private static long Side(PickledValue value) =>
+        value is PickledInteger { Value: var side } && side >= 0 && side <= int.MaxValue
+            ? (long)side
+            : throw new WeightsException($"expected sides of numpy arrays from 0 to {int.MaxValue}");
+}

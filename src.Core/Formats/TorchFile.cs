@@ -1,0 +1,81 @@
+using System.IO.MemoryMappedFiles;
+using static TorchSharp.torch;
+
+namespace DQ.Core.Formats;
+
+/// <summary>One of the forms in which <c>torch.save</c> writes: a pickle, and bytes that its tensors are views of.</summary>
+/// <param name="path">For the messages of what is read later.</param>
+/// <param name="file">The whole file; this one owns it from here on.</param>
+/// <param name="length">Its bytes.</param>
+internal abstract class TorchFile(string path, MemoryMappedFile file, long length) : IDisposable
+{
+    protected const int LargestPickle = 1 << 26;
+
+    // Honest files store each element once and use it once or a few times. More than this, through views that
+    // repeat elements, storages that overlap or compression, is refused before it is allocated.
+    private long bytesLeft = 16 * length + (1 << 24);
+
+    /// <summary>What was saved.</summary>
+    public abstract PickledValue Root { get; }
+
+    protected MemoryMappedFile Mapped => file;
+
+    protected void Spend(long bytes)
+    {
+        if (bytes > bytesLeft)
+            throw new WeightsException("expected tensors of a size that the file could hold, found many times more");
+        bytesLeft -= bytes;
+    }
+
+    protected void Spend(PickledTensor tensor) => Spend(tensor.Cost);
+
+    /// <summary>A storage's persistent id: ('storage', type, key, device, number of elements), and in the old form a view.</summary>
+    protected static (ScalarType Type, string Key, long Bytes) StorageId(PickledValue id)
+    {
+        if (
+            id
+                is not PickledSequence
+                {
+                    Items: [PickledText { Value: "storage" }, PickledGlobal type, PickledText key, _, PickledInteger count, ..] items
+                }
+            || count.Value < 0
+            || count.Value > long.MaxValue / 8
+        )
+            throw new WeightsException("expected storages in the pickle as torch.save names them");
+        if (items.Skip(5).Any(value => value is not PickledNone))
+            throw new WeightsException("expected storages of their own, found one that is a view of another; save clones of the tensors");
+        var element = ElementType(type);
+        return (element, key.Value, (long)count.Value * SafeTensorsType.BytesOf(element));
+    }
+
+    /// <summary>Opens what a tensor is read from, with the file's name before what goes wrong.</summary>
+    protected Stream Named(Func<Stream> open)
+    {
+        try
+        {
+            return open();
+        }
+        catch (WeightsException error)
+        {
+            throw new WeightsException($"{path}: {error.Message}", error);
+        }
+    }
+
+    private static ScalarType ElementType(PickledGlobal storage) =>
+        storage.Name switch
+        {
+            "torch.DoubleStorage" => ScalarType.Float64,
+            "torch.FloatStorage" => ScalarType.Float32,
+            "torch.HalfStorage" => ScalarType.Float16,
+            "torch.BFloat16Storage" => ScalarType.BFloat16,
+            "torch.LongStorage" => ScalarType.Int64,
+            "torch.IntStorage" => ScalarType.Int32,
+            "torch.ShortStorage" => ScalarType.Int16,
+            "torch.CharStorage" => ScalarType.Int8,
+            "torch.ByteStorage" or "torch.UntypedStorage" or "torch._UntypedStorage" or "torch.storage.UntypedStorage" => ScalarType.Byte,
+            "torch.BoolStorage" => ScalarType.Bool,
+            _ => throw PickleCalls.Refused(storage),
+        };
+
+    public virtual void Dispose() => file.Dispose();
+}

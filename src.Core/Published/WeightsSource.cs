@@ -1,0 +1,161 @@
+using System.Globalization;
+using DQ.Core.Autoencoders;
+using DQ.Core.Formats;
+using DQ.Core.Training;
+using static TorchSharp.torch;
+
+namespace DQ.Core.Published;
+
+/// <summary>
+/// A model's weights from elsewhere: a checkpoint of the published implementation, a bare state dict (<c>.pt</c>, <c>.pth</c> or
+/// safetensors, under its names or ours), or a safetensors file that this program exported or saved. Told apart by content.
+/// </summary>
+public sealed class WeightsSource : IDisposable
+{
+    private const string OptimizerPrefix = "optimizer.";
+
+    private readonly string path;
+    private readonly PublishedCheckpoint? archive;
+    private readonly SafeTensorsFile? file;
+    private readonly IReadOnlyDictionary<string, string> names = new Dictionary<string, string>(); // stored names by those without prefixes
+
+    private WeightsSource(string path, PublishedCheckpoint archive)
+    {
+        (this.path, this.archive) = (path, archive);
+        (Spec, Notes, Steps) = (archive.Spec, archive.Notes, archive.Iterations);
+    }
+
+    private WeightsSource(string path, SafeTensorsFile file, string? key)
+    {
+        (this.path, this.file) = (path, file);
+        var wrapped = new WrappedNames(Chosen(key));
+        names = wrapped.Stored.ToDictionary(entry => entry.Key, entry => key is null ? entry.Value : $"{key}.{entry.Value}");
+        var isOurs = file.Metadata.ContainsKey("progress"); // its prefix is ours
+        Notes = isOurs ? [] : wrapped.Notes;
+        Spec = file.Metadata.TryGetValue(WeightsExport.SpecKey, out var spec)
+            ? SpecJson.Read(spec, $"{path}: {WeightsExport.SpecKey}")
+            : null;
+        Steps = file.Metadata.TryGetValue(WeightsExport.StepsKey, out var steps)
+            ? long.TryParse(steps, NumberStyles.None, CultureInfo.InvariantCulture, out var number)
+                ? number
+                : throw new WeightsException(
+                    $"{path}: {WeightsExport.StepsKey}: expected a whole number, got {WeightsException.Quote(steps)}"
+                )
+            : 0;
+    }
+
+    /// <summary>The model; null when the file does not say.</summary>
+    public AutoencoderSpec? Spec { get; }
+
+    /// <summary>What the file says of its model and means nothing or something else here, one line each.</summary>
+    public IReadOnlyList<string> Notes { get; } = [];
+
+    /// <summary>Of the set of weights that was asked for; null where there was no choice.</summary>
+    public string? Key { get; private init; }
+
+    /// <summary>Training steps made; 0 when the file does not say.</summary>
+    public long Steps { get; }
+
+    /// <exception cref="WeightsException">The file cannot be read, or is of neither kind; names it.</exception>
+    /// <param name="path">The file.</param>
+    /// <param name="key">Of the set of tensors to take, where there are several: in safetensors what its names begin with.</param>
+    public static WeightsSource Open(string path, string? key = null)
+    {
+        if (!TensorFile.IsSafeTensors(path))
+            return new(path, PublishedCheckpoint.Open(path, key)) { Key = key };
+        var file = SafeTensorsFile.Open(path);
+        try
+        {
+            return new(path, file, key) { Key = key };
+        }
+        catch
+        {
+            file.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>What of the weights is not finite, in words; null where all is.</summary>
+    public string? NonFinite()
+    {
+        using var scope = NewDisposeScope();
+        return FiniteValues.Problem(ReadStored());
+    }
+
+    /// <summary>Copies weights and codebooks in.</summary>
+    /// <exception cref="WeightsException">They are those of another model; all differences are named.</exception>
+    public void Fill(HierarchicalAutoencoder model)
+    {
+        using var scope = NewDisposeScope();
+        using var _ = no_grad();
+        var stored = ReadStored();
+        var state = model.state_dict();
+        IReadOnlyDictionary<string, Tensor> weights = stored;
+        if (stored.Keys.Any(name => name.StartsWith("quantize_convs.", StringComparison.Ordinal)))
+            weights = Names(model).FromReference(stored, path);
+        else
+            ReferenceNames.Check(state.ToDictionary(entry => entry.Key, entry => entry.Value.shape), stored, path);
+        foreach (var (name, target) in state)
+            target.copy_(weights[name]);
+    }
+
+    /// <summary>Copies the optimizer's moments and number of updates in; false when the file has none.</summary>
+    /// <param name="optimizer">Of the model's parameters.</param>
+    /// <param name="model">A model of the published implementation.</param>
+    /// <exception cref="WeightsException">They are those of another model.</exception>
+    public bool Fill(AdamOptimizer optimizer, HierarchicalAutoencoder model)
+    {
+        using var scope = NewDisposeScope();
+        using var _ = no_grad();
+        if (
+            archive is null
+            || ReferenceNames.WhyUnpublished(model.Spec) is not null
+            || archive.ReadMoments(Names(model)) is not { } moments
+        )
+            return false;
+        foreach (var (name, target) in optimizer.State)
+        {
+            // first.{parameter} or second.{parameter}
+            var (order, parameter) = (name[..name.IndexOf('.')], name[(name.IndexOf('.') + 1)..]);
+            target.copy_((order == "first" ? moments.First : moments.Second)[parameter]);
+        }
+        optimizer.Updates = moments.Updates;
+        return true;
+    }
+
+    public void Dispose()
+    {
+        archive?.Dispose();
+        file?.Dispose();
+    }
+
+    private ReferenceNames Names(HierarchicalAutoencoder model) =>
+        ReferenceNames.WhyUnpublished(model.Spec) is { } reason
+            ? throw new WeightsException($"{path}: holds weights of the published implementation: {reason}")
+            : new(model);
+
+    private IReadOnlyDictionary<string, Tensor> ReadStored()
+    {
+        if (archive is not null)
+            return archive.ReadStored();
+        return names.ToDictionary(entry => entry.Key, entry => file!.Read(entry.Value));
+    }
+
+    /// The tensors of the set asked for, without its key; of a checkpoint of this program, which also holds the optimizer's, the model's.
+    private List<string> Chosen(string? key)
+    {
+        var all = file!
+            .Entries.Select(entry => entry.Name)
+            .Where(name => key is not null || !name.StartsWith(OptimizerPrefix, StringComparison.Ordinal));
+        if (key is null)
+            return [.. all];
+        var chosen = all.Where(name => name.StartsWith($"{key}.", StringComparison.Ordinal))
+            .Select(name => name[(key.Length + 1)..])
+            .ToList();
+        return chosen.Count > 0
+            ? chosen
+            : throw new WeightsException(
+                $"{path}: expected tensors whose names begin with '{key}.', found {string.Join(", ", file.Entries.Select(entry => entry.Name.Split('.')[0]).Distinct().Take(5).Select(WeightsException.Quote))}"
+            );
+    }
+}
