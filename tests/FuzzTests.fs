@@ -209,8 +209,7 @@ let private mat =
              ]
          ])
 
-let private session =
-    lazy (ofAutoencoder (tiny, TrainingSpec(), 0L, torch.CPU))
+let private session = lazy (ofAutoencoder (tiny, TrainingSpec(), 0L, torch.CPU))
 
 /// A run's folder with checkpoints of two steps.
 let private checkpoints =
@@ -336,7 +335,8 @@ let private runRecord =
                     Device = "cpu",
                     Threads = 2,
                     StartedUtc = DateTime.UnixEpoch,
-                    UpdatedUtc = DateTime.UnixEpoch
+                    UpdatedUtc = DateTime.UnixEpoch,
+                    Steps = 10L
                 )
             )))
 

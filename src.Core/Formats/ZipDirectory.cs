@@ -146,24 +146,24 @@ public sealed class ZipDirectory : IDisposable
             throw new InvalidDataException(problem);
         if (entry.Bytes > Math.Min(most, Array.MaxLength))
             throw new InvalidDataException($"expected at most {Math.Min(most, Array.MaxLength)} bytes, got {entry.Bytes}");
+        var content = new byte[entry.Bytes];
         try
         {
-            var content = new byte[entry.Bytes];
             if (entry.Bytes > 0)
             {
                 using var stream = Part(entry, 0, entry.Bytes);
                 stream.ReadExactly(content);
             }
-            if (Crc32.Of(content) is var checksum && checksum != entry.Checksum)
-                throw new InvalidDataException(
-                    $"damaged in the zip: expected {entry.Bytes} bytes with checksum {entry.Checksum:x8}, got {checksum:x8}"
-                );
-            return content;
         }
-        catch (Exception error) when (error is WeightsException or EndOfStreamException)
+        catch (Exception error) when (error is WeightsException or EndOfStreamException or InvalidDataException)
         {
             throw new InvalidDataException($"damaged in the zip: {error.Message}", error);
         }
+        if (Crc32.Of(content) is var checksum && checksum != entry.Checksum)
+            throw new InvalidDataException(
+                $"damaged in the zip: expected {entry.Bytes} bytes with checksum {entry.Checksum:x8}, got {checksum:x8}"
+            );
+        return content;
     }
 
     /// <summary>Opens bytes <paramref name="start"/> to <paramref name="start"/> + <paramref name="count"/> of a file in the archive.</summary>

@@ -36,6 +36,7 @@ module Dataset =
             Ok(work ())
         with
         | :? ArtifactException
+        | :? ArgumentException
         | :? InvalidDataException
         | :? IOException
         | :? UnauthorizedAccessException as problem -> Error(Data problem.Message)
@@ -67,11 +68,18 @@ module Dataset =
                             $"{path}: its content changed since it was packed: expected SHA-256 {file.Sha256}, got {actual}"
                     ))
 
-    let private readLabels path =
+    let private readLabels path count classes =
         let bytes = File.ReadAllBytes path
 
-        Array.init (bytes.Length / 4) (fun place ->
-            BinaryPrimitives.ReadInt32LittleEndian(ReadOnlySpan(bytes, 4 * place, 4)))
+        if int64 bytes.Length <> 4L * int64 count then
+            raise (InvalidDataException $"{path}: expected the labels of {count} images, got {bytes.Length} bytes")
+
+        let labels =
+            Array.init count (fun place -> BinaryPrimitives.ReadInt32LittleEndian(ReadOnlySpan(bytes, 4 * place, 4)))
+
+        match labels |> Array.tryFind (fun label -> label < 0 || label >= classes) with
+        | Some label -> raise (InvalidDataException $"{path}: expected labels below {classes}, got {label}")
+        | None -> labels
 
     /// Opens a packed data set after checking every file's length and SHA-256 against its record: silent damage would
     /// otherwise be trained on. That reads it all once, at the disk's speed.
@@ -98,7 +106,8 @@ module Dataset =
                 Labels =
                     split.Labels
                     |> Option.ofObj
-                    |> Option.map (fun labels -> readLabels (Path.Combine(folder, labels.File)))
+                    |> Option.map (fun labels ->
+                        readLabels (Path.Combine(folder, labels.File)) split.Count record.ClassNames.Count)
             }
 
             return!

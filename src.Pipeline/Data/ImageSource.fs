@@ -79,18 +79,24 @@ module ImageSource =
     /// A file under this name; what is no file has its problem said, and is never opened.
     let fileCalled name (path: string) =
         let itself = FileInfo path
-        let target = itself.ResolveLinkTarget true
+
+        let target =
+            try
+                itself.ResolveLinkTarget true |> Option.ofObj |> Ok
+            with :? IOException ->
+                Error "a link that leads in a circle"
 
         let info =
             match target with
-            | NonNull target -> FileInfo target.FullName
+            | Ok(Some target) -> FileInfo target.FullName
             | _ -> itself
 
         let problem =
-            match Option.ofObj (RegularFile.WhyNot path) with
-            | Some what -> Some $"expected a file, got {what}"
-            | None when not info.Exists && not (isNull target) -> Some "a link to nothing"
-            | None -> None
+            match target, Option.ofObj (RegularFile.WhyNot path) with
+            | Error problem, _ -> Some problem
+            | _, Some what -> Some $"expected a file, got {what}"
+            | Ok(Some _), None when not info.Exists -> Some "a link to nothing"
+            | _ -> None
 
         {
             Name = name
