@@ -10,7 +10,7 @@ public static class Sha256
     /// <exception cref="UnauthorizedAccessException">No permission to read it.</exception>
     public static string OfFile(string path)
     {
-        using var stream = File.OpenRead(path);
+        using var stream = RegularFile.OpenRead(path);
         return Convert.ToHexStringLower(SHA256.HashData(stream));
     }
 

@@ -3,7 +3,7 @@ namespace DQ.Pipeline
 /// Where images come from and how they are cut in splits: the `data` part of a configuration.
 type DataConfig = {
     /// `dead_leaves`, `cifar10`, `cifar100` (fine classes), `cifar100_coarse`, `svhn`, `idx`, `folder`, `tiny_imagenet` or `imagenet_downsampled`.
-    Source: string
+    Source: SourceKind
     /// Folder, file or zip; null for `dead_leaves`.
     Path: string | null
     /// Side of the square images in pixels; null keeps the source's own (32 for `dead_leaves`; a folder's images need one).
@@ -22,6 +22,8 @@ type DataConfig = {
     Seed: int64
     /// Share of unreadable files above which ingesting fails.
     MaxCorrupt: float
+    /// Height times width that an image file may have: what its header claims is looked at before memory is taken. Decoding takes up to ten bytes for each.
+    MaxPixels: int64
     /// Mirrors each training image left to right with probability one half.
     Flip: bool
     /// Shifts each training image by up to this many pixels either way, edges repeated.
@@ -29,19 +31,6 @@ type DataConfig = {
 }
 
 module DataConfig =
-    /// Sources a configuration may name.
-    let sources = [
-        "dead_leaves"
-        "cifar10"
-        "cifar100"
-        "cifar100_coarse"
-        "svhn"
-        "idx"
-        "folder"
-        "tiny_imagenet"
-        "imagenet_downsampled"
-    ]
-
     /// Everything wrong with these settings that shows without opening the images; `file` is where they come from.
     let problems file (config: DataConfig) : ConfigProblem list =
         let problem key message = {
@@ -69,23 +58,26 @@ module DataConfig =
                 []
 
         [
-            if not (List.contains config.Source sources) then
-                let names = String.concat ", " sources
-                problem "source" $"expected one of {names}, got '{config.Source}'"
-            elif config.Source <> "dead_leaves" then
+            if config.Source <> SourceKind.DeadLeaves then
                 match config.Path with
                 | null
                 | "" ->
                     problem
                         "path"
-                        $"expected the folder or file that holds the images of source {config.Source}, got none"
+                        $"expected the folder or file that holds the images of source {config.Source.Name}, got none"
                 | path when not (System.IO.Path.Exists path) ->
                     problem "path" $"expected a folder or file that exists, got '{path}'"
                 | _ -> ()
 
             if config.ImageSize.HasValue then
                 yield! atLeast 1 "image_size" config.ImageSize.Value
-            elif config.Source = "folder" then
+                let side = int64 config.ImageSize.Value
+
+                if side > 0L && config.MaxPixels > 0L && side * side > config.MaxPixels then
+                    problem
+                        "image_size"
+                        $"expected a side whose square is at most data.max_pixels ({config.MaxPixels}), got {side}"
+            elif config.Source = SourceKind.Folder then
                 problem "image_size" "expected the side in pixels to bring a folder's images to, got null"
 
             if
@@ -95,7 +87,7 @@ module DataConfig =
             then
                 problem "image_channels" $"expected 1, 3 or null, got {config.ImageChannels.Value}"
 
-            if config.Source = "dead_leaves" then
+            if config.Source = SourceKind.DeadLeaves then
                 yield! atLeast 1 "count" config.Count
 
             yield! amount "validation" config.Validation
@@ -104,6 +96,9 @@ module DataConfig =
 
             if not (config.MaxCorrupt >= 0.0 && config.MaxCorrupt <= 1.0) then
                 problem "max_corrupt" $"expected a share from 0 to 1, got {config.MaxCorrupt}"
+
+            if config.MaxPixels < 1L then
+                problem "max_pixels" $"expected an integer of at least 1, got {config.MaxPixels}"
 
             yield! atLeast 0 "shift" config.Shift
         ]

@@ -38,8 +38,8 @@ module Report =
 type Standing = {
     Store: Store
     Hashes: FileHashes
-    /// Fingerprints of sources of images, each found out once.
-    Sources: ConcurrentDictionary<DataConfig, string>
+    /// What is known of sources of images, each looked at once.
+    Sources: ConcurrentDictionary<DataConfig, Data.Ingest.Foreseen>
     /// All runs, the latest first.
     Runs: unit -> StoredRun list
     /// Makes again what is finished already.

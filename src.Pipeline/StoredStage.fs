@@ -201,6 +201,12 @@ let private planRun (stage: RunStage<'i, 'o>) standing (input: Planned<'i>) =
             | None -> return step Action.Make (whyMake standing stage.Description) None fingerprint
     }
 
+/// The same run may have been asked for under another name.
+let private noteName (context: StageContext) (description: Description) (record: RunRecord) =
+    if (record.Name, record.Variant) <> (description.Name, description.Variant) then
+        context.Note
+            $"{description.Title}: the same settings and input were used before as {record.Name}: run {record.Id} is taken and keeps its name"
+
 let private runRun (stage: RunStage<'i, 'o>) (context: StageContext) (input: Artifact<'i>) =
     Stage.inBackground context (fun () ->
         result {
@@ -212,6 +218,7 @@ let private runRun (stage: RunStage<'i, 'o>) (context: StageContext) (input: Art
                     match! standingOf context.Standing stage.Description.Title fingerprint with
                     | Some(folder, record) when record.Status = RunStatus.Completed ->
                         context.Note $"{stage.Name}: done before, reused"
+                        noteName context stage.Description record
                         return! stage.Read input.Value folder record
                     | _ -> return! claimAndPerform context stage fingerprint input.Value
                 }

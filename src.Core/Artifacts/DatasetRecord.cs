@@ -64,6 +64,9 @@ public sealed record DatasetRecord : IArtifact
     /// <summary>Files beside the images that are not of a known image type, and were not read.</summary>
     public required int OtherFiles { get; init; }
 
+    /// <summary>What a reader of the numbers should know, one line each: links not followed, classes without training images.</summary>
+    public IReadOnlyList<string> Notes { get; init; } = [];
+
     /// <summary>Splits by the name of their files.</summary>
     public IEnumerable<(string Name, DatasetSplit Split)> Splits() => [("train", Train), ("validation", Validation), ("test", Test)];
 }

@@ -20,6 +20,15 @@ internal static class Crc32
         return (~state, total);
     }
 
+    /// <summary>The checksum of these bytes.</summary>
+    public static uint Of(ReadOnlySpan<byte> bytes)
+    {
+        var state = uint.MaxValue;
+        foreach (var value in bytes)
+            state = Table[(byte)(state ^ value)] ^ (state >> 8);
+        return ~state;
+    }
+
     private static uint Shifted(uint value)
     {
         for (var bit = 0; bit < 8; bit++)

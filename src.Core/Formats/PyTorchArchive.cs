@@ -11,6 +11,9 @@ public sealed class PyTorchArchive : IDisposable
 {
     private const string Remedy = "load it in PyTorch and save it again with torch.save(value, file), or convert it to safetensors";
 
+    private const int DeepestSet = 4;
+    private const int MostSets = 1000;
+
     private readonly TorchFile file;
     private readonly string path;
 
@@ -33,7 +36,7 @@ public sealed class PyTorchArchive : IDisposable
         MemoryMappedFile? mapped = null;
         try
         {
-            stream = File.OpenRead(path);
+            stream = RegularFile.OpenRead(path);
             var zipped = IsZip(stream);
             if (!zipped && !olderForm)
                 throw new WeightsException($"expected the zip form of PyTorch 1.6 and later, found the older one; {Remedy}");
@@ -70,8 +73,9 @@ public sealed class PyTorchArchive : IDisposable
 
     /// <summary>
     /// The tensors by name: <see cref="Root"/> itself when it is a flat dictionary of them, or the only such dictionary
-    /// directly inside it, or the one under <paramref name="key"/>.
+    /// inside it, or the one under <paramref name="key"/>.
     /// </summary>
+    /// <param name="key">Keys from the outermost in, with dots between; null where there is no choice.</param>
     /// <exception cref="WeightsException">There is none, or several and no <paramref name="key"/>.</exception>
     public IReadOnlyList<KeyValuePair<string, PickledTensor>> StateDictionary(string? key = null)
     {
@@ -81,17 +85,76 @@ public sealed class PyTorchArchive : IDisposable
             throw new WeightsException(
                 $"{path}: expected a dictionary of tensors, found {Describe(Root)}; save model.state_dict() instead of the model"
             );
-        var found = root
-            .Keys.Zip(root.Values)
-            .Select(pair => (Key: (pair.First as PickledText)?.Value, Tensors: AsStateDictionary(pair.Second)))
-            .Where(pair => pair.Tensors is not null && (key is null || pair.Key == key))
-            .ToList();
-        return found is [(_, { } only)]
-            ? only
-            : throw new WeightsException(
-                $"{path}: expected one dictionary of tensors{(key is null ? "" : $" under '{key}'")}, found {found.Count}"
-                    + (found.Count > 1 ? $": {string.Join(", ", found.Select(pair => WeightsException.Quote(pair.Key ?? "?")))}" : "")
+        var sets = Sets(root);
+        var found = sets.Where(set => key is null || set.Key == key).ToList();
+        if (found is [var only])
+            return only.Tensors;
+        var names = string.Join(", ", sets.Select(set => WeightsException.Quote(set.Key)));
+        if (sets.Count > 0)
+            throw new WeightsException(
+                key is null
+                    ? $"{path}: expected one dictionary of tensors, found {sets.Count}: {names}; --key chooses one"
+                    : $"{path}: expected a dictionary of tensors under '{key}', found {names}"
             );
+        throw new WeightsException(
+            Mixed(root, "") is { } mixed
+                ? $"{path}: expected tensors only, found {mixed}; take it out and save again"
+                : $"{path}: expected a dictionary of tensors{(key is null ? "" : $" under '{key}'")}, found none; save model.state_dict()"
+        );
+    }
+
+    /// <summary>Keys under which there are dictionaries of tensors, for a choice.</summary>
+    public IReadOnlyList<string> Keys => Root is PickledDictionary root ? [.. Sets(root).Select(set => set.Key)] : [];
+
+    private sealed record TensorSet(string Key, List<KeyValuePair<string, PickledTensor>> Tensors);
+
+    /// The sets of the outermost level that has any. Those of an optimizer go by numbers and are none.
+    private static List<TensorSet> Sets(PickledDictionary root)
+    {
+        var level = new List<(string Key, PickledDictionary Value)> { ("", root) };
+        for (var depth = 0; depth < DeepestSet && level.Count > 0; depth++)
+        {
+            var inner = level
+                .SelectMany(outer =>
+                    outer
+                        .Value.Keys.Zip(outer.Value.Values)
+                        .Where(pair => pair is (PickledText, PickledDictionary))
+                        .Select(pair =>
+                            (
+                                Key: outer.Key == "" ? ((PickledText)pair.First).Value : $"{outer.Key}.{((PickledText)pair.First).Value}",
+                                Value: (PickledDictionary)pair.Second
+                            )
+                        )
+                )
+                .Take(MostSets)
+                .ToList();
+            var sets = inner
+                .Select(entry => (entry.Key, Tensors: AsStateDictionary(entry.Value)))
+                .Where(entry => entry.Tensors is not null)
+                .Select(entry => new TensorSet(entry.Key, entry.Tensors!))
+                .ToList();
+            if (sets.Count > 0)
+                return sets;
+            level = inner;
+        }
+        return [];
+    }
+
+    /// The first entry that keeps a dictionary, most of whose entries are tensors, from being one of tensors.
+    private static string? Mixed(PickledDictionary dictionary, string place)
+    {
+        var tensors = dictionary.Values.Count(value => value is PickledTensor);
+        foreach (var (key, value) in dictionary.Keys.Zip(dictionary.Values))
+        {
+            var name = $"{place}{(key as PickledText)?.Value ?? "?"}";
+            if (2 * tensors > dictionary.Count && value is not PickledTensor)
+                return $"{WeightsException.Quote(name)}, {Describe(value)}, among {tensors} tensors";
+            if (2 * tensors > dictionary.Count && key is not PickledText)
+                return $"a tensor whose name is no text among {tensors} tensors";
+            if (place == "" && value is PickledDictionary inner && Mixed(inner, $"{name}.") is { } found)
+                return found;
+        }
+        return null;
     }
 
     private static List<KeyValuePair<string, PickledTensor>>? AsStateDictionary(PickledValue value)
@@ -109,17 +172,32 @@ public sealed class PyTorchArchive : IDisposable
     private static string Describe(PickledValue value) =>
         value is PickledObject thing
             ? $"an object of class {WeightsException.Quote(thing.ClassName)}"
-            : value.GetType().Name["Pickled".Length..].ToLowerInvariant();
+            : value switch
+            {
+                PickledNone => "None",
+                PickledInteger => "an integer",
+                PickledNumber => "a number",
+                PickledBoolean => "a boolean",
+                PickledText => "a text",
+                PickledBytes => "bytes",
+                PickledDictionary => "a dictionary",
+                PickledSequence => "a sequence",
+                PickledTensor => "a tensor",
+                _ => "an array",
+            };
 
     private static bool IsZip(FileStream stream)
     {
-        Span<byte> start = stackalloc byte[4];
-        var read = stream.ReadAtLeast(start, start.Length, throwOnEndOfStream: false);
-        if (read == start.Length && start.SequenceEqual("PK\u0003\u0004"u8))
+        var start = new byte[FileKind.Looked];
+        var look = start.AsSpan(0, stream.ReadAtLeast(start, start.Length, throwOnEndOfStream: false));
+        if (look.StartsWith("PK\u0003\u0004"u8))
             return true;
-        if (read == start.Length && start.SequenceEqual(LegacyTorchFile.Start))
+        if (look.StartsWith(LegacyTorchFile.Start))
             return false;
-        throw new WeightsException($"expected a file as torch.save writes it; {Remedy}");
+        var what = FileKind.Describe(look);
+        throw new WeightsException(
+            $"expected weights, a safetensors file or one as torch.save writes it, found {what}{(what == "a Python pickle" ? $"; {Remedy}" : "")}"
+        );
     }
 
     public void Dispose() => file.Dispose();

@@ -1,6 +1,8 @@
 using System.Buffers.Binary;
 using System.IO.MemoryMappedFiles;
 using System.Runtime.InteropServices;
+using System.Security.Cryptography;
+using System.Text;
 using static TorchSharp.torch;
 
 namespace DQ.Core.Formats;
@@ -18,18 +20,25 @@ public sealed record StoredArray<T>(long[] Shape, T[] Values)
 /// <remarks>Source: https://huggingface.co/docs/safetensors. Byte order is little-endian, as the format says.</remarks>
 public sealed class SafeTensorsFile : IDisposable
 {
+    /// <summary>Metadata key of the SHA-256 that <see cref="WriteChecked"/> puts in: of the whole file, with zeros where it stands itself.</summary>
+    public const string ChecksumKey = "sha256";
+
     private const int LengthBytes = 8;
+
+    private static readonly string NoChecksum = new('0', 2 * SHA256.HashSizeInBytes);
 
     private readonly MemoryMappedFile file;
     private readonly Dictionary<string, SafeTensorsPlace> places;
     private readonly string path;
     private readonly long dataStart;
+    private readonly long length;
 
-    private SafeTensorsFile(string path, MemoryMappedFile file, SafeTensorsHeader header, long dataStart)
+    private SafeTensorsFile(string path, MemoryMappedFile file, SafeTensorsHeader header, long dataStart, long length)
     {
         this.path = path;
         this.file = file;
         this.dataStart = dataStart;
+        this.length = length;
         places = header.Places.ToDictionary(place => place.Entry.Name, StringComparer.Ordinal);
         Metadata = header.Metadata;
         Entries = [.. header.Places.Select(place => place.Entry)];
@@ -49,8 +58,9 @@ public sealed class SafeTensorsFile : IDisposable
         FileStream? stream = null;
         try
         {
-            stream = File.OpenRead(path);
+            stream = RegularFile.OpenRead(path);
             var header = ReadHeader(stream, out var dataStart);
+            var length = stream.Length;
             var mapped = MemoryMappedFile.CreateFromFile(
                 stream,
                 null,
@@ -60,7 +70,7 @@ public sealed class SafeTensorsFile : IDisposable
                 leaveOpen: false
             );
             stream = null; // the mapping's from here on
-            return new(path, mapped, header, dataStart);
+            return new(path, mapped, header, dataStart, length);
         }
         catch (WeightsException error)
         {
@@ -92,6 +102,33 @@ public sealed class SafeTensorsFile : IDisposable
         stream.ReadExactly(json);
         dataStart = LengthBytes + json.Length;
         return SafeTensorsHeader.Parse(json, stream.Length - dataStart);
+    }
+
+    /// <summary>Whether the file is what was written, by its checksum; true where it has none. Reads all of it.</summary>
+    public bool IsIntact()
+    {
+        if (!Metadata.TryGetValue(ChecksumKey, out var expected))
+            return true;
+        using var whole = file.CreateViewStream(0, length, MemoryMappedFileAccess.Read);
+        var head = new byte[dataStart];
+        whole.ReadExactly(head);
+        var at = ChecksumPlace(head, expected);
+        if (at < 0)
+            return false;
+        head.AsSpan(at, expected.Length).Fill((byte)'0');
+        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        hash.AppendData(head);
+        var buffer = new byte[1 << 20];
+        for (int read; (read = whole.Read(buffer, 0, buffer.Length)) > 0; )
+            hash.AppendData(buffer, 0, read);
+        return Convert.ToHexStringLower(hash.GetHashAndReset()) == expected;
+    }
+
+    private static int ChecksumPlace(ReadOnlySpan<byte> head, string checksum)
+    {
+        var before = $"\"{ChecksumKey}\":\"";
+        var at = head.IndexOf(Encoding.UTF8.GetBytes($"{before}{checksum}\""));
+        return at < 0 ? -1 : at + before.Length;
     }
 
     /// <summary>A fresh CPU tensor, owned by the caller.</summary>
@@ -154,6 +191,36 @@ public sealed class SafeTensorsFile : IDisposable
         IReadOnlyDictionary<string, string>? metadata = null
     )
     {
+        var (header, stored) = Arrange(tensors, metadata ?? new Dictionary<string, string>());
+        AtomicFile.Write(path, file => WriteContent(file, header, stored));
+    }
+
+    /// <summary>The same with a checksum in the metadata; see <see cref="IsIntact"/>.</summary>
+    public static void WriteChecked(
+        string path,
+        IEnumerable<KeyValuePair<string, Tensor>> tensors,
+        IReadOnlyDictionary<string, string> metadata
+    )
+    {
+        var (header, stored) = Arrange(tensors, new Dictionary<string, string>(metadata) { [ChecksumKey] = NoChecksum });
+        AtomicFile.Write(
+            path,
+            file =>
+            {
+                using var hash = SHA256.Create();
+                using (var hashed = new CryptoStream(file, hash, CryptoStreamMode.Write, leaveOpen: true))
+                    WriteContent(hashed, header, stored);
+                file.Position = LengthBytes + ChecksumPlace(header, NoChecksum);
+                file.Write(Encoding.ASCII.GetBytes(Convert.ToHexStringLower(hash.Hash!)));
+            }
+        );
+    }
+
+    private static (byte[] Header, List<KeyValuePair<string, Tensor>> Stored) Arrange(
+        IEnumerable<KeyValuePair<string, Tensor>> tensors,
+        IReadOnlyDictionary<string, string> metadata
+    )
+    {
         var inOrder = tensors.ToList();
         var stored = inOrder.OrderByDescending(tensor => SafeTensorsType.BytesOf(tensor.Value.dtype)).ToList();
         var begins = new Dictionary<string, long>(StringComparer.Ordinal);
@@ -167,19 +234,17 @@ public sealed class SafeTensorsFile : IDisposable
             offset += tensor.NumberOfElements * SafeTensorsType.BytesOf(tensor.dtype);
         }
         var places = inOrder.Select(tensor => Place(tensor.Key, tensor.Value, begins[tensor.Key])).ToList();
-        var header = new SafeTensorsHeader(metadata ?? new Dictionary<string, string>(), places).ToJson();
-        AtomicFile.Write(
-            path,
-            file =>
-            {
-                Span<byte> length = stackalloc byte[LengthBytes];
-                BinaryPrimitives.WriteUInt64LittleEndian(length, (ulong)header.Length);
-                file.Write(length);
-                file.Write(header);
-                foreach (var (_, tensor) in stored)
-                    WriteBytes(file, tensor);
-            }
-        );
+        return (new SafeTensorsHeader(metadata, places).ToJson(), stored);
+    }
+
+    private static void WriteContent(Stream file, byte[] header, IEnumerable<KeyValuePair<string, Tensor>> stored)
+    {
+        Span<byte> length = stackalloc byte[LengthBytes];
+        BinaryPrimitives.WriteUInt64LittleEndian(length, (ulong)header.Length);
+        file.Write(length);
+        file.Write(header);
+        foreach (var (_, tensor) in stored)
+            WriteBytes(file, tensor);
     }
 
     /// <summary>Writes arrays of numbers, of any rank, as tensors of their shape; see <see cref="Write"/>.</summary>

@@ -4,7 +4,7 @@ namespace DQ.Core.Formats;
 
 /// <summary>
 /// Tensors by name from a file of weights: a safetensors file or what <c>torch.save</c> made of a state dict, told apart by content.
-/// Each is read when asked for.
+/// Each is read when asked for; wrappers' prefixes are left out of the names.
 /// </summary>
 public sealed class TensorFile : IDisposable
 {
@@ -15,15 +15,17 @@ public sealed class TensorFile : IDisposable
     private TensorFile(SafeTensorsFile stored)
     {
         file = stored;
-        foreach (var entry in stored.Entries)
-            (shapes[entry.Name], readers[entry.Name]) = (entry.Shape, () => stored.Read(entry.Name));
+        var entries = stored.Entries.ToDictionary(entry => entry.Name);
+        foreach (var (name, whole) in new WrappedNames(entries.Keys).Stored)
+            (shapes[name], readers[name]) = (entries[whole].Shape, () => stored.Read(whole));
     }
 
     private TensorFile(PyTorchArchive archive)
     {
         file = archive;
-        foreach (var (name, tensor) in archive.StateDictionary())
-            (shapes[name], readers[name]) = (tensor.Sizes, tensor.Read);
+        var tensors = archive.StateDictionary().ToDictionary();
+        foreach (var (name, whole) in new WrappedNames(tensors.Keys).Stored)
+            (shapes[name], readers[name]) = (tensors[whole].Sizes, tensors[whole].Read);
     }
 
     /// <summary>Sizes by name.</summary>
@@ -56,7 +58,7 @@ public sealed class TensorFile : IDisposable
     {
         try
         {
-            using var stream = File.OpenRead(path);
+            using var stream = RegularFile.OpenRead(path);
             Span<byte> start = stackalloc byte[9];
             return stream.ReadAtLeast(start, start.Length, throwOnEndOfStream: false) == start.Length
                 && start[8] == '{'

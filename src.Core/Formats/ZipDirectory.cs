@@ -5,16 +5,49 @@ using System.Text;
 
 namespace DQ.Core.Formats;
 
-/// <summary>One file in a zip archive.</summary>
-internal sealed record ZipFileEntry(string Name, bool Compressed, uint Checksum, long StoredBytes, long Bytes, long HeaderOffset);
+/// <summary>One file or folder in a zip archive.</summary>
+/// <param name="Name">Decoded; as it stands there otherwise, which may be absolute or lead out of a folder.</param>
+/// <param name="Compressed">Deflated, or as it is.</param>
+/// <param name="Checksum">CRC-32 of the content.</param>
+/// <param name="StoredBytes">In the archive.</param>
+/// <param name="Bytes">Of the content, as claimed: no more than so many stored bytes can hold where there is no problem.</param>
+/// <param name="HeaderOffset">Where its header is.</param>
+/// <param name="Encrypted">Needs a password.</param>
+/// <param name="Problem">Why it can't be read; null where it can.</param>
+public sealed record ZipFileEntry(
+    string Name,
+    bool Compressed,
+    uint Checksum,
+    long StoredBytes,
+    long Bytes,
+    long HeaderOffset,
+    bool Encrypted = false,
+    string? Problem = null
+);
 
 /// <summary>
 /// The files of a zip archive, memory-mapped so that a part of a stored (uncompressed) file is read without what is before it,
 /// which the framework's reader cannot do.
 /// </summary>
-/// <remarks>Source: PKWARE's APPNOTE.TXT 6.3.10, sections 4.3 (records), 4.4 (fields) and 4.5.3 (Zip64).</remarks>
-internal sealed class ZipDirectory : IDisposable
+/// <remarks>
+/// Source: PKWARE's APPNOTE.TXT 6.3.10, sections 4.3 (records), 4.4 (fields), 4.5.3 (Zip64), 4.6.9 (Unicode path) and appendix D
+/// (names: UTF-8 where the flag says so, else code page 437).
+/// </remarks>
+public sealed class ZipDirectory : IDisposable
 {
+    /// <summary>Deflate makes at most this many bytes of one.</summary>
+    private const long MostInflation = 1032;
+
+    private const int EncryptedFlag = 1;
+    private const int Utf8Flag = 1 << 11;
+    private const int Zip64Field = 1;
+    private const int UnicodePathField = 0x7075;
+    private const int UnixHost = 3;
+    private const uint UnixTypeBits = 0xF000;
+    private const uint UnixLink = 0xA000;
+
+    private static readonly Encoding CodePage437 = CodePagesEncodingProvider.Instance.GetEncoding(437)!;
+
     private const uint LocalHeader = 0x04034b50;
     private const uint CentralHeader = 0x02014b50;
     private const uint EndRecord = 0x06054b50;
@@ -29,7 +62,8 @@ internal sealed class ZipDirectory : IDisposable
 
     private readonly MemoryMappedFile file;
     private readonly long length;
-    private readonly Dictionary<string, ZipFileEntry> entries = new(StringComparer.Ordinal);
+    private readonly List<ZipFileEntry> entries = [];
+    private readonly Dictionary<string, ZipFileEntry> byName = new(StringComparer.Ordinal);
     private readonly HashSet<string> intact = new(StringComparer.Ordinal);
 
     /// <param name="file">The archive; the directory owns it from here on.</param>
@@ -45,9 +79,92 @@ internal sealed class ZipDirectory : IDisposable
         ReadDirectory(ReadBytes(offset, (int)bytes, "its directory"));
     }
 
-    public IEnumerable<ZipFileEntry> Entries => entries.Values;
+    /// <summary>All there are, in the directory's order; names may repeat.</summary>
+    public IReadOnlyList<ZipFileEntry> Entries => entries;
 
-    public ZipFileEntry? Find(string name) => entries.GetValueOrDefault(name);
+    /// <summary>The first of that name.</summary>
+    public ZipFileEntry? Find(string name) => byName.GetValueOrDefault(name);
+
+    /// <summary>Opens an archive whose entries the caller judges one by one; not for <see cref="Open"/>, but for <see cref="ReadAll"/>.</summary>
+    /// <exception cref="WeightsException">Not a well-formed archive; the message lacks the file's name.</exception>
+    /// <exception cref="IOException">It can't be read.</exception>
+    public static ZipDirectory OpenRead(string path)
+    {
+        FileStream? stream = RegularFile.OpenRead(path);
+        MemoryMappedFile? mapped = null;
+        try
+        {
+            var length = stream.Length;
+            if (length < EndBytes)
+            {
+                var start = new byte[length];
+                stream.ReadExactly(start);
+                throw new WeightsException($"expected a zip archive, found {FileKind.Describe(start)} of {length} bytes");
+            }
+            mapped = MemoryMappedFile.CreateFromFile(
+                stream,
+                null,
+                0,
+                MemoryMappedFileAccess.Read,
+                HandleInheritability.None,
+                leaveOpen: false
+            );
+            stream = null; // the mapping's from here on
+            var directory = new ZipDirectory(mapped, length);
+            mapped = null;
+            return directory;
+        }
+        finally
+        {
+            mapped?.Dispose();
+            stream?.Dispose();
+        }
+    }
+
+    /// <summary>This archive, of which every entry can be read and has a name of its own.</summary>
+    /// <exception cref="WeightsException">Some can't, or two have the same.</exception>
+    public ZipDirectory Sound()
+    {
+        var names = new HashSet<string>(StringComparer.Ordinal);
+        foreach (var entry in entries)
+        {
+            if (entry.Problem is { } problem)
+                throw new WeightsException($"{WeightsException.Quote(entry.Name)} in the archive: {problem}");
+            if (!names.Add(entry.Name))
+                throw new WeightsException($"expected each file once in the archive, found {WeightsException.Quote(entry.Name)} twice");
+        }
+        return this;
+    }
+
+    /// <summary>A file's whole content, checked. Safe to call from several threads.</summary>
+    /// <param name="entry">One without a problem.</param>
+    /// <param name="most">Bytes it may have.</param>
+    /// <exception cref="InvalidDataException">Damaged or too large; the message lacks the file's name.</exception>
+    public byte[] ReadAll(ZipFileEntry entry, long most)
+    {
+        if (entry.Problem is { } problem)
+            throw new InvalidDataException(problem);
+        if (entry.Bytes > Math.Min(most, Array.MaxLength))
+            throw new InvalidDataException($"expected at most {Math.Min(most, Array.MaxLength)} bytes, got {entry.Bytes}");
+        var content = new byte[entry.Bytes];
+        try
+        {
+            if (entry.Bytes > 0)
+            {
+                using var stream = Part(entry, 0, entry.Bytes);
+                stream.ReadExactly(content);
+            }
+        }
+        catch (Exception error) when (error is WeightsException or EndOfStreamException or InvalidDataException)
+        {
+            throw new InvalidDataException($"damaged in the zip: {error.Message}", error);
+        }
+        if (Crc32.Of(content) is var checksum && checksum != entry.Checksum)
+            throw new InvalidDataException(
+                $"damaged in the zip: expected {entry.Bytes} bytes with checksum {entry.Checksum:x8}, got {checksum:x8}"
+            );
+        return content;
+    }
 
     /// <summary>Opens bytes <paramref name="start"/> to <paramref name="start"/> + <paramref name="count"/> of a file in the archive.</summary>
     /// <exception cref="WeightsException">The file's checksum is not the recorded one; looked at when it is first opened.</exception>
@@ -99,6 +216,8 @@ internal sealed class ZipDirectory : IDisposable
 
     private long DataOffset(ZipFileEntry entry)
     {
+        if (entry.Problem is { } problem)
+            throw new WeightsException($"{WeightsException.Quote(entry.Name)} in the archive: {problem}");
         var header = ReadBytes(entry.HeaderOffset, LocalBytes, $"the header of {WeightsException.Quote(entry.Name)}");
         if (U32(header, 0) != LocalHeader)
             throw new WeightsException(
@@ -122,12 +241,21 @@ internal sealed class ZipDirectory : IDisposable
         {
             if (U32(tail, at) != EndRecord || at + EndBytes + U16(tail, at + 20) != tailBytes)
                 continue;
+            if (U16(tail, at + 4) is not (0 or ushort.MaxValue))
+                throw new WeightsException("expected a zip archive in one piece, found the last of several");
             long bytes = U32(tail, at + 12);
             long offset = U32(tail, at + 16);
             var zip64 = bytes == uint.MaxValue || offset == uint.MaxValue || U16(tail, at + 10) == ushort.MaxValue;
             return zip64 ? FindZip64Directory(tailStart + at) : (offset, bytes);
         }
-        throw new WeightsException("expected a zip archive, found no directory at the end of the file");
+        using var start = View(0, Math.Min(length, FileKind.Looked));
+        var beginning = new byte[Math.Min(length, FileKind.Looked)];
+        start.ReadExactly(beginning);
+        throw new WeightsException(
+            beginning.AsSpan().StartsWith("PK"u8)
+                ? "not a whole zip archive: expected its directory at the end of the file, found none"
+                : $"expected a zip archive, found {FileKind.Describe(beginning)}"
+        );
     }
 
     private (long Offset, long Bytes) FindZip64Directory(long end)
@@ -152,58 +280,82 @@ internal sealed class ZipDirectory : IDisposable
             var entryBytes = CentralBytes + nameBytes + extraBytes + U16(directory, 32);
             if (directory.Length < entryBytes)
                 throw new WeightsException("expected complete file headers in the zip directory");
-            var entry = ReadEntry(directory, Encoding.UTF8.GetString(directory.Slice(CentralBytes, nameBytes)), nameBytes, extraBytes);
-            if (!entries.TryAdd(entry.Name, entry))
-                throw new WeightsException($"expected each file once in the archive, found {WeightsException.Quote(entry.Name)} twice");
+            var entry = ReadEntry(directory, nameBytes, extraBytes);
+            entries.Add(entry);
+            byName.TryAdd(entry.Name, entry);
             directory = directory[entryBytes..];
         }
     }
 
-    private ZipFileEntry ReadEntry(ReadOnlySpan<byte> header, string name, int nameBytes, int extraBytes)
+    private ZipFileEntry ReadEntry(ReadOnlySpan<byte> header, int nameBytes, int extraBytes)
     {
         var (flags, method) = (U16(header, 8), U16(header, 10));
-        if ((flags & 1) != 0 || method is not (0 or 8))
-            throw new WeightsException(
-                $"expected files stored or deflated, not encrypted, found {WeightsException.Quote(name)} with method {method}, flags {flags:x}"
-            );
+        var extra = header.Slice(CentralBytes + nameBytes, extraBytes);
+        var name = Name(header.Slice(CentralBytes, nameBytes), extra, flags);
         long stored = U32(header, 20);
         long bytes = U32(header, 24);
         long offset = U32(header, 42);
-        var wide = Zip64Fields(header.Slice(CentralBytes + nameBytes, extraBytes));
-        if (bytes == uint.MaxValue)
-            bytes = NextWide(ref wide, name);
-        if (stored == uint.MaxValue)
-            stored = NextWide(ref wide, name);
-        if (offset == uint.MaxValue)
-            offset = NextWide(ref wide, name);
-        if (stored < 0 || bytes < 0 || offset < 0 || stored > length || (method == 0 && stored != bytes))
-            throw new WeightsException(
-                $"expected sizes that fit the archive of {length} bytes for {WeightsException.Quote(name)}, found {bytes} stored as {stored}"
-            );
-        return new(name, method == 8, U32(header, 16), stored, bytes, offset);
+        var wide = Field(extra, Zip64Field);
+        var complete = Widen(ref bytes, ref wide) & Widen(ref stored, ref wide) & Widen(ref offset, ref wide);
+        var encrypted = (flags & EncryptedFlag) != 0;
+        var isLink = header[5] == UnixHost && (U32(header, 38) >> 16 & UnixTypeBits) == UnixLink;
+        var problem =
+            encrypted ? "encrypted: expected files without a password"
+            : method is not (0 or 8) ? $"compressed by method {method} ({MethodName(method)}): expected files stored or deflated"
+            : isLink ? "a link: expected a file"
+            : !complete ? "expected Zip64 sizes, found none"
+            : stored < 0 || bytes < 0 || offset < 0 || stored > length
+                ? $"expected sizes that fit the archive of {length} bytes, found {bytes} stored as {stored}"
+            : method == 0 && stored != bytes ? $"claims {bytes} bytes, {stored} are stored"
+            : bytes > MostInflation * stored ? $"claims {bytes} bytes, more than its {stored} stored bytes can hold"
+            : null;
+        return new(name, method == 8, U32(header, 16), stored, bytes, offset, encrypted, problem);
     }
 
-    private static ReadOnlySpan<byte> Zip64Fields(ReadOnlySpan<byte> extra)
+    private static string MethodName(int method) =>
+        method switch
+        {
+            9 => "Deflate64",
+            12 => "bzip2",
+            14 => "LZMA",
+            93 => "zstandard",
+            95 => "xz",
+            99 => "AES",
+            _ => "unknown",
+        };
+
+    /// A Unicode path holds as long as the name it was made of is still there: its checksum says so.
+    private static string Name(ReadOnlySpan<byte> name, ReadOnlySpan<byte> extra, int flags)
+    {
+        var path = Field(extra, UnicodePathField);
+        if (path.Length > 5 && path[0] == 1 && U32(path, 1) == Crc32.Of(name))
+            return Encoding.UTF8.GetString(path[5..]);
+        return ((flags & Utf8Flag) != 0 ? Encoding.UTF8 : CodePage437).GetString(name);
+    }
+
+    private static ReadOnlySpan<byte> Field(ReadOnlySpan<byte> extra, int wanted)
     {
         while (extra.Length >= 4)
         {
             var (tag, bytes) = (U16(extra, 0), U16(extra, 2));
             if (bytes > extra.Length - 4)
                 break;
-            if (tag == 1)
+            if (tag == wanted)
                 return extra.Slice(4, bytes);
             extra = extra[(4 + bytes)..];
         }
         return [];
     }
 
-    private static long NextWide(ref ReadOnlySpan<byte> fields, string name)
+    private static bool Widen(ref long value, ref ReadOnlySpan<byte> fields)
     {
+        if (value != uint.MaxValue)
+            return true;
         if (fields.Length < 8)
-            throw new WeightsException($"expected Zip64 sizes for {WeightsException.Quote(name)}");
-        var value = I64(fields, 0);
+            return false;
+        value = I64(fields, 0);
         fields = fields[8..];
-        return value;
+        return true;
     }
 
     private MemoryMappedViewStream View(long offset, long count) => file.CreateViewStream(offset, count, MemoryMappedFileAccess.Read);

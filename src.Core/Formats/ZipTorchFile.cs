@@ -14,7 +14,7 @@ internal sealed class ZipTorchFile : TorchFile
     public ZipTorchFile(string path, MemoryMappedFile file, long length)
         : base(path, file, length)
     {
-        zip = new ZipDirectory(file, length);
+        zip = new ZipDirectory(file, length).Sound();
         folder = FindFolder();
         CheckByteOrder();
         Root = new PickleMachine(ReadAll(zip.Find($"{folder}data.pkl")!, LargestPickle), Storage, Spend).Run();

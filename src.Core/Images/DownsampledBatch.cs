@@ -50,7 +50,7 @@ public sealed class DownsampledBatch : IDisposable
 
     private static bool IsZip(string path)
     {
-        using var file = File.OpenRead(path);
+        using var file = RegularFile.OpenRead(path);
         return file.ReadByte() == 'P' && file.ReadByte() == 'K';
     }
 
@@ -96,10 +96,12 @@ public sealed class DownsampledBatch : IDisposable
         var file = MemoryMappedFile.CreateFromFile(path, FileMode.Open, null, 0, MemoryMappedFileAccess.Read);
         try
         {
-            var zip = new ZipDirectory(file, new FileInfo(path).Length);
+            var zip = new ZipDirectory(file, new FileInfo(path).Length).Sound();
             var (entry, header) = Array(zip, "data.npy");
             var shape = ShapeOf(header.ElementType, header.Shape);
             var (labelsEntry, labelsHeader) = Array(zip, "labels.npy");
+            if (labelsEntry.Bytes - labelsHeader.DataOffset > sizeof(long) * (long)shape.Count)
+                throw new WeightsException($"expected {shape.Count} labels, found {labelsEntry.Bytes} bytes of them");
             using var content = zip.Open(labelsEntry, labelsHeader.DataOffset, labelsEntry.Bytes - labelsHeader.DataOffset);
             var labels = new byte[labelsEntry.Bytes - labelsHeader.DataOffset];
             content.ReadExactly(labels);

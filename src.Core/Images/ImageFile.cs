@@ -11,14 +11,27 @@ public static class ImageFile
     /// <summary>Extensions under which images are looked for, lower case.</summary>
     public static IReadOnlyList<string> Extensions { get; } = [".png", ".jpg", ".jpeg", ".webp"];
 
+    /// <summary>
+    /// Pixels an image may have where nothing else is said, 8192 × 8192: decoding takes up to ten bytes for each.
+    /// </summary>
+    public const long DefaultMaxPixels = 1L << 26;
+
+    /// Images above this many pixels are decoded one at a time, however many threads ask.
+    private const long LargePixels = 1L << 24;
+
+    private static readonly Lock Large = new();
+
+    /// <summary>Bytes that a file of so many pixels may have: 16 bits of four channels uncompressed, and what else stands in it.</summary>
+    public static long MostBytes(long maxPixels) => (8 * Math.Min(maxPixels, 1L << 40)) + (64L << 20);
+
     /// <summary>Reads an image file; see <see cref="Decode"/>.</summary>
-    /// <exception cref="InvalidDataException">Not a whole image of a known format; names the file.</exception>
+    /// <exception cref="InvalidDataException">Not a whole image of a known format, or one that is too large; names the file.</exception>
     /// <exception cref="IOException">The file can't be read.</exception>
-    public static PixelImage Read(string path)
+    public static PixelImage Read(string path, long maxPixels = DefaultMaxPixels)
     {
         try
         {
-            return Decode(File.ReadAllBytes(path));
+            return Decode(RegularFile.ReadAllBytes(path, MostBytes(maxPixels)), maxPixels);
         }
         catch (InvalidDataException problem)
         {
@@ -31,21 +44,54 @@ public static class ImageFile
     /// a camera's orientation mark is followed; more than 8 bits are reduced to 8.
     /// </summary>
     /// <param name="content">The whole file.</param>
-    /// <exception cref="InvalidDataException">Not a whole image of a known format; what was expected, without a file's name.</exception>
-    public static PixelImage Decode(byte[] content)
+    /// <param name="maxPixels">Height times width it may have; what its header claims is looked at before memory is taken.</param>
+    /// <exception cref="InvalidDataException">Not a whole image of a known format, or too large; what was expected, without a file's name.</exception>
+    public static PixelImage Decode(byte[] content, long maxPixels = DefaultMaxPixels)
     {
         using var stream = new MemoryStream(content, writable: false);
         using var codec =
             SKCodec.Create(stream, out _) ?? throw new InvalidDataException($"expected a PNG, JPEG or WebP image, got {Describe(content)}");
         if (codec.EncodedFormat is not (SKEncodedImageFormat.Png or SKEncodedImageFormat.Jpeg or SKEncodedImageFormat.Webp))
             throw new InvalidDataException($"expected a PNG, JPEG or WebP image, got {codec.EncodedFormat}");
+        var pixels = (long)codec.Info.Width * codec.Info.Height;
+        if (pixels > maxPixels)
+            throw new InvalidDataException(
+                $"expected at most {maxPixels} pixels (max_pixels), got {codec.Info.Width} × {codec.Info.Height}"
+            );
+        if (pixels > MostPixels(content, codec))
+            throw new InvalidDataException(
+                $"expected a whole {codec.EncodedFormat} image, got a damaged one: its {content.Length} bytes can't hold the {codec.Info.Width} × {codec.Info.Height} pixels it claims"
+            );
+        if (pixels <= LargePixels)
+            return Pixels(codec, content);
+        lock (Large)
+            return Pixels(codec, content);
+    }
+
+    /// Pixels that so many bytes can hold at most. PNG: a byte of deflate becomes at most 1032. JPEG: at least a bit for each block of 64,
+    /// and half of that for what is not thought of here. A WebP file of one colour has a few bytes, whatever its size.
+    private static long MostPixels(byte[] content, SKCodec codec)
+    {
+        if (codec.EncodedFormat == SKEncodedImageFormat.Jpeg)
+            return 1024L * content.Length;
+        if (codec.EncodedFormat != SKEncodedImageFormat.Png || PngMetadata.BitsPerPixel(content) is not { } bits)
+            return long.MaxValue;
+        return 1032L * 8 * content.Length / bits;
+    }
+
+    private static PixelImage Pixels(SKCodec codec, byte[] content)
+    {
         var gray = codec.Info.ColorType == SKColorType.Gray8;
         var info = new SKImageInfo(codec.Info.Width, codec.Info.Height, SKColorType.Rgba8888, SKAlphaType.Unpremul);
         using var bitmap = new SKBitmap(info);
         var result = codec.GetPixels(info, bitmap.GetPixels());
         if (result != SKCodecResult.Success)
             throw new InvalidDataException($"expected a whole {codec.EncodedFormat} image, got a damaged one ({result})");
-        return Orient(Planes(bitmap, gray ? 1 : 3), codec.EncodedOrigin);
+        var origin = codec.EncodedOrigin;
+        // the decoder follows Exif in JPEG and WebP only
+        if (codec.EncodedFormat == SKEncodedImageFormat.Png && origin == SKEncodedOrigin.TopLeft)
+            origin = (SKEncodedOrigin)PngMetadata.Orientation(content);
+        return Orient(Planes(bitmap, gray ? 1 : 3), origin);
     }
 
     /// <summary>Encodes as PNG, exactly.</summary>
@@ -139,13 +185,8 @@ public static class ImageFile
         [0x52, 0x49, 0x46, 0x46],
     ];
 
-    private static string Describe(byte[] content)
-    {
-        if (content.Length == 0)
-            return "an empty file";
-        if (Signatures.Any(signature => content.AsSpan().StartsWith(signature)))
-            return $"a damaged one of {content.Length} bytes";
-        var start = content.AsSpan(0, Math.Min(256, content.Length));
-        return start.ContainsAnyExceptInRange((byte)9, (byte)126) ? "something else" : "text";
-    }
+    private static string Describe(byte[] content) =>
+        Signatures.Any(signature => content.AsSpan().StartsWith(signature))
+            ? $"a damaged one of {content.Length} bytes"
+            : FileKind.Describe(content);
 }

@@ -17,20 +17,21 @@ public sealed record PublishedMoments(long Updates, IReadOnlyDictionary<string, 
 /// </summary>
 public sealed class PublishedCheckpoint : IDisposable
 {
-    private const string WrapperPrefix = "module.";
-
     private readonly PyTorchArchive archive;
     private readonly string path;
-    private readonly IReadOnlyList<KeyValuePair<string, PickledTensor>> model;
+    private readonly Dictionary<string, PickledTensor> model;
 
-    private PublishedCheckpoint(PyTorchArchive archive, string path)
+    private PublishedCheckpoint(PyTorchArchive archive, string path, string? key)
     {
         (this.archive, this.path) = (archive, path);
         var whole = archive.Root is PickledDictionary root && root.TryGetValue("model", out _);
-        model = archive.StateDictionary(whole ? "model" : null);
+        var stored = archive.StateDictionary(key ?? (whole ? "model" : null)).ToDictionary();
+        var names = new WrappedNames(stored.Keys);
+        model = names.Stored.ToDictionary(entry => entry.Key, entry => stored[entry.Value]);
+        Notes = names.Notes;
         // as that code keeps it, or as people who convert checkpoints do
-        var stored = Find("model_config");
-        if (((stored as PickledObject)?.Attributes ?? stored as PickledDictionary) is not { } config)
+        var described = Find("model_config");
+        if (((described as PickledObject)?.Attributes ?? described as PickledDictionary) is not { } config)
             return;
         var given = Settings(config);
         Spec = PublishedModel.Spec(given, $"{path}: model_config");
@@ -41,6 +42,7 @@ public sealed class PublishedCheckpoint : IDisposable
         );
         Notes =
         [
+            .. names.Notes,
             .. given
                 .Keys.Where(key => !PublishedModel.Defaults.ContainsKey(key))
                 .Select(key => $"model_config.{key}: no setting of the published model, ignored"),
@@ -62,12 +64,14 @@ public sealed class PublishedCheckpoint : IDisposable
     public double? TrainingLoss => Find("stats", "train_loss") is PickledNumber { Value: var loss } ? loss : null;
 
     /// <exception cref="WeightsException">The file cannot be read, holds no weights, or a configuration that makes no model.</exception>
-    public static PublishedCheckpoint Open(string path)
+    /// <param name="path">The file.</param>
+    /// <param name="key">Of the set of tensors to take, where there are several.</param>
+    public static PublishedCheckpoint Open(string path, string? key = null)
     {
         var archive = PyTorchArchive.Open(path);
         try
         {
-            return new(archive, path);
+            return new(archive, path, key);
         }
         catch
         {
@@ -77,12 +81,8 @@ public sealed class PublishedCheckpoint : IDisposable
     }
 
     /// <summary>The state dict as it is stored; the tensors are the caller's.</summary>
-    /// <remarks>Without the prefix that PyTorch's data-parallel wrapper puts before every name.</remarks>
-    public IReadOnlyDictionary<string, Tensor> ReadStored()
-    {
-        var wrapped = model.All(entry => entry.Key.StartsWith(WrapperPrefix, StringComparison.Ordinal));
-        return model.ToDictionary(entry => wrapped ? entry.Key[WrapperPrefix.Length..] : entry.Key, entry => entry.Value.Read());
-    }
+    /// <remarks>Without the prefixes that wrappers put before every name.</remarks>
+    public IReadOnlyDictionary<string, Tensor> ReadStored() => model.ToDictionary(entry => entry.Key, entry => entry.Value.Read());
 
     /// <summary>The model's state dict under our names, float32; the tensors are the caller's.</summary>
     /// <exception cref="WeightsException">It is that of another model; all differences are named.</exception>

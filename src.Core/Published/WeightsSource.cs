@@ -12,11 +12,12 @@ namespace DQ.Core.Published;
 /// </summary>
 public sealed class WeightsSource : IDisposable
 {
-    private const string ModelPrefix = "model.";
+    private const string OptimizerPrefix = "optimizer.";
 
     private readonly string path;
     private readonly PublishedCheckpoint? archive;
     private readonly SafeTensorsFile? file;
+    private readonly IReadOnlyDictionary<string, string> names = new Dictionary<string, string>(); // stored names by those without prefixes
 
     private WeightsSource(string path, PublishedCheckpoint archive)
     {
@@ -24,9 +25,13 @@ public sealed class WeightsSource : IDisposable
         (Spec, Notes, Steps) = (archive.Spec, archive.Notes, archive.Iterations);
     }
 
-    private WeightsSource(string path, SafeTensorsFile file)
+    private WeightsSource(string path, SafeTensorsFile file, string? key)
     {
         (this.path, this.file) = (path, file);
+        var wrapped = new WrappedNames(Chosen(key));
+        names = wrapped.Stored.ToDictionary(entry => entry.Key, entry => key is null ? entry.Value : $"{key}.{entry.Value}");
+        var isOurs = file.Metadata.ContainsKey("progress"); // its prefix is ours
+        Notes = isOurs ? [] : wrapped.Notes;
         Spec = file.Metadata.TryGetValue(WeightsExport.SpecKey, out var spec)
             ? SpecJson.Read(spec, $"{path}: {WeightsExport.SpecKey}")
             : null;
@@ -45,24 +50,36 @@ public sealed class WeightsSource : IDisposable
     /// <summary>What the file says of its model and means nothing or something else here, one line each.</summary>
     public IReadOnlyList<string> Notes { get; } = [];
 
+    /// <summary>Of the set of weights that was asked for; null where there was no choice.</summary>
+    public string? Key { get; private init; }
+
     /// <summary>Training steps made; 0 when the file does not say.</summary>
     public long Steps { get; }
 
     /// <exception cref="WeightsException">The file cannot be read, or is of neither kind; names it.</exception>
-    public static WeightsSource Open(string path)
+    /// <param name="path">The file.</param>
+    /// <param name="key">Of the set of tensors to take, where there are several: in safetensors what its names begin with.</param>
+    public static WeightsSource Open(string path, string? key = null)
     {
         if (!TensorFile.IsSafeTensors(path))
-            return new(path, PublishedCheckpoint.Open(path));
+            return new(path, PublishedCheckpoint.Open(path, key)) { Key = key };
         var file = SafeTensorsFile.Open(path);
         try
         {
-            return new(path, file);
+            return new(path, file, key) { Key = key };
         }
         catch
         {
             file.Dispose();
             throw;
         }
+    }
+
+    /// <summary>What of the weights is not finite, in words; null where all is.</summary>
+    public string? NonFinite()
+    {
+        using var scope = NewDisposeScope();
+        return FiniteValues.Problem(ReadStored());
     }
 
     /// <summary>Copies weights and codebooks in.</summary>
@@ -121,11 +138,24 @@ public sealed class WeightsSource : IDisposable
     {
         if (archive is not null)
             return archive.ReadStored();
-        var names = file!.Entries.Select(entry => entry.Name).ToList();
-        // a checkpoint of this program also holds the optimizer's tensors
-        var own = names.Where(name => name.StartsWith(ModelPrefix, StringComparison.Ordinal)).ToList();
-        return own.Count > 0
-            ? own.ToDictionary(name => name[ModelPrefix.Length..], file.Read)
-            : names.ToDictionary(name => name, file.Read);
+        return names.ToDictionary(entry => entry.Key, entry => file!.Read(entry.Value));
+    }
+
+    /// The tensors of the set asked for, without its key; of a checkpoint of this program, which also holds the optimizer's, the model's.
+    private List<string> Chosen(string? key)
+    {
+        var all = file!
+            .Entries.Select(entry => entry.Name)
+            .Where(name => key is not null || !name.StartsWith(OptimizerPrefix, StringComparison.Ordinal));
+        if (key is null)
+            return [.. all];
+        var chosen = all.Where(name => name.StartsWith($"{key}.", StringComparison.Ordinal))
+            .Select(name => name[(key.Length + 1)..])
+            .ToList();
+        return chosen.Count > 0
+            ? chosen
+            : throw new WeightsException(
+                $"{path}: expected tensors whose names begin with '{key}.', found {string.Join(", ", file.Entries.Select(entry => entry.Name.Split('.')[0]).Distinct().Take(5).Select(WeightsException.Quote))}"
+            );
     }
 }

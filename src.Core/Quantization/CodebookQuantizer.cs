@@ -47,6 +47,9 @@ public abstract class CodebookQuantizer : Quantizer
 
     protected GradientEstimator Gradient { get; }
 
+    /// <summary>Codes to prefer in a tie, to compare with another implementation; null otherwise.</summary>
+    internal CodeTies? Recorded { get; set; }
+
     /// <summary>What was quantized since the last optimizer step.</summary>
     protected CodeUsage Usage { get; } = new();
 
@@ -82,6 +85,8 @@ public abstract class CodebookQuantizer : Quantizer
         var codes = ProjectedCodebook();
         var vectors = Vectors(input);
         var chosen = NearestCodes.Find(vectors, codes); // (M, N)
+        if (Recorded is { } recorded)
+            chosen = recorded.Settle(vectors, codes, chosen);
         if (training)
             Usage.Add(vectors, chosen, codes.detach());
         var nearest = CodeMaps.Vectors(CodeMaps.Lookup(codes, chosen), batch, height, width);

@@ -1,4 +1,5 @@
 using DQ.Core.Autoencoders;
+using DQ.Core.Formats;
 
 namespace DQ.Core.Training;
 
@@ -24,7 +25,7 @@ public sealed class Checkpoint : CheckpointFile
 
     public AutoencoderSpec Spec { get; }
 
-    /// <exception cref="Formats.WeightsException">Not a checkpoint of an autoencoder that this program reads; the message names file and
+    /// <exception cref="WeightsException">Not a checkpoint of an autoencoder that this program reads; the message names file and
     /// expectation.</exception>
     public static Checkpoint Open(string path) => new(path);
 
@@ -34,7 +35,18 @@ public sealed class Checkpoint : CheckpointFile
         Write(path, KindName, SpecJson.Write(model.Spec), model, optimizer, progress);
 
     /// <summary>The model with its weights and codebooks, in evaluation mode.</summary>
+    /// <exception cref="WeightsException">Some of them are not finite: no number it gives would mean anything.</exception>
     public HierarchicalAutoencoder Model()
+    {
+        var model = StoredModel();
+        if (FiniteValues.Problem(model.state_dict()) is not { } problem)
+            return model;
+        model.Dispose();
+        throw new WeightsException($"{Path}: no number of this model would mean anything: {problem}");
+    }
+
+    /// <summary>The same, whatever the values are: to write them elsewhere.</summary>
+    public HierarchicalAutoencoder StoredModel()
     {
         var model = new HierarchicalAutoencoder(Spec);
         Fill(model);

@@ -29,7 +29,7 @@ public sealed record TrainingProgress(
 
 /// <summary>
 /// A checkpoint of whatever model: one safetensors file with <c>model.*</c>, the optimizer's <c>optimizer.first.*</c> and
-/// <c>optimizer.second.*</c>, and in its metadata <c>schema</c>, <c>kind</c>, <c>spec</c> and <c>progress</c>. One without optimizer is for
+/// <c>optimizer.second.*</c>, and in its metadata <c>schema</c>, <c>kind</c>, <c>spec</c>, <c>progress</c> and a checksum, which files of before lack. One without optimizer is for
 /// evaluation only.
 /// </summary>
 public class CheckpointFile : IDisposable
@@ -44,13 +44,15 @@ public class CheckpointFile : IDisposable
 
     private readonly SafeTensorsFile file;
 
-    /// <exception cref="WeightsException">Not a checkpoint this program reads; the message names file and expectation.</exception>
+    /// <exception cref="WeightsException">Not a checkpoint this program reads, or a damaged one; the message names file and expectation.</exception>
     public CheckpointFile(string path)
     {
         Path = path;
         file = SafeTensorsFile.Open(path);
         try
         {
+            if (!file.IsIntact())
+                throw new WeightsException($"{path}: damaged: its content is not what its checksum says");
             var schema = Required("schema");
             if (schema != Schema.ToString(CultureInfo.InvariantCulture))
                 throw new WeightsException($"{path}: schema version {schema}; this program reads checkpoints of version {Schema}");
@@ -96,7 +98,7 @@ public class CheckpointFile : IDisposable
     {
         var tensors = model.state_dict().Select(entry => KeyValuePair.Create(ModelPrefix + entry.Key, entry.Value));
         var moments = optimizer?.State.Select(entry => KeyValuePair.Create(OptimizerPrefix + entry.Key, entry.Value)) ?? [];
-        SafeTensorsFile.Write(
+        SafeTensorsFile.WriteChecked(
             path,
             tensors.Concat(moments),
             new Dictionary<string, string>

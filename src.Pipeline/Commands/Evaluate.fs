@@ -68,7 +68,7 @@ let private plan (place: Workplace) (arguments: ParseResults<Arguments>) id =
 
         let data = (Config.ofTree record.Config).Data
 
-        if own.IsNone && sets.IsEmpty && data.Path = null && data.Source <> "dead_leaves" then
+        if own.IsNone && sets.IsEmpty && data.Path = null && data.Source <> SourceKind.DeadLeaves then
             return!
                 Error(
                     Usage $"{id}: imported, it has no images of its own: --set data.source=cifar10 --set data.path=DIR"

@@ -63,7 +63,7 @@ let private export (place: Workplace) (arguments: ParseResults<Arguments>) =
             return! Error(Data $"{file}: {reason}; --names ours has no such limit")
         | _ -> ()
 
-        use model = checkpoint.Model()
+        use model = checkpoint.StoredModel()
         WeightsExport.Write(output, model, names, checkpoint.Progress.StepsDone)
 
         place.Output.Result(

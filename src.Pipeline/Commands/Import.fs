@@ -17,6 +17,8 @@ type Arguments =
     | [<Unique>] Spec of CONFIG: string
     | [<Unique>] Variant of NAME: string
     | [<Unique>] Name of NAME: string
+    | [<Unique>] Key of KEY: string
+    | Allow_Non_Finite
     | Set of ASSIGNMENT: string
     | Force
 
@@ -28,6 +30,8 @@ type Arguments =
             | Spec _ -> "a configuration of ours whose model the weights are of, where FILE does not say."
             | Variant _ -> "this variant of --spec."
             | Name _ -> "name of the run (default: that of the file)."
+            | Key _ -> "of the set of weights to take where FILE has several, such as state_dict_ema."
+            | Allow_Non_Finite -> "import weights that are not finite (NaN, infinity) all the same, to export them."
             | Set _ -> "KEY=VALUE over the configuration, such as data.path=DIR; may be given several times."
             | Force -> "import again what was imported before."
 
@@ -142,6 +146,14 @@ let private describe (imported: Import.ImportedRun) =
             [ "note"; note ]
     ]
 
+/// Weights that are not finite are no weights, unless somebody asks for them.
+let private broken (arguments: ParseResults<Arguments>) file (source: WeightsSource) =
+    match source.NonFinite() with
+    | null -> Ok []
+    | problem when arguments.Contains Allow_Non_Finite -> Ok [ problem ]
+    | problem ->
+        Error(Data $"{file}: expected weights that are finite: {problem}; --allow-non-finite imports them all the same")
+
 let run (place: Workplace) (arguments: ParseResults<Arguments>) =
     match arguments.TryGetResult File, arguments.TryGetResult Config with
     | None, Some _ -> Task.FromResult(print place arguments)
@@ -149,9 +161,13 @@ let run (place: Workplace) (arguments: ParseResults<Arguments>) =
     | Some file, _ ->
         Command.inContext place (arguments.Contains Force) (fun context ->
             taskResult {
-                use source = WeightsSource.Open file
+                use source = WeightsSource.Open(file, Option.toObj (arguments.TryGetResult Key))
                 let! variant, notes = settle arguments (Some source)
-                return! Stage.run context (Import.stage variant file source (notes @ List.ofSeq source.Notes))
+                let! broken = broken arguments file source
+                let notes = notes @ List.ofSeq source.Notes @ broken
+
+                notes |> List.iter (fun note -> place.Output.Note $"note: {note}")
+                return! Stage.run context (Import.stage variant file source notes)
             })
         |> Command.finish (fun imported ->
             place.Output.Result(

@@ -78,10 +78,20 @@ let private cost (config: RunConfig) (channels, height, width) =
 
 let private planOf (standing: Standing) (variant: Variant) =
     result {
-        let! images = Stage.plan standing (Prepare.stage variant.Config.Data)
+        let config = variant.Config
+        let! images = Stage.plan standing (Prepare.stage config.Data)
+
+        do!
+            match images.Finished with
+            | Some dataset -> Train.enough config dataset.Value.Record
+            | None ->
+                Prepare.foresee standing config.Data
+                |> Result.bind (fun foreseen ->
+                    Checks.missingImages config foreseen.Counts |> Checks.asError config.Name)
+
         let! planned = Stage.plan standing (Pipelines.evaluated variant)
         let record = images.Finished |> Option.map _.Value.Record
-        return planned.Steps, shapeOf variant.Config record |> Option.map (cost variant.Config)
+        return planned.Steps, shapeOf config record |> Option.map (cost config)
     }
 
 let private describe (variant: Variant) (steps, cost: Cost option) =

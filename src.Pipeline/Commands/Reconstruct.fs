@@ -16,6 +16,7 @@ type Arguments =
     | [<Unique>] Run of RUN: string
     | [<Unique>] Checkpoint of FILE: string
     | [<Unique; AltCommandLine("-o")>] Output of DIR: string
+    | [<Unique>] Max_Pixels of N: int64
 
     interface IArgParserTemplate with
         member this.Usage =
@@ -24,6 +25,8 @@ type Arguments =
             | Run _ -> "id of a run, or a part of it that fits only one; its last checkpoint is used."
             | Checkpoint _ -> "a checkpoint file instead of a run."
             | Output _ -> "folder for the reconstructions (default: reconstructions)."
+            | Max_Pixels _ ->
+                $"height times width an image may have (default: {ImageFile.DefaultMaxPixels}); looked at before memory is taken."
 
 let example = "dq reconstruct photo.jpg --run quickstart-dq -o out"
 
@@ -92,13 +95,17 @@ let private reconstruct (place: Workplace) (arguments: ParseResults<Arguments>) 
     result {
         let images = arguments.GetResult Images
         let folder = arguments.GetResult(Output, "reconstructions")
+
+        let maxPixels =
+            arguments.GetResult(Arguments.Max_Pixels, ImageFile.DefaultMaxPixels)
+
         do! distinctTargets folder images
 
         let! file, _ =
             Command.checkpoint place (arguments.TryGetResult Run) (arguments.TryGetResult Checkpoint)
 
         // all of them before the first is written: a wrong name among many costs nothing then
-        let pictures = [ for image in images -> image, ImageFile.Read image ]
+        let pictures = [ for image in images -> image, ImageFile.Read(image, maxPixels) ]
         use! model = Command.model place file
         Directory.CreateDirectory folder |> ignore
 

@@ -74,18 +74,21 @@ let private evaluation (c: EvaluationConfig) = [
 let knownSide (c: DataConfig) =
     match c.Source with
     | _ when c.ImageSize.HasValue -> Some c.ImageSize.Value
-    | "cifar10"
-    | "cifar100"
-    | "cifar100_coarse"
-    | "svhn" -> Some 32
-    | "tiny_imagenet" -> Some 64
-    | _ -> None
+    | SourceKind.Cifar10
+    | SourceKind.Cifar100
+    | SourceKind.Cifar100Coarse
+    | SourceKind.Svhn -> Some 32
+    | SourceKind.TinyImageNet -> Some 64
+    | SourceKind.DeadLeaves
+    | SourceKind.Idx
+    | SourceKind.Folder
+    | SourceKind.ImageNetDownsampled -> None
 
 /// The channels the data will have.
 let knownChannels (c: DataConfig) =
     match Option.ofNullable c.ImageChannels with
     | Some channels -> channels
-    | None -> if c.Source = "idx" then 1 else 3
+    | None -> if c.Source = SourceKind.Idx then 1 else 3
 
 /// The classifier that a configuration asks for; `autoencoder` is the one whose codes two_stage sees.
 let classifier (c: RunConfig) channels classes (autoencoder: AutoencoderSpec | null) : ClassifierSpec =
@@ -182,6 +185,45 @@ let problems (c: RunConfig) : (string * string) list =
         yield! under "evaluation" (evaluation c.Evaluation)
     ]
 
-/// The same without what concerns the data.
+/// Images per split of a data set, packed or foreseen.
+type SplitCounts = {
+    Train: int
+    Validation: int
+    Test: int
+}
+
+/// What training and the evaluation after it lack in a data set of so many images: said before anything is trained.
+let missingImages (c: RunConfig) (counts: SplitCounts) : (string * string) list = [
+    if counts.Train < c.Training.BatchSize then
+        "training.batch_size",
+        $"expected at most the {counts.Train} training images there are, got {c.Training.BatchSize}"
+    for index, split in Seq.indexed c.Evaluation.Splits do
+        match split with
+        | "validation" when counts.Validation = 0 ->
+            $"evaluation.splits[{index}]",
+            $"expected a split with images, validation has none: raise data.validation (now {c.Data.Validation}), or leave the split out of evaluation.splits"
+        | "test" when counts.Test = 0 ->
+            $"evaluation.splits[{index}]",
+            $"expected a split with images, test has none: raise data.test (now {c.Data.Test}), or leave the split out of evaluation.splits"
+        | _ -> ()
+]
+
+/// Problems by key as an error of the configuration of this name.
+let asError name (problems: (string * string) list) : Result<unit, StageError> =
+    match problems with
+    | [] -> Ok()
+    | problems ->
+        Error(
+            Configuration [
+                for key, message in problems ->
+                    {
+                        File = name
+                        Key = key
+                        Message = message
+                    }
+            ]
+        )
+
+/// All of `problems` but what concerns the data.
 let problemsBesideData (c: RunConfig) =
     problems c |> List.filter (fun (key, _) -> not (key.StartsWith "data."))

@@ -78,6 +78,11 @@ let rec private ofField prefix (field: Shape.Field) : JsonNode =
             items["type"] <- word (typeName element)
             schema["items"] <- items
             schema
+        | Shape.Choice names ->
+            let schema = JsonObject()
+            schema["type"] <- word "string"
+            schema["enum"] <- words names
+            schema
         | Shape.Value(t, nullable) ->
             let schema = JsonObject()
 

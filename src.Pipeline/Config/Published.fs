@@ -12,7 +12,7 @@ let private trainingImages = Map [ "cifar10", 50_000L; "imageNet32", 1_281_167L 
 /// No images: an imported model is evaluated on those it is given then.
 let private noData: DataConfig = {
     Settings.defaults.Data with
-        Source = "folder"
+        Source = SourceKind.Folder
         // all of its training images train there, and it validates on those of the test
         Validation = 0.0
 }
@@ -28,7 +28,7 @@ let private data (model: AutoencoderSpec) (training: PublishedTraining) : DataCo
     match training.Dataset with
     | "cifar10" -> {
         ofModel with
-            Source = "cifar10"
+            Source = SourceKind.Cifar10
             ImageSize = (if training.ImageSize = 32 then Nullable() else size)
       }
     | "imageNet32" -> { ofModel with ImageSize = size }
@@ -62,7 +62,7 @@ let ofModel (spec: AutoencoderSpec) =
 /// Under a configuration of ours that says a model and maybe nothing else: it is no request for dead leaves.
 let underSpec () : JsonObject =
     let data = JsonObject()
-    data["source"] <- JsonValue.Create noData.Source
+    data["source"] <- JsonValue.Create noData.Source.Name
     let tree = JsonObject()
     tree["data"] <- data
     tree

@@ -97,7 +97,7 @@ module Settings =
         Name = "dq"
         Seed = 0L
         Data = {
-            Source = "dead_leaves"
+            Source = SourceKind.DeadLeaves
             Path = null
             ImageSize = System.Nullable()
             ImageChannels = System.Nullable()
@@ -107,6 +107,7 @@ module Settings =
             Limit = 0
             Seed = 0L
             MaxCorrupt = 0.01
+            MaxPixels = DQ.Core.Images.ImageFile.DefaultMaxPixels
             Flip = false
             Shift = 0
         }
@@ -190,7 +191,6 @@ module Settings =
 
     /// Keys that take one of a few names.
     let choices: (string * string list) list = [
-        "data.source", DataConfig.sources
         "model.wiring", [ "concatenation"; "skip" ]
         "model.quantizer.kind", List.ofSeq DQ.Core.Quantization.Quantizers.Names
         "model.quantizer.initialization", [ "kmeans"; "normal" ]

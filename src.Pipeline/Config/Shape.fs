@@ -11,7 +11,9 @@ open System.Text.Json.Serialization
 type Shape =
     /// A string, boolean or number of this type; null too when so said.
     | Value of Type * nullable: bool
-    /// A list of such values.
+    /// One of these names.
+    | Choice of string list
+    /// A list of values.
     | Values of Type
     /// An object with these keys and no others.
     | Section of Field list
@@ -49,6 +51,24 @@ let private elementOf (t: Type) =
     else
         None
 
+/// The names of a union's cases as they stand in configurations; None where it is no union of bare cases.
+let private namesOf (t: Type) =
+    if
+        FSharp.Reflection.FSharpType.IsUnion t
+        && not t.IsGenericType
+        && FSharp.Reflection.FSharpType.GetUnionCases t
+           |> Array.forall (fun case -> case.GetFields().Length = 0)
+    then
+        Some [
+            for case in FSharp.Reflection.FSharpType.GetUnionCases t ->
+                JsonSerializer
+                    .SerializeToElement(FSharp.Reflection.FSharpValue.MakeUnion(case, [||]), t, serializer)
+                    .GetString()
+                |> nonNull
+        ]
+    else
+        None
+
 /// The keys of a record: F# fields, or C# properties that can be initialised (computed ones are not settings).
 let rec fields (record: obj) : Field list =
     let isRecord = FSharp.Reflection.FSharpType.IsRecord(record.GetType())
@@ -73,6 +93,7 @@ and field (record: obj) (name: string) : Field =
         match Nullable.GetUnderlyingType t |> Option.ofObj, elementOf t, current with
         | Some inner, _, _ -> Value(inner, true)
         | _, Some element, _ -> Values element
+        | _ when (namesOf t).IsSome -> Choice (namesOf t).Value
         | _, _, NonNull nested when isOurs t -> Section(fields nested)
         | _ ->
             let nullable =
@@ -97,6 +118,7 @@ let rec tree (fields: Field list) : JsonObject =
             match field.Shape with
             | Section inner -> tree inner :> JsonNode | null
             | Value _
+            | Choice _
             | Values _ -> JsonSerializer.SerializeToNode(field.Current, serializer)
 
     result
@@ -171,6 +193,15 @@ let check (allKeys: string list) (fields: Field list) (tree: JsonObject) : (stri
         | Value(_, true), null -> []
         | Value(t, _), (:? JsonValue as v) when holds t v -> []
         | Value(t, nullable), other -> [ key, $"expected {expectation t nullable}, got {show other}" ]
+        | Choice names, (:? JsonValue as v) when v.GetValueKind() = JsonValueKind.String ->
+            if List.contains (v.GetValue<string>()) names then
+                []
+            else
+                let listed = String.concat ", " names
+                [ key, $"expected one of {listed}, got '{v.GetValue<string>()}'" ]
+        | Choice names, other ->
+            let listed = String.concat ", " names
+            [ key, $"expected one of {listed}, got {show other}" ]
         | Values t, (:? JsonArray as items) -> [
             for index, item in Seq.indexed items do
                 yield! value $"{key}[{index}]" (Value(t, false)) item

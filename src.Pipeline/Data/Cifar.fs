@@ -4,6 +4,7 @@ module DQ.Pipeline.Data.Cifar
 open System
 open System.IO
 open FsToolkit.ErrorHandling
+open DQ.Core
 open DQ.Core.Images
 open DQ.Pipeline
 
@@ -82,7 +83,9 @@ let private classNames (layout: Layout) folder =
     let path = Path.Combine(folder, layout.NamesFile)
 
     if File.Exists path then
-        File.ReadAllLines path
+        use lines = new StreamReader(RegularFile.OpenRead path)
+
+        lines.ReadToEnd().Split '\n'
         |> Array.map _.Trim()
         |> Array.filter ((<>) "")
         |> List.ofArray
@@ -109,7 +112,7 @@ let private split (layout: Layout) classCount (paths: string list) =
         ]
 
         let! counts = counts |> List.sequenceResultM
-        let handles = paths |> List.map File.OpenHandle |> Array.ofList
+        let handles = paths |> List.map RegularFile.OpenRead |> Array.ofList
 
         let places = [|
             for file, count in List.indexed counts do
@@ -118,7 +121,9 @@ let private split (layout: Layout) classCount (paths: string list) =
 
         let read (buffer: byte[]) index skip =
             let file, record = places[index]
-            RandomAccess.Read(handles[file], buffer, int64 record * int64 recordBytes + skip) = buffer.Length
+
+            RandomAccess.Read(handles[file].SafeFileHandle, buffer, int64 record * int64 recordBytes + skip) =
+                buffer.Length
 
         let labels =
             let buffer = [| 0uy |]
@@ -183,7 +188,9 @@ let open' (layout: Layout) (path: string) : Result<ImageSource, StageError> =
                 Files = [
                     for name in layout.TrainFiles @ [ layout.TestFile ] -> ImageSource.file folder (full name)
                 ]
+                LeftOut = []
                 OtherFiles = 0
+                Notes = []
                 Generator = None
                 Close =
                     fun () ->

@@ -52,6 +52,7 @@ module Dataset =
             Ok(work ())
         with
         | :? ArtifactException
+        | :? ArgumentException
         | :? InvalidDataException
         | :? IOException
         | :? UnauthorizedAccessException as problem -> Error(Data problem.Message)
@@ -100,11 +101,18 @@ module Dataset =
             return dataset
         }
 
-    let private readLabels path =
+    let private readLabels path count classes =
         let bytes = File.ReadAllBytes path
 
-        Array.init (bytes.Length / 4) (fun place ->
-            BinaryPrimitives.ReadInt32LittleEndian(ReadOnlySpan(bytes, 4 * place, 4)))
+        if int64 bytes.Length <> 4L * int64 count then
+            raise (InvalidDataException $"{path}: expected the labels of {count} images, got {bytes.Length} bytes")
+
+        let labels =
+            Array.init count (fun place -> BinaryPrimitives.ReadInt32LittleEndian(ReadOnlySpan(bytes, 4 * place, 4)))
+
+        match labels |> Array.tryFind (fun label -> label < 0 || label >= classes) with
+        | Some label -> raise (InvalidDataException $"{path}: expected labels below {classes}, got {label}")
+        | None -> labels
 
     /// Maps its images; the caller's to dispose.
     let open' (dataset: Dataset) : Result<OpenDataset, StageError> =
@@ -122,7 +130,8 @@ module Dataset =
             Labels =
                 split.Labels
                 |> Option.ofObj
-                |> Option.map (fun labels -> readLabels (Path.Combine(dataset.Folder, labels.File)))
+                |> Option.map (fun labels ->
+                    readLabels (Path.Combine(dataset.Folder, labels.File)) split.Count record.ClassNames.Count)
         }
 
         guard (fun () -> {

@@ -31,10 +31,11 @@ let private openAll (path: string) =
     let mutable opened = []
 
     try
-        for file in Directory.GetFiles(path, "*", SearchOption.AllDirectories) |> Array.sort do
-            let found = fileName.Match(nonNull (Path.GetFileName file))
+        for file in (FolderWalk.walk path).Files do
+            let found = fileName.Match(nonNull (Path.GetFileName file.Path))
 
             if found.Success then
+                let file = file.Path
                 let number = found.Groups[1]
 
                 opened <-
@@ -129,7 +130,9 @@ let open' (path: string) (imageSize: int option) : Result<ImageSource, StageErro
                         Validation = None
                         Test = Some(split test side)
                         Files = [ for batch in train @ test -> ImageSource.file path batch.Path ]
+                        LeftOut = []
                         OtherFiles = 0
+                        Notes = []
                         Generator = None
                         Close = fun () -> close all
                     }

@@ -1,8 +1,12 @@
 namespace DQ.Pipeline.Data
 
 open System
+open System.Collections.Generic
 open System.IO
-open System.IO.Compression
+open DQ.Core
+open DQ.Core.Artifacts
+open DQ.Core.Images
+open DQ.Core.Formats
 open DQ.Pipeline
 
 /// Files by name, whether they lie in a folder, in a zip, or in the zips of a folder that has nothing else.
@@ -15,19 +19,22 @@ type FileTree = {
     Folders: string[]
     /// The files on disk behind it all, for the fingerprint.
     Origins: SourceFile list
-    /// A file's content. Called from several threads.
-    Read: string -> byte[]
+    /// Images without a name that could be used.
+    LeftOut: CorruptImage list
+    /// What the user should know, one line each.
+    Notes: string list
+    /// A file's content, of at most so many bytes; an exception says why it can't be read. Called from several threads.
+    Read: int64 -> string -> byte[]
     Close: unit -> unit
 }
 
 module FileTree =
-    let private isZip (path: string) =
-        path.EndsWith(".zip", StringComparison.OrdinalIgnoreCase)
+    let isImage (name: string) =
+        ImageFile.Extensions
+        |> Seq.exists (fun extension -> name.EndsWith(extension, StringComparison.OrdinalIgnoreCase))
 
-    /// What file systems and archivers leave behind.
-    let private isHidden (name: string) =
-        name.Split '/'
-        |> Array.exists (fun part -> part.StartsWith '.' || part = "__MACOSX")
+    let isZip (path: string) =
+        path.EndsWith(".zip", StringComparison.OrdinalIgnoreCase)
 
     let private parents (name: string) = [
         for place in 0 .. name.Length - 1 do
@@ -40,114 +47,171 @@ module FileTree =
         Array.Sort(names, StringComparer.Ordinal)
         names
 
+    let private invalid message = raise (InvalidDataException message)
+
+    let private listed most (names: string list) =
+        let shown = names |> List.truncate most |> String.concat ", "
+        if names.Length > most then shown + ", …" else shown
+
     let private ofFolder (root: string) =
-        let found = DirectoryInfo(root).GetFileSystemInfos("*", SearchOption.AllDirectories)
+        let walk = FolderWalk.walk root
+        let byName = dict [ for file in walk.Files -> file.Name, file ]
 
-        let name (info: FileSystemInfo) =
-            Path.GetRelativePath(root, info.FullName).Replace('\\', '/')
-
-        let files = [
-            for info in found do
-                match info with
-                | :? FileInfo as file when not (isHidden (name file)) -> {
-                    Name = name file
-                    Path = file.FullName
-                    Bytes = file.Length
-                    ModifiedUtc = file.LastWriteTimeUtc
-                  }
-                | _ -> ()
-        ]
+        let read most name =
+            match byName.TryGetValue name with
+            | true, { Problem = Some problem } -> invalid problem
+            | true, file -> RegularFile.ReadAllBytes(file.Path, most)
+            | _ -> invalid "expected a file, found none of that name"
 
         {
             Root = root
-            Files = files |> List.map _.Name |> ordinal
-            Folders =
-                [
-                    for info in found do
-                        if info :? DirectoryInfo then
-                            name info
-                ]
-                |> List.filter (not << isHidden)
-                |> ordinal
-            Origins = files |> List.sortWith (fun a b -> String.CompareOrdinal(a.Name, b.Name))
-            Read = fun name -> File.ReadAllBytes(Path.Combine(root, name))
+            Files = ordinal byName.Keys
+            Folders = ordinal walk.Folders
+            Origins = walk.Files
+            LeftOut = []
+            Notes =
+                match walk.LinksLeft with
+                | [] -> []
+                | links -> [
+                    $"{root}: {links.Length} links lead to what is read already and were not followed: {listed 3 links}"
+                  ]
+            Read = read
             Close = ignore
         }
 
-    /// An archive whose list of entries can be read.
+    /// The name of an entry inside the zip, without parts that say nothing; None for one that is absolute or leads out of it.
+    let private insideName (name: string) =
+        let name = name.Replace('\\', '/')
+        let parts = name.Split '/'
+
+        if
+            name.StartsWith '/'
+            || parts[0].EndsWith ':'
+            || (name.Length > 1 && name[1] = ':' && Char.IsAsciiLetter name[0])
+            || Array.contains ".." parts
+            || name.Contains '\000'
+        then
+            None
+        else
+            let inner = parts |> Array.filter (fun part -> part <> "" && part <> ".")
+            Some(String.concat "/" inner + (if name.EndsWith '/' then "/" else ""))
+
     let private openZip (zip: string) =
         try
-            let archive = ZipFile.OpenRead zip
-            archive.Entries |> ignore
-            archive
-        with :? InvalidDataException as problem ->
-            raise (InvalidDataException($"{Path.GetFileName zip}: not a whole zip: {problem.Message}", problem))
+            ZipDirectory.OpenRead zip
+        with :? WeightsException as problem ->
+            raise (InvalidDataException($"{Path.GetFileName zip}: {problem.Message}", problem))
 
-    let private ofZips (root: string) (zips: string list) =
-        let archives = [ for zip in zips -> openZip zip ]
-
+    let private ofOpened (root: string) (zips: string list) (archives: ZipDirectory list) =
         let entries = [
-            for archive in archives do
+            for zip, archive in List.zip zips archives do
                 for entry in archive.Entries do
-                    let name = entry.FullName.Replace('\\', '/')
-
-                    if not (isHidden (name.TrimEnd '/')) then
-                        name, archive, entry
+                    insideName entry.Name, string (Path.GetFileName zip), archive, entry
         ]
 
-        let files = entries |> List.filter (fun (name, _, _) -> not (name.EndsWith '/'))
+        let isFile (name: string) =
+            name <> "" && not (name.EndsWith '/') && not (FolderWalk.isHidden name)
 
         let byName =
-            dict [
-                for name, archive, entry in List.distinctBy (fun (name, _, _) -> name) files -> name, (archive, entry)
-            ]
+            Dictionary<string, string * ZipDirectory * ZipFileEntry>(StringComparer.Ordinal)
 
-        // an archive is one stream: unpacking takes turns, decoding what was unpacked does not
-        let read name =
-            let archive, entry = byName[name]
+        let notes = List<string>()
 
-            lock archive (fun () ->
-                use stream = entry.Open()
-                let content: byte[] = Array.zeroCreate (int entry.Length)
-                stream.ReadExactly(content.AsSpan())
-                content)
+        for name, zip, archive, entry in entries do
+            match name with
+            | Some name when isFile name ->
+                if entry.Encrypted then
+                    invalid $"{zip}: '{name}' is encrypted: expected a zip without a password"
+
+                if not (byName.TryAdd(name, (zip, archive, entry))) then
+                    let other, _, first = byName[name]
+
+                    if other <> zip && (first.Checksum, first.Bytes) = (entry.Checksum, entry.Bytes) then
+                        notes.Add $"{root}: '{name}' is the same in {other} and {zip}, and read once"
+                    elif other = zip then
+                        invalid $"{zip}: two entries get the name '{name}': expected each once"
+                    else
+                        invalid $"{other} and {zip} both have '{name}', with other contents: expected each name once"
+            | _ -> ()
 
         {
             Root = root
             Files = ordinal byName.Keys
             Folders =
                 [
-                    for name, _, _ in entries do
-                        yield! parents name
+                    for name, _, _, _ in entries do
+                        match name with
+                        | Some name when not (FolderWalk.isHidden (name.TrimEnd '/')) -> yield! parents name
+                        | _ -> ()
                 ]
                 |> ordinal
             Origins = [
                 for zip in zips -> ImageSource.file (Path.GetDirectoryName(Path.GetFullPath zip) |> string) zip
             ]
-            Read = read
+            LeftOut = [
+                for name, zip, _, entry in entries do
+                    if name.IsNone && isImage entry.Name then
+                        CorruptImage(
+                            $"{zip}: {entry.Name}",
+                            "expected a name inside the zip, got one that leads out of it"
+                        )
+            ]
+            Notes = List.ofSeq notes
+            Read =
+                fun most name ->
+                    match byName.TryGetValue name with
+                    | true, (_, archive, entry) -> archive.ReadAll(entry, most)
+                    | _ -> invalid "expected a file, found none of that name"
             Close =
                 fun () ->
                     for archive in archives do
                         archive.Dispose()
         }
 
+    let private ofZips (root: string) (zips: string list) =
+        let opened = List<ZipDirectory>()
+
+        try
+            for zip in zips do
+                opened.Add(openZip zip)
+
+            ofOpened root zips (List.ofSeq opened)
+        with _ ->
+            for archive in opened do
+                archive.Dispose()
+
+            reraise ()
+
     /// Lists a folder or a zip.
     let open' (path: string) : Result<FileTree, StageError> =
         ImageSource.guard path (fun () ->
-            if File.Exists path then
-                if isZip path then
-                    Ok(ofZips path [ path ])
-                else
-                    Error(Data $"{path}: expected a folder or a .zip of images")
-            elif not (Directory.Exists path) then
-                Error(Data $"{path}: expected a folder or a .zip of images, found nothing there")
-            else
+            if Directory.Exists path then
                 let tree = ofFolder path
+                let zips = tree.Files |> Array.filter isZip
 
-                if tree.Files.Length > 0 && Array.forall isZip tree.Files then
-                    Ok(ofZips path [ for name in tree.Files -> Path.Combine(path, name) ])
+                if zips.Length > 0 && zips.Length = tree.Files.Length then
+                    let zips = ofZips path [ for name in zips -> Path.Combine(path, name) ]
+
+                    Ok {
+                        zips with
+                            Notes = tree.Notes @ zips.Notes
+                    }
+                elif zips.Length > 0 && not (Array.exists isImage tree.Files) then
+                    let others = tree.Files |> Array.filter (not << isZip) |> List.ofArray
+
+                    Error(
+                        Data
+                            $"{path}: found zips ({listed 3 (List.ofArray zips)}) beside other files ({listed 3 others}) and no images: expected images, or zips and nothing else; name one zip, unpack them, or take the other files out"
+                    )
                 else
-                    Ok tree)
+                    Ok tree
+            elif not (File.Exists path) then
+                Error(Data $"{path}: expected a folder or a .zip of images, found nothing there")
+            elif isZip path then
+                Ok(ofZips path [ path ])
+            else
+                let what = FileKind.Describe path
+                Error(Data $"{path}: expected a folder or a .zip of images, found {what}"))
 
     /// Folders directly inside a folder ("" is the root), by their own names.
     let foldersIn (folder: string) tree =

@@ -6,6 +6,7 @@ open System.Buffers.Binary
 open System.IO
 open System.IO.Compression
 open FsToolkit.ErrorHandling
+open DQ.Core
 open DQ.Core.Images
 open DQ.Pipeline
 
@@ -22,40 +23,94 @@ let private find folder (part: string) (kind: string) =
     |> List.map (fun name -> Path.Combine(folder, name))
     |> List.tryFind File.Exists
 
-let private content (path: string) =
+/// gzip makes at most this many bytes of one.
+let private mostInflation = 1032L
+
+/// The sizes in a file's header, and the bytes after it: as many as the header says, of which the file's own bytes can hold no more.
+let private read (path: string) magic axes =
     ImageSource.guard path (fun () ->
-        if path.EndsWith(".gz", StringComparison.OrdinalIgnoreCase) then
-            use stream = new GZipStream(File.OpenRead path, CompressionMode.Decompress)
-            use memory = new MemoryStream()
-            stream.CopyTo memory
-            Ok(memory.ToArray())
-        else
-            Ok(File.ReadAllBytes path))
+        result {
+            use file = RegularFile.OpenRead path
+            let start = Array.zeroCreate<byte> FileKind.Looked
 
-/// The sizes in the header, after checking it and the length.
-let private dimensions path magic axes (bytes: byte[]) =
-    let headerBytes = 4 + 4 * axes
+            let looked =
+                file.ReadAtLeast(start.AsSpan(), start.Length, throwOnEndOfStream = false)
 
-    let number place =
-        BinaryPrimitives.ReadInt32BigEndian(ReadOnlySpan(bytes, 4 * place, 4))
+            let what = FileKind.Describe(ReadOnlySpan(start, 0, looked))
+            let isGzip = looked > 1 && start[0] = 0x1Fuy && start[1] = 0x8Buy
+            let isNamedGzip = path.EndsWith(".gz", StringComparison.OrdinalIgnoreCase)
 
-    if bytes.Length < headerBytes then
-        Error(Data $"{path}: expected an idx header of {headerBytes} bytes, got {bytes.Length} bytes in all")
-    elif number 0 <> magic then
-        Error(Data $"{path}: expected an idx file with magic number {magic}, got {number 0}")
-    else
-        let sizes = [ for axis in 1..axes -> number axis ]
+            if isNamedGzip && not isGzip then
+                return! Error(Data $"{path}: expected a gzip file, as its name says, got {what}")
 
-        let expected =
-            List.fold (fun total size -> total * int64 size) 1L sizes + int64 headerBytes
+            if isGzip && not isNamedGzip then
+                return! Error(Data $"{path}: expected an idx file, got {what}: name it .gz or unpack it")
 
-        if List.exists (fun size -> size < 1) sizes then
-            Error(Data $"{path}: expected sizes above 0, got {sizes}")
-        elif int64 bytes.Length <> expected then
+            file.Position <- 0L
+
+            use content: Stream =
+                if isGzip then
+                    new GZipStream(file, CompressionMode.Decompress)
+                else
+                    file
+
+            let headerBytes = 4 + 4 * axes
+            let header = Array.zeroCreate<byte> headerBytes
+
+            let found =
+                content.ReadAtLeast(header.AsSpan(), headerBytes, throwOnEndOfStream = false)
+
+            let number place =
+                BinaryPrimitives.ReadInt32BigEndian(ReadOnlySpan(header, 4 * place, 4))
+
+            if found < headerBytes then
+                return! Error(Data $"{path}: expected an idx header of {headerBytes} bytes, got {found} bytes in all")
+
+            if number 0 <> magic then
+                let what =
+                    if isGzip || number 0 = imageMagic || number 0 = labelMagic then
+                        ""
+                    else
+                        $" ({what})"
+
+                return! Error(Data $"{path}: expected an idx file with magic number {magic}, got {number 0}{what}")
+
+            let sizes = [ for axis in 1..axes -> number axis ]
+
+            if List.exists (fun size -> size < 1) sizes then
+                return! Error(Data $"{path}: expected sizes above 0, got {sizes}")
+
             let shape = sizes |> List.map string |> String.concat "×"
-            Error(Data $"{path}: expected {expected} bytes for {shape}, got {bytes.Length}")
-        else
-            Ok sizes
+            let values = sizes |> List.fold (fun total size -> total * bigint size) 1I
+
+            let most =
+                if isGzip then
+                    bigint file.Length * bigint mostInflation
+                else
+                    bigint file.Length - bigint headerBytes
+
+            if values > bigint Array.MaxLength || values > most then
+                let got =
+                    if isGzip then
+                        $"more than its {file.Length} bytes of gzip can hold"
+                    else
+                        $"got {file.Length}"
+
+                return! Error(Data $"{path}: expected {values + bigint headerBytes} bytes for {shape}, {got}")
+
+            let bytes = Array.zeroCreate<byte>(int values)
+
+            let found =
+                content.ReadAtLeast(bytes.AsSpan(), bytes.Length, throwOnEndOfStream = false)
+
+            let more = if found = bytes.Length then content.ReadByte() else -1
+
+            if found < bytes.Length || more >= 0 then
+                let total = if more >= 0 then "more" else string (found + headerBytes)
+                return! Error(Data $"{path}: expected {values + bigint headerBytes} bytes for {shape}, got {total}")
+
+            return sizes, bytes
+        })
 
 /// The split's images and labels, its image shape, and its files; None when there is no image file.
 let private split folder (part: string) =
@@ -63,8 +118,7 @@ let private split folder (part: string) =
         match find folder $"{part}-images" "idx3" with
         | None -> return None
         | Some imagePath ->
-            let! bytes = content imagePath
-            let! sizes = dimensions imagePath imageMagic 3 bytes
+            let! sizes, bytes = read imagePath imageMagic 3
             let count, height, width = sizes[0], sizes[1], sizes[2]
 
             let! labelPath, labels =
@@ -72,13 +126,12 @@ let private split folder (part: string) =
                 | None -> Ok(None, None)
                 | Some path ->
                     result {
-                        let! labels = content path
-                        let! sizes = dimensions path labelMagic 1 labels
+                        let! sizes, labels = read path labelMagic 1
 
                         if sizes[0] <> count then
                             return! Error(Data $"{path}: expected {count} labels, as many as images, got {sizes[0]}")
 
-                        return Some path, Some(Array.map int labels[8..])
+                        return Some path, Some(Array.map int labels)
                     }
 
             let split = {
@@ -86,8 +139,7 @@ let private split folder (part: string) =
                 Labels = labels
                 Name = fun index -> $"{Path.GetFileName imagePath}[{index}]"
                 Read =
-                    fun index ->
-                        PixelImage(Array.sub bytes (16 + index * height * width) (height * width), 1, height, width)
+                    fun index -> PixelImage(Array.sub bytes (index * height * width) (height * width), 1, height, width)
             }
 
             return Some(split, (1, height, width), imagePath :: Option.toList labelPath)
@@ -131,7 +183,9 @@ let open' (path: string) : Result<ImageSource, StageError> =
                 Validation = None
                 Test = test
                 Files = trainFiles @ testFiles |> List.map (ImageSource.file path)
+                LeftOut = []
                 OtherFiles = 0
+                Notes = []
                 Generator = None
                 Close = ignore
             }

@@ -4,6 +4,7 @@ module DQ.Pipeline.Data.ImageFolder
 open System
 open System.IO
 open FsToolkit.ErrorHandling
+open DQ.Core.Artifacts
 open DQ.Core.Images
 open DQ.Pipeline
 
@@ -11,37 +12,40 @@ let private trainNames = [ "train"; "training" ]
 let private validationNames = [ "val"; "valid"; "validation" ]
 let private testNames = [ "test"; "testing" ]
 
-let isImage (name: string) =
-    ImageFile.Extensions
-    |> Seq.exists (fun extension -> name.EndsWith(extension, StringComparison.OrdinalIgnoreCase))
-
-/// A split of image files of the tree, in the given order.
-let split (tree: FileTree) (names: string[]) (labels: int[] option) = {
+/// A split of image files of the tree, in the given order; each may have so many pixels.
+let split (tree: FileTree) maxPixels (names: string[]) (labels: int[] option) = {
     Count = names.Length
     Labels = labels
     Name = fun index -> names[index]
-    Read = fun index -> ImageFile.Decode(tree.Read names[index])
+    Read = fun index -> ImageFile.Decode(tree.Read (ImageFile.MostBytes maxPixels) names[index], maxPixels)
 }
+
+let private isSplitName (folder: string) =
+    List.contains (folder.ToLowerInvariant()) (trainNames @ validationNames @ testNames)
 
 /// The images below a folder of the tree, by class where its folders are classes.
 type private Found =
     | Flat of string[]
-    | Classes of (string * string[])[]
+    /// By folder; and images that lie beside the folders.
+    | Classes of groups: (string * string[])[] * loose: string[]
 
 let private find (tree: FileTree) folder =
-    let images = FileTree.filesUnder folder tree |> Array.filter isImage
+    let images = FileTree.filesUnder folder tree |> Array.filter FileTree.isImage
     let place = if folder = "" then tree.Root else $"{tree.Root}/{folder}"
     let depth = if folder = "" then 0 else folder.Length + 1
-    let isLoose = images |> Array.exists (fun name -> name.IndexOf('/', depth) < 0)
+
+    let loose, inFolders =
+        images |> Array.partition (fun name -> name.IndexOf('/', depth) < 0)
 
     if images.Length = 0 then
         let kinds = String.concat ", " ImageFile.Extensions
         Error(Data $"{place}: expected images ({kinds}), found none")
-    elif isLoose then
+    elif loose.Length >= inFolders.Length then
+        // of as many or more, folders are no classes
         Ok(Flat images)
     else
         let byFolder =
-            images
+            inFolders
             |> Array.groupBy (fun name -> name[depth .. name.IndexOf('/', depth) - 1])
             |> dict
 
@@ -51,12 +55,12 @@ let private find (tree: FileTree) folder =
             match byFolder.TryGetValue name with
             | true, files -> Ok(name, files)
             | _ -> Error(Data $"{place}/{name}: expected images in this class folder, found none"))
-        |> Result.map (Array.ofList >> Classes)
+        |> Result.map (fun groups -> Classes(Array.ofList groups, loose))
 
-let private toSplit tree (classNames: string list) found =
+let private toSplit tree maxPixels (classNames: string list) found =
     match found with
-    | Flat names -> split tree names None
-    | Classes groups ->
+    | Flat names -> split tree maxPixels names None
+    | Classes(groups, _) ->
         let labelled = [|
             for name, files in groups ->
                 let label = List.findIndex ((=) name) classNames
@@ -64,7 +68,7 @@ let private toSplit tree (classNames: string list) found =
         |]
 
         let names, labels = ImageSource.interleave labelled |> Array.unzip
-        split tree names (Some labels)
+        split tree maxPixels names (Some labels)
 
 /// A single folder around everything, as archives often have, is no class: the folder where the layout starts.
 let rec private start (tree: FileTree) folder =
@@ -74,80 +78,116 @@ let rec private start (tree: FileTree) folder =
     let isLoose =
         tree.Files
         |> Array.exists (fun name ->
-            isImage name
+            FileTree.isImage name
             && (Path.GetDirectoryName name |> string).Replace('\\', '/') = folder)
 
     match FileTree.foldersIn folder tree with
-    | [| single |] when not isLoose && not (List.contains (single.ToLowerInvariant()) trainNames) ->
-        start tree (child single)
+    | [| single |] when not isLoose && not (isSplitName single) -> start tree (child single)
     | folders -> folder, folders
 
-/// Opens a folder or a zip of images.
-let open' (path: string) : Result<ImageSource, StageError> =
+/// Opens a folder or a zip of images, each of at most so many pixels.
+let open' (path: string) (maxPixels: int64) : Result<ImageSource, StageError> =
     result {
         let! tree = FileTree.open' path
+
         let root, folders = start tree ""
 
         let child name =
             if root = "" then name else $"{root}/{name}"
 
+        let holdsImages folder =
+            Array.exists FileTree.isImage (FileTree.filesUnder (child folder) tree)
+
+        let splits, others =
+            folders |> Array.filter holdsImages |> Array.partition isSplitName
+
+        let places names =
+            names
+            |> Array.map (fun folder -> $"{tree.Root}/{child folder}")
+            |> String.concat " and "
+
         let named names =
-            folders
-            |> Array.tryFind (fun (folder: string) -> List.contains (folder.ToLowerInvariant()) names)
+            match
+                splits
+                |> Array.filter (fun (folder: string) -> List.contains (folder.ToLowerInvariant()) names)
+            with
+            | [||] -> Ok None
+            | [| single |] -> Ok(Some single)
+            | several -> Error(Data $"{places several}: expected one folder for a split, found {several.Length}")
+
+        let! trainFolder = named trainNames
+        let! validationFolder = named validationNames
+        let! testFolder = named testNames
+
+        let optional folder =
+            folder |> Option.traverseResult (fun folder -> find tree (child folder))
 
         let! train, validation, test =
-            match named trainNames with
+            match trainFolder with
+            | None when splits.Length > 0 && others.Length = 0 ->
+                Error(
+                    Data
+                        $"{places splits}: found no train beside them: expected train with the training images, or data.path to name the one folder to take all images from"
+                )
             | None -> find tree root |> Result.map (fun all -> all, None, None)
+            | Some _ when others.Length > 0 ->
+                Error(
+                    Data
+                        $"{tree.Root}/{child others[0]}: expected only train, val and test to hold images where there is a train folder"
+                )
             | Some train ->
                 result {
-                    let optional names =
-                        match named names with
-                        | None -> Ok None
-                        | Some folder -> find tree (child folder) |> Result.map Some
-
                     let! train = find tree (child train)
-                    let! validation = optional validationNames
-                    let! test = optional testNames
-                    let known = trainNames @ validationNames @ testNames
-
-                    let isStray (folder: string) =
-                        not (List.contains (folder.ToLowerInvariant()) known)
-
-                    do!
-                        folders
-                        |> Array.tryFind (fun folder ->
-                            isStray folder && Array.exists isImage (FileTree.filesUnder (child folder) tree))
-                        |> function
-                            | None -> Ok()
-                            | Some folder ->
-                                Error(
-                                    Data
-                                        $"{tree.Root}/{child folder}: expected only train, val and test to hold images where there is a train folder"
-                                )
-
+                    let! validation = optional validationFolder
+                    let! test = optional testFolder
                     return train, validation, test
                 }
 
+        let parts = [ Some train; validation; test ] |> List.choose id
+
         let classNames =
-            [ Some train; validation; test ]
+            parts
             |> List.collect (function
-                | Some(Classes groups) -> [ for name, _ in groups -> name ]
-                | _ -> [])
+                | Classes(groups, _) -> [ for name, _ in groups -> name ]
+                | Flat _ -> [])
             |> List.distinct
             |> List.sortWith (fun a b -> String.CompareOrdinal(a, b))
 
         return {
             ClassNames = classNames
             Shape = None
-            Train = toSplit tree classNames train
-            Validation = Option.map (toSplit tree classNames) validation
-            Test = Option.map (toSplit tree classNames) test
+            Train = toSplit tree maxPixels classNames train
+            Validation = Option.map (toSplit tree maxPixels classNames) validation
+            Test = Option.map (toSplit tree maxPixels classNames) test
             Files =
                 tree.Origins
-                |> List.filter (fun file ->
-                    isImage file.Name
-                    || file.Name.EndsWith(".zip", StringComparison.OrdinalIgnoreCase))
-            OtherFiles = tree.Files |> Array.filter (not << isImage) |> Array.length
+                |> List.filter (fun file -> FileTree.isImage file.Name || FileTree.isZip file.Name)
+            LeftOut = [
+                yield! tree.LeftOut
+                for part in parts do
+                    match part with
+                    | Flat _ -> ()
+                    | Classes(_, loose) ->
+                        for name in loose do
+                            CorruptImage(
+                                name,
+                                "lies beside the class folders: expected every image in a folder of its class; move it into one, or away"
+                            )
+            ]
+            OtherFiles = tree.Files |> Array.filter (not << FileTree.isImage) |> Array.length
+            Notes = [
+                yield! tree.Notes
+                if trainFolder.IsNone && splits.Length > 0 then
+                    $"{places splits}: read as a class like the folders beside, for there is no train folder"
+                match train with
+                | Flat images when
+                    images
+                    |> Array.exists (fun name -> name.IndexOf('/', (if root = "" then 0 else root.Length + 1)) >= 0)
+                    && trainFolder.IsNone
+                    ->
+                    $"{tree.Root}: as many images lie loose as in folders, or more: the folders are no classes"
+                | _ -> ()
+            ]
             Generator = None
             Close = tree.Close
         }

@@ -2,7 +2,10 @@ namespace DQ.Pipeline.Data
 
 open System
 open System.IO
+open DQ.Core
+open DQ.Core.Artifacts
 open DQ.Core.Images
+open DQ.Core.Formats
 open DQ.Pipeline
 
 /// One split of a source, in the source's own order.
@@ -12,8 +15,7 @@ type SourceSplit = {
     Labels: int[] option
     /// What messages call an image.
     Name: int -> string
-    /// An image at its own size; InvalidDataException or IOException say what is wrong with its file. Called from several
-    /// threads.
+    /// An image at its own size; an exception says what is wrong with its file, whatever it is. Called from several threads.
     Read: int -> PixelImage
 }
 
@@ -24,6 +26,8 @@ type SourceFile = {
     Path: string
     Bytes: int64
     ModifiedUtc: DateTime
+    /// Why it is not read: a pipe, or a link to nothing. None for a file.
+    Problem: string option
 }
 
 /// Images as some format has them, whatever the format.
@@ -37,32 +41,77 @@ type ImageSource = {
     Test: SourceSplit option
     /// Empty for procedural images.
     Files: SourceFile list
+    /// What might be images and has no place in a split: counted like images that can't be decoded.
+    LeftOut: CorruptImage list
     /// Files that are no images and were left alone.
     OtherFiles: int
+    /// What the user should know of the source, one line each.
+    Notes: string list
     /// Name and version of the procedure that draws the images.
     Generator: string option
     Close: unit -> unit
 }
 
 module ImageSource =
-    /// Runs what touches the source's files; what they can do wrong becomes a data error.
+    let private firstLine (message: string) = (message.Split '\n')[0]
+
+    /// The one guard through which files of a source are read: whatever goes wrong with one file is that file's, in words.
+    let attempt (read: unit -> 'value) : Result<'value, string> =
+        try
+            Ok(read ())
+        with
+        | :? OperationCanceledException -> reraise ()
+        | :? InvalidDataException
+        | :? IOException
+        | :? UnauthorizedAccessException as problem -> Error(firstLine problem.Message)
+        | problem -> Error $"{problem.GetType().Name}: {firstLine problem.Message}"
+
+    /// Runs what touches a source as a whole; what its files can do wrong becomes a data error.
     let guard (path: string) (work: unit -> Result<'value, StageError>) =
         try
             work ()
         with
+        | :? WeightsException
         | :? InvalidDataException as problem -> Error(Data $"{path}: {problem.Message}")
         | :? IOException
         | :? UnauthorizedAccessException as problem -> Error(Data $"{path}: can't be read: {problem.Message}")
 
-    let file root (path: string) =
-        let info = FileInfo path
+    /// A file under this name; what is no file has its problem said, and is never opened.
+    let fileCalled name (path: string) =
+        let itself = FileInfo path
+
+        let target =
+            try
+                itself.ResolveLinkTarget true |> Option.ofObj |> Ok
+            with :? IOException ->
+                Error "a link that leads in a circle"
+
+        let info =
+            match target with
+            | Ok(Some target) -> FileInfo target.FullName
+            | _ -> itself
+
+        let problem =
+            match target, Option.ofObj (RegularFile.WhyNot path) with
+            | Error problem, _ -> Some problem
+            | _, Some what -> Some $"expected a file, got {what}"
+            | Ok(Some _), None when not info.Exists -> Some "a link to nothing"
+            | _ -> None
 
         {
-            Name = Path.GetRelativePath(root, path).Replace('\\', '/')
+            Name = name
             Path = path
-            Bytes = info.Length
-            ModifiedUtc = info.LastWriteTimeUtc
+            Bytes = if problem.IsNone && info.Exists then info.Length else 0L
+            ModifiedUtc =
+                if problem.IsNone then
+                    info.LastWriteTimeUtc
+                else
+                    DateTime.UnixEpoch
+            Problem = problem
         }
+
+    let file root (path: string) =
+        fileCalled (Path.GetRelativePath(root, path).Replace('\\', '/')) path
 
     /// First the first of every group, then the second of every group that has one, and so on: classes stay balanced in
     /// whatever part of the order is taken.

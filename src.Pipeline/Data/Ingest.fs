@@ -6,11 +6,14 @@ open System.IO
 open System.Threading
 open System.Threading.Tasks
 open FsToolkit.ErrorHandling
+open DQ.Core
 open DQ.Core.Artifacts
 open DQ.Pipeline
 
-/// Raised whenever the same source and settings give other packed bytes than before.
-let private version = 1
+/// Raised whenever the same source and settings give other packed bytes than before. Image files: 2 since PNG files are turned as their
+/// Exif says, every real file is read once, and names in zips are decoded by their flags.
+let private version (source: SourceKind) =
+    if SourceKind.hasImageFiles source then 2 else 1
 
 /// Sources up to this many bytes are named by their content, larger ones by names, lengths and times.
 let private hashedBytes = 1L <<< 30
@@ -22,16 +25,15 @@ let private openSource (config: DataConfig) =
         | path -> path
 
     match config.Source with
-    | "dead_leaves" -> Ok(Leaves.source config.Seed config.Count (Option.ofNullable config.ImageSize))
-    | "cifar10" -> Cifar.open' Cifar.cifar10 path
-    | "cifar100" -> Cifar.open' Cifar.cifar100 path
-    | "cifar100_coarse" -> Cifar.open' Cifar.cifar100Coarse path
-    | "svhn" -> Svhn.open' path
-    | "idx" -> Idx.open' path
-    | "folder" -> ImageFolder.open' path
-    | "tiny_imagenet" -> TinyImageNet.open' path
-    | "imagenet_downsampled" -> DownsampledImageNet.open' path (Option.ofNullable config.ImageSize)
-    | other -> Error(Data $"data.source: expected one of {DataConfig.sources}, got '{other}'")
+    | SourceKind.DeadLeaves -> Ok(Leaves.source config.Seed config.Count (Option.ofNullable config.ImageSize))
+    | SourceKind.Cifar10 -> Cifar.open' Cifar.cifar10 path
+    | SourceKind.Cifar100 -> Cifar.open' Cifar.cifar100 path
+    | SourceKind.Cifar100Coarse -> Cifar.open' Cifar.cifar100Coarse path
+    | SourceKind.Svhn -> Svhn.open' path
+    | SourceKind.Idx -> Idx.open' path
+    | SourceKind.Folder -> ImageFolder.open' path config.MaxPixels
+    | SourceKind.TinyImageNet -> TinyImageNet.open' path config.MaxPixels
+    | SourceKind.ImageNetDownsampled -> DownsampledImageNet.open' path (Option.ofNullable config.ImageSize)
 
 let private withSource config (work: ImageSource -> Result<'value, StageError>) =
     openSource config
@@ -41,8 +43,15 @@ let private withSource config (work: ImageSource -> Result<'value, StageError>) 
         finally
             source.Close())
 
+/// What stands for each file in the fingerprint: its content, or that it can't be read, which is for packing to say.
 let private contentHashes (hashes: FileHashes) (files: SourceFile[]) =
-    files |> Array.Parallel.map (fun file -> hashes.Sha256 file.Path)
+    files
+    |> Array.Parallel.map (fun file ->
+        match file.Problem with
+        | Some _ -> "unreadable"
+        | None ->
+            ImageSource.attempt (fun () -> hashes.Sha256 file.Path)
+            |> Result.defaultValue "unreadable")
 
 let private fingerprintOf hashes (config: DataConfig) (source: ImageSource) =
     let files = Array.ofList source.Files
@@ -58,25 +67,19 @@ let private fingerprintOf hashes (config: DataConfig) (source: ImageSource) =
         if value.HasValue then string value.Value else "own"
 
     let lines = [
-        $"ingest {version}"
-        $"{config.Source} {Option.toObj source.Generator}"
+        $"ingest {version config.Source}"
+        $"{config.Source.Name} {Option.toObj source.Generator}"
         $"side {nullable config.ImageSize} channels {nullable config.ImageChannels}"
         $"validation {config.Validation:R} test {config.Test:R} limit {config.Limit} seed {config.Seed} corrupt {config.MaxCorrupt:R}"
-        if config.Source = "dead_leaves" then
+        if SourceKind.hasImageFiles config.Source then
+            $"pixels {config.MaxPixels}"
+        if config.Source = SourceKind.DeadLeaves then
             $"count {config.Count}"
         for file, content in Seq.zip files contents do
             $"{content} {file.Name}"
     ]
 
     DQ.Core.Sha256.OfText(String.concat "\n" lines)
-
-/// Names what the packed data set will hold: every setting its bytes depend on (flip and shift come later, in training) and
-/// the source's content. Files of up to 1 GiB in all are read and hashed, so that a copied or unpacked-again source is
-/// recognized; a larger source is named by its files' names, lengths and times of change, which a changed file does not
-/// keep, but a copy may not either: it is then packed again. The source's own path is not part of it.
-let fingerprintInputs (hashes: FileHashes) (config: DataConfig) : Result<string, StageError> =
-    withSource config (fun source ->
-        ImageSource.guard (string config.Path) (fun () -> Ok(fingerprintOf hashes config source)))
 
 let private shapeOf (config: DataConfig) (source: ImageSource) : Packing.Shape =
     let channels, height, width = defaultArg source.Shape (3, 0, 0) // a folder's images are brought to image_size
@@ -147,6 +150,37 @@ let private plan (config: DataConfig) (source: ImageSource) =
             $"""{words "validation" source.Validation validation}; {words "test" source.Test test}; train: the rest{limit}"""
     }
 
+/// What is known of a data set before it is packed.
+type Foreseen = {
+    Fingerprint: string
+    /// Without those that will be found unreadable.
+    Counts: Checks.SplitCounts
+}
+
+/// Looks at the source without packing it. The fingerprint names what the packed data set will hold: every setting its bytes depend on
+/// (flip and shift come later, in training) and the source's content. Files of up to 1 GiB in all are read and hashed, so that a copied
+/// or unpacked-again source is recognized; a larger source is named by its files' names, lengths and times of change, which a changed
+/// file does not keep, but a copy may not either: it is then packed again. The source's own path is not part of it.
+let foresee (hashes: FileHashes) (config: DataConfig) : Result<Foreseen, StageError> =
+    withSource config (fun source ->
+        ImageSource.guard (string config.Path) (fun () ->
+            result {
+                let! splits, _ = plan config source
+
+                let count name =
+                    splits
+                    |> List.sumBy (fun (split, _, indices: int[]) -> if split = name then indices.Length else 0)
+
+                return {
+                    Fingerprint = fingerprintOf hashes config source
+                    Counts = {
+                        Train = count "train"
+                        Validation = count "validation"
+                        Test = count "test"
+                    }
+                }
+            }))
+
 let private checkCorrupt (config: DataConfig) attempted (corrupt: CorruptImage list) =
     let share = float corrupt.Length / float (max 1 attempted)
 
@@ -157,6 +191,31 @@ let private checkCorrupt (config: DataConfig) attempted (corrupt: CorruptImage l
                 $"{config.Path}: expected at most {config.MaxCorrupt:P1} of unreadable images (data.max_corrupt), got {corrupt.Length} of {attempted}; the first: {first.Name}: {first.Problem}"
         )
     | _ -> Ok()
+
+/// Classes that only images of validation or test have: they keep their label, and nothing can be learned of them.
+let private untrained (classNames: string list) (train: Packing.Packed) (others: Packing.Packed list) = [
+    match train.Labels with
+    | None -> ()
+    | Some labels ->
+        let trained = Set.ofArray labels
+
+        let found =
+            others
+            |> List.collect (fun part -> part.Labels |> Option.map List.ofArray |> Option.defaultValue [])
+            |> List.distinct
+            |> List.filter (fun label -> not (trained.Contains label))
+            |> List.sort
+
+        if not found.IsEmpty then
+            let names =
+                found
+                |> List.truncate 5
+                |> List.map (fun label -> $"'{classNames[label]}'")
+                |> String.concat ", "
+
+            let more = if found.Length > 5 then ", …" else ""
+            $"{found.Length} classes have images in validation or test and none in train: {names}{more}"
+]
 
 let private pack hashes (config: DataConfig) name folder (source: ImageSource) progress cancellation =
     result {
@@ -174,8 +233,8 @@ let private pack hashes (config: DataConfig) name folder (source: ImageSource) p
         ]
 
         let train, validation, test = packed[0], packed[1], packed[2]
-        let corrupt = packed |> List.collect _.Corrupt
-        do! checkCorrupt config total corrupt
+        let corrupt = source.LeftOut @ (packed |> List.collect _.Corrupt)
+        do! checkCorrupt config (total + source.LeftOut.Length) corrupt
 
         if train.Split.Count = 0 then
             return! Error(Data $"{config.Path}: expected training images, got none that can be read")
@@ -185,7 +244,7 @@ let private pack hashes (config: DataConfig) name folder (source: ImageSource) p
         let record =
             DatasetRecord(
                 Name = name,
-                Source = config.Source,
+                Source = config.Source.Name,
                 SourcePath =
                     (match config.Path with
                      | null -> null
@@ -206,7 +265,8 @@ let private pack hashes (config: DataConfig) name folder (source: ImageSource) p
                 CorruptImages = corrupt,
                 ResizedImages = (packed |> List.sumBy _.Resized),
                 GrayImages = (packed |> List.sumBy _.Gray),
-                OtherFiles = source.OtherFiles
+                OtherFiles = source.OtherFiles,
+                Notes = source.Notes @ untrained source.ClassNames train [ validation; test ]
             )
 
         ArtifactJson.Write(Path.Combine(folder, DatasetRecord.FileName), record)

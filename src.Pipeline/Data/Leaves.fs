@@ -21,7 +21,9 @@ let source seed count (side: int option) : ImageSource =
         Validation = None
         Test = None
         Files = []
+        LeftOut = []
         OtherFiles = 0
+        Notes = []
         Generator = Some $"dead_leaves/{DeadLeaves.Version}"
         Close = ignore
     }

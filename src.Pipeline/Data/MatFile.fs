@@ -8,6 +8,7 @@ open System.Buffers.Binary
 open System.IO
 open System.IO.Compression
 open System.Text
+open DQ.Core
 
 /// A numeric array.
 type NumericArray = {
@@ -146,13 +147,28 @@ let private matrix (stream: Stream) (wanted: string -> bool) (most: int64) =
 
 /// The numeric arrays of these names that a file has; `InvalidDataException` says what is wrong with it.
 let read (path: string) (names: string list) : NumericArray list =
-    use file = File.OpenRead path
+    use file = RegularFile.OpenRead path
+    let start = Array.zeroCreate<byte> FileKind.Looked
+
+    let looked =
+        file.ReadAtLeast(start.AsSpan(), start.Length, throwOnEndOfStream = false)
+
+    let what = FileKind.Describe(ReadOnlySpan(start, 0, looked))
+    let isHdf5 = what.Contains("HDF5", StringComparison.Ordinal)
+
+    if isHdf5 || (looked >= headerBytes && start[124] = 0uy && start[125] = 2uy) then
+        invalid "expected a MAT-file of level 5, got a MATLAB 7.3 (HDF5) file: save it again with -v7"
+
+    if looked < headerBytes then
+        invalid $"expected a MAT-file of level 5, got {what}"
+
+    file.Position <- 0L
     let header = exactly file headerBytes
 
     match char header[126], char header[127] with
     | 'I', 'M' -> ()
     | 'M', 'I' -> invalid "expected a little-endian MAT-file, got a big-endian one"
-    | _ -> invalid "expected a MAT-file of level 5, got something else (files of version 7.3 are HDF5)"
+    | _ -> invalid $"expected a MAT-file of level 5, got {what}"
 
     let wanted name = List.contains name names
     let found = ResizeArray<NumericArray>()

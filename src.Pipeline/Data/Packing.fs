@@ -19,6 +19,8 @@ type Shape = {
 /// What packing a split saw on the way.
 type Packed = {
     Split: DatasetSplit
+    /// Of the images that were packed; None without classes.
+    Labels: int[] option
     Corrupt: CorruptImage list
     Resized: int
     Gray: int
@@ -28,14 +30,6 @@ type Packed = {
 
 /// Bytes worked on at a time: enough images for all processors, little memory.
 let private chunkBytes = 16 <<< 20
-
-let private read (source: SourceSplit) index =
-    try
-        Ok(source.Read index)
-    with
-    | :? InvalidDataException
-    | :? IOException
-    | :? UnauthorizedAccessException as problem -> Error problem.Message
 
 let private fit shape (image: PixelImage) =
     let sized =
@@ -129,7 +123,7 @@ let write
         let count = min perChunk (indices.Length - first)
 
         let pack place =
-            match read source indices[first + place] with
+            match ImageSource.attempt (fun () -> source.Read indices[first + place]) with
             | Error problem -> problems[first + place] <- Some problem
             | Ok image ->
                 if (image.Height, image.Width) <> (shape.Height, shape.Width) then
@@ -165,10 +159,15 @@ let write
 
     let labels =
         source.Labels
-        |> Option.map (fun labels -> writeLabels folder $"{name}.labels.i32" [ for index in kept -> labels[index] ])
+        |> Option.map (fun labels -> [| for index in kept -> labels[index] |])
+
+    let labelsFile =
+        labels
+        |> Option.map (fun labels -> writeLabels folder $"{name}.labels.i32" (List.ofArray labels))
 
     {
-        Split = DatasetSplit(kept.Length, file.Finish(), Option.toObj labels)
+        Split = DatasetSplit(kept.Length, file.Finish(), Option.toObj labelsFile)
+        Labels = labels
         Corrupt = [
             for index, problem in Seq.zip indices problems do
                 match problem with

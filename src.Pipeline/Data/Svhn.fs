@@ -76,7 +76,9 @@ let open' (path: string) : Result<ImageSource, StageError> =
             Validation = None
             Test = Some test
             Files = [ for name in names -> ImageSource.file path (Path.Combine(path, name)) ]
+            LeftOut = []
             OtherFiles = 0
+            Notes = []
             Generator = None
             Close = ignore
         }

@@ -9,9 +9,12 @@ open DQ.Pipeline
 
 let private annotations = "val/val_annotations.txt"
 
+/// Bytes of a list that is read as text.
+let private mostText = 1L <<< 28
+
 let private lines (tree: FileTree) name =
     Encoding.UTF8
-        .GetString(tree.Read name)
+        .GetString(tree.Read mostText name)
         .Split('\n', StringSplitOptions.RemoveEmptyEntries ||| StringSplitOptions.TrimEntries)
 
 /// The first of the names that `words.txt` gives a class, or its identifier.
@@ -32,7 +35,7 @@ let private className (tree: FileTree) prefix =
         | true, name -> name
         | _ -> wnid
 
-let private trainSplit (tree: FileTree) prefix (wnids: string list) =
+let private trainSplit (tree: FileTree) maxPixels prefix (wnids: string list) =
     result {
         let! groups =
             wnids
@@ -40,17 +43,17 @@ let private trainSplit (tree: FileTree) prefix (wnids: string list) =
             |> List.traverseResultM (fun (label, wnid) ->
                 match
                     FileTree.filesUnder $"{prefix}train/{wnid}" tree
-                    |> Array.filter ImageFolder.isImage
+                    |> Array.filter FileTree.isImage
                 with
                 | [||] ->
                     Error(Data $"{tree.Root}/{prefix}train/{wnid}: expected images in this class folder, found none")
                 | files -> Ok [| for file in files -> file, label |])
 
         let names, labels = ImageSource.interleave (Array.ofList groups) |> Array.unzip
-        return ImageFolder.split tree names (Some labels)
+        return ImageFolder.split tree maxPixels names (Some labels)
     }
 
-let private testSplit (tree: FileTree) prefix (wnids: string list) =
+let private testSplit (tree: FileTree) maxPixels prefix (wnids: string list) =
     let labelOf = dict [ for label, wnid in List.indexed wnids -> wnid, label ]
     let place = $"{tree.Root}/{prefix}{annotations}"
 
@@ -63,10 +66,10 @@ let private testSplit (tree: FileTree) prefix (wnids: string list) =
         | _ -> Error(Data $"{place}: expected lines of a file and a class of the train folder, got '{line}'"))
     |> Result.map (fun rows ->
         let names, labels = Array.unzip (Array.ofList rows)
-        ImageFolder.split tree names (Some labels))
+        ImageFolder.split tree maxPixels names (Some labels))
 
-/// Opens the folder `tiny-imagenet-200`, one that contains it, or zips of it.
-let open' (path: string) : Result<ImageSource, StageError> =
+/// Opens the folder `tiny-imagenet-200`, one that contains it, or zips of it; an image may have so many pixels.
+let open' (path: string) (maxPixels: int64) : Result<ImageSource, StageError> =
     result {
         let! tree = FileTree.open' path
 
@@ -82,17 +85,22 @@ let open' (path: string) : Result<ImageSource, StageError> =
         if wnids.IsEmpty then
             return! Error(Data $"{path}: expected Tiny ImageNet's layout, found no class folders in {prefix}train")
 
-        let! train = trainSplit tree prefix wnids
-        let! test = ImageSource.guard path (fun () -> testSplit tree prefix wnids)
+        let! train = trainSplit tree maxPixels prefix wnids
+        let! test = ImageSource.guard path (fun () -> testSplit tree maxPixels prefix wnids)
+
+        let! names =
+            ImageSource.guard path (fun () -> Ok(List.map (className tree prefix) wnids))
 
         return {
-            ClassNames = List.map (className tree prefix) wnids
+            ClassNames = names
             Shape = Some(3, 64, 64)
             Train = train
             Validation = None
             Test = Some test
             Files = tree.Origins
+            LeftOut = tree.LeftOut
             OtherFiles = 0
+            Notes = tree.Notes
             Generator = None
             Close = tree.Close
         }

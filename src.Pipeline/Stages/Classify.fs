@@ -45,17 +45,6 @@ let labelsOf (dataset: OpenDataset) (part: DatasetPart) : Result<int[], StageErr
     | None when part.Images.Count = 0 -> Ok [||]
     | None -> Error(noClasses dataset.Folder)
 
-let private wrong (config: RunConfig) key message =
-    Error(
-        Configuration [
-            {
-                File = config.Name
-                Key = key
-                Message = message
-            }
-        ]
-    )
-
 /// The classifier for this data, or what does not fit.
 let private fitted (config: RunConfig) (dataset: Dataset) (autoencoder: AutoencoderSpec option) =
     let r = dataset.Record
@@ -64,12 +53,7 @@ let private fitted (config: RunConfig) (dataset: Dataset) (autoencoder: Autoenco
         if r.ClassNames.Count < 2 then
             return! Error(Data $"{dataset.Folder}: expected images of at least two classes, found {r.ClassNames.Count}")
 
-        if r.Train.Count < config.Training.BatchSize then
-            return!
-                wrong
-                    config
-                    "training.batch_size"
-                    $"expected at most the {r.Train.Count} training images there are, got {config.Training.BatchSize}"
+        do! Train.enough config r
 
         let! autoencoder =
             match autoencoder with

@@ -49,6 +49,12 @@ let private filled (variant: Variant) (source: WeightsSource) =
 let stage (variant: Variant) (file: string) (source: WeightsSource) (notes: string list) : Stage<unit, ImportedRun> =
     let title = Train.title variant
 
+    // of a file with several sets of weights each is an import of its own
+    let content (standing: Standing) =
+        match source.Key with
+        | null -> standing.Hashes.Sha256 file
+        | key -> Fingerprint.ofParts [ standing.Hashes.Sha256 file; key ]
+
     StoredStage.ofRun {
         Name = $"import {title}"
         Description = {
@@ -56,8 +62,8 @@ let stage (variant: Variant) (file: string) (source: WeightsSource) (notes: stri
                 Steps = source.Steps
                 Notes = notes
         }
-        Fingerprint = fun standing _ -> Ok(fingerprint variant (standing.Hashes.Sha256 file))
-        Parents = fun standing _ -> [ Parent("file", nonNull (Path.GetFileName file), standing.Hashes.Sha256 file) ]
+        Fingerprint = fun standing _ -> Ok(fingerprint variant (content standing))
+        Parents = fun standing _ -> [ Parent("file", nonNull (Path.GetFileName file), content standing) ]
         Begin =
             fun _ _ _ ->
                 // weights that do not fit leave no run behind

@@ -8,10 +8,10 @@ open FsToolkit.ErrorHandling
 
 let private name (config: DataConfig) =
     match config.Path with
-    | NonNull path when config.Source = "folder" ->
+    | NonNull path when config.Source = SourceKind.Folder ->
         Path.GetFileNameWithoutExtension(Path.TrimEndingDirectorySeparator path)
         |> string
-    | _ -> config.Source
+    | _ -> config.Source.Name
 
 let private folderOf (store: Store) name (fingerprint: string) =
     Path.Combine(store.Root, RunLayout.Datasets, $"{name}-{fingerprint[..11]}")
@@ -28,17 +28,18 @@ let private find (standing: Standing) folder =
     else
         Ok None
 
-/// The name of what the configured images are packed to.
-let private fingerprint (standing: Standing) (config: DataConfig) : Result<string, StageError> =
+/// What is known of the data set before it is packed, found out once.
+let foresee (standing: Standing) (config: DataConfig) : Result<Ingest.Foreseen, StageError> =
     match standing.Sources.TryGetValue config with
     | true, known -> Ok known
     | _ ->
-        Ingest.fingerprintInputs standing.Hashes config
+        Ingest.foresee standing.Hashes config
         |> Result.map (fun found -> standing.Sources.GetOrAdd(config, found))
 
 let private plan (config: DataConfig) (standing: Standing) =
     result {
-        let! fingerprint = fingerprint standing config
+        let! foreseen = foresee standing config
+        let fingerprint = foreseen.Fingerprint
         let folder = folderOf standing.Store (name config) fingerprint
         let! finished = find standing folder
         let id = string (Path.GetFileName folder)
@@ -60,8 +61,8 @@ let private run (config: DataConfig) (context: StageContext) =
     Stage.inBackground context (fun () ->
         result {
             let hashes = context.Standing.Hashes
-            let! fingerprint = fingerprint context.Standing config
-            let folder = folderOf context.Store (name config) fingerprint
+            let! foreseen = foresee context.Standing config
+            let folder = folderOf context.Store (name config) foreseen.Fingerprint
 
             match! find context.Standing folder with
             | Some dataset ->
@@ -76,6 +77,9 @@ let private run (config: DataConfig) (context: StageContext) =
 
                 for corrupt in record.CorruptImages do
                     context.Note $"{corrupt.Name}: left out: {corrupt.Problem}"
+
+                for note in record.Notes do
+                    context.Note note
 
                 let! dataset = Dataset.check hashes folder
                 return artifact dataset

@@ -34,12 +34,22 @@ let settings (config: RunConfig) =
 
     $"{ConfigTree.canonical tree} flip {config.Data.Flip} shift {config.Data.Shift}"
 
+/// What runs of this name and variant are called in folders and in progress.
+let titleOf name variant =
+    if variant = "" then name else $"{name}-{variant}"
+
 /// What a run is called in folders and in progress.
 let title (variant: Variant) =
-    if variant.Variant = "" then
-        variant.Config.Name
-    else
-        $"{variant.Config.Name}-{variant.Variant}"
+    titleOf variant.Config.Name variant.Variant
+
+/// Whether a data set has the images that training and the evaluation after it will ask for.
+let enough (config: RunConfig) (r: DatasetRecord) : Result<unit, StageError> =
+    Checks.missingImages config {
+        Train = r.Train.Count
+        Validation = r.Validation.Count
+        Test = r.Test.Count
+    }
+    |> Checks.asError config.Name
 
 /// The model's specification for this data, or what does not fit.
 let fitted (config: RunConfig) (dataset: Dataset) : Result<AutoencoderSpec, StageError> =
@@ -65,11 +75,7 @@ let fitted (config: RunConfig) (dataset: Dataset) : Result<AutoencoderSpec, Stag
 
     match wrongSides with
     | message :: _ -> problem "data.image_size" message
-    | [] when r.Train.Count < config.Training.BatchSize ->
-        problem
-            "training.batch_size"
-            $"expected at most the {r.Train.Count} training images there are, got {config.Training.BatchSize}"
-    | [] -> Ok(config.Model.ForImages r.Channels)
+    | [] -> enough config r |> Result.map (fun () -> config.Model.ForImages r.Channels)
 
 /// A model to train: what run.json says of it before it begins, and what the loop needs.
 type Trainer = {

@@ -4,8 +4,11 @@ module DQ.Pipeline.Checkpoints
 
 open System
 open System.IO
+open System.Security.Cryptography
+open System.Text.Json
 open DQ.Core.Artifacts
 open DQ.Core.Training
+open DQ.Core.Formats
 
 let private folder run =
     Path.Combine(run, RunLayout.Checkpoints)
@@ -19,14 +22,32 @@ let private stateFile run step = file run "step" step ".json"
 
 let private bestAt run step = file run "best" step ".safetensors"
 
+let private checksum (state: LoopState) =
+    JsonSerializer.SerializeToUtf8Bytes({ state with Checksum = null }, ArtifactJson.Options)
+    |> SHA256.HashData
+    |> Convert.ToHexStringLower
+
+let private write run (state: LoopState) =
+    ArtifactJson.Write(stateFile run state.Step, { state with Checksum = checksum state })
+
+/// An `ArtifactException` where it is not what was written.
+let private read (file: string) : LoopState =
+    let state = ArtifactJson.Read<LoopState> file
+
+    if not (isNull state.Checksum) && state.Checksum <> checksum state then
+        raise (ArtifactException $"{file}: damaged: its content is not what its checksum says")
+
+    { state with Checksum = null }
+
 /// The latest first.
-let private states run : LoopState seq =
+let private stateFiles run =
     if Directory.Exists(folder run) then
-        Directory.GetFiles(folder run, "step-*.json")
-        |> Array.sortDescending
-        |> Seq.map ArtifactJson.Read<LoopState>
+        Directory.GetFiles(folder run, "step-*.json") |> Array.sortDescending
     else
-        Seq.empty
+        [||]
+
+/// The latest first.
+let private states run : LoopState seq = stateFiles run |> Seq.map read
 
 /// What there is, the earliest first.
 let all run : LoopState list = states run |> List.ofSeq |> List.rev
@@ -36,6 +57,41 @@ let latest run : LoopState option = Seq.tryHead (states run)
 
 /// The latest that training may go back to.
 let latestWhere run (good: LoopState -> bool) : LoopState option = states run |> Seq.tryFind good
+
+/// Why the checkpoint of a state file can't be gone on from, if so: its state and its tensors are read and compared with their checksums.
+let private look run (file: string) : Result<LoopState, string> =
+    try
+        let state = read file
+        use tensors = new CheckpointFile(weights run state.Step)
+
+        if tensors.Progress.StepsDone = state.Step then
+            Ok state
+        else
+            Error
+                $"{tensors.Path}: expected the tensors of step {state.Step}, got those of step {tensors.Progress.StepsDone}"
+    with
+    | :? ArtifactException
+    | :? WeightsException
+    | :? IOException
+    | :? UnauthorizedAccessException as problem -> Error problem.Message
+
+/// Where to go on from: the latest checkpoint that is whole, and of the later ones what is wrong with them.
+let newestWhole run : LoopState option * string list =
+    let rec search files problems =
+        match files with
+        | [] -> None, List.rev problems
+        | file :: earlier ->
+            match look run file with
+            | Ok state -> Some state, List.rev problems
+            | Error problem -> search earlier (problem :: problems)
+
+    search (List.ofArray (stateFiles run)) []
+
+/// Removes the checkpoints after a step.
+let dropAfter run (step: int64) =
+    for file in stateFiles run do
+        if step < 0L || String.CompareOrdinal(file, stateFile run step) > 0 then
+            File.Delete file
 
 /// The counters in a checkpoint's tensors.
 let progress run step : TrainingProgress =
@@ -48,11 +104,11 @@ let best run : string option =
     |> Option.bind (fun state -> Option.ofNullable state.BestStep)
     |> Option.map (bestAt run)
 
-/// Writes a checkpoint, its tensors by `write` to the path given, and then its state.
-let add run (write: string -> unit) (state: LoopState) =
+/// Writes a checkpoint, its tensors by `writeTensors` to the path given, and then its state.
+let add run (writeTensors: string -> unit) (state: LoopState) =
     Directory.CreateDirectory(folder run) |> ignore
-    write (weights run state.Step)
-    ArtifactJson.Write(stateFile run state.Step, state)
+    writeTensors (weights run state.Step)
+    write run state
 
 /// Removes tensors that belong to no state: of checkpoints dropped or never finished, and of what is no longer the best.
 let private tidy run =
@@ -97,7 +153,7 @@ let goBack run (state: LoopState) =
         if later.Step > state.Step then
             File.Delete(stateFile run later.Step)
 
-    ArtifactJson.Write(stateFile run state.Step, state)
+    write run state
 
 /// Writes the model as the best so far, which the next checkpoint makes it. It is for evaluation and holds no optimizer.
 let saveBest run (session: TrainingSession) =

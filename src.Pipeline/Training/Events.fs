@@ -35,6 +35,18 @@ let fellBack step (skipLimit: int) (goodStep: int64) (rateFactor: float) =
             $"{skipLimit} steps in a row were skipped: back to step {goodStep} with the learning rate times {rateFactor}"
     )
 
+/// Where a run can't go on from its latest checkpoint; `step` is where it goes on from, 0 where it begins again.
+let checkpointDamaged (step: int64) (problem: string) =
+    EventRecord(
+        Kind = "checkpoint_damaged",
+        Step = step,
+        Message =
+            if step > 0L then
+                $"{problem}; going on from the checkpoint of step {step}, to the same end"
+            else
+                $"{problem}; no checkpoint is whole: training begins again"
+    )
+
 /// Where a run goes on with another device or number of threads than it had at the checkpoint.
 let resumedElsewhere step (before: TrainingProgress) (now: TrainingProgress) =
     if

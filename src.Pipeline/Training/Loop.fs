@@ -60,7 +60,7 @@ let private initialize job =
 let run (job: Job) : Result<LoopState, StageError> =
     let config = job.Config
     let loop = config.Loop
-    let resumed = Checkpoints.latest job.Run.Folder
+    let resumed, damaged = Checkpoints.newestWhole job.Run.Folder
     let learner = job.Learner
     use session = learner.Session
     let images = job.Dataset.Train.Images
@@ -82,6 +82,14 @@ let run (job: Job) : Result<LoopState, StageError> =
         job.Run.Save(Criterion.reached learner.Criterion state)
 
     let isRegular = LoopState.isRegular loop config.Training.Steps
+
+    if not damaged.IsEmpty then
+        job.Run.Guarded(fun () -> Checkpoints.dropAfter job.Run.Folder (if resumed.IsSome then start.Step else -1L))
+
+        for problem in damaged do
+            let event = Events.checkpointDamaged start.Step problem
+            journal.Event event
+            job.Context.Note $"{job.Title}: {event.Message}"
 
     let restore (state: LoopState) =
         session.Restore(Checkpoints.weights job.Run.Folder state.Step)

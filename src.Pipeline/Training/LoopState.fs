@@ -24,23 +24,28 @@ type LoopState = {
     Validation: Nullable<float>
     BestValidation: Nullable<float>
     BestStep: Nullable<int64>
+    /// Of all of this but itself, as it stands in the file; null in memory, and in files of before version 3.
+    Checksum: string | null
 } with
 
     interface IArtifact with
-        static member CurrentSchema = 2
+        static member CurrentSchema = 3
         member this.Schema = this.Schema
 
-        /// Version 1 did not know which codes the steps of a window had chosen.
+        /// Version 1 did not know which codes the steps of a window had chosen, and version 2 had no checksum.
         static member Migrate(record, version) =
+            record["checksum"] <- null
+
             match version, record["window"] with
             | 1, (:? JsonObject as window) ->
                 window["idle"] <- JsonArray()
                 true
+            | 2, _ -> true
             | _ -> false
 
 module LoopState =
     let start levels codebooks : LoopState = {
-        Schema = 2
+        Schema = 3
         Step = 0L
         ImagesSeen = 0L
         Seconds = 0.0
@@ -53,6 +58,7 @@ module LoopState =
         Validation = Nullable()
         BestValidation = Nullable()
         BestStep = Nullable()
+        Checksum = null
     }
 
     /// Whether a run that is never stopped writes a checkpoint here that training may go back to.

@@ -153,7 +153,7 @@ let tests =
             inFolder (fun folder ->
                 let packed name source =
                     let config = {
-                        from "imagenet_downsampled" (at [ source ]) with
+                        from SourceKind.ImageNetDownsampled (at [ source ]) with
                             ImageSize = Nullable 8
                             Validation = 2.0
                     }

@@ -18,6 +18,16 @@ let private gzip (bytes: byte[]) =
 
 let private train = "train-images-idx3-ubyte"
 
+let private gzipped (content: byte[]) =
+    use memory = new MemoryStream()
+
+    (use packed =
+        new System.IO.Compression.GZipStream(memory, System.IO.Compression.CompressionMode.Compress)
+
+     packed.Write(content, 0, content.Length))
+
+    memory.ToArray()
+
 [<Tests>]
 let tests =
     testList "Data.Idx" [
@@ -72,5 +82,47 @@ let tests =
                 File.Delete file
                 writeTree folder [ train + ".gz", [| 1uy; 2uy; 3uy |] ]
                 Expect.stringStarts (dataError (Idx.open' folder)) $"{file}.gz: " "no gzip")
+        }
+
+        test "a name that says gzip is held to it, and the other way round; what the file is instead is said" {
+            let whole = idxImages 4 3 5
+            let page = "<html>403 Forbidden</html>"B
+
+            for name, content, message in
+                [
+                    train + ".gz", whole, "expected a gzip file, as its name says, got a plain idx file of images"
+                    train + ".gz", page, "expected a gzip file, as its name says, got a web page"
+                    train + ".gz", [||], "expected a gzip file, as its name says, got an empty file"
+                    train, gzipped whole, "expected an idx file, got a gzip file: name it .gz or unpack it"
+                    train, page, "expected an idx file with magic number 2051, got 1013478509 (a web page)"
+                    train + ".gz", gzipped page, "expected an idx file with magic number 2051, got 1013478509"
+                    train + ".gz", gzipped (Array.append whole [| 0uy |]), "expected 76 bytes for 4×3×5, got more"
+                    train + ".gz", gzipped whole[..70], "expected 76 bytes for 4×3×5, got 71"
+                ] do
+                inFolder (fun folder ->
+                    writeTree folder [ name, content ]
+                    let file = Path.Combine(folder, name)
+                    Expect.stringStarts (dataError (Idx.open' folder)) $"{file}: {message}" message)
+        }
+
+        test "sizes that a file can't hold are refused before memory is taken" {
+            let header =
+                Array.append [| 0uy; 0uy; 8uy; 3uy; 0x7Fuy; 0xFFuy; 0xFFuy; 0xFFuy |] [|
+                    0uy
+                    0uy
+                    0uy
+                    28uy
+                    0uy
+                    0uy
+                    0uy
+                    28uy
+                |]
+
+            for name, content in [ train, header; train + ".gz", gzipped header ] do
+                inFolder (fun folder ->
+                    writeTree folder [ name, content ]
+                    let before = System.GC.GetAllocatedBytesForCurrentThread()
+                    Expect.stringContains (dataError (Idx.open' folder)) "bytes for 2147483647×28×28" "message"
+                    Expect.isLessThan (System.GC.GetAllocatedBytesForCurrentThread() - before) 10_000_000L "memory")
         }
     ]

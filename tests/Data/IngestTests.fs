@@ -47,7 +47,7 @@ let tests =
         test "CIFAR-10: counts, splits, labels and statistics" {
             withPlaces (fun source packed ->
                 writeCifar source 8
-                let record = run (from "cifar10" source) packed |> ok
+                let record = run (from SourceKind.Cifar10 source) packed |> ok
                 Expect.equal (record.Train.Count, record.Validation.Count, record.Test.Count) (36, 4, 3) "counts"
                 expectNothingBeside packed
                 use set = opened packed
@@ -115,8 +115,17 @@ let tests =
         test "a limit takes the first of each split" {
             withPlaces (fun source packed ->
                 writeCifar source 8
-                run (from "cifar10" source) packed |> ok |> ignore
-                run { from "cifar10" source with Limit = 2 } (packed + "2") |> ok |> ignore
+                run (from SourceKind.Cifar10 source) packed |> ok |> ignore
+
+                run
+                    {
+                        from SourceKind.Cifar10 source with
+                            Limit = 2
+                    }
+                    (packed + "2")
+                |> ok
+                |> ignore
+
                 use all = opened packed
                 use limited = opened (packed + "2")
 
@@ -143,7 +152,7 @@ let tests =
                 let record =
                     run
                         {
-                            from "folder" source with
+                            from SourceKind.Folder source with
                                 ImageSize = Nullable 4
                                 Validation = 0.0
                                 Test = 0.0
@@ -169,7 +178,7 @@ let tests =
                 ]
 
                 let config = {
-                    from "folder" source with
+                    from SourceKind.Folder source with
                         ImageSize = Nullable 4
                         Validation = 0.0
                         Test = 0.0
@@ -196,12 +205,100 @@ let tests =
                 Expect.isFalse (Directory.Exists(packed + "-strict")) "nothing written")
         }
 
+        test "what can't even be hashed is left out by name like what can't be decoded" {
+            withPlaces (fun source packed ->
+                writeTree source [ for index in 0..19 -> $"a/{index}.png", png 3 4 4 index ]
+
+                File.CreateSymbolicLink(Path.Combine(source, "a/x.png"), "nowhere.png")
+                |> ignore
+
+                let config = {
+                    from SourceKind.Folder source with
+                        ImageSize = Nullable 4
+                        Validation = 0.0
+                        Test = 0.0
+                        MaxCorrupt = 0.05
+                }
+
+                let record = run config packed |> ok
+                Expect.equal record.Train.Count 20 "the others"
+                Expect.equal (List.ofSeq record.CorruptImages) [ CorruptImage("a/x.png", "a link to nothing") ] "named"
+                Expect.equal (Ingest.foresee (FileHashes()) config |> ok).Fingerprint record.Fingerprint "the fingerprint"
+                let message = dataError (run { config with MaxCorrupt = 0.01 } (packed + "-strict"))
+                Expect.stringContains message "got 1 of 21; the first: a/x.png: a link to nothing" "over the share")
+        }
+
+        test "an image above data.max_pixels is left out by name" {
+            withPlaces (fun source packed ->
+                writeTree source [ "1.png", png 3 4 4 9; "2.png", png 3 8 8 9 ]
+
+                let config = {
+                    from SourceKind.Folder source with
+                        ImageSize = Nullable 4
+                        Validation = 0.0
+                        Test = 0.0
+                        MaxCorrupt = 0.5
+                        MaxPixels = 63L
+                }
+
+                let record = run config packed |> ok
+
+                Expect.equal
+                    (List.ofSeq record.CorruptImages)
+                    [ CorruptImage("2.png", "expected at most 63 pixels (max_pixels), got 8 × 8") ]
+                    "named"
+
+                Expect.notEqual
+                    (Ingest.foresee (FileHashes()) { config with MaxPixels = 64L } |> ok).Fingerprint
+                    record.Fingerprint
+                    "another bound, another data set")
+        }
+
+        test "a class that only test has keeps its label, and is said" {
+            withPlaces (fun source packed ->
+                let names = [ "train/a/1"; "train/b/1"; "test/a/1"; "test/c/1" ]
+                writeTree source [ for name in names -> $"{name}.png", png 3 4 4 9 ]
+
+                let record =
+                    run
+                        {
+                            from SourceKind.Folder source with
+                                ImageSize = Nullable 4
+                                Validation = 0.0
+                        }
+                        packed
+                    |> ok
+
+                Expect.equal (List.ofSeq record.ClassNames) [ "a"; "b"; "c" ] "classes"
+
+                Expect.equal
+                    (List.ofSeq record.Notes)
+                    [ "1 classes have images in validation or test and none in train: 'c'" ]
+                    "said"
+
+                use set = opened packed
+                Expect.equal set.Test.Labels (Some [| 0; 2 |]) "labels")
+        }
+
+        test "how many images each split will have is known before packing" {
+            withPlaces (fun source packed ->
+                writeCifar source 8
+                let config = from SourceKind.Cifar10 source
+                let counts = (Ingest.foresee (FileHashes()) config |> ok).Counts
+                let record = run config packed |> ok
+
+                Expect.equal
+                    (counts.Train, counts.Validation, counts.Test)
+                    (record.Train.Count, record.Validation.Count, record.Test.Count)
+                    "counts")
+        }
+
         test "a bad source leaves nothing behind" {
             withPlaces (fun source packed ->
                 writeTree source [ "a.png", "text"B ]
 
                 let config = {
-                    from "folder" source with
+                    from SourceKind.Folder source with
                         ImageSize = Nullable 4
                         Validation = 0.0
                         Test = 0.0
@@ -285,18 +382,17 @@ let tests =
         test "the fingerprint is of content and settings, not of place and time" {
             withPlaces (fun source packed ->
                 writeCifar source 2
-
                 let fingerprint config =
-                    Ingest.fingerprintInputs (FileHashes()) config |> ok
+                    (Ingest.foresee (FileHashes()) config |> ok).Fingerprint
 
-                let config = from "cifar10" source
+                let config = from SourceKind.Cifar10 source
                 let first = fingerprint config
                 Expect.equal (run config packed |> ok).Fingerprint first "the record's"
 
                 let copy = source + "-copy"
                 writeCifar copy 2
                 File.SetLastWriteTimeUtc(Path.Combine(copy, "test_batch.bin"), DateTime(2001, 1, 1))
-                Expect.equal (fingerprint (from "cifar10" copy)) first "a copy"
+                Expect.equal (fingerprint (from SourceKind.Cifar10 copy)) first "a copy"
                 Expect.equal (fingerprint { config with Flip = true; Shift = 2 }) first "what training does later"
 
                 for other in
@@ -316,6 +412,6 @@ let tests =
                 let bytes = File.ReadAllBytes file
                 bytes[100] <- bytes[100] + 1uy
                 File.WriteAllBytes(file, bytes)
-                Expect.notEqual (fingerprint (from "cifar10" copy)) first "another content")
+                Expect.notEqual (fingerprint (from SourceKind.Cifar10 copy)) first "another content")
         }
     ]

@@ -7,7 +7,7 @@ open DQ.Core.Images
 open DQ.Pipeline
 
 let leaves: DataConfig = {
-    Source = "dead_leaves"
+    Source = SourceKind.DeadLeaves
     Path = null
     ImageSize = Nullable 8
     ImageChannels = Nullable()
@@ -17,9 +17,13 @@ let leaves: DataConfig = {
     Limit = 0
     Seed = 0L
     MaxCorrupt = 0.01
+    MaxPixels = ImageFile.DefaultMaxPixels
     Flip = false
     Shift = 0
 }
+
+/// The usual bound on images.
+let mostPixels = ImageFile.DefaultMaxPixels
 
 let from source path = {
     leaves with

@@ -87,6 +87,23 @@ let tests =
                     source.Close())
         }
 
+        test "a MATLAB 7.3 file, and what is no MATLAB file, are called by what they are" {
+            for content, said in
+                [
+                    Array.append "MATLAB 7.3 MAT-file, Platform: GLNXA64"B (Array.zeroCreate 500),
+                    "a MATLAB 7.3 (HDF5) file: save it again with -v7"
+                    Array.concat [ Array.zeroCreate 125; [| 2uy |]; "IM"B; Array.zeroCreate 400 ],
+                    "a MATLAB 7.3 (HDF5) file"
+                    Array.concat [ [| 0x89uy |]; "HDF"B; [| 13uy; 10uy; 26uy; 10uy |]; Array.zeroCreate 200 ],
+                    "a MATLAB 7.3 (HDF5) file"
+                    "<!DOCTYPE html><html></html>"B, "got a web page"
+                    [||], "got an empty file"
+                ] do
+                inFolder (fun folder ->
+                    File.WriteAllBytes(Path.Combine(folder, "train_32x32.mat"), content)
+                    Expect.stringContains (dataError (Svhn.open' folder)) said "what it is")
+        }
+
         test "labels stored as doubles are read too" {
             inFolder (fun folder ->
                 let labels = [| 10.0; 3.0 |] |> Array.collect BitConverter.GetBytes

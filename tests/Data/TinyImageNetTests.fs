@@ -44,8 +44,8 @@ let tests =
             inFolder (fun folder ->
                 let around = Path.Combine(folder, "around")
                 writeTree around files
-                expectSource (ok (TinyImageNet.open' around))
-                expectSource (ok (TinyImageNet.open' (Path.Combine(around, "tiny-imagenet-200"))))
+                expectSource (ok (TinyImageNet.open' around mostPixels))
+                expectSource (ok (TinyImageNet.open' (Path.Combine(around, "tiny-imagenet-200")) mostPixels))
 
                 let zips = Path.Combine(folder, "zips")
                 Directory.CreateDirectory zips |> ignore
@@ -55,13 +55,38 @@ let tests =
                 for part in [ "1"; "2" ] do
                     ZipFile.CreateFromDirectory(Path.Combine(folder, part), Path.Combine(zips, $"{part}of2.zip"))
 
-                expectSource (ok (TinyImageNet.open' zips)))
+                expectSource (ok (TinyImageNet.open' zips mostPixels)))
+        }
+
+        test "an annotated file that is absent is left out by name, in a folder and in a zip" {
+            inFolder (fun folder ->
+                writeTree folder [
+                    for name, content in files do
+                        if not (name.EndsWith "val_1.JPEG") then
+                            name, content
+                ]
+
+                let zip = folder + ".zip"
+                ZipFile.CreateFromDirectory(folder, zip)
+
+                try
+                    for path in [ folder; zip ] do
+                        let source = ok (TinyImageNet.open' path mostPixels)
+                        Expect.equal (source.Test.Value.Read 0).Width 64 "the other"
+
+                        match ImageSource.attempt (fun () -> source.Test.Value.Read 1) with
+                        | Error problem -> Expect.equal problem "expected a file, found none of that name" "problem"
+                        | Ok _ -> failtest "expected a problem"
+
+                        source.Close()
+                finally
+                    File.Delete zip)
         }
 
         test "another layout, an empty class and a wrong line are refused" {
             inFolder (fun folder ->
                 Expect.stringContains
-                    (dataError (TinyImageNet.open' folder))
+                    (dataError (TinyImageNet.open' folder mostPixels))
                     "found no val/val_annotations.txt"
                     "layout"
 
@@ -71,12 +96,12 @@ let tests =
                 Directory.CreateDirectory empty |> ignore
 
                 Expect.equal
-                    (dataError (TinyImageNet.open' root))
+                    (dataError (TinyImageNet.open' root mostPixels))
                     $"{empty}: expected images in this class folder, found none"
                     "empty"
 
                 Directory.Delete empty
                 writeTree root [ "val/val_annotations.txt", text [ "val_0.JPEG\tn09" ] ]
-                Expect.stringEnds (dataError (TinyImageNet.open' root)) "got 'val_0.JPEG\tn09'" "line")
+                Expect.stringEnds (dataError (TinyImageNet.open' root mostPixels)) "got 'val_0.JPEG\tn09'" "line")
         }
     ]

@@ -58,6 +58,27 @@ let private withOrientation (jpeg: byte[]) orientation = [|
     yield! jpeg[2..]
 |]
 
+let private bigEndian (value: int) =
+    BitConverter.GetBytes value |> Array.rev
+
+/// A chunk of a PNG file.
+let private chunk (kind: string) (content: byte[]) =
+    let body = Array.append (Encoding.ASCII.GetBytes kind) content
+    let checksum = DQ.Core.Formats.Crc32.Of(ReadOnlySpan body)
+    Array.concat [ bigEndian content.Length; body; bigEndian (int checksum) ]
+
+/// A PNG with one chunk more, after its header.
+let private withChunk (png: byte[]) kind content =
+    Array.concat [ png[..32]; chunk kind content; png[33..] ]
+
+/// A PNG whose header claims another size.
+let private withSize (png: byte[]) width height =
+    Array.concat [
+        png[..7]
+        chunk "IHDR" (Array.concat [ bigEndian width; bigEndian height; png[24..28] ])
+        png[33..]
+    ]
+
 [<Tests>]
 let tests =
     testList "Images.ImageFile" [
@@ -152,6 +173,93 @@ let tests =
                         (abs (int (image.Plane(0)[row * image.Width + column]) - level y x))
                         4
                         $"{orientation}: {y}, {x}"
+        }
+
+        test "a PNG file is turned as its eXIf chunk says, in either byte order" {
+            let image = noise 3 4 6
+            let png = ImageFile.EncodePng image
+            // a JPEG's segment: marker, length, prefix, and then what the chunk holds
+            let segment orientation =
+                (withOrientation [| 0xFFuy; 0xD8uy |] orientation)[6..]
+
+            let little orientation =
+                Array.append "II*\000\008\000\000\000\001\000"B [|
+                    0x12uy
+                    1uy
+                    3uy
+                    0uy
+                    1uy
+                    0uy
+                    0uy
+                    0uy
+                    byte orientation
+                    0uy
+                    0uy
+                    0uy
+                |]
+
+            for orientation in 0..9 do
+                for exif in [ (segment orientation)[6..]; segment orientation; little orientation ] do
+                    let turned = ImageFile.Decode(withChunk png "eXIf" exif)
+
+                    Expect.equal
+                        (turned.Height, turned.Width)
+                        (if orientation >= 5 && orientation <= 8 then 6, 4 else 4, 6)
+                        $"shape {orientation}"
+
+                    let y, x =
+                        match orientation with
+                        | 2 -> 0, 5
+                        | 3 -> 3, 5
+                        | 4 -> 3, 0
+                        | 6 -> 3, 0
+                        | 7 -> 3, 5
+                        | 8 -> 0, 5
+                        | _ -> 0, 0
+
+                    Expect.equal (turned.Plane(0)[0]) (image.Plane(0)[y * 6 + x]) $"first pixel {orientation}"
+
+            for length in 0..25 do
+                let torn =
+                    ImageFile.Decode(withChunk png "eXIf" (Array.truncate length (segment 6)))
+
+                Expect.isTrue (torn.Width = 6 || torn.Width = 4) "a torn one is no reason to refuse the image"
+        }
+
+        test "sizes are looked at before memory is taken" {
+            let png = ImageFile.EncodePng(noise 3 4 6)
+            let most = ImageFile.DefaultMaxPixels
+
+            for width, height, most, said in
+                [
+                    100_000, 100_000, most, "expected at most 67108864 pixels (max_pixels), got 100000 × 100000"
+                    8_000, 8_000, most, "can't hold the 8000 × 8000 pixels it claims"
+                    4, 6, 23L, "expected at most 23 pixels (max_pixels), got 4 × 6"
+                ] do
+                let claims = withSize png width height
+                let before = GC.GetAllocatedBytesForCurrentThread()
+                Expect.stringContains (message (fun () -> ImageFile.Decode(claims, most))) said said
+                Expect.isLessThan (GC.GetAllocatedBytesForCurrentThread() - before) 1_000_000L "memory"
+
+            for format in
+                [
+                    SKEncodedImageFormat.Png
+                    SKEncodedImageFormat.Jpeg
+                    SKEncodedImageFormat.Webp
+                ] do
+                let white = encode format 1 (fun _ _ -> SKColors.White) 1000 1000
+                Expect.equal (ImageFile.Decode white).Width 1000 $"{format}: one that is packed well is none that lies"
+
+            inFolder (fun folder ->
+                let file = Path.Combine(folder, "large.png")
+
+                (use large = File.Create file
+                 large.SetLength(ImageFile.MostBytes 1L + 1L))
+
+                Expect.stringStarts
+                    (message (fun () -> ImageFile.Read(file, 1L)))
+                    $"{file}: expected at most"
+                    "a file beyond all images")
         }
 
         test "a text file named .png is refused by name" {

@@ -60,11 +60,11 @@ let tests =
                 (nonNull earlier["window"]).AsObject().Remove "idle" |> ignore
                 File.WriteAllText(file, earlier.ToJsonString())
                 Expect.equal (ArtifactJson.Read<LoopState> file) (state 10L 9L) "as one of today"
-                earlier["schema"] <- 3
+                earlier["schema"] <- 4
                 File.WriteAllText(file, earlier.ToJsonString())
 
                 Expect.throwsC (fun () -> ArtifactJson.Read<LoopState> file |> ignore) (fun problem ->
-                    Expect.stringContains problem.Message "schema version 3 is unknown" "a later one"))
+                    Expect.stringContains problem.Message "schema version 4 is unknown" "a later one"))
         }
 
         test "one made because a run was stopped stays until the next, and costs no regular one its place" {
@@ -156,5 +156,102 @@ let tests =
 
                 Checkpoints.save folder 2 regular session.Value (state 20L 8L)
                 Expect.equal (names folder) (expected [ 10L; 20L ] 8L) "those of steps undone are gone")
+        }
+
+        test "training goes on from the newest checkpoint that is whole, whatever happened to the later ones" {
+            use session = ofAutoencoder (tiny, TrainingSpec(), 0L, torch.CPU)
+
+            use pixels =
+                torch.zeros ([| 2L; int64 tiny.ImageChannels; 16L; 16L |], dtype = torch.uint8)
+
+            session.InitializeCodebooks [| pixels |]
+
+            inFolder (fun folder ->
+                for _ in 1..3 do
+                    session.Step pixels |> ignore
+                    Checkpoints.add folder session.Save (state session.StepsDone 1L)
+
+                let weights, stateFile =
+                    Checkpoints.weights folder 3L,
+                    Checkpoints.weights folder 3L |> fun file -> file.Replace("safetensors", "json")
+
+                let whole = File.ReadAllBytes weights
+                let wholeState = File.ReadAllBytes stateFile
+                let newest () = Checkpoints.newestWhole folder
+
+                let restore () =
+                    File.WriteAllBytes(weights, whole)
+                    File.WriteAllBytes(stateFile, wholeState)
+
+                Expect.equal (newest ()) (Some(state 3L 1L), []) "undamaged"
+
+                let damaged what =
+                    match newest () with
+                    | Some found, [ problem ] ->
+                        Expect.equal found.Step 2L what
+                        Expect.stringContains problem "step-00000003" what
+                    | other -> failtestf "%s: %A" what other
+
+                    restore ()
+
+                let changed (content: byte[]) at =
+                    let copy = Array.copy content
+                    copy[at] <- copy[at] ^^^ 4uy
+                    copy
+
+                for at in [ 0; 9; 40; whole.Length / 2; whole.Length - 1 ] do
+                    File.WriteAllBytes(weights, changed whole at)
+                    damaged $"byte {at} of {whole.Length} changed"
+
+                for length in [ 0; 5; whole.Length / 2; whole.Length - 1 ] do
+                    File.WriteAllBytes(weights, whole[.. length - 1])
+                    damaged $"truncated to {length}"
+
+                File.WriteAllBytes(weights, File.ReadAllBytes(Checkpoints.weights folder 1L))
+                damaged "those of another step"
+                File.Delete weights
+                damaged "deleted"
+                let step = Text.Encoding.UTF8.GetString(wholeState).IndexOf "\"images_seen\": 0"
+                File.WriteAllText(stateFile, Text.Encoding.UTF8.GetString(wholeState).Insert(step + 15, "7"))
+                damaged "a digit of the state"
+                File.WriteAllBytes(stateFile, wholeState[..50])
+                damaged "a torn state"
+                File.Delete weights
+                Checkpoints.dropAfter folder 2L
+                Expect.equal (newest ()) (Some(state 2L 1L), []) "the damaged one is gone"
+
+                // written before there were checksums
+                let bare = Checkpoints.weights folder 2L
+
+                (use checkpoint = Checkpoint.Open bare
+                 use model = checkpoint.Model()
+                 use file = DQ.Core.Formats.SafeTensorsFile.Open bare
+                 Expect.isTrue (file.Metadata.ContainsKey DQ.Core.Formats.SafeTensorsFile.ChecksumKey) "has one"
+
+                 let metadata =
+                     file.Metadata
+                     |> Seq.filter (fun entry -> entry.Key <> DQ.Core.Formats.SafeTensorsFile.ChecksumKey)
+                     |> Collections.Generic.Dictionary
+
+                 let tensors = [
+                     for entry in file.Entries -> Collections.Generic.KeyValuePair(entry.Name, file.Read entry.Name)
+                 ]
+
+                 DQ.Core.Formats.SafeTensorsFile.Write(bare + ".old", tensors, metadata))
+
+                File.Move(bare + ".old", bare, true)
+                let stateOf2 = bare.Replace("safetensors", "json")
+                let earlier = nonNull (JsonNode.Parse(File.ReadAllText stateOf2))
+                earlier["schema"] <- 2
+                earlier.AsObject().Remove "checksum" |> ignore
+                File.WriteAllText(stateOf2, earlier.ToJsonString())
+                Expect.equal (newest ()) (Some(state 2L 1L), []) "read as before"
+
+                for file in Directory.GetFiles(Path.Combine(folder, RunLayout.Checkpoints), "*.safetensors") do
+                    File.WriteAllText(file, "")
+
+                match newest () with
+                | None, problems -> Expect.hasLength problems 2 "none is whole"
+                | other -> failtestf "%A" other)
         }
     ]

@@ -155,6 +155,96 @@ let tests =
                 Expect.isFalse (left |> Array.exists _.EndsWith(".tmp")) "nothing half-written is left")
         }
 
+        for what, damage in
+            [
+                "truncated", (fun (file: string) -> File.WriteAllBytes(file, (File.ReadAllBytes file)[..999]))
+                "deleted", File.Delete
+                "with one byte changed",
+                (fun file ->
+                    let content = File.ReadAllBytes file
+                    content[content.Length / 2] <- content[content.Length / 2] ^^^ 1uy
+                    File.WriteAllBytes(file, content))
+            ] do
+            test $"a run whose latest checkpoint is {what} goes on from the one before, says so, and ends the same" {
+                inFolder (fun folder ->
+                    let undisturbed = train (Path.Combine(folder, "a")) None (variant []) |> finished
+
+                    // all of them: training begins again
+                    for steps in [ [ 20L ]; [ 0L; 7L; 14L; 20L ] ] do
+                        let root = Path.Combine(folder, $"b{steps.Length}")
+                        train root (Some 20L) (variant []) |> ignore
+
+                        for step in steps do
+                            let file = Checkpoints.weights (runFolder root) step
+
+                            if File.Exists file then
+                                damage file
+
+                        let notes = Collections.Generic.List<string>()
+
+                        let run =
+                            run (context root (fun _ _ -> ()) notes.Add) (Pipelines.model (variant []))
+                            |> finished
+
+                        Expect.equal (weights run) (weights undisturbed) "weights"
+
+                        Expect.equal
+                            (withoutTimes (metrics run.Folder))
+                            (withoutTimes (metrics undisturbed.Folder))
+                            "lines"
+
+                        Expect.equal (files run) (files undisturbed) "checkpoints"
+
+                        let said =
+                            if steps.Length = 1 then
+                                "going on from the checkpoint of step 14"
+                            else
+                                "training begins again"
+
+                        Expect.exists notes (fun note -> note.Contains "step-00000020" && note.Contains said) "a note"
+
+                        Expect.stringContains
+                            (File.ReadAllText(Path.Combine(run.Folder, RunLayout.Events)))
+                            "checkpoint_damaged"
+                            "an event")
+            }
+
+        test "a run asked for under another name is the one there is, and that is said" {
+            inFolder (fun root ->
+                let first = train root None (variant [ "name=first" ]) |> finished
+                let notes = Collections.Generic.List<string>()
+                let other = variant [ "name=other" ]
+
+                let again =
+                    run (context root (fun _ _ -> ()) notes.Add) (Pipelines.model other)
+                    |> finished
+
+                Expect.equal again.Folder first.Folder "the same run"
+                Expect.exists notes (fun note -> note.Contains "used before as first") "said")
+        }
+
+        test "what training and evaluation will lack is said before there is a run" {
+            for sets, key in
+                [
+                    [ "data.validation=0" ], "evaluation.splits[0]"
+                    [ "data.test=0" ], "evaluation.splits[1]"
+                    [ "data.count=3"; "training.batch_size=1" ], "evaluation.splits[0]"
+                    [ "training.batch_size=61" ], "training.batch_size"
+                ] do
+                inFolder (fun root ->
+                    match train root None (variant sets) with
+                    | Error(Configuration(problem :: _)) -> Expect.equal problem.Key key "the key"
+                    | other -> failtestf "%A" other
+
+                    Expect.isEmpty (Directory.GetDirectories(Path.Combine(root, RunLayout.Runs))) "no run")
+
+            inFolder (fun root ->
+                variant [ "data.validation=0"; "evaluation.splits=[\"test\"]" ]
+                |> train root None
+                |> finished
+                |> ignore)
+        }
+
         test "the last checkpoints are kept, and the lines say what is asked of them" {
             inFolder (fun root ->
                 let run = train root None (variant [ "training.keep=1" ]) |> finished

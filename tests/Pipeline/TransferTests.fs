@@ -157,7 +157,7 @@ let tests =
                 match Config.load file [ $"data.path={folder}" ] with
                 | Ok [ { Config = config } ] ->
                     Expect.sequenceEqual config.Model.CodeCounts [ 128; 64 ] "said"
-                    Expect.equal (config.Name, config.Data.Source) ("ours", "cifar10") "name and data"
+                    Expect.equal (config.Name, config.Data.Source) ("ours", SourceKind.Cifar10) "name and data"
                     Expect.equal config.Model.Quantizer.Revival "published" "their rules"
                     Expect.equal config.Training.Steps 1000L "two epochs of 50,000 images"
                 | other -> failtest $"{other}")
@@ -184,7 +184,7 @@ let tests =
                 let config =
                     Config.ofTree (ConfigTree.mergeObjects (Settings.toTree Settings.defaults) tree)
 
-                Expect.equal (config.Data.Source, config.Data.Path) ("folder", folder) "its images"
+                Expect.equal (config.Data.Source, config.Data.Path) (SourceKind.Folder, folder) "its images"
                 Expect.equal (config.Data.ImageSize, config.Data.ImageChannels) (Nullable 16, Nullable 1) "their shape")
         }
     ]

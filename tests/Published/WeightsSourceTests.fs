@@ -37,6 +37,12 @@ let private filled (path: string) (spec: AutoencoderSpec) =
     source.Fill model
     model
 
+let private weights name = fixture [ "weights"; name ]
+
+/// The model of tests/Fixtures/weights.
+let private plain =
+    AutoencoderSpec(Channels = 8, ResidualChannels = 8, CoderBlocks = 1, CodeCounts = [| 8 |], Codebooks = 2, CodeWidth = 2)
+
 let private refusal act =
     try
         act ()
@@ -151,5 +157,122 @@ let tests =
                     Expect.stringContains error.Message "'skip'" "why")
 
                 Expect.isFalse (System.IO.File.Exists path) "nothing is written")
+        }
+
+        for file, key, note in
+            [
+                "plain.pt", None, ""
+                "orig_mod.pt", None, "'_orig_mod.'"
+                "st_module.safetensors", None, "'module.'"
+                "lightning.ckpt", None, "'model.'"
+                "timm_ema.pt", Some "state_dict", ""
+            ] do
+            test $"{file}: wrappers' prefixes are left out and said, and the values are those of plain.pt" {
+                use _ = torch.NewDisposeScope()
+                use expected = filled (weights "plain.pt") plain
+
+                use source = WeightsSource.Open(weights file, Option.toObj key)
+
+                use model = new HierarchicalAutoencoder(plain)
+                source.Fill model
+                expectSame expected model
+                Expect.isNull (source.NonFinite()) "finite"
+
+                if note = "" then
+                    Expect.isEmpty source.Notes "nothing to say"
+                else
+                    Expect.stringContains (Seq.exactlyOne source.Notes) $"begin with {note}" "said"
+            }
+
+        test "prefixes in any order, beside other tensors, and a key in safetensors" {
+            use _ = torch.NewDisposeScope()
+            use model = new HierarchicalAutoencoder(plain)
+
+            let named prefix = [
+                for KeyValue(name, tensor) in model.state_dict () -> KeyValuePair(prefix + name, tensor)
+            ]
+
+            for prefix, others, key in
+                [
+                    "module._orig_mod.model.", [], None
+                    "model.module.", [ "loss.weight" ], None
+                    "ema.module.", [ "other.weight"; "module.x" ], Some "ema"
+                ] do
+                withFile (fun path ->
+                    let beside = [ for name in others -> KeyValuePair(name, torch.zeros 1L) ]
+                    SafeTensorsFile.Write(path, named prefix @ beside)
+
+                    use source = WeightsSource.Open(path, Option.toObj key)
+
+                    use back = new HierarchicalAutoencoder(plain)
+                    source.Fill back
+                    expectSame model back)
+
+            withFile (fun path ->
+                SafeTensorsFile.Write(path, named "ema.")
+
+                Expect.stringContains
+                    (refusal (fun () -> (WeightsSource.Open(path, "none")).Dispose()))
+                    "expected tensors whose names begin with 'none.', found 'ema'"
+                    "another key")
+        }
+
+        test "of several sets of weights a key chooses, and without one they are named" {
+            let path = weights "timm_ema.pt"
+
+            Expect.stringContains
+                (refusal (fun () -> (WeightsSource.Open path).Dispose()))
+                "found 2: 'state_dict', 'state_dict_ema'; --key chooses one"
+                "no key"
+
+            Expect.stringContains
+                (refusal (fun () -> (WeightsSource.Open(path, "other")).Dispose()))
+                "under 'other', found 'state_dict', 'state_dict_ema'"
+                "another key"
+
+            use ema = WeightsSource.Open(path, "state_dict_ema")
+            Expect.equal ema.Key "state_dict_ema" "the one asked for"
+        }
+
+        test "weights that are not finite are named" {
+            use source = WeightsSource.Open(weights "nan.pt")
+            Expect.stringContains (nonNull (source.NonFinite())) "are not finite" "said"
+            use model = new HierarchicalAutoencoder(plain)
+            source.Fill model
+
+            withFile (fun path ->
+                Checkpoint.Write(path, model, null, TrainingProgress(0L, 0L, 0L, true, 1.0, 0L))
+                use checkpoint = Checkpoint.Open path
+
+                Expect.stringContains
+                    (refusal (fun () -> checkpoint.Model().Dispose()))
+                    "no number of this model would mean anything"
+                    "no model to evaluate"
+
+                use stored = checkpoint.StoredModel()
+                Expect.equal stored.Spec.Channels 8 "but one to write elsewhere")
+        }
+
+        test "what is no weights is called by what it is" {
+            for content, said in
+                [
+                    ""B, "found an empty file"
+                    "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"B,
+                    "found a pointer of Git LFS"
+                    "<html>\n<body>404</body></html>"B, "found a web page"
+                    "{\"error\": \"not found\"}"B, "found JSON"
+                    Array.append [| 0x89uy |] "HDF\r\n\026\n00000"B, "found an HDF5 file"
+                    "PK\003\004 torn"B, "zip"
+                ] do
+                withFile (fun path ->
+                    System.IO.File.WriteAllBytes(path, content)
+                    let message = refusal (fun () -> (WeightsSource.Open path).Dispose())
+                    Expect.stringStarts message path "the file"
+                    Expect.stringContains message said "what it is")
+
+            Expect.stringContains
+                (refusal (fun () -> (WeightsSource.Open(weights "mixed_int.pt")).Dispose()))
+                ", an integer, among"
+                "an entry that is no tensor, by name"
         }
     ]

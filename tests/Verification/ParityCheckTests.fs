@@ -98,6 +98,80 @@ let tests =
                         Expect.isTrue (error :? WeightsException) $"{error}"))
             }
 
+        test "a recorded code that is as near as ours within float32 is a tie, and what follows is compared with it" {
+            use _ = torch.NewDisposeScope()
+            use file = SafeTensorsFile.Open(path "dq-mix-2level")
+            let top = file.Read "eval.codes.0" // (B, M, H, W)
+            let book = top.select (1, 0L)
+            let count = file.Read("model.quantizers.1.0.embed").shape[1]
+
+            let used = [
+                for code in 0L .. count - 1L -> book.eq(torch.tensor code).sum().item<int64>()
+            ]
+            // of the two that become one code, ours is the first and theirs the second
+            let first = List.findIndex (fun uses -> uses > 0L) used |> int64
+
+            let second =
+                used
+                |> List.indexed
+                |> List.findBack (fun (code, uses) -> uses = 0L && int64 code > first)
+                |> fst
+                |> int64
+
+            let made distance (target: string) =
+                let tensors = [
+                    for entry in file.Entries do
+                        let value = file.Read entry.Name
+
+                        let value =
+                            match entry.Name with
+                            | "model.quantizers.1.0.embed" ->
+                                let copy = value.clone ()
+
+                                copy
+                                    .select(1, second)
+                                    .copy_(value.select(1, first).add(torch.tensor (float32 distance)))
+                                |> ignore
+
+                                copy
+                            | "eval.codes.0" ->
+                                let copy = value.clone ()
+                                let part = copy.select (1, 0L)
+
+                                part.masked_fill_ (part.eq (torch.tensor first), (second: int64).ToScalar())
+                                |> ignore
+
+                                copy
+                            | _ -> value
+
+                        KeyValuePair(entry.Name, value.contiguous ())
+                ]
+
+                SafeTensorsFile.Write(target, tensors, Dictionary file.Metadata)
+
+            withFile (fun target ->
+                made 1e-8 target
+                let results = List.ofSeq (ParityCheck.Run target)
+
+                Expect.isEmpty
+                    [
+                        for result in results do
+                            if not result.Passed then
+                                result
+                    ]
+                    "all pass"
+
+                let codes = results |> List.find (fun result -> result.Quantity = "codes")
+                Expect.equal codes.Ties used[int first] "each use is a tie"
+                Expect.stringContains codes.Measure $"{codes.Ties} ties" "said"
+                made 1e-2 target
+
+                let codes =
+                    ParityCheck.Run target |> Seq.find (fun result -> result.Quantity = "codes")
+
+                Expect.isFalse codes.Passed "a code that is farther is no tie")
+        }
+
         test "a decay that the released code never passed on changes nothing" {
             withFile (fun target ->
                 changed "dq-mix-train-step" [ "decay", "0.5" ] "" id target

@@ -1,0 +1,65 @@
+using System.Runtime.InteropServices;
+
+namespace DQ.Core;
+
+/// <summary>
+/// Files of bytes, told from pipes, sockets and devices: opening a pipe waits for someone to write, and a device may never end.
+/// Links are followed.
+/// </summary>
+public static partial class RegularFile
+{
+    private const int TypeBits = 0xF000;
+
+    /// <summary>What is at a path that is no file of bytes, such as "a pipe"; null for a file, and where nothing is.</summary>
+    public static string? WhyNot(string path)
+    {
+        if (OperatingSystem.IsWindows())
+            return Directory.Exists(path) ? "a folder" : null;
+        return (Mode(path) & TypeBits) switch
+        {
+            0x1000 => "a pipe",
+            0x2000 or 0x6000 => "a device",
+            0x4000 => "a folder",
+            0xC000 => "a socket",
+            _ => null,
+        };
+    }
+
+    /// <summary>Opens a file for reading.</summary>
+    /// <exception cref="IOException">It can't be opened, or is no file of bytes; names it.</exception>
+    public static FileStream OpenRead(string path) =>
+        WhyNot(path) is { } other ? throw new IOException($"{path}: expected a file, found {other}") : File.OpenRead(path);
+
+    /// <summary>A whole file.</summary>
+    /// <param name="path">Of the file.</param>
+    /// <param name="most">Bytes it may have: one with more is refused before memory is taken.</param>
+    /// <exception cref="InvalidDataException">It has more.</exception>
+    /// <exception cref="IOException">It can't be read, or is no file of bytes.</exception>
+    public static byte[] ReadAllBytes(string path, long most)
+    {
+        using var file = OpenRead(path);
+        var length = file.Length;
+        if (length > Math.Min(most, Array.MaxLength))
+            throw new InvalidDataException($"expected at most {Math.Min(most, Array.MaxLength)} bytes, got {length}");
+        var content = new byte[length];
+        file.ReadExactly(content);
+        return content;
+    }
+
+    private static int Mode(string path)
+    {
+        // the runtime's own wrapper: its record is the same on all systems, and begins with flags and mode
+        Span<int> status = stackalloc int[64];
+        try
+        {
+            return Stat(path, ref MemoryMarshal.GetReference(status)) == 0 ? status[1] : 0;
+        }
+        catch (Exception error) when (error is EntryPointNotFoundException or DllNotFoundException)
+        {
+            return 0;
+        }
+    }
+
+    [LibraryImport("libSystem.Native", EntryPoint = "SystemNative_Stat", StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int Stat(string path, ref int status);
+}

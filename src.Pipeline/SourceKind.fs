@@ -1,0 +1,72 @@
+namespace DQ.Pipeline
+
+open System.Text.Json
+open System.Text.Json.Serialization
+
+/// Where images come from. On disk and in configurations it is a name: `SourceKind.name`.
+[<RequireQualifiedAccess; JsonConverter(typeof<SourceKindConverter>)>]
+type SourceKind =
+    | DeadLeaves
+    | Cifar10
+    /// Fine classes.
+    | Cifar100
+    | Cifar100Coarse
+    | Svhn
+    | Idx
+    | Folder
+    | TinyImageNet
+    | ImageNetDownsampled
+
+    /// The name in configurations.
+    member this.Name =
+        match this with
+        | DeadLeaves -> "dead_leaves"
+        | Cifar10 -> "cifar10"
+        | Cifar100 -> "cifar100"
+        | Cifar100Coarse -> "cifar100_coarse"
+        | Svhn -> "svhn"
+        | Idx -> "idx"
+        | Folder -> "folder"
+        | TinyImageNet -> "tiny_imagenet"
+        | ImageNetDownsampled -> "imagenet_downsampled"
+
+and SourceKindConverter() =
+    inherit JsonConverter<SourceKind>()
+
+    static let all = [
+        SourceKind.DeadLeaves
+        SourceKind.Cifar10
+        SourceKind.Cifar100
+        SourceKind.Cifar100Coarse
+        SourceKind.Svhn
+        SourceKind.Idx
+        SourceKind.Folder
+        SourceKind.TinyImageNet
+        SourceKind.ImageNetDownsampled
+    ]
+
+    /// In the order in which messages list them.
+    static member All = all
+
+    override _.Read(reader, _, _) =
+        let name = string (reader.GetString())
+
+        match all |> List.tryFind (fun kind -> kind.Name = name) with
+        | Some kind -> kind
+        | None -> raise (JsonException($"expected the name of an image source, got '{name}'"))
+
+    override _.Write(writer, kind, _) = writer.WriteStringValue kind.Name
+
+module SourceKind =
+    let all = SourceKindConverter.All
+
+    let names = all |> List.map _.Name
+
+    let name (kind: SourceKind) = kind.Name
+
+    /// Whether the images are files of their own, of any size.
+    let hasImageFiles kind =
+        match kind with
+        | SourceKind.Folder
+        | SourceKind.TinyImageNet -> true
+        | _ -> false
