@@ -25,8 +25,27 @@ open Microsoft.Extensions.DependencyInjection
 open Microsoft.Extensions.Logging.Abstractions
 open MudBlazor.Services
 
+/// A clock whose timers ring when the test says so.
+type private HandClock() =
+    inherit TimeProvider()
+    let waiting = Queue<unit -> unit>()
+
+    override _.CreateTimer(callback, state, _, _) =
+        waiting.Enqueue(fun () -> callback.Invoke state)
+
+        {
+            new ITimer with
+                member _.Change(_, _) = true
+                member _.Dispose() = ()
+                member _.DisposeAsync() = ValueTask.CompletedTask
+        }
+
+    member _.Ring() =
+        while waiting.Count > 0 do
+            waiting.Dequeue () ()
+
 /// The site's services on an artifacts folder.
-let private contextOf folder =
+let private contextOf (clock: TimeProvider) folder =
     let context = new BunitContext()
     context.JSInterop.Mode <- JSRuntimeMode.Loose
 
@@ -38,7 +57,7 @@ let private contextOf folder =
     context.Services.AddSingleton(SiteSettings(folder, SiteSettings.DefaultUrls, null))
     |> ignore
 
-    context.Services.AddSingleton TimeProvider.System |> ignore
+    context.Services.AddSingleton clock |> ignore
     context.Services.AddSingleton<RecordCache>() |> ignore
     context.Services.AddSingleton<MetricsStore>() |> ignore
 
@@ -50,14 +69,17 @@ let private contextOf folder =
     context.Renderer.SetRendererInfo(RendererInfo("Server", true))
     context, catalog
 
-let private withContext folder (act: BunitContext -> RunCatalog -> unit) =
-    let context, catalog = contextOf folder
+let private withClock clock folder (act: BunitContext -> RunCatalog -> unit) =
+    let context, catalog = contextOf clock folder
 
     try
         act context catalog
     finally
         // some of MudBlazor's services know no other way
         context.DisposeAsync().AsTask().Wait()
+
+let private withContext folder act =
+    withClock TimeProvider.System folder act
 
 let private render<'c when 'c :> IComponent and 'c: not null>
     (context: BunitContext)
@@ -77,25 +99,6 @@ let private all (selector: string) (rendered: IRenderedComponent<'c>) : IElement
 
 let private goTo (context: BunitContext) (path: string) =
     context.Services.GetRequiredService<NavigationManager>().NavigateTo path
-
-/// A clock whose timers ring when the test says so.
-type private HandClock() =
-    inherit TimeProvider()
-    let waiting = Queue<unit -> unit>()
-
-    override _.CreateTimer(callback, state, _, _) =
-        waiting.Enqueue(fun () -> callback.Invoke state)
-
-        {
-            new ITimer with
-                member _.Change(_, _) = true
-                member _.Dispose() = ()
-                member _.DisposeAsync() = ValueTask.CompletedTask
-        }
-
-    member _.Ring() =
-        while waiting.Count > 0 do
-            waiting.Dequeue () ()
 
 /// Until the page has rendered what its URL asks for.
 let private eventually (rendered: IRenderedComponent<'c>) (check: unit -> unit) =
@@ -133,10 +136,10 @@ let tests =
         }
 
         test "what is typed into the search box is asked once, and only a text from elsewhere replaces it" {
-            withContext artifacts.Value (fun context _ ->
+            let clock = HandClock()
+
+            withClock clock artifacts.Value (fun context _ ->
                 let asked = ResizeArray<string>()
-                let clock = HandClock()
-                context.Services.AddSingleton<TimeProvider> clock |> ignore
 
                 let parameters text = [
                     "Text", box<string> text
