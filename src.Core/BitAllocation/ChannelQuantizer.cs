@@ -1,3 +1,4 @@
+using static DQ.Core.Native.Scalars;
 using static TorchSharp.torch;
 
 namespace DQ.Core.BitAllocation;
@@ -37,5 +38,5 @@ public abstract class ChannelQuantizer
     }
 
     /// <summary>An interval to divide by: a channel that never changes has one of 0.</summary>
-    private protected static Tensor Divisor(Tensor interval) => interval.clamp_min(1e-30);
+    private protected static Tensor Divisor(Tensor interval) => interval.clamp_min(Kept(1e-30));
 }

@@ -1,3 +1,4 @@
+using static DQ.Core.Native.Scalars;
 using static TorchSharp.torch;
 
 namespace DQ.Core.BitAllocation;
@@ -16,8 +17,8 @@ public sealed class DoReFaQuantizer : ChannelQuantizer
     public override Tensor Widest(Tensor lowest, Tensor highest, Tensor levels) => highest + zeros_like(levels);
 
     public override Tensor Indices(Tensor values, Tensor interval, Tensor lowest, Tensor levels) =>
-        ((values / Divisor(interval)).clamp_(0, 1) * (levels - 1)).round_();
+        ((values / Divisor(interval)).clamp_(Kept(0), Kept(1)) * (levels - Kept(1))).round_();
 
     public override Tensor Values(Tensor indices, Tensor interval, Tensor lowest, Tensor levels) =>
-        indices * (interval / (levels - 1).clamp_min(1));
+        indices * (interval / (levels - Kept(1)).clamp_min(Kept(1)));
 }

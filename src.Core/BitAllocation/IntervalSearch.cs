@@ -1,3 +1,4 @@
+using static DQ.Core.Native.Scalars;
 using static TorchSharp.torch;
 
 namespace DQ.Core.BitAllocation;
@@ -47,12 +48,12 @@ public static class IntervalSearch
         {
             cancellation.ThrowIfCancellationRequested();
             using var inner = NewDisposeScope();
-            var levels = full_like(lowest, Math.Pow(2, bits));
+            var levels = full_like(lowest, Kept(Math.Pow(2, bits)));
             var widest = quantizer.Widest(lowest, highest, levels); // (C, 1)
             var step = Math.Pow(Largest / Smallest, 1.0 / CoarseSteps);
-            var (interval, error) = Best(quantizer, values, lowest, levels, widest * Smallest, step, CoarseSteps);
+            var (interval, error) = Best(quantizer, values, lowest, levels, widest * Kept(Smallest), step, CoarseSteps);
             var fineStep = Math.Pow(step, 2.0 / FineSteps);
-            (interval, error) = Best(quantizer, values, lowest, levels, interval / step, fineStep, FineSteps);
+            (interval, error) = Best(quantizer, values, lowest, levels, interval / Kept(step), fineStep, FineSteps);
             var (foundIntervals, foundErrors) = (interval.cpu().data<float>().ToArray(), error.cpu().data<float>().ToArray());
             for (var channel = 0; channel < channels; channel++)
                 (intervals[channel][bits], errors[channel][bits]) = (foundIntervals[channel], foundErrors[channel]);
@@ -71,11 +72,11 @@ public static class IntervalSearch
         int steps
     )
     {
-        var (best, least) = (first, full_like(first, double.PositiveInfinity));
+        var (best, least) = (first, full_like(first, Kept(double.PositiveInfinity)));
         for (var index = 0; index <= steps; index++)
         {
             using var inner = NewDisposeScope();
-            var interval = first * Math.Pow(step, index);
+            var interval = first * Kept(Math.Pow(step, index));
             var error = quantizer.Quantize(values, interval, lowest, levels).sub_(values).square().mean([1L], keepdim: true);
             var better = error.less(least);
             best = where(better, interval, best).MoveToOuterDisposeScope();

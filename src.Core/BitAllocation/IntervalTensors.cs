@@ -1,3 +1,4 @@
+using static DQ.Core.Native.Scalars;
 using static TorchSharp.torch;
 
 namespace DQ.Core.BitAllocation;
@@ -24,7 +25,7 @@ public sealed class IntervalTensors : IDisposable
     public Tensor Quantize(Tensor values, int channel, int bits)
     {
         using var scope = NewDisposeScope();
-        var levels = full_like(lowest[channel], 1 << bits);
+        var levels = full_like(lowest[channel], Kept(1 << bits));
         return quantizer.Quantize(values, intervals[channel, bits], lowest[channel], levels).MoveToOuterDisposeScope();
     }
 

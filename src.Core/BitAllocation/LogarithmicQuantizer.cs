@@ -1,4 +1,5 @@
 using System.Globalization;
+using static DQ.Core.Native.Scalars;
 using static TorchSharp.torch;
 
 namespace DQ.Core.BitAllocation;
@@ -30,15 +31,15 @@ public sealed class LogarithmicQuantizer : ChannelQuantizer
     {
         // the boundary between a^−k and a^−(k+1) is their mean, h·a^−k: below it k + 1 is nearer
         var half = (1 + 1 / powerBase) / 2;
-        var power = ((Divisor(interval) * half).log() - values.clamp_min(1e-30).log()) / Math.Log(powerBase);
-        var last = levels - 2; // the smallest power's k
-        var nearest = minimum((power.floor_() + 1).clamp_min_(0), last.clamp_min(0));
-        var zero = values.less(Power(interval, last) / 2).logical_or_(levels.less(2));
-        return (nearest + 1).masked_fill_(zero, 0);
+        var power = ((Divisor(interval) * Kept(half)).log() - values.clamp_min(Kept(1e-30)).log()) / Kept(Math.Log(powerBase));
+        var last = levels - Kept(2); // the smallest power's k
+        var nearest = minimum((power.floor_() + Kept(1)).clamp_min_(Kept(0)), last.clamp_min(Kept(0)));
+        var zero = values.less(Power(interval, last) / Kept(2)).logical_or_(levels.less(2));
+        return (nearest + Kept(1)).masked_fill_(zero, Kept(0));
     }
 
     public override Tensor Values(Tensor indices, Tensor interval, Tensor lowest, Tensor levels) =>
-        Power(interval, indices - 1).masked_fill_(indices.less(1), 0);
+        Power(interval, indices - Kept(1)).masked_fill_(indices.less(1), Kept(0));
 
-    private Tensor Power(Tensor interval, Tensor k) => interval * (k * -Math.Log(powerBase)).exp();
+    private Tensor Power(Tensor interval, Tensor k) => interval * (k * Kept(-Math.Log(powerBase))).exp();
 }

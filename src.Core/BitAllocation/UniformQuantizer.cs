@@ -1,3 +1,4 @@
+using static DQ.Core.Native.Scalars;
 using static TorchSharp.torch;
 
 namespace DQ.Core.BitAllocation;
@@ -15,7 +16,8 @@ public sealed class UniformQuantizer : ChannelQuantizer
     public override Tensor Widest(Tensor lowest, Tensor highest, Tensor levels) => (highest - lowest) / levels;
 
     public override Tensor Indices(Tensor values, Tensor interval, Tensor lowest, Tensor levels) =>
-        minimum(((values - lowest) / Divisor(interval)).floor_().clamp_min_(0), levels - 1);
+        minimum(((values - lowest) / Divisor(interval)).floor_().clamp_min_(Kept(0)), levels - Kept(1));
 
-    public override Tensor Values(Tensor indices, Tensor interval, Tensor lowest, Tensor levels) => (indices + 0.5) * interval + lowest;
+    public override Tensor Values(Tensor indices, Tensor interval, Tensor lowest, Tensor levels) =>
+        (indices + Kept(0.5)) * interval + lowest;
 }

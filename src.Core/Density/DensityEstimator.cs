@@ -2,6 +2,7 @@ using System.Text.Json;
 using DQ.Core.Artifacts;
 using DQ.Core.Quantization;
 using TorchSharp;
+using static DQ.Core.Native.Scalars;
 using static TorchSharp.torch;
 
 namespace DQ.Core.Density;
@@ -70,7 +71,7 @@ public static class DensityEstimator
             var quantized = quantizer.Quantize(test.narrow(0, start, Math.Min(batchSize, test.shape[0] - start)));
             histogram.Add(quantized.Codes);
             var distances = quantized.Distances!.to_type(ScalarType.Float64);
-            norms += (distances * quantizer.Width).sqrt().sum().item<double>();
+            norms += (distances * Kept(quantizer.Width)).sqrt().sum().item<double>();
             squares += distances.sum().item<double>();
             vectors += distances.numel();
         }

@@ -2,6 +2,7 @@ using DQ.Core.Artifacts;
 using DQ.Core.Autoencoders;
 using DQ.Core.Images;
 using DQ.Core.Quantization;
+using static DQ.Core.Native.Scalars;
 using static TorchSharp.torch;
 
 namespace DQ.Core.Evaluation;
@@ -58,7 +59,7 @@ public sealed class PartialDecoder : IDisposable
             mean.MoveToOuterDisposeScope(),
             model.Likelihood.IsDensity ? Numbers(model.Likelihood.Loss(output, pixels)) : null,
             Numbers(ImageQuality.Psnr(mean, original)),
-            Numbers((mean - original).square().mean([1, 2, 3]) / (255.0 * 255.0))
+            Numbers((mean - original).square().mean([1, 2, 3]) / Kept(255.0 * 255.0))
         );
     }
 
@@ -99,7 +100,7 @@ public sealed class PartialDecoder : IDisposable
             using var scope = NewDisposeScope();
             var length = Math.Min(piece, counts.Count - start);
             var codes = zeros([length, quantizer.Codebooks, 1, 1], ScalarType.Int64, device); // a batch of all codes of the codebook
-            codes.select(1, place.Codebook).copy_(arange(start, start + length, ScalarType.Int64, device).view(-1, 1, 1));
+            codes.select(1, place.Codebook).copy_(arange(Kept(start), Kept(start + length), ScalarType.Int64, device).view(-1, 1, 1));
             var shares = tensor([.. counts.Skip(start).Take(length).Select(count => (float)(count / total))], device: device);
             shift.add_((quantizer.Embed(codes) * shares.view(-1, 1, 1, 1)).sum(0, keepdim: true));
         }

@@ -1,4 +1,5 @@
 using DQ.Core.Autoencoders;
+using static DQ.Core.Native.Scalars;
 using static TorchSharp.torch;
 
 namespace DQ.Core.Evaluation;
@@ -15,5 +16,5 @@ public static class Reconstructions
     }
 
     /// <summary>Expected pixels as pixels: uint8.</summary>
-    public static Tensor Rounded(Tensor mean) => mean.round().clamp(0, 255).to_type(ScalarType.Byte);
+    public static Tensor Rounded(Tensor mean) => mean.round().clamp(Kept(0), Kept(255)).to_type(ScalarType.Byte);
 }

@@ -3,6 +3,7 @@ using DQ.Core.Autoencoders;
 using DQ.Core.Images;
 using DQ.Core.Likelihoods;
 using DQ.Core.Quantization;
+using static DQ.Core.Native.Scalars;
 using static TorchSharp.torch;
 
 namespace DQ.Core.Evaluation;
@@ -61,7 +62,7 @@ public sealed class SplitEvaluator
         loss += batchLoss;
         var mean = model.Likelihood.Mean(pass.Output);
         var original = there.to_type(ScalarType.Float32);
-        var squared = (mean - original).square().mean([1, 2, 3]) / (255.0 * 255.0); // (B)
+        var squared = (mean - original).square().mean([1, 2, 3]) / Kept(255.0 * 255.0); // (B)
         squaredError += Sum(squared);
         // a squared error's own loss is over outputs as they are, not moved into the pixels' range
         normalizedError += !model.Likelihood.IsDensity

@@ -1,3 +1,4 @@
+using static DQ.Core.Native.Scalars;
 using static TorchSharp.torch;
 using static TorchSharp.torch.nn;
 
@@ -25,7 +26,7 @@ public static class ImageQuality
         Check(images, originals);
         using var scope = NewDisposeScope();
         var error = (images - originals).square().mean([1, 2, 3]);
-        return (10 * (Peak * Peak / error).log10()).clamp_max_(HighestPsnr).MoveToOuterDisposeScope();
+        return (Kept(10) * (Kept(Peak * Peak) / error).log10()).clamp_max_(Kept(HighestPsnr)).MoveToOuterDisposeScope();
     }
 
     /// <summary>
@@ -56,15 +57,17 @@ public static class ImageQuality
         const double c1 = 0.01 * Peak * (0.01 * Peak),
             c2 = 0.03 * Peak * (0.03 * Peak);
         var similarity =
-            (2 * meanX * meanY + c1) * (2 * covariance + c2) / ((meanX * meanX + meanY * meanY + c1) * (varianceX + varianceY + c2));
+            (Kept(2) * meanX * meanY + Kept(c1))
+            * (Kept(2) * covariance + Kept(c2))
+            / ((meanX * meanX + meanY * meanY + Kept(c1)) * (varianceX + varianceY + Kept(c2)));
         return similarity.reshape(batch, -1).mean([1]).MoveToOuterDisposeScope(); // planes are of equal size: one mean is both
     }
 
     private static Tensor Window(long side, Device device)
     {
         var size = (int)Math.Min(WindowSide, side - (1 - side % 2)); // the largest odd number up to side
-        var offsets = arange(size, dtype: ScalarType.Float32, device: device) - (size - 1) / 2.0;
-        var weights = (offsets.square() / (-2 * WindowDeviation * WindowDeviation)).exp();
+        var offsets = arange(Kept(size), dtype: ScalarType.Float32, device: device) - Kept((size - 1) / 2.0);
+        var weights = (offsets.square() / Kept(-2 * WindowDeviation * WindowDeviation)).exp();
         return weights / weights.sum();
     }
 

@@ -57,12 +57,15 @@ public sealed class LogisticMixture : Likelihood
         using var scope = NewDisposeScope();
         using var _ = no_grad();
         bias.zero_();
-        var means = (arange(Components, dtype: ScalarType.Float32) + 0.5).mul(2.0 / Components).sub(1).mul(FirstMeans);
+        var means = (arange(Kept(Components), dtype: ScalarType.Float32) + Kept(0.5))
+            .mul(Kept(2.0 / Components))
+            .sub(Kept(1))
+            .mul(Kept(FirstMeans));
         for (var channel = 0; channel < ImageChannels; channel++)
         {
             var first = Components * (1 + channel * Parts);
             bias.narrow(0, first, Components).copy_(means);
-            bias.narrow(0, first + Components, Components).fill_(FirstLogScale);
+            bias.narrow(0, first + Components, Components).fill_(Kept(FirstLogScale));
         }
     }
 
@@ -100,11 +103,12 @@ public sealed class LogisticMixture : Likelihood
             var scale = LogScale(precise, channel).exp();
             // E clip(X) = −1 + ∫ P(X > x) dx over [−1, 1]
             expected.Add(
-                (nn.functional.softplus((mean + 1) / scale, 1, 30) - nn.functional.softplus((mean - 1) / scale, 1, 30)) * scale - 1
+                (nn.functional.softplus((mean + Kept(1)) / scale, 1, 30) - nn.functional.softplus((mean - Kept(1)) / scale, 1, 30)) * scale
+                    - Kept(1)
             );
         }
         var channels = expected.Select(map => map.mul(weights).sum(1)).ToArray();
-        return stack(channels, 1).add(1).mul(127.5).clamp(0, 255).to(ScalarType.Float32).MoveToOuterDisposeScope();
+        return stack(channels, 1).add(Kept(1)).mul(Kept(127.5)).clamp(Kept(0), Kept(255)).to(ScalarType.Float32).MoveToOuterDisposeScope();
     }
 
     /// <summary>Draws a component by its weight, then each channel's logistic given the rounded values drawn before it.</summary>
@@ -123,9 +127,9 @@ public sealed class LogisticMixture : Likelihood
             var scale = LogScale(output, channel).gather(1, choice).exp();
             var uniform = rand(mean.shape, mean.dtype, mean.device, generator: generator);
             var value = mean + scale * (uniform.log() - uniform.neg().log1p());
-            drawn.Add(value.add(1).mul(127.5).round().clamp(0, 255).div(127.5).sub(1));
+            drawn.Add(value.add(Kept(1)).mul(Kept(127.5)).round().clamp(Kept(0), Kept(255)).div(Kept(127.5)).sub(Kept(1)));
         }
-        return cat(drawn, 1).add(1).mul(127.5).round().to(ScalarType.Byte).MoveToOuterDisposeScope();
+        return cat(drawn, 1).add(Kept(1)).mul(Kept(127.5)).round().to(ScalarType.Byte).MoveToOuterDisposeScope();
     }
 
     /// <summary>
@@ -147,13 +151,13 @@ public sealed class LogisticMixture : Likelihood
         posterior = posterior.softmax(1);
         var mean = ShiftedMean(precise, channel, values);
         var logScale = LogScale(precise, channel);
-        var grid = arange(Levels, ScalarType.Float64, output.device).div(127.5).sub(1).view(1, Levels, 1, 1);
+        var grid = arange(Kept(Levels), ScalarType.Float64, output.device).div(Kept(127.5)).sub(Kept(1)).view(1, Levels, 1, 1);
         var total = zeros([output.size(0), Levels, output.size(2), output.size(3)], ScalarType.Float64, output.device);
         for (var component = 0; component < Components; component++)
         {
             using var perComponent = NewDisposeScope();
             var logMass = LogMass(grid, mean.narrow(1, component, 1), logScale.narrow(1, component, 1)); // (B, 256, H, W)
-            total.addcmul_(posterior.narrow(1, component, 1), logMass.exp_(), 1);
+            total.addcmul_(posterior.narrow(1, component, 1), logMass.exp_(), Kept(1));
         }
         return total.div_(total.sum(1, true)).to(output.dtype).MoveToOuterDisposeScope();
     }
@@ -196,12 +200,12 @@ public sealed class LogisticMixture : Likelihood
         var (E, g) = (distance.neg().exp(), h.neg().exp());
         // the bound is far below any mass that is used; it keeps the gradient of an unused logarithm finite
         var width = h.mul(Kept(-2)).expm1().neg().clamp(min: Kept(1e-12));
-        var inside = width.log() - distance - (E * (1 + g * g) + g * (1 + E * E)).log();
-        var density = -distance - logScale - 2 * E.log1p() - Math.Log(127.5);
-        var body = where(inside > Math.Log(LeastMass), inside, density);
+        var inside = width.log() - distance - (E * (Kept(1) + g * g) + g * (Kept(1) + E * E)).log();
+        var density = -distance - logScale - Kept(2) * E.log1p() - Kept(Math.Log(127.5));
+        var body = where(inside > Kept(Math.Log(LeastMass)), inside, density);
         var atZero = nn.functional.logsigmoid(a + h);
         var atTop = nn.functional.logsigmoid(h - a);
-        return where(value < -0.999, atZero, where(value > 0.999, atTop, body)).MoveToOuterDisposeScope();
+        return where(value < Kept(-0.999), atZero, where(value > Kept(0.999), atTop, body)).MoveToOuterDisposeScope();
     }
 
     /// <returns>Each channel's pixels on [−1, 1], (B, 1, H, W).</returns>

@@ -21,7 +21,7 @@ internal static class CodeMaps
     public static Tensor Look(Tensor codebooks, Tensor chosen)
     {
         var (books, codeCount, width) = (codebooks.shape[0], codebooks.shape[1], codebooks.shape[2]);
-        var offsets = arange(books, device: chosen.device).unsqueeze(1) * Kept(codeCount);
+        var offsets = arange(Kept(books), device: chosen.device).unsqueeze(1) * Kept(codeCount);
         return codebooks.view(-1, width).index_select(0, (chosen + offsets).reshape(-1)).view(books, -1, width);
     }
 }

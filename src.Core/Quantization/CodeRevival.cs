@@ -99,7 +99,7 @@ public sealed class UsageRevival(double threshold) : CodeRevival
         var drawn = Draw(seen.Vectors, books, codeCount, seed, step, dead);
         var wide = dead.unsqueeze(2);
         state.Codes.copy_(where(wide, drawn, state.Codes));
-        state.Counts.copy_(where(dead, full_like(state.Counts, least), state.Counts));
+        state.Counts.copy_(where(dead, full_like(state.Counts, Kept(least)), state.Counts));
         state.Sums?.copy_(where(wide, drawn * Kept(least), state.Sums));
         return revived;
     }

@@ -88,9 +88,9 @@ public sealed class CodeUsage : IDisposable
     private static void AddOnDevice(Tensor vectors, Tensor chosen, Tensor counts, Tensor sums)
     {
         var (books, codeCount, width) = (sums.shape[0], sums.shape[1], sums.shape[2]);
-        var flat = (chosen + arange(books, device: chosen.device).unsqueeze(1) * Kept(codeCount)).view(-1); // (M·N)
+        var flat = (chosen + arange(Kept(books), device: chosen.device).unsqueeze(1) * Kept(codeCount)).view(-1); // (M·N)
         var rows = vectors.expand(books, vectors.shape[1], width).reshape(-1, width);
-        counts.view(-1).index_add_(0, flat, ones(flat.shape[0], device: flat.device), 1);
-        sums.view(-1, width).index_add_(0, flat, rows, 1);
+        counts.view(-1).index_add_(0, flat, ones(flat.shape[0], device: flat.device), Kept(1));
+        sums.view(-1, width).index_add_(0, flat, rows, Kept(1));
     }
 }

@@ -1,3 +1,4 @@
+using static DQ.Core.Native.Scalars;
 using static TorchSharp.torch;
 
 namespace DQ.Core.Quantization;
@@ -57,7 +58,7 @@ public abstract class CodebookQuantizer : Quantizer
         using var _ = no_grad();
         var vectors = cat([.. maps.Select(map => Vectors(Placed(map)))], 1); // (S, N, D)
         var (centres, members) = FirstCodes(vectors, seed);
-        Start(centres, members / maps.Count); // expected members a step
+        Start(centres, members / Kept(maps.Count)); // expected members a step
     }
 
     public override void Forget() => Usage.Dispose();

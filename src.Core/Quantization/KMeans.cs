@@ -1,3 +1,4 @@
+using static DQ.Core.Native.Scalars;
 using static TorchSharp.torch;
 
 namespace DQ.Core.Quantization;
@@ -27,10 +28,10 @@ public static class KMeans
             usage.Add(vectors, NearestCodes.Find(vectors, centres), centres);
             using var uses = usage.Take()!;
             members.copy_(uses.Counts);
-            var empty = (uses.Counts < 0.5).unsqueeze(2);
-            var means = uses.Sums / uses.Counts.clamp_min(1).unsqueeze(2);
+            var empty = (uses.Counts < Kept(0.5)).unsqueeze(2);
+            var means = uses.Sums / uses.Counts.clamp_min(Kept(1)).unsqueeze(2);
             centres.copy_(metric.Place(where(empty, CodeRevival.Draw(vectors, books, codeCount, seed, iteration), means), 2));
         }
-        return (centres.MoveToOuterDisposeScope(), members.clamp_min_(1).MoveToOuterDisposeScope());
+        return (centres.MoveToOuterDisposeScope(), members.clamp_min_(Kept(1)).MoveToOuterDisposeScope());
     }
 }

@@ -51,7 +51,7 @@ public sealed class LookupFreeQuantizer : Quantizer
     protected override Quantized QuantizeMap(Tensor map, TrainingMoment moment)
     {
         var input = map.to_type(ScalarType.Float32).view(map.shape[0], Codebooks, bits, map.shape[2], map.shape[3]);
-        var positive = input.detach() > 0; // (B, M, d, H, W)
+        var positive = input.detach() > Kept(0); // (B, M, d, H, W)
         var signs = positive.to_type(ScalarType.Float32) * Kept(2) - Kept(1);
         var squares = (signs - input).square(); // (B, M, d, H, W)
         var errors = squares.mean([0, 2, 3, 4]); // (M)
@@ -67,7 +67,7 @@ public sealed class LookupFreeQuantizer : Quantizer
 
     protected override Tensor EmbedCodes(Tensor codes)
     {
-        var digits = codes.unsqueeze(2).floor_divide(Places(codes.device)).remainder(2).to_type(ScalarType.Float32); // (B, M, d, H, W)
+        var digits = codes.unsqueeze(2).floor_divide(Places(codes.device)).remainder(Kept(2)).to_type(ScalarType.Float32); // (B, M, d, H, W)
         return (digits * Kept(2) - Kept(1)).reshape(codes.shape[0], OutputChannels, codes.shape[2], codes.shape[3]);
     }
 

@@ -1,3 +1,4 @@
+using static DQ.Core.Native.Scalars;
 using static TorchSharp.torch;
 
 namespace DQ.Core.Quantization;
@@ -84,7 +85,7 @@ public abstract class Quantizer : nn.Module
         if (codes.dim() != 4 || codes.shape[1] != Codebooks)
             throw new ArgumentException($"expected codes (B, {Codebooks}, H, W), got ({string.Join(", ", codes.shape)})", nameof(codes));
         using var scope = NewDisposeScope();
-        if (codes.numel() > 0 && codes.lt(0).logical_or(codes.ge(CodeCount)).any().item<bool>())
+        if (codes.numel() > 0 && codes.lt(Kept(0)).logical_or(codes.ge(Kept(CodeCount))).any().item<bool>())
             throw new ArgumentException(
                 $"expected codes from 0 to {CodeCount - 1}, got {codes.min().item<long>()} to {codes.max().item<long>()}",
                 nameof(codes)

@@ -2,6 +2,7 @@ using DQ.Core.Formats;
 using DQ.Core.Likelihoods;
 using DQ.Core.Published;
 using DQ.Core.Training;
+using static DQ.Core.Native.Scalars;
 using static TorchSharp.torch;
 
 namespace DQ.Core.Verification;
@@ -127,7 +128,7 @@ public static class ParityCheck
         var scale = clipped ? ModelParity.ClipNorm / (norm + 1e-6) : 1;
         var errors = session
             .Model.named_parameters()
-            .Select(entry => (entry.name, NormError(entry.parameter.grad! * scale, expected[entry.name])));
+            .Select(entry => (entry.name, NormError(entry.parameter.grad! * Kept(scale), expected[entry.name])));
         return Worst(clipped ? "gradient (recorded clipped)" : "gradient", errors, 1e-3, NormRelative);
     }
 
@@ -149,7 +150,7 @@ public static class ParityCheck
         var gradients = session.Model.named_parameters().ToDictionary(entry => entry.name, entry => entry.parameter.grad!);
         var scale = Math.Min(1, ModelParity.ClipNorm / (report.GradientNorm + 1e-6));
         var changes = gradients.Keys.Select(name =>
-            (name, ChangeError(before[name], after[name], expected[name], gradients[name] * scale))
+            (name, ChangeError(before[name], after[name], expected[name], gradients[name] * Kept(scale)))
         );
         yield return Worst("change over the step", changes, 1e-3, "norm of difference / norm of change");
         var codebooks = after.Keys.Where(name => !gradients.ContainsKey(name));
@@ -166,7 +167,7 @@ public static class ParityCheck
     private static double ChangeError(Tensor before, Tensor after, Tensor expected, Tensor gradient)
     {
         var size = gradient.abs();
-        var kept = size.ge(size.max() * 1e-6).logical_and(size.ge(1e-8)).to_type(ScalarType.Float64);
+        var kept = size.ge(size.max() * Kept(1e-6)).logical_and(size.ge(Kept(1e-8))).to_type(ScalarType.Float64);
         return NormError(
             (after - before).detach().to_type(ScalarType.Float64) * kept,
             (expected - before).to_type(ScalarType.Float64) * kept
@@ -186,7 +187,7 @@ public static class ParityCheck
             : double.NaN;
 
     private static double ScaledError(Tensor actual, Tensor expected) =>
-        ((actual.detach() - expected) / expected.abs().clamp_min(1)).abs().max().to_type(ScalarType.Float64).item<double>();
+        ((actual.detach() - expected) / expected.abs().clamp_min(Kept(1))).abs().max().to_type(ScalarType.Float64).item<double>();
 
     private static double RelativeError(Tensor actual, double expected) => Math.Abs(actual.item<float>() - expected) / Math.Abs(expected);
 
