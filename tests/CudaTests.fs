@@ -12,6 +12,7 @@ open DQ.Core.Likelihoods
 open DQ.Core.Quantization
 open DQ.Core.Training
 open DQ.Tests.TemporaryFolder
+open DQ.Tests.Sessions
 
 let private device () =
     match Environment.GetEnvironmentVariable "DQ_TEST_DEVICE" with
@@ -51,12 +52,12 @@ let private inPairs spec (check: TrainingSession -> TrainingSession -> unit) =
     let device = device ()
 
     inFolder (fun folder ->
-        use here = new TrainingSession(spec, training, 0L, torch.CPU)
+        use here = ofAutoencoder (spec, training, 0L, torch.CPU)
         here.InitializeCodebooks [| batch 0 |]
         here.Step(batch 0) |> ignore
         let path = IO.Path.Combine(folder, "start.safetensors")
         here.Save path
-        use there = TrainingSession.Load(path, training, device)
+        use there = loaded (path, training, device)
         check here there)
 
 let private placeOf (session: TrainingSession) =

@@ -14,14 +14,18 @@ let example () =
     LibTorch.Load() |> ignore // before any tensor
     let images = Array.collect (fun n -> DeadLeaves.Generate(0L, n, 32)) [| 0L .. 31L |]
     use pixels = torch.tensor(images, torch.uint8).reshape(32L, 3L, 32L, 32L) // image, channel, row, column
-    let model = AutoencoderSpec(Channels = 32, Codes = [| 64; 64 |])
-    use session = new TrainingSession(model, TrainingSpec(), 0L, torch.CPU)
+
+    let objective =
+        new AutoencoderObjective(AutoencoderSpec(Channels = 32, Codes = [| 64; 64 |]), [], 0L)
+
+    use session = new TrainingSession(objective, TrainingSpec(), 0L, torch.CPU)
     session.InitializeCodebooks [| pixels |]
     let nats = [ for _ in 1..10 -> session.Step(pixels).Reconstruction ] // per dimension
-    session.Model.eval ()
-    let codes = session.Model.Encode pixels // per level, finest first: (32, 5, 8, 8) and (32, 5, 4, 4)
-    use decoded = session.Model.Decode(codes, 32L, 32L)
-    nats, codes, session.Model.Likelihood.Mean decoded // pictures (32, 3, 32, 32), from 0 to 255
+    let model = objective.Model
+    model.eval ()
+    let codes = model.Encode pixels // per level, finest first: (32, 5, 8, 8) and (32, 5, 4, 4)
+    use decoded = model.Decode(codes, 32L, 32L)
+    nats, codes, model.Likelihood.Mean decoded // pictures (32, 3, 32, 32), from 0 to 255
 // </readme>
 
 let private root = Path.Combine(__SOURCE_DIRECTORY__, "..")

@@ -19,6 +19,7 @@ public sealed class Benchmark
     private static readonly string[] Stages = ["forward", "loss", "backward", "optimizer", "codebooks"];
 
     private readonly TrainingSession session;
+    private readonly HierarchicalAutoencoder model;
     private readonly TrainingSpec training;
     private readonly IReadOnlyList<Tensor> batches;
     private readonly Device device;
@@ -27,13 +28,21 @@ public sealed class Benchmark
     private int turn;
 
     /// <param name="session">With its codebooks initialized; it goes on training.</param>
+    /// <param name="model">What the session trains.</param>
     /// <param name="training">What the session was made with.</param>
     /// <param name="batches">(B, C, H, W) uint8 CPU batches of one shape, taken in turn.</param>
     /// <param name="device">The session's.</param>
     /// <param name="repetitions">Counted runs of each part.</param>
-    public Benchmark(TrainingSession session, TrainingSpec training, IReadOnlyList<Tensor> batches, Device device, int repetitions)
+    public Benchmark(
+        TrainingSession session,
+        HierarchicalAutoencoder model,
+        TrainingSpec training,
+        IReadOnlyList<Tensor> batches,
+        Device device,
+        int repetitions
+    )
     {
-        (this.session, this.training, this.batches, this.device) = (session, training, batches, device);
+        (this.session, this.model, this.training, this.batches, this.device) = (session, model, training, batches, device);
         this.repetitions = repetitions;
     }
 
@@ -46,8 +55,6 @@ public sealed class Benchmark
     /// <summary>Multiply-adds of all convolutions for one image, forward.</summary>
     public long MultiplyAddsPerImage { get; private set; }
 
-    private HierarchicalAutoencoder Model => session.Model;
-
     private long BatchSize => batches[0].shape[0];
 
     /// <summary>Everything, one part after the other.</summary>
@@ -56,7 +63,7 @@ public sealed class Benchmark
     {
         parts.Clear();
         var pixels = batches[0].to(device);
-        var convolutions = ConvolutionTrace.Of(Model, pixels);
+        var convolutions = ConvolutionTrace.Of(model, pixels);
         MultiplyAddsPerImage = convolutions.Sum(convolution => convolution.MultiplyAdds) / BatchSize;
         Announce("step", WholeStep);
         Announce("step by stage", StepByStage);
@@ -104,13 +111,13 @@ public sealed class Benchmark
         {
             using var scope = NewDisposeScope();
             var timed = step == 0 ? new StageClock(device) : clock;
-            Model.train();
+            model.train();
             session.Optimizer.ClearGradients();
             var pixels = Next().to(device);
             ForwardPass pass = null!;
             ModelLosses losses = null!;
-            timed.Time(0, () => pass = Model.Run(pixels, new TrainingMoment(session.Seed, session.StepsDone, training.Steps, 0)));
-            timed.Time(1, () => losses = ModelLosses.Of(Model, pass, pixels));
+            timed.Time(0, () => pass = model.Run(pixels, new TrainingMoment(session.Seed, session.StepsDone, training.Steps, 0)));
+            timed.Time(1, () => losses = ModelLosses.Of(model, pass, pixels));
             timed.Time(2, () => losses.Total.backward());
             timed.Time(3, UpdateWeights);
             timed.Time(4, LearnCodes);
@@ -127,7 +134,7 @@ public sealed class Benchmark
 
     private void LearnCodes()
     {
-        foreach (var quantizer in Model.Quantizers)
+        foreach (var quantizer in model.Quantizers)
             quantizer.Learn(session.Seed, session.StepsDone);
     }
 
@@ -157,10 +164,10 @@ public sealed class Benchmark
 
     private void QuantizerLevels(Tensor pixels)
     {
-        Model.train();
-        foreach (var (level, grid) in Model.Spec.Grids((int)pixels.shape[2], (int)pixels.shape[3]).Index())
+        model.train();
+        foreach (var (level, grid) in model.Spec.Grids((int)pixels.shape[2], (int)pixels.shape[3]).Index())
         {
-            var quantizer = Model.Quantizers[level];
+            var quantizer = model.Quantizers[level];
             var map = randn([BatchSize, quantizer.InputChannels, grid.Height, grid.Width], device: device).requires_grad_(true);
             var moment = new TrainingMoment(session.Seed, session.StepsDone, training.Steps, 0);
             var timing = Timing.Measure(
@@ -181,10 +188,10 @@ public sealed class Benchmark
         Tensor output;
         using (no_grad())
         {
-            Model.eval();
-            output = Model.Run(pixels).Output.detach().requires_grad_(true);
+            model.eval();
+            output = model.Run(pixels).Output.detach().requires_grad_(true);
         }
-        var likelihood = Model.Likelihood;
+        var likelihood = model.Likelihood;
         Action both = Scoped(() => autograd.grad([likelihood.Loss(output, pixels).mean()], [output]));
         both();
         PeakMemory.Reset();
@@ -202,12 +209,12 @@ public sealed class Benchmark
 
     private void Evaluation(Tensor pixels)
     {
-        var evaluator = new SplitEvaluator(Model, CodeFrequencies.Count(Model, [pixels.clone()]));
+        var evaluator = new SplitEvaluator(model, CodeFrequencies.Count(model, [pixels.clone()]));
         Add(Part("evaluation", Timing.Measure(device, repetitions, Scoped(() => evaluator.Add(pixels)))));
-        Add(Part("encode", Timing.Measure(device, repetitions, Scoped(() => Model.Encode(pixels)))));
-        var codes = Model.Encode(pixels);
+        Add(Part("encode", Timing.Measure(device, repetitions, Scoped(() => model.Encode(pixels)))));
+        var codes = model.Encode(pixels);
         var (height, width) = (pixels.shape[2], pixels.shape[3]);
-        Add(Part("decode", Timing.Measure(device, repetitions, Scoped(() => Model.Likelihood.Mean(Model.Decode(codes, height, width))))));
+        Add(Part("decode", Timing.Measure(device, repetitions, Scoped(() => model.Likelihood.Mean(model.Decode(codes, height, width))))));
     }
 
     private void Add(BenchmarkPart part) => parts.Add(part with { ShareOfStep = IsPartOfStep(part.Name) ? Share(part) : null });

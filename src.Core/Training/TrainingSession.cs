@@ -1,12 +1,17 @@
-using DQ.Core.Autoencoders;
+using DQ.Core.Formats;
 using DQ.Core.Images;
-using DQ.Core.Quantization;
+using TorchSharp;
+using static DQ.Core.Native.Scalars;
 using static TorchSharp.torch;
 
 namespace DQ.Core.Training;
 
-/// <summary>The training of an autoencoder.</summary>
-public sealed class TrainingSession : ModelSession
+/// <summary>An objective, its optimizer and where they are: everything a training run keeps between two steps.</summary>
+/// <remarks>
+/// Random choices are functions of (seed, step), so the state is weights, codebooks, moments and counters, and a session
+/// restored from a checkpoint goes on exactly as the one that wrote it.
+/// </remarks>
+public sealed class TrainingSession : IDisposable
 {
     /// <summary>
     /// Multiply-adds of a training step over those of its images' forward pass: the pass itself, the gradients of the maps and those of
@@ -14,68 +19,164 @@ public sealed class TrainingSession : ModelSession
     /// </summary>
     public const int MultiplyAddsFactor = 3;
 
-    /// <param name="model">What to train.</param>
-    /// <param name="training">How.</param>
-    /// <param name="seed">Of the first weights and of every later random choice.</param>
-    /// <param name="device">Where.</param>
-    public TrainingSession(AutoencoderSpec model, TrainingSpec training, long seed, Device device)
-        : this(Seeded(seed, () => Frozen(new HierarchicalAutoencoder(model), training)), training, seed, device) { }
+    /// <summary>Weight of the past in the moving mean of the loss.</summary>
+    private const double UsualLossMemory = 0.9;
 
-    private TrainingSession(HierarchicalAutoencoder model, TrainingSpec training, long seed, Device device)
-        : base(model, model.Quantizers, training, seed, device) => Model = model;
+    private readonly TrainingSpec training;
+    private readonly Device device;
+    private readonly StepSums sums; // kept from step to step for its arrays
+    private double? usualLoss;
 
-    public HierarchicalAutoencoder Model { get; }
-
-    /// <summary>One optimizer step on (B, C, H, W) uint8 pixels, cut in micro-batches when the spec says so.</summary>
-    /// <exception cref="InvalidOperationException">The codebooks are not initialized.</exception>
-    public StepReport Step(Tensor pixels) => Step(pixels, pixels);
-
-    public override StepReport Step(Batch batch) => Step(batch.Pixels);
-
-    /// <summary>A step whose reconstruction loss is measured against <paramref name="targets"/>: the released code's are its own
-    /// pixels, some one level too low; only parity has a use for them.</summary>
-    internal new StepReport Step(Tensor pixels, Tensor targets) => base.Step(pixels, targets);
-
-    /// <summary>The session a checkpoint was written by.</summary>
-    /// <exception cref="Formats.WeightsException">The file can't be used; the message names it and why.</exception>
-    public static TrainingSession Load(string path, TrainingSpec training, Device device)
-    {
-        using var file = Checkpoint.Open(path);
-        var session = new TrainingSession(file.Spec, training, file.Progress.Seed, device);
-        session.Restore(file);
-        return session;
-    }
-
-    /// <summary>A session that begins with a checkpoint's weights and codebooks, with a fresh optimizer and no steps done.</summary>
-    /// <param name="path">Of a model of the same shapes; images may be of another size.</param>
-    /// <param name="model">What to train.</param>
+    /// <param name="objective">What to train; disposed with this.</param>
     /// <param name="training">How.</param>
     /// <param name="seed">Of every random choice.</param>
-    /// <param name="device">Where.</param>
-    /// <exception cref="Formats.WeightsException">The file can't be used; the message names it and why.</exception>
-    public static TrainingSession StartingFrom(string path, AutoencoderSpec model, TrainingSpec training, long seed, Device device)
+    /// <param name="device">Where; the model is brought there.</param>
+    public TrainingSession(IObjective objective, TrainingSpec training, long seed, Device device)
     {
-        using var file = Checkpoint.Open(path);
-        var session = new TrainingSession(model, training, seed, device);
-        file.Fill(session.Model);
-        session.CodebooksReady = file.Progress.CodebooksReady;
-        return session;
+        (Objective, this.training, Seed, this.device) = (objective, training, seed, device);
+        sums = new StepSums(objective.Quantizers);
+        objective.Network.to(device);
+        CodebooksReady = objective.CodesAreChosen;
+        Optimizer = new AdamOptimizer(objective.Network.named_parameters().Where(entry => entry.parameter.requires_grad));
     }
 
-    protected override void FirstCodes(IReadOnlyList<Tensor> batches) => Model.InitializeCodebooks(batches, Seed);
+    public IObjective Objective { get; }
 
-    protected override (ModelLosses Losses, IReadOnlyList<Quantized> Levels) Pass(Tensor pixels, Tensor targets, TrainingMoment moment)
+    public long Seed { get; private set; }
+
+    /// <summary>Optimizer steps done, skipped ones among them.</summary>
+    public long StepsDone { get; private set; }
+
+    /// <summary>Training images seen, with repetition.</summary>
+    public long ImagesSeen { get; private set; }
+
+    /// <summary>False until <see cref="InitializeCodebooks"/> on a session with codebooks that start from k-means.</summary>
+    public bool CodebooksReady { get; private set; }
+
+    /// <summary>Factor on the learning rate, lowered after a numerical failure.</summary>
+    public double RateFactor { get; set; } = 1;
+
+    /// <summary>The counters, as a checkpoint holds them.</summary>
+    public TrainingProgress Progress =>
+        new(Seed, StepsDone, ImagesSeen, CodebooksReady, RateFactor, Optimizer.Updates, usualLoss, device.ToString(), get_num_threads());
+
+    /// <summary>For measurements of a step's parts.</summary>
+    internal AdamOptimizer Optimizer { get; }
+
+    /// <summary>Fits the first codes to the first batches, (B, C, H, W) uint8 each.</summary>
+    public void InitializeCodebooks(IReadOnlyList<Tensor> batches)
     {
-        var pass = Model.Run(pixels, moment);
-        return (ModelLosses.Of(Model, pass, targets), pass.Levels);
+        using var scope = NewDisposeScope();
+        Objective.ChooseFirstCodes([.. batches.Select(batch => batch.to(device))], Seed);
+        CodebooksReady = true;
     }
 
-    protected override void Write(string path, AdamOptimizer? optimizer) => Checkpoint.Write(path, Model, optimizer, Progress);
+    /// <summary>One optimizer step, cut in micro-batches when the spec says so.</summary>
+    /// <exception cref="InvalidOperationException">The codebooks are not initialized.</exception>
+    /// <exception cref="ArgumentException">The batch lacks what the objective asks of it.</exception>
+    public StepReport Step(Batch batch) => Step(batch.Pixels, Objective.Targets(batch));
 
-    private static HierarchicalAutoencoder Frozen(HierarchicalAutoencoder model, TrainingSpec training)
+    /// <summary>A step on images without labels, (B, C, H, W) uint8.</summary>
+    /// <exception cref="InvalidOperationException">The codebooks are not initialized.</exception>
+    /// <exception cref="ArgumentException">The objective asks for more.</exception>
+    public StepReport Step(Tensor pixels) => Step(new Batch(pixels, null));
+
+    /// <summary>A step whose loss is measured against <paramref name="targets"/>: the released code's are its own pixels, some one
+    /// level too low; but for <see cref="Step(Batch)"/> only parity has a use for them.</summary>
+    internal StepReport Step(Tensor pixels, Tensor targets)
     {
-        foreach (var parameter in training.Freeze.SelectMany(part => model.Part(part).parameters()))
-            parameter.requires_grad = false;
-        return model;
+        if (!CodebooksReady)
+            throw new InvalidOperationException("initialize the codebooks before the first step");
+        using var scope = NewDisposeScope();
+        if (!Objective.Network.training)
+            Objective.Network.train();
+        Optimizer.ClearGradients();
+        sums.Clear();
+        Objective.Remember();
+        var parts = pixels.chunk(training.Accumulate).Zip(targets.chunk(training.Accumulate));
+        foreach (var (micro, (part, target)) in parts.Index())
+        {
+            using var perPart = NewDisposeScope();
+            var share = (double)part.shape[0] / pixels.shape[0];
+            var (losses, levels) = Objective.Pass(part.to(device), target.to(device), new(Seed, StepsDone, training.Steps, micro));
+            (share < 1 ? losses.Total * Kept(share) : losses.Total).backward();
+            sums.Add(share, losses, levels);
+        }
+        var rate = LearningRate.At(training, StepsDone) * RateFactor;
+        var norm = Optimizer.GradientNorm();
+        var skipped = !double.IsFinite(norm) || !double.IsFinite(sums.Loss) || Explodes();
+        var revived = skipped ? Skip() : Learn(rate, norm);
+        StepsDone++;
+        ImagesSeen += pixels.shape[0];
+        var usual = usualLoss;
+        if (!skipped)
+            usualLoss = usual is { } mean ? UsualLossMemory * mean + (1 - UsualLossMemory) * sums.Size : sums.Size;
+        return new(
+            StepsDone,
+            sums.Loss,
+            sums.Reconstruction,
+            sums.Latent,
+            rate,
+            norm,
+            skipped,
+            sums.Levels(revived),
+            usual,
+            sums.CrossEntropy,
+            sums.Size
+        );
+    }
+
+    /// <summary>Writes everything needed to go on exactly; the file appears whole or not at all.</summary>
+    /// <exception cref="IOException">It can't be written; what was there before is intact.</exception>
+    public void Save(string path) => Objective.Write(path, Optimizer, Progress);
+
+    /// <summary>Writes the model alone, for evaluation.</summary>
+    /// <exception cref="IOException">As above.</exception>
+    public void SaveModel(string path) => Objective.Write(path, null, Progress);
+
+    /// <summary>Takes weights, moments and counters from a checkpoint with which training can go on.</summary>
+    /// <exception cref="WeightsException">It can't; the message names the file and why.</exception>
+    public void Restore(string path)
+    {
+        using var file = new CheckpointFile(path);
+        if (file.Kind != Objective.Kind)
+            throw new WeightsException($"{path}: expected a checkpoint of kind {Objective.Kind}, found {file.Kind}");
+        if (!file.HasOptimizer)
+            throw new WeightsException($"{path}: holds no optimizer state: training can't go on from it");
+        file.Fill(Objective.Network);
+        file.Fill(Optimizer);
+        var progress = file.Progress;
+        (Seed, StepsDone, ImagesSeen) = (progress.Seed, progress.StepsDone, progress.ImagesSeen);
+        (CodebooksReady, RateFactor, usualLoss) = (progress.CodebooksReady, progress.RateFactor, progress.UsualLoss);
+    }
+
+    public void Dispose()
+    {
+        Optimizer.Dispose();
+        Objective.Dispose();
+    }
+
+    private bool Explodes() => training.ExplosionFactor > 0 && usualLoss is { } usual && sums.Size > training.ExplosionFactor * usual;
+
+    private long[][] Learn(double rate, double norm)
+    {
+        var scale = training.ClipNorm > 0 ? Math.Min(1, training.ClipNorm / (norm + 1e-6)) : 1;
+        Optimizer.Update(rate, training.WeightDecay, scale);
+        return training.Freeze.Contains("codebooks")
+            ? Forget()
+            : [.. Objective.Quantizers.Select((quantizer, level) => quantizer.Learn(SplitMix64.Derive(Seed, level), StepsDone))];
+    }
+
+    private long[][] Skip()
+    {
+        Objective.Undo();
+        return Forget();
+    }
+
+    private long[][] Forget()
+    {
+        foreach (var quantizer in Objective.Quantizers)
+            quantizer.Forget();
+        return [.. Objective.Quantizers.Select(quantizer => new long[quantizer.Codebooks])];
     }
 }

@@ -1,3 +1,4 @@
+using DQ.Core.Autoencoders;
 using DQ.Core.Formats;
 using DQ.Core.Likelihoods;
 using DQ.Core.Published;
@@ -68,8 +69,10 @@ public static class ParityCheck
 
     private static ParityResult[] CheckModel(ModelParity file, string path)
     {
+        var objective = new AutoencoderObjective(file.Spec, [], seed: 0);
+        var model = objective.Model;
         using var session = new TrainingSession(
-            file.Spec,
+            objective,
             new()
             {
                 LearningRate = ModelParity.LearningRate,
@@ -79,25 +82,25 @@ public static class ParityCheck
             0,
             CPU
         );
-        var names = new ReferenceNames(session.Model);
+        var names = new ReferenceNames(model);
         var weights = names.FromReference(file.Weights, path);
-        session.Model.load_state_dict(weights.ToDictionary());
+        model.load_state_dict(weights.ToDictionary());
         var targets = file.Spec.Likelihood.Kind == "squared_error" ? file.Pixels : file.TargetPixels;
-        var results = CheckEvaluation(file, session, names, targets, path);
-        return file.Step is { } step ? [.. results, .. CheckStep(file, step, session, names, weights, targets, path)] : [.. results];
+        var results = CheckEvaluation(file, model, names, targets, path);
+        return file.Step is { } step ? [.. results, .. CheckStep(file, step, session, model, names, weights, targets, path)] : [.. results];
     }
 
     private static List<ParityResult> CheckEvaluation(
         ModelParity file,
-        TrainingSession session,
+        HierarchicalAutoencoder model,
         ReferenceNames names,
         Tensor targets,
         string path
     )
     {
-        session.Model.eval();
-        var pass = session.Model.Run(file.Pixels);
-        var losses = ModelLosses.Of(session.Model, pass, targets);
+        model.eval();
+        var pass = model.Run(file.Pixels);
+        var losses = ModelLosses.Of(model, pass, targets);
         var results = new List<ParityResult>
         {
             new("input.normalized", MaxError(PixelNormalization.Normalize(file.Pixels), file.Normalized), 1e-5, "absolute"),
@@ -115,19 +118,19 @@ public static class ParityCheck
         if (file.Gradients.Count > 0)
         {
             losses.Total.backward();
-            results.Add(CheckGradients(session, names.FromReference(file.Gradients, path, trainedOnly: true)));
+            results.Add(CheckGradients(model, names.FromReference(file.Gradients, path, trainedOnly: true)));
         }
         return results;
     }
 
     /// PyTorch clips gradients in place: a file recorded around a clipped step holds what clipping left of them, its norm the bound's.
-    private static ParityResult CheckGradients(TrainingSession session, IReadOnlyDictionary<string, Tensor> expected)
+    private static ParityResult CheckGradients(HierarchicalAutoencoder model, IReadOnlyDictionary<string, Tensor> expected)
     {
-        var norm = TotalNorm(session.Model.named_parameters().Select(entry => entry.parameter.grad!));
+        var norm = TotalNorm(model.named_parameters().Select(entry => entry.parameter.grad!));
         var clipped = norm > ModelParity.ClipNorm && Math.Abs(TotalNorm(expected.Values) - ModelParity.ClipNorm) < 1e-3;
         var scale = clipped ? ModelParity.ClipNorm / (norm + 1e-6) : 1;
-        var errors = session
-            .Model.named_parameters()
+        var errors = model
+            .named_parameters()
             .Select(entry => (entry.name, NormError(entry.parameter.grad! * Kept(scale), expected[entry.name])));
         return Worst(clipped ? "gradient (recorded clipped)" : "gradient", errors, 1e-3, NormRelative);
     }
@@ -136,6 +139,7 @@ public static class ParityCheck
         ModelParity file,
         ParityStep step,
         TrainingSession session,
+        HierarchicalAutoencoder model,
         ReferenceNames names,
         IReadOnlyDictionary<string, Tensor> before,
         Tensor targets,
@@ -145,9 +149,9 @@ public static class ParityCheck
         var report = session.Step(file.Pixels, targets);
         yield return new("train.loss", Math.Abs(report.Loss - step.Loss) / Math.Abs(step.Loss), 1e-5, Relative);
         yield return new("train.grad_norm", Math.Abs(report.GradientNorm - step.GradientNorm) / step.GradientNorm, 1e-4, Relative);
-        var after = session.Model.state_dict();
+        var after = model.state_dict();
         var expected = names.FromReference(step.StateAfter, path);
-        var gradients = session.Model.named_parameters().ToDictionary(entry => entry.name, entry => entry.parameter.grad!);
+        var gradients = model.named_parameters().ToDictionary(entry => entry.name, entry => entry.parameter.grad!);
         var scale = Math.Min(1, ModelParity.ClipNorm / (report.GradientNorm + 1e-6));
         var changes = gradients.Keys.Select(name =>
             (name, ChangeError(before[name], after[name], expected[name], gradients[name] * Kept(scale)))

@@ -41,24 +41,28 @@ let example =
 /// Different batches, so that codes are chosen as in training.
 let private batchCount = 8
 
-let private session config (checkpoint: string option) (spec: AutoencoderSpec) device =
+let private objective config (checkpoint: string option) (spec: AutoencoderSpec) =
+    let made spec =
+        new AutoencoderObjective(spec, config.Training.Freeze, config.Seed)
+
     match checkpoint with
     | Some file ->
-        let session = TrainingSession.Load(file, config.Training, device)
+        use stored = DQ.Core.Training.Checkpoint.Open file
 
-        if session.Model.Spec.ImageChannels = spec.ImageChannels then
-            Ok session
+        if stored.Spec.ImageChannels = spec.ImageChannels then
+            Ok(made stored.Spec)
         else
-            session.Dispose()
             Error(Data $"{file}: expected a model for images of {spec.ImageChannels} channels")
-    | None -> Ok(new TrainingSession(spec, config.Training, config.Seed, device))
+    | None -> Ok(made spec)
 
 let private measure (context: StageContext) (variant: Variant) repetitions checkpoint (dataset: Dataset) =
     result {
         let config = variant.Config
         let! device = Train.device context.Device
         let! spec = Train.fitted config dataset
-        use! session = session config checkpoint spec device
+        let! objective = objective config checkpoint spec
+        use session = new TrainingSession(objective, config.Training, config.Seed, device)
+        checkpoint |> Option.iter session.Restore
         let images = dataset.Train.Images
 
         let augmentation = Augmentation(config.Data.Flip, config.Data.Shift)
@@ -71,7 +75,8 @@ let private measure (context: StageContext) (variant: Variant) repetitions check
         if not session.CodebooksReady then
             session.InitializeCodebooks batches
 
-        let benchmark = Benchmark(session, config.Training, batches, device, repetitions)
+        let benchmark =
+            Benchmark(session, objective.Model, config.Training, batches, device, repetitions)
 
         let parts = benchmark.Run(fun part -> context.Note $"measuring: {part}")
         context.Note "measuring: input"
@@ -90,7 +95,7 @@ let private measure (context: StageContext) (variant: Variant) repetitions check
                 ImageChannels = images.Channels,
                 ImageHeight = images.Height,
                 ImageWidth = images.Width,
-                Parameters = session.Model.ParameterCount,
+                Parameters = objective.Model.ParameterCount,
                 MultiplyAddsPerImage = benchmark.MultiplyAddsPerImage,
                 MachinePeaks = PeakRates.Measure device,
                 Parts = [| yield! parts; input |],

@@ -110,8 +110,8 @@ let show (evaluator: ClassifierEvaluator) (batches: torch.Tensor seq) (labels: i
         evaluator.Add(batch, ReadOnlySpan(labels, first, count))
         first <- first + count
 
-let private look (config: RunConfig) (validation: DatasetPart) (labels: int[]) (session: ClassifierSession) limit =
-    let evaluator = ClassifierEvaluator session.Model
+let private look (config: RunConfig) (validation: DatasetPart) (labels: int[]) (model: Classifier) limit =
+    let evaluator = ClassifierEvaluator model
     show evaluator (validation.Images.Batches(config.Evaluation.BatchSize, limit)) labels
     let seen = evaluator.Finish()
     let isFinite = Double.IsFinite seen.CrossEntropyNats
@@ -130,34 +130,21 @@ let private look (config: RunConfig) (validation: DatasetPart) (labels: int[]) (
     }
 
 let private trainer (config: RunConfig) (spec: ClassifierSpec) (dataset: Dataset) device from labels validationLabels =
-    use model = new Classifier(spec)
-    let r = dataset.Record
-
-    let grids =
-        if model.LearningQuantizers.Count = 0 then
-            []
-        else
-            List.ofSeq (model.Grids(r.Height, r.Width))
+    let objective =
+        match from with
+        | Some file -> ClassifierObjective.OnAutoencoder(file, spec, config.Seed)
+        | None -> new ClassifierObjective(spec, config.Seed)
 
     {
-        Parameters = model.ParameterCount
+        Parameters = objective.Model.ParameterCount
         MultiplyAdds = Nullable()
         FittingBatch = fun _ -> None
         Learner = {
+            Session = new TrainingSession(objective, config.Training, config.Seed, device)
             Criterion = Criterion.Classification
-            Quantizer = config.Model.Quantizer
-            Codes = grids |> List.map _.Codes
-            Codebooks = config.Model.Codebooks
-            Positions = grids |> List.map (fun grid -> int64 grid.Height * int64 grid.Width)
             Labels = Some labels
-            Begin =
-                fun () ->
-                    match from with
-                    | Some file -> ClassifierSession.OnAutoencoder(file, spec, config.Training, config.Seed, device)
-                    | None -> new ClassifierSession(spec, config.Training, config.Seed, device)
-            Load = fun file -> ClassifierSession.Load(file, config.Training, device)
-            Validate = look config dataset.Validation validationLabels
-            Sample = fun _ _ _ -> ()
+            Validate = look config dataset.Validation validationLabels objective.Model
+            Sample = fun _ _ -> ()
         }
     }
 

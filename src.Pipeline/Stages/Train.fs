@@ -99,14 +99,14 @@ let fitted (config: RunConfig) (dataset: Dataset) : Result<AutoencoderSpec, Stag
     | [] -> Ok(config.Model.ForImages r.Channels)
 
 /// A model to train: what run.json says of it before it begins, and what the loop needs.
-type Trainer<'session when 'session :> ModelSession> = {
+type Trainer = {
     /// Trained parameters.
     Parameters: int64
     /// Of one image's forward pass; null where they are not counted.
     MultiplyAdds: Nullable<int64>
     /// Images per batch that fit in so many bytes, where that is known.
     FittingBatch: int64 -> int option
-    Learner: Learner<'session>
+    Learner: Learner
 }
 
 let private describe
@@ -148,7 +148,7 @@ let private work
     title
     (config: RunConfig)
     (device: torch.Device)
-    (trainer: unit -> Trainer<'session>)
+    (trainer: unit -> Trainer)
     (dataset: Dataset)
     folder
     held
@@ -236,7 +236,7 @@ let claimAndWork
     fingerprint
     (dataset: Dataset)
     (device: torch.Device)
-    (trainer: unit -> Trainer<'session>)
+    (trainer: unit -> Trainer)
     =
     result {
         let title = title variant
@@ -258,7 +258,15 @@ let claimAndWork
 /// An autoencoder, on images of one size.
 let private autoencoder (config: RunConfig) (spec: AutoencoderSpec) (dataset: Dataset) (device: torch.Device) from =
     let r = dataset.Record
-    use model = new HierarchicalAutoencoder(spec)
+    let training = config.Training
+
+    let objective =
+        match from with
+        | Some file -> AutoencoderObjective.StartingFrom(file, spec, training.Freeze, config.Seed)
+        | None -> new AutoencoderObjective(spec, training.Freeze, config.Seed)
+
+    let session = new TrainingSession(objective, training, config.Seed, device)
+    let model = objective.Model
     let outputs, parameters = model.Likelihood.OutputChannels, model.ParameterCount
     let validation = dataset.Validation.Images
 
@@ -267,35 +275,24 @@ let private autoencoder (config: RunConfig) (spec: AutoencoderSpec) (dataset: Da
         MultiplyAdds = Nullable(model.MultiplyAdds(r.Height, r.Width))
         FittingBatch = Memory.fittingBatch spec parameters outputs r.Height r.Width
         Learner = {
+            Session = session
             Criterion =
                 if model.Likelihood.IsDensity then
                     Criterion.NatsPerDim
                 else
                     Criterion.SquaredError
-            Quantizer = spec.Quantizer
-            Codes = List.ofSeq spec.Codes
-            Codebooks = spec.Codebooks
-            Positions = [
-                for grid in spec.Grids(r.Height, r.Width) -> int64 grid.Height * int64 grid.Width
-            ]
             Labels = None
-            Begin =
-                fun () ->
-                    match from with
-                    | Some file -> TrainingSession.StartingFrom(file, spec, config.Training, config.Seed, device)
-                    | None -> new TrainingSession(spec, config.Training, config.Seed, device)
-            Load = fun file -> TrainingSession.Load(file, config.Training, device)
             Validate =
-                fun session limit -> {
-                    Loss = MeanLoss.Of(session.Model, validation.Batches(config.Evaluation.BatchSize, limit))
+                fun limit -> {
+                    Loss = MeanLoss.Of(model, validation.Batches(config.Evaluation.BatchSize, limit))
                     CrossEntropyNats = Nullable()
                 }
             Sample =
-                fun session count folder ->
+                fun count folder ->
                     let chosen = Samples.first count
-                    use decoder = new PartialDecoder(session.Model)
+                    use decoder = new PartialDecoder(model)
 
-                    Samples.draw decoder (CodePart.OfLevels session.Model.Spec) validation chosen
+                    Samples.draw decoder (CodePart.OfLevels model.Spec) validation chosen
                     |> Samples.write folder validation "validation" chosen session.StepsDone
         }
     }

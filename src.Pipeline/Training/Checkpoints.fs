@@ -73,7 +73,7 @@ let private tidy run =
 
 /// Writes a checkpoint and keeps with it the last regular ones, `keep` in all. One made because a run was stopped is no
 /// regular one: it goes when the next is written, so that a run that was stopped leaves what another leaves.
-let save run keep (regular: LoopState -> bool) (session: ModelSession) (state: LoopState) =
+let save run keep (regular: LoopState -> bool) (session: TrainingSession) (state: LoopState) =
     add run session.Save state
 
     let kept =
@@ -100,7 +100,7 @@ let goBack run (state: LoopState) =
     ArtifactJson.Write(stateFile run state.Step, state)
 
 /// Writes the model as the best so far, which the next checkpoint makes it. It is for evaluation and holds no optimizer.
-let saveBest run (session: ModelSession) =
+let saveBest run (session: TrainingSession) =
     Directory.CreateDirectory(folder run) |> ignore
     session.SaveModel(bestAt run session.StepsDone)
 

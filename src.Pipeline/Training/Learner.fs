@@ -2,7 +2,6 @@ namespace DQ.Pipeline
 
 open System
 open DQ.Core.Artifacts
-open DQ.Core.Quantization
 open DQ.Core.Training
 
 /// What a model is judged by, and under which names its numbers stand.
@@ -13,50 +12,40 @@ type Criterion =
     /// Steps by cross-entropy, validations by the share of images that were classified wrongly.
     | Classification
 
-/// A look at validation images.
-type Look = {
+/// What validation images say of a model.
+type Validated = {
     /// What the best is chosen by: lower is better. Not finite where the model is no good.
     Loss: float
     /// Of a classifier.
     CrossEntropyNats: Nullable<float>
 }
 
-/// What is trained: sessions of one kind of model, and what only they know.
-type Learner<'session when 'session :> ModelSession> = {
+/// What is trained, and what only this kind of model knows of itself.
+type Learner = {
+    /// With no steps done; disposed by the loop.
+    Session: TrainingSession
     Criterion: Criterion
-    /// How codes are learned, for advice.
-    Quantizer: QuantizerSpec
-    /// Codes per codebook, by level of what learns codes.
-    Codes: int list
-    /// Codebooks of a level.
-    Codebooks: int
-    /// Vectors quantized per image, by level.
-    Positions: int64 list
     /// Of the training images; None where they are not learned.
     Labels: int[] option
-    /// A session with no steps done.
-    Begin: unit -> 'session
-    /// The session that wrote this checkpoint.
-    Load: string -> 'session
-    /// Looks at the first validation images, so many.
-    Validate: 'session -> int -> Look
+    /// Of the first validation images, so many.
+    Validate: int -> Validated
     /// Pictures of the first validation images, so many, into a folder.
-    Sample: 'session -> int -> string -> unit
+    Sample: int -> string -> unit
 }
 
 module Criterion =
     /// A line with this judged loss under its name.
-    let line criterion split step imagesSeen seconds (judged: Nullable<float>) (look: Look option) =
+    let line criterion split step imagesSeen seconds (judged: Nullable<float>) (validated: Validated option) =
         let none = Nullable()
 
         let only case value =
             if criterion = case then value else none
 
         let crossEntropy, accuracy =
-            match criterion, look with
+            match criterion, validated with
             | Criterion.Classification, None -> judged, none
-            | Criterion.Classification, Some look ->
-                look.CrossEntropyNats,
+            | Criterion.Classification, Some seen ->
+                seen.CrossEntropyNats,
                 (if judged.HasValue then
                      Nullable(1.0 - judged.Value)
                  else

@@ -10,14 +10,14 @@ open DQ.Core.Images
 open DQ.Core.Training
 open DQ.Pipeline.Data
 
-/// What a loop works with. The session changes when training goes back to a checkpoint.
-type Job<'session when 'session :> ModelSession> = {
+/// What a loop works with.
+type Job = {
     Folder: string
     Title: string
     Config: RunConfig
     Dataset: Dataset
     Context: StageContext
-    Learner: Learner<'session>
+    Learner: Learner
     /// Of the folder; everything is written under it.
     Held: RunLock
     /// run.json at this state.
@@ -39,15 +39,17 @@ let private batchesFrom job step =
 let private multiple (every: int64) (step: int64) = every > 0L && step % every = 0L
 
 /// A picture of validation images and what the model makes of them now.
-let private sample job (session: #ModelSession) =
+let private sample job =
     let count = min job.Config.Loop.Samples job.Dataset.Validation.Images.Count
 
     if count > 0 then
-        Path.Combine(job.Folder, RunLayout.Images, RunLayout.Steps, $"{session.StepsDone:D8}")
-        |> job.Learner.Sample session count
+        Path.Combine(job.Folder, RunLayout.Images, RunLayout.Steps, $"{job.Learner.Session.StepsDone:D8}")
+        |> job.Learner.Sample count
 
 /// The k-means start of the codebooks, from the batches that training sees first.
-let private initialize job (session: #ModelSession) =
+let private initialize job =
+    let session = job.Learner.Session
+
     if not session.CodebooksReady then
         job.Context.Note $"{job.Title}: choosing the first codes by k-means"
         use batches = batchesFrom job 0L
@@ -58,30 +60,33 @@ let private initialize job (session: #ModelSession) =
             batch.Dispose()
 
 /// Trains to the last step, or until stopped.
-let run (job: Job<'session>) : Result<LoopState, StageError> =
+let run (job: Job) : Result<LoopState, StageError> =
     let config = job.Config
     let loop = config.Loop
     let resumed = Checkpoints.latest job.Folder
     let learner = job.Learner
-    let levels = learner.Codes.Length
+    use session = learner.Session
+    let images = job.Dataset.Train.Images
+    let grids = session.Objective.Grids(images.Height, images.Width)
+    let codes = [ for grid in grids -> grid.Codes ]
 
-    let start =
-        resumed |> Option.defaultValue (LoopState.start levels learner.Codebooks)
+    let vectors = [
+        for grid in grids -> int64 config.Training.BatchSize * int64 grid.Height * int64 grid.Width
+    ]
+
+    let codebooks = if grids.Count = 0 then 0 else grids[0].Codebooks
+
+    let start = resumed |> Option.defaultValue (LoopState.start grids.Count codebooks)
 
     use journal = new Journal(job.Folder, job.Held, start)
     let isRegular = LoopState.isRegular loop config.Training.Steps
 
-    let load (state: LoopState) =
-        let session = learner.Load(Checkpoints.weights job.Folder state.Step)
+    let restore (state: LoopState) =
+        session.Restore(Checkpoints.weights job.Folder state.Step)
         // the state says how often training went back, the tensors are older
         session.RateFactor <- LoopState.rateFactor loop state
-        session
 
-    let mutable session =
-        match resumed with
-        | Some state -> load state
-        | None -> learner.Begin()
-
+    Option.iter restore resumed
     let mutable batches = batchesFrom job start.Step
 
     let checkpoint (state: LoopState) =
@@ -107,16 +112,7 @@ let run (job: Job<'session>) : Result<LoopState, StageError> =
         journal.Metrics line
 
         let flags, seen =
-            CodebookWatch.look
-                loop
-                learner.Quantizer
-                learner.Codes
-                [
-                    for positions in learner.Positions -> int64 config.Training.BatchSize * positions
-                ]
-                state.Step
-                state.Window
-                state.Codebooks
+            CodebookWatch.look loop config.Model.Quantizer codes vectors state.Step state.Window state.Codebooks
 
         for event in seen do
             journal.Event event
@@ -131,7 +127,7 @@ let run (job: Job<'session>) : Result<LoopState, StageError> =
 
         {
             state with
-                Window = Window.empty levels learner.Codebooks
+                Window = Window.empty grids.Count codebooks
                 Codebooks = flags
         }
 
@@ -141,17 +137,17 @@ let run (job: Job<'session>) : Result<LoopState, StageError> =
         if limit = 0 then
             state
         else
-            let look = learner.Validate session limit
+            let seen = learner.Validate limit
 
             // JSON has no infinity, and whether to go back is for the steps to say
             let loss =
-                if Double.IsFinite look.Loss then
-                    Nullable look.Loss
+                if Double.IsFinite seen.Loss then
+                    Nullable seen.Loss
                 else
-                    journal.Event(Events.validationNotFinite state.Step look.Loss)
+                    journal.Event(Events.validationNotFinite state.Step seen.Loss)
                     Nullable()
 
-            Criterion.line learner.Criterion "validation" state.Step state.ImagesSeen state.Seconds loss (Some look)
+            Criterion.line learner.Criterion "validation" state.Step state.ImagesSeen state.Seconds loss (Some seen)
             |> journal.Metrics
 
             let best, state = LoopState.validated loss state
@@ -198,7 +194,7 @@ let run (job: Job<'session>) : Result<LoopState, StageError> =
         let state = if due loop.ValidateEvery then validate state else state
 
         if loop.SampleEvery > 0L && due loop.SampleEvery then
-            job.Held.Guarded(fun () -> sample job session)
+            job.Held.Guarded(fun () -> sample job)
 
         // the last one also after a skipped step, which left the model as it was
         if last || isRegular state then
@@ -225,8 +221,7 @@ let run (job: Job<'session>) : Result<LoopState, StageError> =
                     Fallbacks = state.Fallbacks + 1
             }
 
-            session.Dispose()
-            session <- load state
+            restore state
             batches.Dispose()
             batches <- batchesFrom job good.Step
 
@@ -267,7 +262,7 @@ let run (job: Job<'session>) : Result<LoopState, StageError> =
 
     try
         if resumed.IsNone then
-            initialize job session
+            initialize job
             checkpoint start
         else
             job.Context.Note $"{job.Title}: going on from step {start.Step}"
@@ -279,4 +274,3 @@ let run (job: Job<'session>) : Result<LoopState, StageError> =
         advance start
     finally
         batches.Dispose()
-        session.Dispose()

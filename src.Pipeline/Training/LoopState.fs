@@ -7,6 +7,7 @@ open DQ.Core.Artifacts
 /// Where the loop is, beside the checkpoint's tensors: step-….json, written after step-….safetensors and complete with it.
 type LoopState = {
     Schema: int
+    /// As the session counts them; here for the files.
     Step: int64
     ImagesSeen: int64
     /// Time spent in training steps.
@@ -19,7 +20,7 @@ type LoopState = {
     SkippedInARow: int
     /// Times training went back with a lower learning rate.
     Fallbacks: int
-    /// Latest validation and the best: nats per dimension, or squared error on normalized values.
+    /// Latest validation and the best: nats per dimension, squared error on normalized values, or of a classifier 1 − accuracy.
     Validation: Nullable<float>
     BestValidation: Nullable<float>
     BestStep: Nullable<int64>

@@ -10,6 +10,7 @@ open DQ.Core.Training
 open DQ.Pipeline
 open DQ.Tests.Autoencoders.HierarchicalAutoencoderTests
 open DQ.Tests.TemporaryFolder
+open DQ.Tests.Sessions
 
 let private loop = {
     Settings.defaults.Loop with
@@ -18,8 +19,7 @@ let private loop = {
 
 let private regular = LoopState.isRegular loop 1000L
 
-let private session =
-    lazy (new TrainingSession(tiny, TrainingSpec(), 0L, torch.CPU))
+let private session = lazy (ofAutoencoder (tiny, TrainingSpec(), 0L, torch.CPU))
 
 let private state (step: int64) (best: int64) = {
     LoopState.start tiny.Levels tiny.Codebooks with

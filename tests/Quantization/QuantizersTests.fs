@@ -10,6 +10,7 @@ open DQ.Core.Likelihoods
 open DQ.Core.Quantization
 open DQ.Core.Training
 open DQ.Tests.TemporaryFolder
+open DQ.Tests.Sessions
 
 let private choices = [
     for kind in Quantizers.Names do
@@ -164,7 +165,7 @@ let sessions =
         for name, spec in few do
             test $"{name}: a skipped step leaves no trace, and a resumed session goes on to the bit" {
                 inFolder (fun folder ->
-                    use session = new TrainingSession(small spec, training, 3L, torch.CPU)
+                    use session = ofAutoencoder (small spec, training, 3L, torch.CPU)
 
                     if not session.CodebooksReady then
                         session.InitializeCodebooks [| batch 0; batch 1 |]
@@ -190,7 +191,7 @@ let sessions =
                     for step in 3..4 do
                         session.Step(batch step) |> ignore
 
-                    use resumed = TrainingSession.Load(path, training, torch.CPU)
+                    use resumed = loaded (path, training, torch.CPU)
 
                     for step in 3..4 do
                         resumed.Step(batch step) |> ignore

@@ -11,6 +11,7 @@ open DQ.Core.Likelihoods
 open DQ.Core.Quantization
 open DQ.Core.Training
 open DQ.Tests.Fixtures
+open DQ.Tests.Sessions
 
 // A seeded tiny training, number by number, as it was when the table was written: a change of the mathematics anywhere in a
 // step, of the seeds or of the defaults shows here. The table is what this test writes with DQ_GOLDEN=write, made on x86-64
@@ -46,7 +47,7 @@ let private log kind =
     let training =
         TrainingSpec(Steps = 12L, BatchSize = 8, LearningRate = 1e-3, WarmupSteps = 4L, WeightDecay = 0.01)
 
-    use session = new TrainingSession(spec, training, 11L, torch.CPU)
+    use session = ofAutoencoder (spec, training, 11L, torch.CPU)
     session.InitializeCodebooks [| pixels 0; pixels 1 |]
 
     [

@@ -10,12 +10,13 @@ open DQ.Core.Formats
 open DQ.Core.Images
 open DQ.Core.Training
 open DQ.Tests.Autoencoders.HierarchicalAutoencoderTests
+open DQ.Tests.Sessions
 
 let private training =
     TrainingSpec(Steps = 100L, BatchSize = 8, LearningRate = 1e-3)
 
 let private session (training: TrainingSpec) =
-    let made = new TrainingSession(tiny, training, 0L, torch.CPU)
+    let made = ofAutoencoder (tiny, training, 0L, torch.CPU)
     made.InitializeCodebooks [| images 8L 3L 32L |]
     made
 
@@ -69,7 +70,7 @@ let tests =
                 undisturbed.Step(batch step) |> ignore
 
             torch.rand 3L |> ignore
-            use resumed = TrainingSession.Load(path, training, torch.CPU)
+            use resumed = loaded (path, training, torch.CPU)
             Expect.equal resumed.StepsDone 6L "steps"
 
             for step in 6..9 do
@@ -116,7 +117,15 @@ let tests =
 
             let path = temporary ()
             earlier.Save path
-            use later = TrainingSession.StartingFrom(path, tiny, training, 9L, torch.CPU)
+
+            use later =
+                new TrainingSession(
+                    AutoencoderObjective.StartingFrom(path, tiny, training.Freeze, 9L),
+                    training,
+                    9L,
+                    torch.CPU
+                )
+
             Expect.sequenceEqual (weights later) (weights earlier) "weights and codes"
 
             Expect.equal
@@ -170,7 +179,7 @@ let tests =
                     let moved = part prefix session <> before
                     Expect.equal moved (not (List.contains name frozen)) $"%A{frozen}: {name}"
 
-                use resumed = TrainingSession.Load(path, training, torch.CPU)
+                use resumed = loaded (path, training, torch.CPU)
 
                 for step in 1..2 do
                     resumed.Step(batch step) |> ignore
@@ -182,7 +191,7 @@ let tests =
             use whole = session training
 
             use parts =
-                new TrainingSession(
+                ofAutoencoder (
                     tiny,
                     TrainingSpec(Steps = 100L, BatchSize = 8, LearningRate = 1e-3, Accumulate = 4),
                     0L,
@@ -229,7 +238,7 @@ let tests =
             let path = temporary ()
             SafeTensorsFile.Write(path, [ Collections.Generic.KeyValuePair("a", torch.zeros 1L) ])
 
-            Expect.throwsC (fun () -> TrainingSession.Load(path, training, torch.CPU) |> ignore) (fun error ->
+            Expect.throwsC (fun () -> loaded (path, training, torch.CPU) |> ignore) (fun error ->
                 Expect.stringContains error.Message path "names the file")
         }
 
@@ -242,7 +251,7 @@ let tests =
                 dict [ "schema", "99" ] |> Collections.Generic.Dictionary
             )
 
-            Expect.throwsC (fun () -> TrainingSession.Load(path, training, torch.CPU) |> ignore) (fun error ->
+            Expect.throwsC (fun () -> loaded (path, training, torch.CPU) |> ignore) (fun error ->
                 Expect.stringContains error.Message "schema version 99" "names the version")
         }
     ]

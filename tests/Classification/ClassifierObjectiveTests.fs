@@ -1,4 +1,4 @@
-module DQ.Tests.Classification.ClassifierSessionTests
+module DQ.Tests.Classification.ClassifierObjectiveTests
 
 open System
 open System.Collections.Generic
@@ -13,6 +13,7 @@ open DQ.Core.Quantization
 open DQ.Core.Training
 open DQ.Tests.TemporaryFolder
 open DQ.Tests.Fixtures
+open DQ.Tests.Sessions
 
 let private autoencoder =
     AutoencoderSpec(
@@ -57,14 +58,14 @@ let private batch (step: int) =
 
     new Batch(pixels.DetachFromDisposeScope(), torch.tensor(labels).DetachFromDisposeScope())
 
-let private begun (session: ClassifierSession) =
+let private begun (session: TrainingSession) =
     if not session.CodebooksReady then
         let first = [| for step in 0..3 -> batch step |]
         session.InitializeCodebooks [| for batch in first -> batch.Pixels |]
 
     session
 
-let private steps first last (session: ClassifierSession) = [
+let private steps first last (session: TrainingSession) = [
     for step in first..last do
         use batch = batch step
         session.Step batch
@@ -100,14 +101,14 @@ let private specs = [
 [<Tests>]
 let tests =
     testSequenced
-    <| testList "Classification.ClassifierSession" [
+    <| testList "Classification.ClassifierObjective" [
         test "every kind of classifier learns to tell three classes apart" {
             for name, spec in specs do
                 use session =
-                    begun (new ClassifierSession(spec, (altered training [ "Steps", box 120L ]), 3L, torch.CPU))
+                    begun (ofClassifier (spec, (altered training [ "Steps", box 120L ]), 3L, torch.CPU))
 
                 let reports = steps 0 119 session
-                let evaluator = ClassifierEvaluator session.Model
+                let evaluator = ClassifierEvaluator session.Classifier
 
                 for seed in 1000..1003 do
                     use batch = batch seed
@@ -130,11 +131,11 @@ let tests =
             for name, spec in specs do
                 inFolder (fun folder ->
                     let path = Path.Combine(folder, "step.safetensors")
-                    use whole = begun (new ClassifierSession(spec, training, 5L, torch.CPU))
+                    use whole = begun (ofClassifier (spec, training, 5L, torch.CPU))
                     steps 0 3 whole |> ignore
                     whole.Save path
                     let expected = steps 4 7 whole
-                    use resumed = ClassifierSession.Load(path, training, torch.CPU)
+                    use resumed = loadedClassifier (path, training, torch.CPU)
                     let found = steps 4 7 resumed
 
                     Expect.sequenceEqual
@@ -142,13 +143,13 @@ let tests =
                         [ for report in expected -> report.Loss ]
                         $"{name}: losses"
 
-                    Expect.isEmpty (same (weights whole.Model) (weights resumed.Model)) $"{name}: weights")
+                    Expect.isEmpty (same (weights whole.Classifier) (weights resumed.Classifier)) $"{name}: weights")
         }
 
         test "two stages: the autoencoder is the checkpoint's and stays as it is" {
             inFolder (fun folder ->
                 let path = Path.Combine(folder, "autoencoder.safetensors")
-                use first = new TrainingSession(autoencoder, training, 1L, torch.CPU)
+                use first = ofAutoencoder (autoencoder, training, 1L, torch.CPU)
                 use images = batch 0
                 first.InitializeCodebooks [| images.Pixels |]
                 first.Step images |> ignore
@@ -161,11 +162,13 @@ let tests =
                         "Autoencoder", box autoencoder
                     ])
 
-                use session = ClassifierSession.OnAutoencoder(path, spec, training, 2L, torch.CPU)
-                let before = weights (nonNull session.Model.Autoencoder)
+                use session =
+                    new TrainingSession(ClassifierObjective.OnAutoencoder(path, spec, 2L), training, 2L, torch.CPU)
+
+                let before = weights (nonNull session.Classifier.Autoencoder)
                 Expect.isEmpty (same before (weights first.Model)) "taken over"
                 let reports = steps 0 39 session
-                Expect.isEmpty (same before (weights (nonNull session.Model.Autoencoder))) "left alone"
+                Expect.isEmpty (same before (weights (nonNull session.Classifier.Autoencoder))) "left alone"
                 Expect.isEmpty reports.Head.Levels "no codes learn"
 
                 Expect.isLessThan
@@ -174,7 +177,7 @@ let tests =
                     "the rest learns"
 
                 let frozen =
-                    session.Model.named_parameters ()
+                    session.Classifier.named_parameters ()
                     |> Seq.filter (fun struct (_, p) -> not p.requires_grad)
 
                 Expect.isNonEmpty frozen "no gradients for it")
@@ -183,9 +186,9 @@ let tests =
         test "a skipped step leaves everything as it was, the running statistics too" {
             let spec = (altered small [ "Backbone", box "resnet18"; "Quantized", box "none" ])
             let strict = (altered training [ "ExplosionFactor", box 1.0001 ])
-            use session = new ClassifierSession(spec, strict, 3L, torch.CPU)
+            use session = ofClassifier (spec, strict, 3L, torch.CPU)
             steps 0 4 session |> ignore
-            let before = weights session.Model
+            let before = weights session.Classifier
             use images = batch 5
             // classes it has learned to be others
             use wrong =
@@ -193,15 +196,15 @@ let tests =
 
             let report = session.Step wrong
             Expect.isTrue report.Skipped "it exploded"
-            Expect.isEmpty (same before (weights session.Model)) "as before"
+            Expect.isEmpty (same before (weights session.Classifier)) "as before"
             let learned = session.Step images
             Expect.isFalse learned.Skipped "the next is taken"
-            Expect.isNonEmpty (same before (weights session.Model)) "and changes them"
+            Expect.isNonEmpty (same before (weights session.Classifier)) "and changes them"
         }
 
         test "training leaves no tensors behind" {
             for name, spec in specs do
-                use session = begun (new ClassifierSession(spec, training, 3L, torch.CPU))
+                use session = begun (ofClassifier (spec, training, 3L, torch.CPU))
                 steps 0 2 session |> ignore
                 let before = torch.Tensor.TotalCount
                 steps 3 6 session |> ignore
@@ -213,7 +216,7 @@ let tests =
                 let path = Path.Combine(folder, "step.safetensors")
 
                 use session =
-                    new ClassifierSession((altered small [ "Quantized", box "none" ]), training, 3L, torch.CPU)
+                    ofClassifier ((altered small [ "Quantized", box "none" ]), training, 3L, torch.CPU)
 
                 session.Save path
 
@@ -225,7 +228,7 @@ let tests =
                         $"{path}: expected a checkpoint of kind autoencoder, found classifier"
                         "message")
 
-                use other = new TrainingSession(autoencoder, training, 1L, torch.CPU)
+                use other = ofAutoencoder (autoencoder, training, 1L, torch.CPU)
                 other.Save path
 
                 Expect.throwsC (fun () -> ClassifierCheckpoint.Open(path).Dispose()) (fun error ->

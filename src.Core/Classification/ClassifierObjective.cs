@@ -1,0 +1,88 @@
+using DQ.Core.Images;
+using DQ.Core.Quantization;
+using DQ.Core.Training;
+using static DQ.Core.Native.Scalars;
+using static TorchSharp.torch;
+
+namespace DQ.Core.Classification;
+
+/// <summary>A classifier that learns classes: cross-entropy, the quantizer's losses, and the autoencoder's where it is trained along.</summary>
+public sealed class ClassifierObjective : IObjective
+{
+    private BatchStatistics? statistics; // of the model where it is trained
+
+    /// <param name="spec">What to train; nothing can be frozen.</param>
+    /// <param name="seed">Of the first weights: libtorch's draws from it.</param>
+    public ClassifierObjective(ClassifierSpec spec, long seed)
+    {
+        manual_seed(seed);
+        Model = new Classifier(spec);
+    }
+
+    /// <summary>One whose autoencoder is that of a checkpoint; the rest is new.</summary>
+    /// <param name="path">Checkpoint of the autoencoder in the spec.</param>
+    /// <param name="spec">What to train.</param>
+    /// <param name="seed">As above.</param>
+    /// <exception cref="Formats.WeightsException">The file can't be used; the message names it and why.</exception>
+    public static ClassifierObjective OnAutoencoder(string path, ClassifierSpec spec, long seed)
+    {
+        using var file = Checkpoint.Open(path);
+        var objective = new ClassifierObjective(spec, seed);
+        file.Fill(
+            objective.Model.Autoencoder ?? throw new ArgumentException("expected a classifier of an autoencoder's codes", nameof(spec))
+        );
+        return objective;
+    }
+
+    public Classifier Model { get; }
+
+    public nn.Module Network => Model;
+
+    public IReadOnlyList<Quantizer> Quantizers => Model.LearningQuantizers;
+
+    public bool CodesAreChosen => !Quantizers.Any(quantizer => quantizer.NeedsInitialization);
+
+    public string Kind => ClassifierCheckpoint.KindName;
+
+    public IReadOnlyList<CodeGrid> Grids(int height, int width) => Quantizers.Count == 0 ? [] : Model.Grids(height, width);
+
+    public void ChooseFirstCodes(IReadOnlyList<Tensor> batches, long seed) => Model.InitializeCodebooks(batches, seed);
+
+    public Tensor Targets(Batch batch) => batch.Labels ?? throw new ArgumentException("expected a batch with labels", nameof(batch));
+
+    public (ModelLosses Losses, IReadOnlyList<Quantized> Levels) Pass(Tensor pixels, Tensor targets, TrainingMoment moment)
+    {
+        var pass = Model.Run(pixels, moment);
+        var crossEntropy = nn.functional.cross_entropy(pass.Logits, targets);
+        if (pass.Reconstruction is { } reconstruction)
+        {
+            var own = ModelLosses.Of(Model.Autoencoder!, reconstruction, pixels);
+            return (
+                own with
+                {
+                    Total = crossEntropy + Kept(Model.Spec.AutoencoderWeight) * own.Total,
+                    CrossEntropy = crossEntropy,
+                },
+                pass.Levels
+            );
+        }
+        if (Quantizers.Count == 0)
+            return (new(crossEntropy, zeros([]), zeros([]), crossEntropy), []);
+        var level = pass.Levels[0];
+        var total = crossEntropy + Kept(Model.Spec.Quantizer.Commitment) * level.LatentLoss;
+        return (new(level.CodeLoss is { } codes ? total + codes : total, zeros([]), level.LatentLoss, crossEntropy), pass.Levels);
+    }
+
+    public void Remember() => (statistics ??= new BatchStatistics(Model)).Keep();
+
+    public void Undo() => statistics?.Restore();
+
+    public void Write(string path, AdamOptimizer? optimizer, TrainingProgress progress) =>
+        ClassifierCheckpoint.Write(path, Model, optimizer, progress);
+
+    public void Dispose()
+    {
+        statistics?.Dispose();
+        Model.Dispose();
+    }
+}

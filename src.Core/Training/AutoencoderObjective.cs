@@ -1,0 +1,64 @@
+using DQ.Core.Autoencoders;
+using DQ.Core.Images;
+using DQ.Core.Quantization;
+using static TorchSharp.torch;
+
+namespace DQ.Core.Training;
+
+/// <summary>An autoencoder that learns to reconstruct: <see cref="ModelLosses"/> of its own pixels.</summary>
+public sealed class AutoencoderObjective : IObjective
+{
+    /// <param name="spec">What to train.</param>
+    /// <param name="freeze">Parts that stay as they are, <see cref="TrainingSpec.Freeze"/>.</param>
+    /// <param name="seed">Of the first weights: libtorch's draws from it.</param>
+    public AutoencoderObjective(AutoencoderSpec spec, IReadOnlyList<string> freeze, long seed)
+    {
+        manual_seed(seed);
+        Model = new HierarchicalAutoencoder(spec);
+        foreach (var parameter in freeze.SelectMany(part => Model.Part(part).parameters()))
+            parameter.requires_grad = false;
+        CodesAreChosen = !Model.Quantizers.Any(quantizer => quantizer.NeedsInitialization);
+    }
+
+    /// <summary>One that begins with a checkpoint's weights and codebooks.</summary>
+    /// <param name="path">Of a model of the same shapes; images may be of another size.</param>
+    /// <param name="spec">What to train.</param>
+    /// <param name="freeze">As above.</param>
+    /// <param name="seed">As above.</param>
+    /// <exception cref="Formats.WeightsException">The file can't be used; the message names it and why.</exception>
+    public static AutoencoderObjective StartingFrom(string path, AutoencoderSpec spec, IReadOnlyList<string> freeze, long seed)
+    {
+        using var file = Checkpoint.Open(path);
+        var objective = new AutoencoderObjective(spec, freeze, seed);
+        file.Fill(objective.Model);
+        objective.CodesAreChosen = file.Progress.CodebooksReady;
+        return objective;
+    }
+
+    public HierarchicalAutoencoder Model { get; }
+
+    public nn.Module Network => Model;
+
+    public IReadOnlyList<Quantizer> Quantizers => Model.Quantizers;
+
+    public bool CodesAreChosen { get; private set; }
+
+    public string Kind => Checkpoint.KindName;
+
+    public IReadOnlyList<CodeGrid> Grids(int height, int width) => Model.Spec.Grids(height, width);
+
+    public void ChooseFirstCodes(IReadOnlyList<Tensor> batches, long seed) => Model.InitializeCodebooks(batches, seed);
+
+    public Tensor Targets(Batch batch) => batch.Pixels;
+
+    public (ModelLosses Losses, IReadOnlyList<Quantized> Levels) Pass(Tensor pixels, Tensor targets, TrainingMoment moment)
+    {
+        var pass = Model.Run(pixels, moment);
+        return (ModelLosses.Of(Model, pass, targets), pass.Levels);
+    }
+
+    public void Write(string path, AdamOptimizer? optimizer, TrainingProgress progress) =>
+        Checkpoint.Write(path, Model, optimizer, progress);
+
+    public void Dispose() => Model.Dispose();
+}
