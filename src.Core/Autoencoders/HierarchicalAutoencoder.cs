@@ -144,7 +144,7 @@ public sealed class HierarchicalAutoencoder : nn.Module
     public IReadOnlyList<Tensor> Encode(Tensor pixels)
     {
         using var scope = NewDisposeScope();
-        return [.. Quantize(pixels).Select(level => level.Codes.MoveToOuterDisposeScope())];
+        return [.. Quantize(pixels).Select(level => level.Indices.MoveToOuterDisposeScope())];
     }
 
     /// <summary>Each level's quantization of (B, C, H, W) uint8 pixels, bottom first, without gradients.</summary>

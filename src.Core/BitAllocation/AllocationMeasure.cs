@@ -50,9 +50,9 @@ public sealed class MeasuredFeatures : IDisposable
             own.Add(intervals.Indices(batch, bits));
             var quantized = intervals.Quantize(batch, bits);
             feature += Squares(quantized, batch);
-            var found = back(quantized).flatten(1);
-            output += Squares(found, outputs.narrow(0, start, count));
-            var chosen = found.argmax(1);
+            var logits = back(quantized).flatten(1);
+            output += Squares(logits, outputs.narrow(0, start, count));
+            var chosen = logits.argmax(1);
             agreed += Share(chosen, best.narrow(0, start, count)) * count;
             if (labels is not null)
                 right += Share(chosen, labels.narrow(0, start, count)) * count;

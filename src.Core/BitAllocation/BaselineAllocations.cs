@@ -13,7 +13,7 @@ public static class BaselineAllocations
         var bits = new int[channels];
         var open = Enumerable.Range(0, channels).ToList();
         var random = new SplitMix64(seed, budget);
-        for (var given = 0; given < budget; given++)
+        for (var spent = 0; spent < budget; spent++)
         {
             var place = random.Next(open.Count);
             if (++bits[open[place]] == IntervalTable.MaxBits)
@@ -38,7 +38,7 @@ public static class BaselineAllocations
         var left = new PriorityQueue<int, double>();
         for (var channel = 0; channel < costs.Count; channel++)
             left.Enqueue(channel, -costs[channel]);
-        for (var given = 0; given < budget; given++)
+        for (var spent = 0; spent < budget; spent++)
         {
             var channel = left.Dequeue();
             if (++bits[channel] < IntervalTable.MaxBits)

@@ -26,8 +26,8 @@ public sealed class LevelCounts
     {
         using var scope = NewDisposeScope();
         var channel = arange(Kept(bits.Length), ScalarType.Int64, indices.device).reshape(1, -1, 1, 1);
-        var found = (indices.to_type(ScalarType.Int64) + channel * Kept(MostLevels)).flatten().bincount(null, counts.Length).cpu();
-        var added = found.data<long>();
+        var counted = (indices.to_type(ScalarType.Int64) + channel * Kept(MostLevels)).flatten().bincount(null, counts.Length).cpu();
+        var added = counted.data<long>();
         for (var place = 0; place < counts.Length; place++)
             counts[place] += added[place];
         Values += indices.numel();

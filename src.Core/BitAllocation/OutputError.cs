@@ -113,10 +113,10 @@ public sealed class OutputError : IDisposable
                     Slot(copies[place], change.Channel, 1).copy_(Quantized(change));
             var batch = copies.narrow(0, 0, count).flatten(0, 1); // (K·N, C, H, W)
             var outputs = Outputs(back(batch)).view(count, expected.shape[0], -1); // (K, N, outputs)
-            var found = (outputs - expected).square().mean([1, 2]).cpu();
+            var means = (outputs - expected).square().mean([1, 2]).cpu();
             for (var place = 0; place < count; place++)
             {
-                errors[first + place] = found[place].item<double>();
+                errors[first + place] = means[place].item<double>();
                 foreach (var change in neighbours[first + place])
                     Slot(copies[place], change.Channel, 1).copy_(Quantized(new BitChange(change.Channel, bits[change.Channel])));
             }

@@ -151,7 +151,7 @@ public sealed class Classifier : nn.Module
             .. levels.Zip(
                 CodeQuantizers,
                 (level, quantizer) =>
-                    new CodeGrid(quantizer.CodeCount, quantizer.Codebooks, (int)level.Codes.shape[2], (int)level.Codes.shape[3])
+                    new CodeGrid(quantizer.CodeCount, quantizer.Codebooks, (int)level.Indices.shape[2], (int)level.Indices.shape[3])
             ),
         ];
     }

@@ -51,17 +51,17 @@ public sealed class ClassifierEvaluator
                     : throw new ArgumentException($"expected labels below {confusion.Length}, got {labels[image]}", nameof(labels));
         using var scope = NewDisposeScope();
         using var _ = no_grad();
-        var there = pixels.to(device);
-        var pass = model.Run(there);
+        var onDevice = pixels.to(device);
+        var pass = model.Run(onDevice);
         crossEntropy += nn.functional.cross_entropy(pass.Logits, tensor(truth).to(device), reduction: nn.Reduction.Sum).item<float>();
-        var given = pass.Logits.argmax(1).cpu().data<long>().ToArray();
+        var predicted = pass.Logits.argmax(1).cpu().data<long>().ToArray();
         for (var image = 0; image < truth.Length; image++)
-            confusion[truth[image]][given[image]]++;
+            confusion[truth[image]][predicted[image]]++;
         if (pass.Reconstruction is { } decoded)
-            reconstruction += model.Autoencoder!.Likelihood.Loss(decoded.Output, there).sum(ScalarType.Float64).item<double>();
+            reconstruction += model.Autoencoder!.Likelihood.Loss(decoded.Output, onDevice).sum(ScalarType.Float64).item<double>();
         for (var level = 0; level < histograms.Length; level++)
         {
-            var codes = pass.Levels[level].Codes;
+            var codes = pass.Levels[level].Indices;
             histograms[level].Add(codes);
             grids[level] = new(histograms[level].CodeCount, histograms[level].Codebooks, (int)codes.shape[2], (int)codes.shape[3]);
         }

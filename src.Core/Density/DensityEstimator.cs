@@ -69,7 +69,7 @@ public static class DensityEstimator
         {
             using var inner = NewDisposeScope();
             var quantized = quantizer.Quantize(test.narrow(0, start, Math.Min(batchSize, test.shape[0] - start)));
-            histogram.Add(quantized.Codes);
+            histogram.Add(quantized.Indices);
             var distances = quantized.Distances!.to_type(ScalarType.Float64);
             norms += (distances * Kept(quantizer.Width)).sqrt().sum().item<double>();
             squares += distances.sum().item<double>();

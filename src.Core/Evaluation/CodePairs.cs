@@ -32,11 +32,11 @@ public sealed class CodePairs
         (long)codebooks * (codebooks - 1) / 2 * codes * codes <= MostCells ? new(codebooks, codes) : null;
 
     /// <summary>Counts codes (B, M, H, W) int64.</summary>
-    public void Add(Tensor given)
+    public void Add(Tensor indices)
     {
         using var scope = NewDisposeScope();
-        var positions = (int)(given.shape[2] * given.shape[3]);
-        var values = MemoryMarshal.Cast<byte, long>(given.cpu().contiguous().bytes);
+        var positions = (int)(indices.shape[2] * indices.shape[3]);
+        var values = MemoryMarshal.Cast<byte, long>(indices.cpu().contiguous().bytes);
         for (var image = 0; image < values.Length; image += codebooks * positions)
         {
             for (var book = 0; book < codebooks; book++)

@@ -22,18 +22,18 @@ public sealed class LevelStatistics(int codebooks, int codes)
     public double? IndependentNats => pairs?.IndependentNats();
 
     /// <summary>Counts codes (B, M, H, W) int64, of one H and W.</summary>
-    public void Add(Tensor given)
+    public void Add(Tensor indices)
     {
         using var scope = NewDisposeScope();
         if (height == 0)
         {
-            (height, width) = ((int)given.shape[2], (int)given.shape[3]);
+            (height, width) = ((int)indices.shape[2], (int)indices.shape[3]);
             positions = PositionCounts.Create(codebooks, height, width, codes);
         }
-        var there = given.cpu();
-        Histogram.Add(there);
-        pairs?.Add(there);
-        positions?.Add(there);
+        var onProcessor = indices.cpu();
+        Histogram.Add(onProcessor);
+        pairs?.Add(onProcessor);
+        positions?.Add(onProcessor);
     }
 
     /// <summary>The record, its arrays added to <paramref name="arrays"/> under names that begin with the split's.</summary>

@@ -38,9 +38,9 @@ public sealed class NearestPatches
     {
         using var scope = NewDisposeScope();
         var given = level.Distances ?? throw new ArgumentException("expected a level quantized in evaluation", nameof(level));
-        var chosen = MemoryMarshal.Cast<byte, long>(level.Codes.cpu().contiguous().bytes);
+        var chosen = MemoryMarshal.Cast<byte, long>(level.Indices.cpu().contiguous().bytes);
         var near = MemoryMarshal.Cast<byte, float>(given.to_type(ScalarType.Float32).cpu().contiguous().bytes);
-        var positions = (int)(level.Codes.shape[2] * level.Codes.shape[3]);
+        var positions = (int)(level.Indices.shape[2] * level.Indices.shape[3]);
         for (var at = 0; at < chosen.Length; at++)
         {
             var row = at / positions; // image · M + codebook

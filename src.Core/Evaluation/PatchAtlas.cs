@@ -41,7 +41,7 @@ public sealed class PatchAtlas
     {
         for (var level = 0; level < levels.Length; level++)
             levels[level].Add(batch[level], (int)images);
-        images += batch[0].Codes.shape[0];
+        images += batch[0].Indices.shape[0];
     }
 
     /// <summary>The record, the arrays and the sheets by file name.</summary>

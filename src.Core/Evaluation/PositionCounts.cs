@@ -27,11 +27,11 @@ public sealed class PositionCounts
         (long)codebooks * height * width * codes <= MostCells ? new(codebooks, height, width, codes) : null;
 
     /// <summary>Counts codes (B, M, H, W) int64.</summary>
-    public void Add(Tensor given)
+    public void Add(Tensor indices)
     {
         using var scope = NewDisposeScope();
         var places = counts.Length / codes;
-        var values = MemoryMarshal.Cast<byte, long>(given.cpu().contiguous().bytes);
+        var values = MemoryMarshal.Cast<byte, long>(indices.cpu().contiguous().bytes);
         for (var at = 0; at < values.Length; at++)
             counts[at % places * codes + values[at]]++;
     }

@@ -21,8 +21,8 @@ public sealed record SampleSheets(IReadOnlyList<SampleView> Views, IReadOnlyList
     {
         using var scope = NewDisposeScope();
         using var _ = no_grad();
-        var there = decoder.ToDevice(pixels);
-        var codes = decoder.Encode(there);
+        var onDevice = decoder.ToDevice(pixels);
+        var codes = decoder.Encode(onDevice);
         var views = new List<SampleView>
         {
             new()
@@ -36,7 +36,7 @@ public sealed record SampleSheets(IReadOnlyList<SampleView> Views, IReadOnlyList
         foreach (var part in parts.Prepend(CodePart.Full(decoder.Spec)))
         {
             using var inner = NewDisposeScope();
-            var decoded = decoder.Decode(part, codes, there);
+            var decoded = decoder.Decode(part, codes, onDevice);
             pictures.Add(PixelImage.FromTensor(Reconstructions.Rounded(decoded.Mean)));
             views.Add(
                 new()

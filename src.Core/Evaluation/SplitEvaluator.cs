@@ -56,24 +56,24 @@ public sealed class SplitEvaluator
             );
         imageShape = shape;
         var batch = pixels.shape[0];
-        var there = pixels.to(device);
-        var pass = model.Run(there);
-        var batchLoss = Sum(model.Likelihood.Loss(pass.Output, there));
+        var onDevice = pixels.to(device);
+        var pass = model.Run(onDevice);
+        var batchLoss = Sum(model.Likelihood.Loss(pass.Output, onDevice));
         loss += batchLoss;
         var mean = model.Likelihood.Mean(pass.Output);
-        var original = there.to_type(ScalarType.Float32);
+        var original = onDevice.to_type(ScalarType.Float32);
         var squared = (mean - original).square().mean([1, 2, 3]) / Kept(255.0 * 255.0); // (B)
         squaredError += Sum(squared);
         // a squared error's own loss is over outputs as they are, not moved into the pixels' range
         normalizedError += !model.Likelihood.IsDensity
             ? batchLoss
-            : Sum((PixelNormalization.Normalize(mean) - PixelNormalization.Normalize(there)).square().mean([1, 2, 3]));
+            : Sum((PixelNormalization.Normalize(mean) - PixelNormalization.Normalize(onDevice)).square().mean([1, 2, 3]));
         psnr.AddRange(ImageQuality.Psnr(mean, original).to_type(ScalarType.Float64).cpu().data<double>());
         ssim += Sum(ImageQuality.Ssim(mean, original));
         atlas?.Add(pass.Levels);
         for (var level = 0; level < statistics.Length; level++)
         {
-            statistics[level].Add(pass.Levels[level].Codes);
+            statistics[level].Add(pass.Levels[level].Indices);
             var batchErrors = pass.Levels[level].Errors.cpu().data<float>();
             for (var book = 0; book < errors[level].Length; book++)
                 errors[level][book] += batchErrors[book] * batch;

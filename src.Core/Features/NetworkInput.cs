@@ -14,8 +14,8 @@ internal static class NetworkInput
     public static Tensor Of(Tensor pixels, int side, Device device)
     {
         using var scope = NewDisposeScope();
-        var given = pixels.to(device);
-        var coloured = given.shape[1] == 1 ? given.expand(-1, 3, -1, -1) : given;
+        var onDevice = pixels.to(device);
+        var coloured = onDevice.shape[1] == 1 ? onDevice.expand(-1, 3, -1, -1) : onDevice;
         var sized =
             (coloured.shape[2], coloured.shape[3]) == (side, side)
                 ? coloured

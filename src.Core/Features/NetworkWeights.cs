@@ -23,13 +23,13 @@ internal static class NetworkWeights
         bool Optional(string name) => name.EndsWith(".num_batches_tracked", StringComparison.Ordinal);
         var differences = new List<string>();
         foreach (var (name, expected) in state)
-            if (!file.Shapes.TryGetValue(name, out var found))
+            if (!file.Shapes.TryGetValue(name, out var shape))
             {
                 if (!Optional(name))
                     differences.Add($"{name} {Show(expected.shape)} is missing");
             }
-            else if (!found.SequenceEqual(expected.shape))
-                differences.Add($"{name} is {Show(found)} instead of {Show(expected.shape)}");
+            else if (!shape.SequenceEqual(expected.shape))
+                differences.Add($"{name} is {Show(shape)} instead of {Show(expected.shape)}");
         differences.AddRange(
             file.Shapes.Keys.Where(name => !state.ContainsKey(name) && !unread(name))
                 .Select(name => $"{WeightsException.Quote(name)} is none of its tensors")

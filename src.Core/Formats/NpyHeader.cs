@@ -35,13 +35,13 @@ internal sealed partial record NpyHeader(string ElementType, bool IsBigEndian, I
 
     private static NpyHeader Parse(string text, int dataOffset)
     {
-        var found = Dictionary().Match(text);
-        if (!found.Success)
+        var match = Dictionary().Match(text);
+        if (!match.Success)
             throw new WeightsException($"expected an array of numbers, last axis fastest, found {WeightsException.Quote(text.Trim())}");
-        var sides = found.Groups["shape"].Value.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
+        var sides = match.Groups["shape"].Value.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
         return new(
-            found.Groups["type"].Value,
-            found.Groups["order"].Value == ">",
+            match.Groups["type"].Value,
+            match.Groups["order"].Value == ">",
             [.. sides.Select(side => (long)int.Parse(side, CultureInfo.InvariantCulture))],
             dataOffset
         );

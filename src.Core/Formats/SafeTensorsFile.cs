@@ -154,8 +154,8 @@ public sealed class SafeTensorsFile : IDisposable
         IReadOnlyDictionary<string, string>? metadata = null
     )
     {
-        var given = tensors.ToList();
-        var stored = given.OrderByDescending(tensor => SafeTensorsType.BytesOf(tensor.Value.dtype)).ToList();
+        var inOrder = tensors.ToList();
+        var stored = inOrder.OrderByDescending(tensor => SafeTensorsType.BytesOf(tensor.Value.dtype)).ToList();
         var begins = new Dictionary<string, long>(StringComparer.Ordinal);
         var offset = 0L;
         foreach (var (name, tensor) in stored)
@@ -166,7 +166,7 @@ public sealed class SafeTensorsFile : IDisposable
                 );
             offset += tensor.NumberOfElements * SafeTensorsType.BytesOf(tensor.dtype);
         }
-        var places = given.Select(tensor => Place(tensor.Key, tensor.Value, begins[tensor.Key])).ToList();
+        var places = inOrder.Select(tensor => Place(tensor.Key, tensor.Value, begins[tensor.Key])).ToList();
         var header = new SafeTensorsHeader(metadata ?? new Dictionary<string, string>(), places).ToJson();
         AtomicFile.Write(
             path,

@@ -29,9 +29,9 @@ internal sealed class ZipTorchFile : TorchFile
         var pickles = zip.Entries.Where(entry => entry.Name.EndsWith("/data.pkl", StringComparison.Ordinal)).ToList();
         if (pickles is not [var pickle])
             throw new WeightsException($"expected one data.pkl in the archive, found {pickles.Count}");
-        var found = pickle.Name[..^"data.pkl".Length];
-        return zip.Find($"{found}constants.pkl") is null
-            ? found
+        var prefix = pickle.Name[..^"data.pkl".Length];
+        return zip.Find($"{prefix}constants.pkl") is null
+            ? prefix
             : throw new WeightsException("expected weights, found a TorchScript program; save its state_dict() with torch.save");
     }
 

@@ -4,13 +4,13 @@ using DQ.Core.Formats;
 namespace DQ.Core.Published;
 
 /// <summary>Reads texts as the published configuration's types do, collecting what is wrong.</summary>
-internal sealed class PublishedValues(IReadOnlyDictionary<string, string> given, IReadOnlyDictionary<string, string> defaults)
+internal sealed class PublishedValues(IReadOnlyDictionary<string, string> settings, IReadOnlyDictionary<string, string> defaults)
 {
     private readonly List<string> problems = [];
 
     public IReadOnlyList<string> Problems => problems;
 
-    public string Text(string name) => given.TryGetValue(name, out var value) ? value : defaults[name];
+    public string Text(string name) => settings.TryGetValue(name, out var value) ? value : defaults[name];
 
     public int Integer(string name) => TryInteger(Text(name), out var value) ? value : Wrong<int>(name, "an integer");
 

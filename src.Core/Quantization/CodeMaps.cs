@@ -10,15 +10,15 @@ internal static class CodeMaps
     public static Tensor Rows(Tensor codes) => codes.permute(1, 0, 2, 3).reshape(codes.shape[1], -1);
 
     /// <summary>Codes (M, N) to (B, M, H, W).</summary>
-    public static Tensor Codes(Tensor chosen, long batch, long height, long side) =>
-        chosen.view(chosen.shape[0], batch, height, side).permute(1, 0, 2, 3).contiguous();
+    public static Tensor Indices(Tensor chosen, long batch, long height, long width) =>
+        chosen.view(chosen.shape[0], batch, height, width).permute(1, 0, 2, 3).contiguous();
 
     /// <summary>Vectors (M, N, D) to (B, M, D, H, W).</summary>
-    public static Tensor Vectors(Tensor rows, long batch, long height, long side) =>
-        rows.view(rows.shape[0], batch, height, side, rows.shape[2]).permute(1, 0, 4, 2, 3).contiguous();
+    public static Tensor Vectors(Tensor rows, long batch, long height, long width) =>
+        rows.view(rows.shape[0], batch, height, width, rows.shape[2]).permute(1, 0, 4, 2, 3).contiguous();
 
     /// <summary>Codes chosen (M, N) to their vectors (M, N, D) in codebooks (M, K, D).</summary>
-    public static Tensor Look(Tensor codebooks, Tensor chosen)
+    public static Tensor Lookup(Tensor codebooks, Tensor chosen)
     {
         var (books, codeCount, width) = (codebooks.shape[0], codebooks.shape[1], codebooks.shape[2]);
         var offsets = arange(Kept(books), device: chosen.device).unsqueeze(1) * Kept(codeCount);

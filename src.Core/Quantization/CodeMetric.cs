@@ -18,7 +18,7 @@ public abstract class CodeMetric
     public static IReadOnlyList<string> Names { get; } = [EuclideanMetric.Name, CosineMetric.Name];
 
     /// <summary>Vectors along axis <paramref name="axis"/> where they are compared; differentiable. May be the argument itself.</summary>
-    public abstract Tensor Place(Tensor vectors, long axis);
+    public abstract Tensor Project(Tensor vectors, long axis);
 }
 
 /// <summary>Vectors stay where they are.</summary>
@@ -26,7 +26,7 @@ public sealed class EuclideanMetric : CodeMetric
 {
     public const string Name = "euclidean";
 
-    public override Tensor Place(Tensor vectors, long axis) => vectors;
+    public override Tensor Project(Tensor vectors, long axis) => vectors;
 }
 
 /// <summary>
@@ -38,5 +38,5 @@ public sealed class CosineMetric : CodeMetric
 {
     public const string Name = "cosine";
 
-    public override Tensor Place(Tensor vectors, long axis) => nn.functional.normalize(vectors, dim: axis);
+    public override Tensor Project(Tensor vectors, long axis) => nn.functional.normalize(vectors, dim: axis);
 }

@@ -1,7 +1,7 @@
 namespace DQ.Core.Quantization;
 
 /// <summary>The codes of one level for one image: M codebooks of K codes on an H×W grid.</summary>
-public readonly record struct CodeGrid(int Codes, int Codebooks, int Height, int Width);
+public readonly record struct CodeGrid(int CodeCount, int Codebooks, int Height, int Width);
 
 /// <summary>What codes cost, in bits.</summary>
 public static class CodeRate
@@ -10,7 +10,7 @@ public static class CodeRate
 
     /// <summary>Bits per image when every code is as likely as any other: Σ over levels of M·H·W·log2 K.</summary>
     public static double UniformBitsPerImage(IEnumerable<CodeGrid> levels) =>
-        levels.Sum(level => (double)level.Codebooks * level.Height * level.Width * Math.Log2(level.Codes));
+        levels.Sum(level => (double)level.Codebooks * level.Height * level.Width * Math.Log2(level.CodeCount));
 
     /// <summary>
     /// Bits that all codes counted in <paramref name="evaluated"/> take under the frequencies of <paramref name="training"/>:

@@ -5,11 +5,11 @@ using static TorchSharp.torch;
 namespace DQ.Core.Quantization;
 
 /// <summary>Codebooks as revival sees and changes them.</summary>
-/// <param name="Codes">(M, K, D).</param>
+/// <param name="Codebook">(M, K, D).</param>
 /// <param name="Counts">N (M, K).</param>
 /// <param name="Sums">A (M, K, D); null where codes are no averages.</param>
 /// <param name="Smoothed">Ñ (M, K); null likewise.</param>
-public sealed record CodebookState(Tensor Codes, Tensor Counts, Tensor? Sums = null, Tensor? Smoothed = null);
+public sealed record CodebookState(Tensor Codebook, Tensor Counts, Tensor? Sums = null, Tensor? Smoothed = null);
 
 /// <summary>What happens to codes that hardly any vector chooses.</summary>
 public abstract class CodeRevival
@@ -78,7 +78,7 @@ public abstract class CodeRevival
 /// <summary>Dead codes stay as they are.</summary>
 public sealed class NoRevival : CodeRevival
 {
-    public override long[] Apply(CodebookState state, CodeUses seen, long seed, long step) => new long[state.Codes.shape[0]];
+    public override long[] Apply(CodebookState state, CodeUses seen, long seed, long step) => new long[state.Codebook.shape[0]];
 }
 
 /// <summary>
@@ -98,7 +98,7 @@ public sealed class UsageRevival(double threshold) : CodeRevival
             return revived;
         var drawn = Draw(seen.Vectors, books, codeCount, seed, step, dead);
         var wide = dead.unsqueeze(2);
-        state.Codes.copy_(where(wide, drawn, state.Codes));
+        state.Codebook.copy_(where(wide, drawn, state.Codebook));
         state.Counts.copy_(where(dead, full_like(state.Counts, Kept(least)), state.Counts));
         state.Sums?.copy_(where(wide, drawn * Kept(least), state.Sums));
         return revived;
@@ -120,7 +120,7 @@ public sealed class PublishedRevival : CodeRevival
         if (revived.Sum() == 0)
             return revived;
         var drawn = Draw(seen.Vectors, state.Counts.shape[0], state.Counts.shape[1], seed, step, dead);
-        state.Codes.copy_(where(dead.unsqueeze(2), drawn, state.Codes));
+        state.Codebook.copy_(where(dead.unsqueeze(2), drawn, state.Codebook));
         return revived;
     }
 }

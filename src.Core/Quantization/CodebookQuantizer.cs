@@ -32,7 +32,7 @@ public abstract class CodebookQuantizer : Quantizer
     public int Width { get; }
 
     /// <summary>The codes (M, K, D); not a copy.</summary>
-    public abstract Tensor Codes { get; }
+    public abstract Tensor Codebook { get; }
 
     public override int InputChannels => Slices * Width;
 
@@ -56,7 +56,7 @@ public abstract class CodebookQuantizer : Quantizer
             return;
         using var scope = NewDisposeScope();
         using var _ = no_grad();
-        var vectors = cat([.. maps.Select(map => Vectors(Placed(map)))], 1); // (S, N, D)
+        var vectors = cat([.. maps.Select(map => Vectors(Projected(map)))], 1); // (S, N, D)
         var (centres, members) = FirstCodes(vectors, seed);
         Start(centres, members / Kept(maps.Count)); // expected members a step
     }
@@ -77,19 +77,19 @@ public abstract class CodebookQuantizer : Quantizer
 
     protected override Quantized QuantizeMap(Tensor map, TrainingMoment moment)
     {
-        var (batch, height, side) = (map.shape[0], map.shape[2], map.shape[3]);
-        var input = Placed(map);
-        var codes = PlacedCodes();
+        var (batch, height, width) = (map.shape[0], map.shape[2], map.shape[3]);
+        var input = Projected(map);
+        var codes = ProjectedCodebook();
         var vectors = Vectors(input);
         var chosen = NearestCodes.Find(vectors, codes); // (M, N)
         if (training)
             Usage.Add(vectors, chosen, codes.detach());
-        var nearest = CodeMaps.Vectors(CodeMaps.Look(codes, chosen), batch, height, side);
+        var nearest = CodeMaps.Vectors(CodeMaps.Lookup(codes, chosen), batch, height, width);
         var squares = (nearest.detach() - input).square(); // (B, M, D, H, W)
         var errors = squares.mean([0, 2, 3, 4]); // (M)
         return new(
-            Gradient.Apply(input, nearest).reshape(batch, OutputChannels, height, side),
-            CodeMaps.Codes(chosen, batch, height, side),
+            Gradient.Apply(input, nearest).reshape(batch, OutputChannels, height, width),
+            CodeMaps.Indices(chosen, batch, height, width),
             errors.sum(),
             errors.detach(),
             CodeLoss(nearest, input),
@@ -99,17 +99,17 @@ public abstract class CodebookQuantizer : Quantizer
 
     protected override Tensor EmbedCodes(Tensor codes)
     {
-        var (batch, height, side) = (codes.shape[0], codes.shape[2], codes.shape[3]);
+        var (batch, height, width) = (codes.shape[0], codes.shape[2], codes.shape[3]);
         return CodeMaps
-            .Vectors(CodeMaps.Look(PlacedCodes(), CodeMaps.Rows(codes)), batch, height, side)
-            .reshape(batch, OutputChannels, height, side);
+            .Vectors(CodeMaps.Lookup(ProjectedCodebook(), CodeMaps.Rows(codes)), batch, height, width)
+            .reshape(batch, OutputChannels, height, width);
     }
 
     /// <summary>Brings dead codes back, after a step's learning.</summary>
     protected long[] Revive(CodebookState state, CodeUses seen, long seed, long step)
     {
         var revived = revival.Apply(state, seen, seed, step);
-        state.Codes.copy_(metric.Place(state.Codes, 2));
+        state.Codebook.copy_(metric.Project(state.Codebook, 2));
         return revived;
     }
 
@@ -121,11 +121,11 @@ public abstract class CodebookQuantizer : Quantizer
     protected double Decay(long step) => Math.Min(spec.Decay, (1.0 + step) / (spec.DecayWarmup + step));
 
     /// <summary>Codes (M, K, D) where they are compared; differentiable.</summary>
-    protected Tensor PlacedCodes() => metric.Place(Codes, 2);
+    protected Tensor ProjectedCodebook() => metric.Project(Codebook, 2);
 
     /// <summary>(B, S·D, H, W) to (B, S, D, H, W) float32, where it is compared.</summary>
-    protected Tensor Placed(Tensor map) =>
-        metric.Place(map.to_type(ScalarType.Float32).view(map.shape[0], Slices, Width, map.shape[2], map.shape[3]), 2);
+    protected Tensor Projected(Tensor map) =>
+        metric.Project(map.to_type(ScalarType.Float32).view(map.shape[0], Slices, Width, map.shape[2], map.shape[3]), 2);
 
     /// <summary>(B, S, D, H, W) to (S, N, D), contiguous, detached: the vectors each slice's codebooks choose codes for.</summary>
     protected static Tensor Vectors(Tensor input)

@@ -62,7 +62,7 @@ public sealed class GumbelQuantizer : Quantizer
 
     protected override Quantized QuantizeMap(Tensor map, TrainingMoment moment)
     {
-        var (batch, height, side) = (map.shape[0], map.shape[2], map.shape[3]);
+        var (batch, height, width) = (map.shape[0], map.shape[2], map.shape[3]);
         // (B, M·K, H, W) to (M, N, K)
         var logits = map.to_type(ScalarType.Float32)
             .view(batch, Codebooks, CodeCount, -1)
@@ -73,28 +73,28 @@ public sealed class GumbelQuantizer : Quantizer
         var (chosen, vectors) = training ? Sample(logits, moment) : Likeliest(logits); // (M, N), (M, N, D)
         var squares = (bmm(probabilities.detach(), codes.detach()) - vectors.detach()).square(); // (M, N, D)
         return new(
-            CodeMaps.Vectors(vectors, batch, height, side).reshape(batch, OutputChannels, height, side),
-            CodeMaps.Codes(chosen, batch, height, side),
+            CodeMaps.Vectors(vectors, batch, height, width).reshape(batch, OutputChannels, height, width),
+            CodeMaps.Indices(chosen, batch, height, width),
             zeros([], device: map.device),
             squares.mean([1, 2]),
             // KL(p ‖ uniform) = ln K − H(p), mean over positions
             Kept(spec.UniformWeight) * ((probabilities * logs).sum(2).mean([1]) + Kept(Math.Log(CodeCount))).sum(),
-            Distances(CodeMaps.Vectors(squares, batch, height, side))
+            Distances(CodeMaps.Vectors(squares, batch, height, width))
         );
     }
 
     protected override Tensor EmbedCodes(Tensor codes)
     {
-        var (batch, height, side) = (codes.shape[0], codes.shape[2], codes.shape[3]);
+        var (batch, height, width) = (codes.shape[0], codes.shape[2], codes.shape[3]);
         return CodeMaps
-            .Vectors(CodeMaps.Look(this.codes, CodeMaps.Rows(codes)), batch, height, side)
-            .reshape(batch, OutputChannels, height, side);
+            .Vectors(CodeMaps.Lookup(this.codes, CodeMaps.Rows(codes)), batch, height, width)
+            .reshape(batch, OutputChannels, height, width);
     }
 
     private (Tensor Chosen, Tensor Vectors) Likeliest(Tensor logits)
     {
         var chosen = logits.argmax(2);
-        return (chosen, CodeMaps.Look(codes, chosen));
+        return (chosen, CodeMaps.Lookup(codes, chosen));
     }
 
     /// One code each in value, the relaxed sample in gradient.

@@ -30,7 +30,7 @@ public static class KMeans
             members.copy_(uses.Counts);
             var empty = (uses.Counts < Kept(0.5)).unsqueeze(2);
             var means = uses.Sums / uses.Counts.clamp_min(Kept(1)).unsqueeze(2);
-            centres.copy_(metric.Place(where(empty, CodeRevival.Draw(vectors, books, codeCount, seed, iteration), means), 2));
+            centres.copy_(metric.Project(where(empty, CodeRevival.Draw(vectors, books, codeCount, seed, iteration), means), 2));
         }
         return (centres.MoveToOuterDisposeScope(), members.clamp_min_(Kept(1)).MoveToOuterDisposeScope());
     }

@@ -29,13 +29,13 @@ public abstract class MovingAverageQuantizer : CodebookQuantizer
     {
         this.spec = spec;
         codes = randn(codebooks, codeCount, width).DetachFromDisposeScope();
-        codes.copy_(PlacedCodes());
+        codes.copy_(ProjectedCodebook());
         counts = ones(codebooks, codeCount).DetachFromDisposeScope();
         sums = codes.clone().DetachFromDisposeScope();
         RegisterComponents();
     }
 
-    public override Tensor Codes => codes;
+    public override Tensor Codebook => codes;
 
     public override long[] Learn(long seed, long step)
     {

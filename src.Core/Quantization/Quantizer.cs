@@ -5,7 +5,7 @@ namespace DQ.Core.Quantization;
 
 /// <summary>One level's quantization of one batch.</summary>
 /// <param name="Map">The quantized map (B, output channels, H, W), differentiable in the input map.</param>
-/// <param name="Codes">Chosen codes (B, M, H, W), int64.</param>
+/// <param name="Indices">Of the chosen codes (B, M, H, W), int64.</param>
 /// <param name="LatentLoss">Scalar that pulls the input towards the (fixed) codes, unweighted: sum over codebooks of the mean squared
 /// distance; 0 where nothing commits. A model's loss has it times β.</param>
 /// <param name="Errors">Mean squared distance per codebook (M), detached.</param>
@@ -15,7 +15,7 @@ namespace DQ.Core.Quantization;
 /// detached; null in training, which has no use for it.</param>
 public sealed record Quantized(
     Tensor Map,
-    Tensor Codes,
+    Tensor Indices,
     Tensor LatentLoss,
     Tensor Errors,
     Tensor? CodeLoss = null,
@@ -26,7 +26,7 @@ public sealed record Quantized(
     public Quantized MoveToOuterDisposeScope() =>
         new(
             Map.MoveToOuterDisposeScope(),
-            Codes.MoveToOuterDisposeScope(),
+            Indices.MoveToOuterDisposeScope(),
             LatentLoss.MoveToOuterDisposeScope(),
             Errors.MoveToOuterDisposeScope(),
             CodeLoss?.MoveToOuterDisposeScope(),

@@ -23,17 +23,17 @@ public sealed class ResidualQuantizer(QuantizerSpec spec, int codebooks, int cod
 
     protected override Quantized QuantizeMap(Tensor map, TrainingMoment moment)
     {
-        var (batch, height, side) = (map.shape[0], map.shape[2], map.shape[3]);
-        var input = Placed(map); // (B, 1, D, H, W)
+        var (batch, height, width) = (map.shape[0], map.shape[2], map.shape[3]);
+        var input = Projected(map); // (B, 1, D, H, W)
         var (chosen, seen) = Choose(Vectors(input));
         if (training)
-            Usage.Add(seen, chosen, Codes);
-        var sums = CodeMaps.Vectors(CodeMaps.Look(Codes, chosen), batch, height, side).cumsum(1); // what the first m stages add up to, (B, M, D, H, W)
+            Usage.Add(seen, chosen, Codebook);
+        var sums = CodeMaps.Vectors(CodeMaps.Lookup(Codebook, chosen), batch, height, width).cumsum(1); // what the first m stages add up to, (B, M, D, H, W)
         var squares = (sums - input).square(); // (B, M, D, H, W)
         var errors = squares.mean([0, 2, 3, 4]); // (M)
         return new(
-            Gradient.Apply(input, sums.narrow(1, Codebooks - 1, 1)).reshape(batch, Width, height, side),
-            CodeMaps.Codes(chosen, batch, height, side),
+            Gradient.Apply(input, sums.narrow(1, Codebooks - 1, 1)).reshape(batch, Width, height, width),
+            CodeMaps.Indices(chosen, batch, height, width),
             errors.sum(),
             errors.detach(),
             Distances: Distances(squares)
@@ -42,9 +42,9 @@ public sealed class ResidualQuantizer(QuantizerSpec spec, int codebooks, int cod
 
     protected override Tensor EmbedCodes(Tensor codes)
     {
-        var (batch, height, side) = (codes.shape[0], codes.shape[2], codes.shape[3]);
-        var sums = CodeMaps.Vectors(CodeMaps.Look(Codes, CodeMaps.Rows(codes)), batch, height, side).cumsum(1);
-        return sums.narrow(1, Codebooks - 1, 1).reshape(batch, Width, height, side);
+        var (batch, height, width) = (codes.shape[0], codes.shape[2], codes.shape[3]);
+        var sums = CodeMaps.Vectors(CodeMaps.Lookup(Codebook, CodeMaps.Rows(codes)), batch, height, width).cumsum(1);
+        return sums.narrow(1, Codebooks - 1, 1).reshape(batch, Width, height, width);
     }
 
     protected override (Tensor Centres, Tensor Members) FirstCodes(Tensor vectors, long seed)
@@ -68,7 +68,7 @@ public sealed class ResidualQuantizer(QuantizerSpec spec, int codebooks, int cod
         var rest = vectors;
         for (var stage = 0; stage < Codebooks; stage++)
         {
-            var codes = Codes.narrow(0, stage, 1); // (1, K, D)
+            var codes = Codebook.narrow(0, stage, 1); // (1, K, D)
             seen[stage] = rest;
             chosen[stage] = NearestCodes.Find(rest, codes);
             rest = Rest(rest, chosen[stage], codes);

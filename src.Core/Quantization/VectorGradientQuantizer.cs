@@ -34,7 +34,7 @@ public sealed class VectorGradientQuantizer : CodebookQuantizer
         RegisterComponents();
     }
 
-    public override Tensor Codes => codes;
+    public override Tensor Codebook => codes;
 
     protected override int Slices => 1;
 

@@ -38,7 +38,7 @@ internal sealed class StepSums(IReadOnlyList<Quantizer> quantizers)
         if (losses.CrossEntropy is { } crossEntropy)
             CrossEntropy = (CrossEntropy ?? 0) + share * crossEntropy.item<float>();
         for (var level = 0; level < levels.Count; level++)
-            histograms[level].Add(levels[level].Codes);
+            histograms[level].Add(levels[level].Indices);
     }
 
     public IReadOnlyList<LevelReport> Levels(long[][] revived) =>

@@ -106,7 +106,7 @@ public static class ParityCheck
             new("input.normalized", MaxError(PixelNormalization.Normalize(file.Pixels), file.Normalized), 1e-5, "absolute"),
             new(
                 "codes",
-                pass.Levels.Select((level, index) => level.Codes.ne(file.Codes[index]).sum().item<long>()).Sum(),
+                pass.Levels.Select((level, index) => level.Indices.ne(file.Codes[index]).sum().item<long>()).Sum(),
                 0,
                 "codes that differ"
             ),

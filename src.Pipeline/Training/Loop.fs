@@ -68,7 +68,7 @@ let run (job: Job) : Result<LoopState, StageError> =
     use session = learner.Session
     let images = job.Dataset.Train.Images
     let grids = session.Objective.Grids(images.Height, images.Width)
-    let codes = [ for grid in grids -> grid.Codes ]
+    let codes = [ for grid in grids -> grid.CodeCount ]
 
     let vectors = [
         for grid in grids -> int64 config.Training.BatchSize * int64 grid.Height * int64 grid.Width

@@ -53,7 +53,7 @@ let tests =
                             let grid = int64 (Seq.item level (spec.Grids(int side, int side))).Height
 
                             Expect.sequenceEqual
-                                pass.Levels[level].Codes.shape
+                                pass.Levels[level].Indices.shape
                                 [| 2L; 3L; grid; grid |]
                                 $"codes {level}"
                     }
@@ -95,7 +95,7 @@ let tests =
             use model = new HierarchicalAutoencoder(spec)
             let pass = model.Run(images 2L 1L 28L)
             Expect.sequenceEqual pass.Output.shape [| 2L; 30L; 28L; 28L |] "n + 2n channels at the image's size"
-            Expect.sequenceEqual pass.Levels[0].Codes.shape [| 2L; 2L; 8L; 8L |] "codes of the padded image"
+            Expect.sequenceEqual pass.Levels[0].Indices.shape [| 2L; 2L; 8L; 8L |] "codes of the padded image"
         }
 
         test "the appendix's skip is another model with the same parameters" {

@@ -109,8 +109,8 @@ let tests =
 
                 for level, quantizer, grid in Seq.zip3 pass.Levels model.CodeQuantizers grids do
                     let books, side, other = int64 grid.Codebooks, int64 grid.Height, int64 grid.Width
-                    Expect.sequenceEqual level.Codes.shape [ 4L; books; side; other ] $"{name}: codes"
-                    Expect.sequenceEqual (floats (quantizer.Embed level.Codes)) (floats level.Map) $"{name}: embedded"
+                    Expect.sequenceEqual level.Indices.shape [ 4L; books; side; other ] $"{name}: codes"
+                    Expect.sequenceEqual (floats (quantizer.Embed level.Indices)) (floats level.Map) $"{name}: embedded"
 
                 match spec.Input, spec.Quantized with
                 | "pixels", "pooled" -> Expect.equal (grids[0].Height, grids[0].Width) (1, 1) $"{name}: one position"

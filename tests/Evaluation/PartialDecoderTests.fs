@@ -119,7 +119,7 @@ let tests =
                 let quantizer = model.Quantizers[0] :?> DepthwiseQuantizer
 
                 (use _ = torch.no_grad ()
-                 let codes = quantizer.Codes.select (0L, 1L)
+                 let codes = quantizer.Codebook.select (0L, 1L)
                  codes.copy_ (codes.narrow(0L, 0L, 1L).expand_as codes) |> ignore)
                 // choices that differ, so that its histogram isn't trivial
                 let pixels = images 5L 3L 16L

@@ -20,11 +20,11 @@ let tests =
             let map = torch.randn (2L, 6L, 4L, 4L)
             let result = quantizer.Quantize map
             let longer = quantizer.Quantize(map * (torch.rand (2L, 1L, 4L, 4L) + 0.1))
-            Expect.sequenceEqual (longs longer.Codes) (longs result.Codes) "lengths"
+            Expect.sequenceEqual (longs longer.Indices) (longs result.Indices) "lengths"
             let vectors = map.view(2L, 2L, 3L, 16L).permute(1L, 0L, 3L, 2L).reshape(2L, 32L, 3L)
-            let similarity = torch.bmm (vectors, quantizer.Codes.transpose (1L, 2L))
+            let similarity = torch.bmm (vectors, quantizer.Codebook.transpose (1L, 2L))
             let nearest = similarity.argmax(2L).view(2L, 2L, 16L).permute(1L, 0L, 2L)
-            Expect.sequenceEqual (longs result.Codes) (longs nearest) "codes"
+            Expect.sequenceEqual (longs result.Indices) (longs nearest) "codes"
             // |u − c|² = 2 − 2 cos, a mean over D = 3 numbers
             let cosines = (similarity / vectors.norm (2, true)).amax [| 2L |]
             let expected = ((2.0 - 2.0 * cosines) / 3.0).mean([| 1L |]).sum().ToDouble()
@@ -33,12 +33,12 @@ let tests =
 
         test "cosine: codes stay on the sphere as they start, learn and are revived" {
             use quantizer = new DepthwiseQuantizer(spec, 2, 64, 3)
-            onSphere quantizer.Codes "random"
+            onSphere quantizer.Codebook "random"
             let map = torch.randn (1L, 6L, 4L, 4L)
             quantizer.Initialize([| map |], 0L)
-            onSphere quantizer.Codes "k-means"
+            onSphere quantizer.Codebook "k-means"
             quantizer.Quantize(torch.randn (1L, 6L, 4L, 4L)) |> ignore
             quantizer.Learn(0L, 0L) |> ignore
-            onSphere quantizer.Codes "learned"
+            onSphere quantizer.Codebook "learned"
         }
     ]

@@ -11,7 +11,7 @@ let tests =
             use inner = new DepthwiseQuantizer(QuantizerSpec(), 2, 8, 3)
             use quantizer = new FactorizedQuantizer(inner, 10)
             Expect.equal (quantizer.InputChannels, quantizer.OutputChannels) (6, 20) "channels"
-            Expect.sequenceEqual (inner.Codes.shape) [| 2L; 8L; 3L |] "codes"
+            Expect.sequenceEqual (inner.Codebook.shape) [| 2L; 8L; 3L |] "codes"
             let codes = torch.zeros (1L, 2L, 1L, 1L, dtype = torch.ScalarType.Int64)
             let one = quantizer.Embed codes
             codes[0, 1, 0, 0] <- torch.tensor 3L

@@ -36,7 +36,12 @@ let tests =
                 use quantizer = new FiniteScalarQuantizer(1, [| count |])
                 let map = torch.linspace(-8.0, 8.0, 2001L).view(1L, 1L, 1L, 2001L)
                 let result = quantizer.Quantize map
-                Expect.sequenceEqual (longs result.Codes |> Array.distinct) [ 0L .. int64 (count - 1) ] "codes, rising"
+
+                Expect.sequenceEqual
+                    (longs result.Indices |> Array.distinct)
+                    [ 0L .. int64 (count - 1) ]
+                    "codes, rising"
+
                 let values = result.Map.data<float32>().ToArray() |> Array.distinct
 
                 let expected = [
@@ -86,7 +91,7 @@ let tests =
                 torch.atanh ((values + offsets) / halves) - torch.atanh (offsets / halves)
 
             Expect.sequenceEqual
-                (longs (quantizer.Quantize(inverse.view (1L, 6L, 6L, 10L)).Codes))
+                (longs (quantizer.Quantize(inverse.view (1L, 6L, 6L, 10L)).Indices))
                 (longs codes)
                 "codes"
         }

@@ -8,7 +8,7 @@ open DQ.Core.Quantization
 let private quantizer (spec: QuantizerSpec) = new GumbelQuantizer(spec, 2, 8, 3)
 let private spec = QuantizerSpec(Kind = "gumbel")
 let private moment step micro = TrainingMoment(1L, step, 101L, micro)
-let private codes (result: Quantized) = result.Codes.data<int64>().ToArray()
+let private codes (result: Quantized) = result.Indices.data<int64>().ToArray()
 
 let private added (result: Quantized) =
     (result.CodeLoss |> Option.ofObj |> Option.get).ToDouble()

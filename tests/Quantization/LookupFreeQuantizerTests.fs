@@ -16,7 +16,7 @@ let tests =
             use quantizer = new LookupFreeQuantizer(weighted, 1, 8)
             let map = torch.tensor([| 0.5f; -2.0f; 1.0f |]).view(1L, 3L, 1L, 1L)
             let result = quantizer.Quantize map
-            Expect.equal (result.Codes.item<int64>()) 5L "1 + 4"
+            Expect.equal (result.Indices.item<int64>()) 5L "1 + 4"
             Expect.sequenceEqual (result.Map.data<float32>().ToArray()) [ 1.0f; -1.0f; 1.0f ] "signs"
 
             Expect.floatClose
@@ -78,7 +78,7 @@ let tests =
             let mutable map = torch.randn (1L, 3L, 8L, 8L) * 0.1 + 0.5
 
             let used () =
-                quantizer.Quantize(map).Codes.data<int64>().ToArray()
+                quantizer.Quantize(map).Indices.data<int64>().ToArray()
                 |> Array.distinct
                 |> Array.length
 

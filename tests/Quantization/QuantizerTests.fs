@@ -71,10 +71,10 @@ let properties =
         test "depthwise with one codebook is vector quantization" {
             use one = depthwise 1 16 6
             use vector = new VectorQuantizer(spec, 1, 16, 6)
-            vector.Codes.copy_ one.Codes |> ignore
+            vector.Codebook.copy_ one.Codebook |> ignore
             use map = torch.randn (2L, 6L, 4L, 4L)
             let a, b = one.Quantize map, vector.Quantize map
-            Expect.sequenceEqual (longs a.Codes) (longs b.Codes) "codes"
+            Expect.sequenceEqual (longs a.Indices) (longs b.Indices) "codes"
             Expect.sequenceEqual (floats a.Map) (floats b.Map) "maps"
             Expect.equal (a.LatentLoss.ToSingle()) (b.LatentLoss.ToSingle()) "latent loss"
         }
@@ -88,7 +88,7 @@ let properties =
 
             use map = quantizer.Embed codes
             let again = quantizer.Quantize map
-            Expect.sequenceEqual (longs again.Codes) (longs codes) "codes"
+            Expect.sequenceEqual (longs again.Indices) (longs codes) "codes"
             Expect.equal (again.LatentLoss.ToSingle()) 0.0f "no distance"
         }
 
@@ -98,29 +98,39 @@ let properties =
             let order = [| 3; 1; 7; 0; 2; 6; 5; 4 |]
 
             for code in 0..7 do
-                permuted.Codes[0, code] <- quantizer.Codes[0, order[code]]
+                permuted.Codebook[0, code] <- quantizer.Codebook[0, order[code]]
 
             use map = torch.randn (2L, 4L, 3L, 3L)
-            let plain = longs (quantizer.Quantize(map).Codes)
-            let other = longs (permuted.Quantize(map).Codes)
+            let plain = longs (quantizer.Quantize(map).Indices)
+            let other = longs (permuted.Quantize(map).Indices)
             Expect.sequenceEqual (other |> Array.map (fun code -> int64 order[int code])) plain "codes"
         }
 
-        test "one convolution cut in slices is one convolution per codebook" {
-            use all = torch.nn.Conv2d(10L, 12L, 1L)
-            use map = torch.randn (2L, 10L, 3L, 3L)
-            let together = all.forward map
+        test "each codebook sees its own slice of the channels and no other" {
+            use generator = new torch.Generator(7UL)
 
-            for book in 0..2 do
-                let slice =
-                    torch.TensorIndex.Slice(Nullable(int64 (4 * book)), Nullable(int64 (4 * book + 4)))
+            let normal (shape: int64[]) =
+                torch.randn (shape, generator = generator)
 
-                let weight, bias =
-                    all.weight[slice], (all.bias |> Option.ofObj |> Option.get)[slice]
+            use all = depthwise 3 16 4
+            all.Codebook.copy_ (normal [| 3L; 16L; 4L |]) |> ignore
+            use map = normal [| 2L; 12L; 3L; 5L |]
+            let together = all.Quantize map
 
-                let alone = torch.nn.functional.conv2d (map, weight, bias)
-                let part = together[torch.TensorIndex.Colon, slice]
-                Expect.isLessThan ((alone - part).abs().max().ToSingle()) 1e-6f $"slice {book}"
+            for book in 0L .. 2L do
+                use alone = depthwise 1 16 4
+                alone.Codebook.copy_ (all.Codebook.narrow (0L, book, 1L)) |> ignore
+                let part = alone.Quantize(map.narrow (1L, 4L * book, 4L))
+
+                Expect.sequenceEqual
+                    (longs (together.Indices.select (1L, book)))
+                    (longs (part.Indices.select (1L, 0L)))
+                    $"indices of codebook {book}"
+
+                Expect.sequenceEqual
+                    (floats (together.Map.narrow (1L, 4L * book, 4L)))
+                    (floats part.Map)
+                    $"slice {book} of the map"
         }
 
         test "gradients pass straight through, and the latent loss pulls towards the codes" {
@@ -155,9 +165,9 @@ let learning =
     testList "Quantization.MovingAverageQuantizer" [
         test "codes follow the smoothed moving average of their vectors" {
             use quantizer = depthwise 1 3 2
-            let before = quantizer.Codes.clone ()
+            let before = quantizer.Codebook.clone ()
             use map = torch.randn (1L, 2L, 5L, 5L)
-            let chosen = longs (quantizer.Quantize(map).Codes)
+            let chosen = longs (quantizer.Quantize(map).Indices)
             quantizer.Forget()
             learned quantizer map |> ignore
             let vectors = map.permute(0L, 2L, 3L, 1L).reshape(-1L, 2L)
@@ -187,7 +197,7 @@ let learning =
                 |> List.iteri (fun d sum ->
                     Expect.floatClose
                         { absolute = 1e-5; relative = 1e-5 }
-                        (float (quantizer.Codes[0, code, d].ToSingle()))
+                        (float (quantizer.Codebook[0, code, d].ToSingle()))
                         (sum / smoothed)
                         $"code {code}, {d}"))
         }
@@ -204,16 +214,16 @@ let learning =
                 parts.Quantize part |> ignore
 
             parts.Learn(1L, 0L) |> ignore
-            Expect.isLessThan ((whole.Codes - parts.Codes).abs().max().ToSingle()) 1e-5f "codes"
+            Expect.isLessThan ((whole.Codebook - parts.Codebook).abs().max().ToSingle()) 1e-5f "codes"
         }
 
         test "a forgotten step leaves the codes as they were" {
             use quantizer = depthwise 2 8 3
-            let before = floats quantizer.Codes
+            let before = floats quantizer.Codebook
             quantizer.train ()
             quantizer.Quantize(torch.randn (2L, 6L, 4L, 4L)) |> ignore
             quantizer.Forget()
-            Expect.sequenceEqual (floats quantizer.Codes) before "codes"
+            Expect.sequenceEqual (floats quantizer.Codebook) before "codes"
             Expect.throws (fun () -> quantizer.Learn(1L, 0L) |> ignore) "nothing is left to learn from"
         }
 
@@ -233,8 +243,8 @@ let revival =
         let quantizer =
             new DepthwiseQuantizer(QuantizerSpec(Initialization = "normal", Revival = rule, Decay = 0.0), 1, 4, 2)
         // three codes beyond any vector's reach
-        quantizer.Codes.fill_ 100.0 |> ignore
-        quantizer.Codes[0, 0] <- torch.zeros 2L
+        quantizer.Codebook.fill_ 100.0 |> ignore
+        quantizer.Codebook[0, 0] <- torch.zeros 2L
         quantizer
 
     let batch = torch.randn (1L, 2L, 4L, 4L)
@@ -249,17 +259,17 @@ let revival =
             Expect.sequenceEqual (learned quantizer batch) [ 3L ] "revived"
 
             for code in 1..3 do
-                Expect.isTrue (isVectorOfBatch quantizer.Codes[0, code]) $"code {code}"
+                Expect.isTrue (isVectorOfBatch quantizer.Codebook[0, code]) $"code {code}"
                 let count = (stateOf quantizer "counts").[0, code].ToSingle()
                 Expect.floatClose Accuracy.medium (float count) (0.02 * 16.0 / 4.0) "count"
                 let sum = (stateOf quantizer "sums").[0, code]
-                Expect.isLessThan ((sum - quantizer.Codes[0, code] * count).abs().max().ToSingle()) 1e-6f "sum"
+                Expect.isLessThan ((sum - quantizer.Codebook[0, code] * count).abs().max().ToSingle()) 1e-6f "sum"
         }
 
         test "published: codes are redrawn while counts and sums stay stale" {
             use quantizer = farAway "published"
             Expect.sequenceEqual (learned quantizer batch) [ 3L ] "revived"
-            Expect.isTrue (isVectorOfBatch quantizer.Codes[0, 2]) "a vector of the batch"
+            Expect.isTrue (isVectorOfBatch quantizer.Codebook[0, 2]) "a vector of the batch"
             Expect.equal ((stateOf quantizer "counts").[0, 2].ToSingle()) 0.0f "count"
             Expect.equal ((stateOf quantizer "sums").[0, 2].abs().sum().ToSingle()) 0.0f "sum"
         }
@@ -268,10 +278,10 @@ let revival =
             use quantizer =
                 new DepthwiseQuantizer(QuantizerSpec(Initialization = "normal", Revival = "published"), 1, 64, 2)
 
-            quantizer.Codes.fill_ 100.0 |> ignore
+            quantizer.Codebook.fill_ 100.0 |> ignore
             (stateOf quantizer "counts").fill_ 0.0 |> ignore
             learned quantizer batch |> ignore
-            Expect.isLessThan (quantizer.Codes.abs().max().ToSingle()) 10.0f "all near the batch"
+            Expect.isLessThan (quantizer.Codebook.abs().max().ToSingle()) 10.0f "all near the batch"
         }
 
         test "the same seed and step draw the same vectors" {
@@ -279,7 +289,7 @@ let revival =
             use other = farAway "usage"
             learned one batch |> ignore
             learned other batch |> ignore
-            Expect.sequenceEqual (floats one.Codes) (floats other.Codes) "codes"
+            Expect.sequenceEqual (floats one.Codebook) (floats other.Codebook) "codes"
         }
     ]
 

@@ -69,9 +69,9 @@ let contract =
                 let result = quantizer.Quantize(mapFor quantizer)
                 Expect.equal quantizer.CodeCount 16 "the specification's K"
                 Expect.sequenceEqual result.Map.shape [| 2L; int64 quantizer.OutputChannels; 4L; 5L |] "map"
-                Expect.sequenceEqual result.Codes.shape [| 2L; 3L; 4L; 5L |] "codes"
+                Expect.sequenceEqual result.Indices.shape [| 2L; 3L; 4L; 5L |] "codes"
                 Expect.sequenceEqual result.Errors.shape [| 3L |] "errors"
-                Expect.all (longs result.Codes) (fun code -> code >= 0L && code < 16L) "range"
+                Expect.all (longs result.Indices) (fun code -> code >= 0L && code < 16L) "range"
             }
 
             test $"{name}: in evaluation the codes' embedding is the quantized map, to the bit" {
@@ -79,7 +79,7 @@ let contract =
                 quantizer.eval ()
                 use _ = torch.no_grad ()
                 let result = quantizer.Quantize(mapFor quantizer)
-                Expect.sequenceEqual (floats (quantizer.Embed result.Codes)) (floats result.Map) "map"
+                Expect.sequenceEqual (floats (quantizer.Embed result.Indices)) (floats result.Map) "map"
             }
 
             test $"{name}: codes there are not are refused" {
@@ -110,7 +110,7 @@ let contract =
                 use quantizer = made spec
                 let map = mapFor(quantizer).requires_grad_()
                 let result = quantizer.Quantize(map, TrainingMoment(1L, 2L, 10L, 0))
-                let embedded = quantizer.Embed result.Codes
+                let embedded = quantizer.Embed result.Indices
                 Expect.isLessThan ((embedded - result.Map).abs().max().ToSingle()) 1e-5f "values"
                 (result.Map * torch.randn_like result.Map).sum().backward()
                 let gradient = map.grad |> Option.ofObj |> Option.get
@@ -143,7 +143,7 @@ let contract =
                 quantizer.eval ()
                 let once = quantizer.Quantize(mapFor quantizer)
                 let twice = quantizer.Quantize once.Map
-                Expect.sequenceEqual (longs twice.Codes) (longs once.Codes) "codes"
+                Expect.sequenceEqual (longs twice.Indices) (longs once.Indices) "codes"
                 Expect.isLessThan (twice.LatentLoss.ToSingle()) 1e-10f "no distance"
             }
     ]

@@ -18,12 +18,12 @@ let tests =
             vector.load_state_dict (residual.state_dict ()) |> ignore
             let map = torch.randn (2L, 4L, 3L, 3L)
             let a, b = residual.Quantize map, vector.Quantize map
-            Expect.sequenceEqual (longs a.Codes) (longs b.Codes) "codes"
+            Expect.sequenceEqual (longs a.Indices) (longs b.Indices) "codes"
             Expect.isLessThan ((a.Map - b.Map).abs().max().ToSingle()) 1e-6f "map"
             Expect.floatClose Accuracy.medium (a.LatentLoss.ToDouble()) (b.LatentLoss.ToDouble()) "latent loss"
             residual.Learn(1L, 0L) |> ignore
             vector.Learn(1L, 0L) |> ignore
-            Expect.isLessThan ((residual.Codes - vector.Codes).abs().max().ToSingle()) 1e-6f "learned codes"
+            Expect.isLessThan ((residual.Codebook - vector.Codebook).abs().max().ToSingle()) 1e-6f "learned codes"
         }
 
         test "every stage takes the nearest code to what the former left, and the output is their sum" {
@@ -33,9 +33,9 @@ let tests =
             let mutable rest = map.permute(0L, 2L, 3L, 1L).reshape(6L, 4L)
 
             for stage in 0..2 do
-                let codes = quantizer.Codes[stage]
+                let codes = quantizer.Codebook[stage]
                 let nearest = torch.cdist(rest, codes).argmin 1L
-                Expect.sequenceEqual (longs result.Codes[0, stage]) (longs nearest) $"stage {stage}"
+                Expect.sequenceEqual (longs result.Indices[0, stage]) (longs nearest) $"stage {stage}"
                 rest <- rest - codes.index_select (0L, nearest)
 
                 Expect.floatClose

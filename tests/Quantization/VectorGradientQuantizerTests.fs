@@ -25,19 +25,19 @@ let tests =
             let vectors = map.detach().permute(0L, 2L, 3L, 1L).reshape(-1L, 3L)
 
             let nearest =
-                quantizer.Codes.detach().select(0L, 0L).index_select(0L, result.Codes.view (-1L))
+                quantizer.Codebook.detach().select(0L, 0L).index_select(0L, result.Indices.view (-1L))
             // a mean over N·D = 25·3 numbers
             let expected =
-                torch.zeros(4L, 3L).index_add_(0L, result.Codes.view (-1L), (nearest - vectors) * (2.0 / 75.0), 1.0)
+                torch.zeros(4L, 3L).index_add_(0L, result.Indices.view (-1L), (nearest - vectors) * (2.0 / 75.0), 1.0)
 
             Expect.isLessThan
-                ((gradient quantizer.Codes - expected).abs().max().ToSingle())
+                ((gradient quantizer.Codebook - expected).abs().max().ToSingle())
                 1e-6f
                 "gradient of the codes"
 
-            (gradient quantizer.Codes).zero_() |> ignore
+            (gradient quantizer.Codebook).zero_() |> ignore
             result.LatentLoss.backward ()
-            Expect.equal ((gradient quantizer.Codes).abs().max().ToSingle()) 0.0f "none for the codes"
+            Expect.equal ((gradient quantizer.Codebook).abs().max().ToSingle()) 0.0f "none for the codes"
             Expect.isGreaterThan ((gradient map).abs().max().ToSingle()) 0.0f "the vectors'"
         }
 
@@ -91,13 +91,13 @@ let tests =
             torch.no_grad ()
             |> fun guard ->
                 use _ = guard
-                quantizer.Codes.fill_ 100.0 |> ignore
-                quantizer.Codes[0, 0] <- torch.zeros 2L
+                quantizer.Codebook.fill_ 100.0 |> ignore
+                quantizer.Codebook[0, 0] <- torch.zeros 2L
 
             let map = torch.randn (1L, 2L, 4L, 4L)
             quantizer.Quantize map |> ignore
             Expect.sequenceEqual (quantizer.Learn(1L, 0L)) [ 3L ] "revived"
-            Expect.isLessThan (quantizer.Codes.detach().abs().max().ToSingle()) 10.0f "all near the batch"
+            Expect.isLessThan (quantizer.Codebook.detach().abs().max().ToSingle()) 10.0f "all near the batch"
 
             Expect.floatClose
                 Accuracy.medium

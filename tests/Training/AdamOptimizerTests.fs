@@ -82,6 +82,29 @@ let tests =
                 Expect.floatClose Accuracy.high norm (sqrt (squares (step + 1))) $"norm {step}"
         }
 
+        for decay in [ 0.0; 0.1 ] do
+            test $"agrees with the library's, decay {decay}" {
+                let start = torch.tensor(normal 1 35).view(5L, 7L)
+
+                let ours, theirs =
+                    new Modules.Parameter(start.clone ()), new Modules.Parameter(start.clone ())
+
+                use optimizer = new AdamOptimizer([ struct ("p", ours) ])
+                use library = torch.optim.AdamW([ theirs ], lr = 1e-2, weight_decay = decay)
+
+                for step in 1..20 do
+                    let slope = torch.tensor(normal (100 + step) 35).view(5L, 7L)
+
+                    for parameter in [ ours; theirs ] do
+                        parameter.grad <- null
+                        (parameter * slope).sum().backward()
+
+                    optimizer.Update(1e-2, decay, 1.0)
+                    library.step () |> ignore
+
+                Expect.isLessThan ((ours - theirs).abs().max().ToSingle()) 1e-5f "parameters"
+            }
+
         test "any number of threads gives the same bits" {
             let threads = torch.get_num_threads ()
 

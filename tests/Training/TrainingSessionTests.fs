@@ -257,42 +257,6 @@ let tests =
     ]
 
 [<Tests>]
-let optimizer =
-    testList "Training.AdamOptimizer" [
-        for decay in [ 0.0; 0.1 ] do
-            test $"agrees with the library's, decay {decay}" {
-                let start = torch.randn (5L, 7L)
-
-                let ours, theirs =
-                    new Modules.Parameter(start.clone ()), new Modules.Parameter(start.clone ())
-
-                use optimizer = new AdamOptimizer([ struct ("p", ours) ])
-                use library = torch.optim.AdamW([ theirs ], lr = 1e-2, weight_decay = decay)
-
-                for _ in 1..20 do
-                    let slope = torch.randn (5L, 7L)
-
-                    for parameter in [ ours; theirs ] do
-                        parameter.grad <- null
-                        (parameter * slope).sum().backward()
-
-                    optimizer.Update(1e-2, decay, 1.0)
-                    library.step () |> ignore
-
-                Expect.isLessThan ((ours - theirs).abs().max().ToSingle()) 1e-5f "parameters"
-            }
-
-        test "the norm is that of all gradients together" {
-            let one, other =
-                new Modules.Parameter(torch.zeros 9L), new Modules.Parameter(torch.zeros 2L)
-
-            use optimizer = new AdamOptimizer([ struct ("one", one); struct ("other", other) ])
-            ((one * 2.0).sum() + (other * 3.0).sum()).backward()
-            Expect.floatClose Accuracy.high (optimizer.GradientNorm()) (sqrt (9.0 * 4.0 + 2.0 * 9.0)) "norm"
-        }
-    ]
-
-[<Tests>]
 let schedule =
     testList "Training.LearningRate" [
         test "warms up, then follows the cosine to its end" {
