@@ -1,6 +1,5 @@
 using System.Reflection;
 using System.Runtime.InteropServices;
-using System.Security.Cryptography;
 using System.Text.Json;
 using TorchSharp;
 
@@ -181,7 +180,7 @@ public static class LibTorch
     private static string RelaxedCopy(string bridge)
     {
         var content = File.ReadAllBytes(bridge);
-        var found = Convert.ToHexStringLower(SHA256.HashData(content));
+        var found = Sha256.Of(content);
         if (found != KnownBridge)
             throw new LibTorchException(
                 $"{bridge} needs {MissingVersion} and is not the file this program knows how to relax (SHA-256 {found}, expected {KnownBridge}); install libstdc++ of gcc 13 or later"

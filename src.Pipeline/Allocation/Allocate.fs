@@ -4,7 +4,6 @@ module DQ.Pipeline.Allocation.Allocate
 open System
 open System.Diagnostics
 open System.IO
-open System.Security.Cryptography
 open System.Text
 open System.Threading.Tasks
 open DQ.Core
@@ -31,10 +30,6 @@ type AllocatedRun = {
 let private version = 1
 
 
-let private sha256 (file: string) =
-    use stream = File.OpenRead file
-    Convert.ToHexStringLower(SHA256.HashData stream)
-
 /// Points, then the small case, then images of their own.
 let private steps (config: AllocationConfig) =
     config.AverageBits.Count * config.Methods.Count
@@ -49,7 +44,7 @@ let private plan (input: AllocationInput) : AllocationRun.Plan =
     let parents = [
         CutNetwork.parent subject.Source
         Parent("dataset", nonNull (Path.GetFileName subject.Dataset.Folder), subject.Dataset.Record.Fingerprint)
-        Parent("file", nonNull (Path.GetFileName input.Intervals), sha256 input.Intervals)
+        Parent("file", nonNull (Path.GetFileName input.Intervals), DQ.Core.Sha256.OfFile(input.Intervals))
     ]
 
     {

@@ -3,7 +3,6 @@ module DQ.Pipeline.Allocation.CutNetwork
 
 open System
 open System.IO
-open System.Security.Cryptography
 open DQ.Core
 open DQ.Core.Artifacts
 open DQ.Core.BitAllocation
@@ -45,13 +44,9 @@ type Cut(network: LayeredNetwork, layer: int) =
     interface IDisposable with
         member _.Dispose() = network.Dispose()
 
-let private sha256 (file: string) =
-    use stream = File.OpenRead file
-    Convert.ToHexStringLower(SHA256.HashData stream)
-
 let parent source =
     match source with
-    | Torchvision(_, file) -> Parent("file", nonNull (Path.GetFileName file), sha256 file)
+    | Torchvision(_, file) -> Parent("file", nonNull (Path.GetFileName file), DQ.Core.Sha256.OfFile(file))
     | Trained(run, checkpoint) ->
         let which = nonNull (Path.GetFileName checkpoint)
         Parent("run", run.Id, Fingerprint.ofParts [ run.Fingerprint; which ])

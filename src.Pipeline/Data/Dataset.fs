@@ -3,7 +3,6 @@ namespace DQ.Pipeline.Data
 open System
 open System.Buffers.Binary
 open System.IO
-open System.Security.Cryptography
 open FsToolkit.ErrorHandling
 open DQ.Core.Artifacts
 open DQ.Core.Images
@@ -55,9 +54,7 @@ module Dataset =
                     $"{path}: expected the {file.Bytes} bytes that {DatasetRecord.FileName} lists, got {FileInfo(path).Length}"
             )
         else
-            guard (fun () ->
-                use stream = File.OpenRead path
-                Convert.ToHexStringLower(SHA256.HashData stream))
+            guard (fun () -> DQ.Core.Sha256.OfFile path)
             |> Result.bind (fun actual ->
                 if actual = file.Sha256 then
                     Ok()

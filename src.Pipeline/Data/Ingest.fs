@@ -3,8 +3,6 @@ module DQ.Pipeline.Data.Ingest
 
 open System
 open System.IO
-open System.Security.Cryptography
-open System.Text
 open System.Threading
 open System.Threading.Tasks
 open FsToolkit.ErrorHandling
@@ -46,13 +44,7 @@ let private withSource config (work: ImageSource -> Result<'value, StageError>) 
 let private contentHashes (files: SourceFile[]) =
     let hashes = Array.zeroCreate files.Length
 
-    Parallel.For(
-        0,
-        files.Length,
-        fun index ->
-            use stream = File.OpenRead files[index].Path
-            hashes[index] <- Convert.ToHexStringLower(SHA256.HashData stream)
-    )
+    Parallel.For(0, files.Length, fun index -> hashes[index] <- DQ.Core.Sha256.OfFile(files[index].Path))
     |> ignore
 
     hashes
@@ -81,7 +73,7 @@ let private fingerprintOf (config: DataConfig) (source: ImageSource) =
             $"{content} {file.Name}"
     ]
 
-    Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(String.concat "\n" lines)))
+    DQ.Core.Sha256.OfText(String.concat "\n" lines)
 
 /// Names what the packed data set will hold: every setting its bytes depend on (flip and shift come later, in training) and
 /// the source's content. Files of up to 1 GiB in all are read and hashed, so that a copied or unpacked-again source is

@@ -4,7 +4,6 @@ module DQ.Pipeline.Density
 open System
 open System.Collections.Generic
 open System.IO
-open System.Security.Cryptography
 open System.Text.Json.Nodes
 open System.Threading.Tasks
 open DQ.Core.Artifacts
@@ -60,14 +59,10 @@ let private version = 1
 /// Images that a network sees at once.
 let private imagesAtOnce = 16
 
-let private sha256 (file: string) =
-    use stream = File.OpenRead file
-    Convert.ToHexStringLower(SHA256.HashData stream)
-
 let private networkParent network =
     match network with
     | Encoder(run, _, _) -> Parent("run", run.Id, Fingerprint.ofParts [ run.Fingerprint; string run.StepsDone ])
-    | Vgg(file, _) -> Parent("file", nonNull (Path.GetFileName file), sha256 file)
+    | Vgg(file, _) -> Parent("file", nonNull (Path.GetFileName file), DQ.Core.Sha256.OfFile(file))
 
 let private title network =
     match network with

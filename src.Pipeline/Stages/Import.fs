@@ -3,7 +3,6 @@ module DQ.Pipeline.Import
 
 open System
 open System.IO
-open System.Security.Cryptography
 open DQ.Core.Artifacts
 open DQ.Core.Autoencoders
 open DQ.Core.Published
@@ -21,10 +20,6 @@ let private fingerprint (variant: Variant) (sha256: string) =
         Config.canonical variant.Config
         sha256
     ]
-
-let private sha256 (file: string) =
-    use stream = File.OpenRead file
-    Convert.ToHexStringLower(SHA256.HashData stream)
 
 let private describe
     (context: StageContext)
@@ -80,7 +75,7 @@ let run (context: StageContext) (variant: Variant) (file: string) (source: Weigh
         let spec = variant.Config.Model.ForImages(Checks.knownChannels variant.Config.Data)
         use model = new HierarchicalAutoencoder(spec)
         source.Fill model
-        let sha256 = sha256 file
+        let sha256 = DQ.Core.Sha256.OfFile file
 
         let describe =
             describe context variant file sha256 notes source.Steps model.ParameterCount
