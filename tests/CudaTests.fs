@@ -37,7 +37,7 @@ let private spec quantizer likelihood =
     AutoencoderSpec(
         Channels = 16,
         ResidualChannels = 8,
-        Codes = [| 16; 32 |],
+        CodeCounts = [| 16; 32 |],
         Codebooks = 4,
         CodeWidth = 4,
         Quantizer = QuantizerSpec(Kind = quantizer),

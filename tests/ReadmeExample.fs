@@ -16,7 +16,7 @@ let example () =
     use pixels = torch.tensor(images, torch.uint8).reshape(32L, 3L, 32L, 32L) // image, channel, row, column
 
     let objective =
-        new AutoencoderObjective(AutoencoderSpec(Channels = 32, Codes = [| 64; 64 |]), [], 0L)
+        new AutoencoderObjective(AutoencoderSpec(Channels = 32, CodeCounts = [| 64; 64 |]), [], 0L)
 
     use session = new TrainingSession(objective, TrainingSpec(), 0L, torch.CPU)
     session.InitializeCodebooks [| pixels |]

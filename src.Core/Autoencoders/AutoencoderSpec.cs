@@ -29,7 +29,8 @@ public sealed record AutoencoderSpec
     public int Stride { get; init; } = 2;
 
     /// <summary>Codes K per codebook, one entry per level, bottom (finest) first.</summary>
-    public IReadOnlyList<int> Codes { get; init; } = [128, 256];
+    [JsonPropertyName("codes")]
+    public IReadOnlyList<int> CodeCounts { get; init; } = [128, 256];
 
     /// <summary>Codebooks M per level.</summary>
     public int Codebooks { get; init; } = 5;
@@ -49,7 +50,7 @@ public sealed record AutoencoderSpec
 
     /// <summary>Levels L.</summary>
     [JsonIgnore]
-    public int Levels => Codes.Count;
+    public int Levels => CodeCounts.Count;
 
     /// <summary>Image sides must be divisible by this: s·2^(b−1)·2^(L−1).</summary>
     [JsonIgnore]
@@ -67,13 +68,13 @@ public sealed record AutoencoderSpec
     /// <summary>Every level's codes for an image of so many rows and columns, padding's among them, bottom first.</summary>
     public IReadOnlyList<CodeGrid> Grids(int height, int width) =>
         [
-            .. Codes.Select(
+            .. CodeCounts.Select(
                 (codes, level) => new CodeGrid(codes, Codebooks, PaddedSide(height) / CellSide(level), PaddedSide(width) / CellSide(level))
             ),
         ];
 
     /// <summary>A new quantizer for <paramref name="level"/> (0 = bottom).</summary>
-    public Quantizer CreateQuantizer(int level) => Quantization.Quantizer.Create(Quantizer, Codebooks, Codes[level], CodeWidth);
+    public Quantizer CreateQuantizer(int level) => Quantization.Quantizer.Create(Quantizer, Codebooks, CodeCounts[level], CodeWidth);
 
     /// <summary>Everything wrong with this spec; empty when it can be built.</summary>
     public IReadOnlyList<SpecProblem> Problems() =>
@@ -96,12 +97,12 @@ public sealed record AutoencoderSpec
             yield return new("coder_blocks", $"expected an integer from 1 to 8, got {CoderBlocks}");
         if (Stride is not (2 or 4))
             yield return new("stride", $"expected 2 or 4, got {Stride}");
-        if (Codes.Count is < 1 or > 8)
-            yield return new("codes", $"expected 1 to 8 levels, got {Codes.Count}");
-        for (var level = 0; level < Codes.Count; level++)
-            if (Codes[level] is < 1 or > 1 << 20)
-                yield return new($"codes[{level}]", $"expected a number of codes from 1 to {1 << 20}, got {Codes[level]}");
-            else if (Quantizer.CodesProblem(Codes[level]) is { } problem)
+        if (CodeCounts.Count is < 1 or > 8)
+            yield return new("codes", $"expected 1 to 8 levels, got {CodeCounts.Count}");
+        for (var level = 0; level < CodeCounts.Count; level++)
+            if (CodeCounts[level] is < 1 or > 1 << 20)
+                yield return new($"codes[{level}]", $"expected a number of codes from 1 to {1 << 20}, got {CodeCounts[level]}");
+            else if (Quantizer.CodesProblem(CodeCounts[level]) is { } problem)
                 yield return new($"codes[{level}]", problem);
         if (Codebooks < 1)
             yield return new("codebooks", $"expected an integer of at least 1, got {Codebooks}");

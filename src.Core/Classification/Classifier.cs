@@ -62,7 +62,7 @@ public sealed class Classifier : nn.Module
         channels = backbone?.Channels ?? channels;
         if (spec.Quantized != "none")
         {
-            quantizer = Quantizer.Create(spec.Quantizer, spec.Codebooks, spec.Codes, spec.CodeWidth);
+            quantizer = Quantizer.Create(spec.Quantizer, spec.Codebooks, spec.CodeCount, spec.CodeWidth);
             // what compares vectors may take the features as they are; logits and the like are made of them
             if (quantizer is not CodebookQuantizer || quantizer.InputChannels != channels)
                 projection = LinearMap(channels, quantizer.InputChannels);

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using System.Text.Json.Serialization;
 using DQ.Core.Autoencoders;
 using DQ.Core.Formats;
 using DQ.Core.Quantization;
@@ -44,7 +45,8 @@ public sealed record ClassifierSpec
     public int Codebooks { get; init; } = 1;
 
     /// <summary>Codes K per codebook.</summary>
-    public int Codes { get; init; } = 512;
+    [JsonPropertyName("codes")]
+    public int CodeCount { get; init; } = 512;
 
     /// <summary>Width D of a code. Where M·D (D for one map to all codebooks) are the backbone's channels, these are quantized as they are,
     /// else after a linear map.</summary>
@@ -130,9 +132,9 @@ public sealed record ClassifierSpec
             };
         if (Codebooks < 1)
             yield return new("codebooks", $"expected an integer of at least 1, got {Codebooks}");
-        if (Codes is < 1 or > 1 << 20)
-            yield return new("codes", $"expected a number of codes from 1 to {1 << 20}, got {Codes}");
-        else if (Quantizer.CodesProblem(Codes) is { } problem)
+        if (CodeCount is < 1 or > 1 << 20)
+            yield return new("codes", $"expected a number of codes from 1 to {1 << 20}, got {CodeCount}");
+        else if (Quantizer.CodesProblem(CodeCount) is { } problem)
             yield return new("codes", problem);
         if (CodeWidth < 1)
             yield return new("code_width", $"expected an integer of at least 1, got {CodeWidth}");

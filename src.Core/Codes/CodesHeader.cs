@@ -1,14 +1,15 @@
 using System.Text.Json;
+using System.Text.Json.Serialization;
 using DQ.Core.Artifacts;
 
 namespace DQ.Core.Codes;
 
 /// <summary>The codes of one level.</summary>
-/// <param name="Codes">K, codes per codebook.</param>
+/// <param name="CodeCount">K, codes per codebook.</param>
 /// <param name="Codebooks">M.</param>
 /// <param name="Bits">⌈log2 K⌉, of one index.</param>
 /// <param name="Cell">Side in pixels of the square of the image that one position of the grid stands for.</param>
-public sealed record CodesLevel(int Codes, int Codebooks, int Bits, int Cell);
+public sealed record CodesLevel([property: JsonPropertyName("codes")] int CodeCount, int Codebooks, int Bits, int Cell);
 
 /// <summary>An image's own size; its grids are those of the size padded up to a multiple of the top level's cell.</summary>
 public sealed record ImageSize(int Height, int Width);

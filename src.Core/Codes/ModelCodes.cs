@@ -92,7 +92,7 @@ public static class ModelCodes
         ];
 
     private static string Describe(IReadOnlyList<CodesLevel> levels, int channels) =>
-        $"codes of {channels}-channel images at {levels.Count} levels ({string.Join(", ", levels.Select(level => $"{level.Codebooks} × {level.Codes} per {level.Cell} pixels"))})";
+        $"codes of {channels}-channel images at {levels.Count} levels ({string.Join(", ", levels.Select(level => $"{level.Codebooks} × {level.CodeCount} per {level.Cell} pixels"))})";
 
     /// (B, M, H, W) int64 to B arrays.
     private static int[][] Numbers(Tensor codes)

@@ -47,7 +47,7 @@ internal static class PublishedModel
             ResidualChannels = values.Integer("n_res_channel"),
             CoderBlocks = values.Integer("n_coder_blocks"),
             Stride = values.Integer("stride"),
-            Codes = values.Integers("n_hier"),
+            CodeCounts = values.Integers("n_hier"),
             Codebooks = values.Integer("n_codebooks"),
             CodeWidth = values.Integer("embed_dim"),
             Initialization = "library",
@@ -91,7 +91,7 @@ internal static class PublishedModel
             ("channel", spec.Channels, widest, "longest side of its tensors"),
             ("n_res_channel", spec.ResidualBlocks == 0 ? 0 : spec.ResidualChannels, widest, "longest side of its tensors"),
             ("embed_dim", spec.CodeWidth, widest, "longest side of its tensors"),
-            ("n_hier", spec.Codes.Max(), widest, "longest side of its tensors"),
+            ("n_hier", spec.CodeCounts.Max(), widest, "longest side of its tensors"),
             (
                 "n_logistic_mix",
                 spec.Likelihood.Kind == "logistic_mixture" ? spec.Likelihood.Components : 0,

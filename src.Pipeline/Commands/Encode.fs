@@ -177,7 +177,7 @@ let private describe (output: string, header: CodesHeader) =
             for level, codes in Seq.indexed header.Levels do
                 [
                     $"level {level}"
-                    $"{codes.Codebooks} × {codes.Codes} codes per {codes.Cell} × {codes.Cell} pixels"
+                    $"{codes.Codebooks} × {codes.CodeCount} codes per {codes.Cell} × {codes.Cell} pixels"
                 ]
             [ "codes, bytes"; string codeBytes ]
             [ "file, bytes"; string (FileInfo(output).Length) ]

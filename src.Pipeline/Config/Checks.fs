@@ -111,7 +111,7 @@ let classifier (c: RunConfig) channels classes (autoencoder: AutoencoderSpec | n
              else
                  "none"),
         Codebooks = c.Model.Codebooks,
-        Codes = c.Model.Codes[0],
+        CodeCount = c.Model.CodeCounts[0],
         CodeWidth = c.Model.CodeWidth,
         Quantizer = c.Model.Quantizer,
         Dropout = c.Classification.Dropout,
@@ -133,9 +133,12 @@ let private classification (c: RunConfig) : (string * string) list =
                 $"model.{key}"
 
         [
-            if c.Model.Codes.Count = 0 || (mode = "one_stage" && c.Model.Codes.Count > 1) then
+            if
+                c.Model.CodeCounts.Count = 0
+                || (mode = "one_stage" && c.Model.CodeCounts.Count > 1)
+            then
                 "model.codes",
-                $"expected one number of codes: one_stage has one level of them, got {c.Model.Codes.Count}"
+                $"expected one number of codes: one_stage has one level of them, got {c.Model.CodeCounts.Count}"
             else
                 for problem in (classifier c 3 2 (AutoencoderSpec())).Problems() do
                     ofClassifier problem.Key, problem.Message

@@ -6,6 +6,7 @@ open System.Collections.Generic
 open System.Reflection
 open System.Text.Json
 open System.Text.Json.Nodes
+open System.Text.Json.Serialization
 
 type Shape =
     /// A string, boolean or number of this type; null too when so said.
@@ -28,8 +29,11 @@ and Field = {
 let serializer =
     JsonSerializerOptions(PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower, RespectNullableAnnotations = false)
 
-let private snake (name: string) =
-    JsonNamingPolicy.SnakeCaseLower.ConvertName name
+/// What the serializer calls a property too.
+let private key (property: PropertyInfo) =
+    match property.GetCustomAttribute<JsonPropertyNameAttribute>() with
+    | null -> JsonNamingPolicy.SnakeCaseLower.ConvertName property.Name
+    | own -> own.Name
 
 let private isOurs (t: Type) =
     t.IsClass
@@ -78,7 +82,7 @@ and field (record: obj) (name: string) : Field =
             Value(t, nullable)
 
     {
-        Key = snake name
+        Key = key property
         Member = property
         Shape = shape
         Current = current

@@ -49,7 +49,10 @@ let private bytesPerImage (spec: AutoencoderSpec) outputChannels (height: int) (
 
 /// Codes and the sums they are the means of.
 let private codebookBytes (spec: AutoencoderSpec) =
-    8L * int64 spec.Codebooks * int64 spec.CodeWidth * Seq.sumBy int64 spec.Codes
+    8L
+    * int64 spec.Codebooks
+    * int64 spec.CodeWidth
+    * Seq.sumBy int64 spec.CodeCounts
 
 /// Bytes at the peak of a training step.
 let estimate (spec: AutoencoderSpec) parameters outputChannels (images: int) height width : int64 =

@@ -57,7 +57,7 @@ public static class PublishedPoints
             || row.Values.GetValueOrDefault(column) is not { } nats
         )
             yield break;
-        var spec = new AutoencoderSpec { Codes = codes, Codebooks = books.Value };
+        var spec = new AutoencoderSpec { CodeCounts = codes, Codebooks = books.Value };
         var bits = CodeRate.UniformBitsPerImage(spec.Grids(Side, Side));
         yield return new(
             bits / (3 * Side * Side),

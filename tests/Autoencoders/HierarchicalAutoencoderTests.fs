@@ -12,7 +12,7 @@ let tiny =
         Channels = 8,
         ResidualBlocks = 1,
         ResidualChannels = 4,
-        Codes = [| 8; 16 |],
+        CodeCounts = [| 8; 16 |],
         Codebooks = 3,
         CodeWidth = 4,
         Likelihood = LikelihoodSpec(Kind = "squared_error")
@@ -23,7 +23,7 @@ let private change (spec: AutoencoderSpec) (codes: int list) stride blocks =
         Channels = spec.Channels,
         ResidualBlocks = spec.ResidualBlocks,
         ResidualChannels = spec.ResidualChannels,
-        Codes = List.toArray codes,
+        CodeCounts = List.toArray codes,
         Codebooks = spec.Codebooks,
         CodeWidth = spec.CodeWidth,
         Stride = stride,
@@ -87,7 +87,7 @@ let tests =
                     ImageChannels = 1,
                     Channels = 8,
                     ResidualChannels = 4,
-                    Codes = [| 8; 8 |],
+                    CodeCounts = [| 8; 8 |],
                     Codebooks = 2,
                     CodeWidth = 4
                 )
@@ -103,14 +103,20 @@ let tests =
                 AutoencoderSpec(
                     Channels = 8,
                     ResidualChannels = 4,
-                    Codes = [| 8; 8; 8 |],
+                    CodeCounts = [| 8; 8; 8 |],
                     Codebooks = 2,
                     CodeWidth = 4,
                     Wiring = "skip"
                 )
 
             let plain =
-                AutoencoderSpec(Channels = 8, ResidualChannels = 4, Codes = [| 8; 8; 8 |], Codebooks = 2, CodeWidth = 4)
+                AutoencoderSpec(
+                    Channels = 8,
+                    ResidualChannels = 4,
+                    CodeCounts = [| 8; 8; 8 |],
+                    Codebooks = 2,
+                    CodeWidth = 4
+                )
 
             use one = new HierarchicalAutoencoder(skip)
             use other = new HierarchicalAutoencoder(plain)
@@ -131,7 +137,7 @@ let tests =
                         ResidualChannels = 256,
                         ResidualBlocks = residual,
                         CoderBlocks = blocks,
-                        Codes = [| 128; 256 |],
+                        CodeCounts = [| 128; 256 |],
                         Codebooks = 5,
                         CodeWidth = 64
                     )
@@ -185,7 +191,7 @@ let tests =
 
         test "a spec with problems is refused with all of them" {
             let spec =
-                AutoencoderSpec(Codes = [| 0 |], Stride = 3, Quantizer = QuantizerSpec(Decay = 1.0))
+                AutoencoderSpec(CodeCounts = [| 0 |], Stride = 3, Quantizer = QuantizerSpec(Decay = 1.0))
 
             Expect.throwsC (fun () -> new HierarchicalAutoencoder(spec) |> ignore) (fun error ->
                 for key in [ "codes[0]"; "stride"; "quantizer.decay" ] do

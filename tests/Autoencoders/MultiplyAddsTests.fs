@@ -12,7 +12,7 @@ let private spec codes stride blocks residual =
         Channels = 4,
         ResidualBlocks = residual,
         ResidualChannels = 2,
-        Codes = codes,
+        CodeCounts = codes,
         Codebooks = 2,
         CodeWidth = 3,
         Stride = stride,
@@ -99,7 +99,7 @@ let tests =
         test "what a quantizer does besides distances is counted, and where there are none nothing is" {
             let perPosition (quantizer: QuantizerSpec) =
                 let spec =
-                    AutoencoderSpec(Codes = [| 64 |], Codebooks = 2, CodeWidth = 8, Quantizer = quantizer)
+                    AutoencoderSpec(CodeCounts = [| 64 |], Codebooks = 2, CodeWidth = 8, Quantizer = quantizer)
 
                 use made = spec.CreateQuantizer 0
                 made.MultiplyAddsPerPosition

@@ -16,7 +16,7 @@ let private spec =
         ResidualBlocks = 0,
         Stride = 2,
         Codebooks = 2,
-        Codes = 16,
+        CodeCount = 16,
         CodeWidth = 4,
         Quantizer = QuantizerSpec(Initialization = "normal"),
         Quantized = "grid"
@@ -113,7 +113,13 @@ let tests =
 
         test "an autoencoder trained along is judged by its likelihood too" {
             let autoencoder =
-                AutoencoderSpec(ImageChannels = 1, Channels = 8, ResidualChannels = 8, CoderBlocks = 1, Codes = [| 8 |])
+                AutoencoderSpec(
+                    ImageChannels = 1,
+                    Channels = 8,
+                    ResidualChannels = 8,
+                    CoderBlocks = 1,
+                    CodeCounts = [| 8 |]
+                )
 
             let joint =
                 (altered spec [

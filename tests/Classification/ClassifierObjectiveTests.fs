@@ -21,7 +21,7 @@ let private autoencoder =
         Channels = 8,
         ResidualChannels = 8,
         CoderBlocks = 1,
-        Codes = [| 8; 8 |],
+        CodeCounts = [| 8; 8 |],
         Codebooks = 2,
         CodeWidth = 4
     )
@@ -34,7 +34,7 @@ let private small =
         ResidualBlocks = 1,
         ResidualChannels = 4,
         Stride = 2,
-        Codes = 8,
+        CodeCount = 8,
         CodeWidth = 16
     )
 

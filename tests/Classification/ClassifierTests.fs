@@ -15,7 +15,7 @@ let private autoencoder =
         Channels = 8,
         ResidualChannels = 8,
         CoderBlocks = 1,
-        Codes = [| 8; 4 |],
+        CodeCounts = [| 8; 4 |],
         Codebooks = 2,
         CodeWidth = 4
     )
@@ -29,7 +29,7 @@ let private small =
         ResidualChannels = 4,
         Stride = 2,
         Codebooks = 2,
-        Codes = 8,
+        CodeCount = 8,
         CodeWidth = 8
     )
 
@@ -199,7 +199,7 @@ let tests =
             Expect.isTrue (has "projection.weight" ((altered small [ "CodeWidth", box 4 ]))) "2 × 4 of 16"
 
             let gumbel =
-                (altered small [ "Quantizer", box (QuantizerSpec(Kind = "gumbel")); "Codes", box 8 ])
+                (altered small [ "Quantizer", box (QuantizerSpec(Kind = "gumbel")); "CodeCount", box 8 ])
 
             Expect.isTrue (has "projection.weight" gumbel) "16 logits of 16 features"
         }
@@ -229,7 +229,7 @@ let tests =
                     (altered small [ "Input", box "codes"; "Quantized", box "none" ]), [ "autoencoder" ]
                     (altered small [ "Input", box "codes"; "Autoencoder", box autoencoder ]), [ "quantized" ]
                     (altered small [ "Dropout", box 1.0; "Channels", box 3 ]), [ "channels"; "dropout" ]
-                    (altered small [ "Quantizer", box (QuantizerSpec(Kind = "lookup_free")); "Codes", box 9 ]),
+                    (altered small [ "Quantizer", box (QuantizerSpec(Kind = "lookup_free")); "CodeCount", box 9 ]),
                     [ "codes" ]
                     (altered small [ "Quantizer", box (QuantizerSpec(Decay = 2.0)) ]), [ "quantizer.decay" ]
                     (altered small [ "Quantizer", box (QuantizerSpec(Decay = 2.0)); "Quantized", box "none" ]), []

@@ -97,7 +97,14 @@ let private refusal path =
         Some error.Message
 
 let private tiny =
-    AutoencoderSpec(Channels = 4, ResidualBlocks = 0, CoderBlocks = 1, Codes = [| 5; 8 |], Codebooks = 2, CodeWidth = 3)
+    AutoencoderSpec(
+        Channels = 4,
+        ResidualBlocks = 0,
+        CoderBlocks = 1,
+        CodeCounts = [| 5; 8 |],
+        Codebooks = 2,
+        CodeWidth = 3
+    )
 
 [<Tests>]
 let tests =

@@ -115,7 +115,7 @@ let tests =
                         Channels = 4,
                         ResidualChannels = 2,
                         CoderBlocks = 1,
-                        Codes = [| 4 |],
+                        CodeCounts = [| 4 |],
                         Codebooks = 2,
                         CodeWidth = 2
                     )

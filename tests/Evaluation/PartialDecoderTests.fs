@@ -14,7 +14,7 @@ let private spec levels kind likelihood =
     AutoencoderSpec(
         Channels = 8,
         ResidualChannels = 4,
-        Codes = Array.replicate levels 16,
+        CodeCounts = Array.replicate levels 16,
         Codebooks = 3,
         CodeWidth = 4,
         Quantizer = kind,
@@ -98,7 +98,13 @@ let tests =
         test "with one codebook left out of one, the map is the same everywhere" {
             seeded (fun () ->
                 let one =
-                    AutoencoderSpec(Channels = 8, ResidualChannels = 4, Codes = [| 8 |], Codebooks = 1, CodeWidth = 4)
+                    AutoencoderSpec(
+                        Channels = 8,
+                        ResidualChannels = 4,
+                        CodeCounts = [| 8 |],
+                        Codebooks = 1,
+                        CodeWidth = 4
+                    )
 
                 use model = new HierarchicalAutoencoder(one)
                 let pixels = images 3L 3L 16L

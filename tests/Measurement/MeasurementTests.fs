@@ -43,7 +43,7 @@ let tests =
                     Channels = 8,
                     ResidualBlocks = 0,
                     CoderBlocks = 1,
-                    Codes = [| 4 |],
+                    CodeCounts = [| 4 |],
                     Codebooks = 3,
                     CodeWidth = 5,
                     Likelihood = LikelihoodSpec(Kind = "squared_error")

@@ -95,7 +95,7 @@ let tests =
 
         test "arrays are replaced, not merged by index" {
             let config = one (load """{ "model": { "codes": [32] } }""" [])
-            Expect.sequenceEqual config.Model.Codes [ 32 ] "one level instead of the default's two"
+            Expect.sequenceEqual config.Model.CodeCounts [ 32 ] "one level instead of the default's two"
         }
 
         test "a file says little, the rest is the typed default; comments and trailing commas are fine" {
@@ -132,7 +132,7 @@ let tests =
 
             Expect.equal config.Training.Steps 12L "a number"
             Expect.equal config.Data.Path "." "a string"
-            Expect.sequenceEqual config.Model.Codes [ 16; 32; 64 ] "a list"
+            Expect.sequenceEqual config.Model.CodeCounts [ 16; 32; 64 ] "a list"
             Expect.isTrue config.Data.Flip "a boolean"
         }
 

@@ -156,7 +156,7 @@ let tests =
 
                 match Config.load file [ $"data.path={folder}" ] with
                 | Ok [ { Config = config } ] ->
-                    Expect.sequenceEqual config.Model.Codes [ 128; 64 ] "said"
+                    Expect.sequenceEqual config.Model.CodeCounts [ 128; 64 ] "said"
                     Expect.equal (config.Name, config.Data.Source) ("ours", "cifar10") "name and data"
                     Expect.equal config.Model.Quantizer.Revival "published" "their rules"
                     Expect.equal config.Training.Steps 1000L "two epochs of 50,000 images"

@@ -68,7 +68,7 @@ let tests =
         test "a model's file, typed" {
             use parity = openModel "dq-mix-train-step"
             let spec = parity.Spec
-            Expect.sequenceEqual spec.Codes [ 4; 4 ] "codes"
+            Expect.sequenceEqual spec.CodeCounts [ 4; 4 ] "codes"
             Expect.equal (spec.Codebooks, spec.CodeWidth, spec.Channels, spec.ImageChannels) (2, 8, 8, 3) "sizes"
             Expect.equal spec.Quantizer.Kind "depthwise" "quantizer"
             Expect.equal spec.Quantizer.Revival "published" "revival"

@@ -52,7 +52,7 @@ let tests =
                         ("vector", "categorical")
                         "given"
 
-                    Expect.sequenceEqual config.Model.Codes [ 128; 64 ] "a list over two lines"
+                    Expect.sequenceEqual config.Model.CodeCounts [ 128; 64 ] "a list over two lines"
 
                     Expect.equal
                         (config.Model.Channels, config.Model.ResidualBlocks, config.Model.CodeWidth)
@@ -74,7 +74,7 @@ let tests =
 
         test "an empty section has all defaults" {
             read [ "[model]" ] (fun config ->
-                Expect.sequenceEqual config.Model.Codes [ 512 ] "codes"
+                Expect.sequenceEqual config.Model.CodeCounts [ 512 ] "codes"
                 Expect.equal config.Model.Likelihood.Kind "squared_error" "loss"
                 Expect.equal config.Training.Epochs 200 "epochs"
                 Expect.isNull config.Test "no test")

@@ -18,7 +18,7 @@ let private spec kind (codes: int list) stride blocks residual books width =
         ResidualChannels = 3,
         CoderBlocks = blocks,
         Stride = stride,
-        Codes = List.toArray codes,
+        CodeCounts = List.toArray codes,
         Codebooks = books,
         CodeWidth = width,
         Quantizer = QuantizerSpec(Kind = kind),

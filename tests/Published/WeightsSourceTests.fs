@@ -15,7 +15,7 @@ let private spec kind =
         Channels = 4,
         ResidualChannels = 2,
         CoderBlocks = 1,
-        Codes = [| 5; 8 |],
+        CodeCounts = [| 5; 8 |],
         Codebooks = 2,
         CodeWidth = 3,
         Quantizer = QuantizerSpec(Kind = kind)
@@ -144,7 +144,7 @@ let tests =
 
         test "reference names are refused to what the published implementation does not have" {
             use model =
-                new HierarchicalAutoencoder(AutoencoderSpec(Channels = 4, Codes = [| 4; 4 |], Wiring = "skip"))
+                new HierarchicalAutoencoder(AutoencoderSpec(Channels = 4, CodeCounts = [| 4; 4 |], Wiring = "skip"))
 
             withFile (fun path ->
                 Expect.throwsC (fun () -> WeightsExport.Write(path, model, WeightNames.Reference, 0L)) (fun error ->

@@ -34,7 +34,7 @@ let private small quantizer =
     AutoencoderSpec(
         Channels = 8,
         ResidualChannels = 4,
-        Codes = [| 16; 16 |],
+        CodeCounts = [| 16; 16 |],
         Codebooks = 3,
         CodeWidth = 4,
         Quantizer = quantizer,
@@ -249,7 +249,7 @@ let specification =
         test "numbers of codes that a kind can't make are refused with those it can" {
             let codes kind count levels =
                 let spec =
-                    AutoencoderSpec(Codes = [| count |], Quantizer = QuantizerSpec(Kind = kind, Levels = levels))
+                    AutoencoderSpec(CodeCounts = [| count |], Quantizer = QuantizerSpec(Kind = kind, Levels = levels))
 
                 [ for problem in spec.Problems() -> problem.Key, problem.Message ]
 

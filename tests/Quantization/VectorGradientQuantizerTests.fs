@@ -47,7 +47,7 @@ let tests =
                     AutoencoderSpec(
                         Channels = 8,
                         ResidualChannels = 4,
-                        Codes = [| 8 |],
+                        CodeCounts = [| 8 |],
                         Codebooks = 2,
                         CodeWidth = 4,
                         Quantizer = QuantizerSpec(Kind = "vector_gradient", Commitment = commitment),

@@ -109,10 +109,10 @@ let tests =
             let found = [
                 for cell in cells text [] ->
                     let model = cell.Variant.Config.Model
-                    model.Codebooks, List.ofSeq model.Codes, model.Quantizer.Kind
+                    model.Codebooks, List.ofSeq model.CodeCounts, model.Quantizer.Kind
             ]
 
-            let codes = List.ofSeq Settings.defaults.Model.Codes
+            let codes = List.ofSeq Settings.defaults.Model.CodeCounts
 
             Expect.equal
                 found

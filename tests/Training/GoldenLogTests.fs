@@ -37,7 +37,7 @@ let private log kind =
             Channels = 16,
             ResidualChannels = 8,
             CoderBlocks = 1,
-            Codes = [| 8; 16 |],
+            CodeCounts = [| 8; 16 |],
             Codebooks = 3,
             CodeWidth = 4,
             Quantizer = QuantizerSpec(Kind = kind),
