@@ -121,6 +121,54 @@ let tests =
                 Expect.isLessThan (relative (last there) (last here)) 1e-2 "reconstruction")
         }
 
+        test "PSNR and SSIM agree within 1e-5 dB and 1e-6, on flat bright images too" {
+            let device = device ()
+
+            let natural, other =
+                (batch 0).``to``(torch.float32), (batch 16).``to``(torch.float32)
+
+            for images, originals in
+                [
+                    0.9 * natural + 0.1 * other, natural
+                    250.0 + other / 255.0, 250.0 + natural / 255.0
+                ] do
+                let differ (measure: torch.Tensor -> torch.Tensor -> torch.Tensor) =
+                    let here = measure images originals
+                    let there = measure (images.``to`` device) (originals.``to`` device)
+                    (here - there.cpu ()).abs().max().ToDouble()
+
+                Expect.isLessThan (differ (fun a b -> ImageQuality.Psnr(a, b))) 1e-5 "PSNR"
+                Expect.isLessThan (differ (fun a b -> ImageQuality.Ssim(a, b))) 1e-6 "SSIM"
+        }
+
+        test "nearest codes far from zero agree" {
+            let device = device ()
+            use generator = new torch.Generator(3UL)
+
+            let drawn rows =
+                torch.randn ([| 2L; rows; 8L |], generator = generator) + 1000.0f
+
+            let vectors, codes = drawn 500L, drawn 64L
+            let here = NearestCodes.Find(vectors, codes)
+            let there = NearestCodes.Find(vectors.``to`` device, codes.``to`` device)
+            let differ = here.ne(there.cpu ()).sum().ToInt64()
+            Expect.isLessThan differ 2L "but for a tie"
+        }
+
+        for kind in Quantizers.Names do
+            test $"{kind}: a vector that is no number gets a code there is" {
+                let device = device ()
+                use quantizer = Quantizer.Create(spec kind "squared_error", 0)
+                quantizer.``to`` device |> ignore
+
+                let map =
+                    torch.zeros ([| 1L; int64 quantizer.InputChannels; 2L; 2L |], device = device)
+
+                map.fill_ nan |> ignore
+                let codes = quantizer.Quantize(map).Codes.cpu().data<int64>().ToArray()
+                Expect.all codes (fun code -> code >= 0L && code < int64 quantizer.CodeCount) "range"
+            }
+
         test "evaluation agrees within 1e-3" {
             inPairs (spec "vector" "logistic_mixture") (fun here there ->
                 let measured (session: TrainingSession) =

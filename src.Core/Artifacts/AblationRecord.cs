@@ -25,7 +25,7 @@ public sealed record AblationRecord(
 
 /// <summary>Means over images.</summary>
 /// <param name="ReconstructionNatsPerDim">−log p(x | what is left of the codes); null for squared error.</param>
-/// <param name="PsnrDb">Of the mean image.</param>
+/// <param name="PsnrDb">Of the mean image, each image first: at most 100 dB (docs/metrics.md).</param>
 /// <param name="MeanSquaredError">Of the mean image, pixels scaled to [0, 1].</param>
 public sealed record ReconstructionQuality(double? ReconstructionNatsPerDim, double PsnrDb, double MeanSquaredError);
 

@@ -5,18 +5,20 @@ namespace DQ.Core.Artifacts;
 /// </summary>
 /// <remarks>
 /// Bjøntegaard, <i>Calculation of average PSNR differences between RD-curves</i> (VCEG-M33, 2001): the mean difference of log rate over
-/// quality. There a cubic goes through four points; here a monotone piecewise cubic (Fritsch &amp; Butland 1984) goes through any number,
-/// as later versions of the method do, since one cubic swings between eight. Points no better than one of lower rate are left out.
+/// quality. There a cubic goes through four points; here a monotone piecewise cubic (pchip) goes through any number, as later versions of the
+/// method do, since one cubic swings between eight: slopes of Fritsch &amp; Butland 1984 inside, of three points at the ends (Moler,
+/// <i>Numerical Computing with MATLAB</i>, 2004, section 3.6), as SciPy's PchipInterpolator, which the common programs use.
+/// Deviation: points no better than one of lower rate are left out, and of several of one rate all but the best.
 /// </remarks>
 public static class BjontegaardRate
 {
-    /// Fewest points of a curve, and parts of the integral.
+    /// Fewest points of a curve.
     private const int FewestPoints = 4;
-    private const int Parts = 1000;
 
     /// <param name="curve">Rate, above 0, and quality (such as −10·log₁₀ of an error), in any order.</param>
     /// <param name="anchor">The curve to compare with.</param>
-    /// <returns>Percent, negative where <paramref name="curve"/> needs less; null for fewer than four points or no common quality.</returns>
+    /// <returns>Percent, negative where <paramref name="curve"/> needs less; null for fewer than four points that count or no common
+    /// quality.</returns>
     public static double? Percent(IEnumerable<(double Rate, double Quality)> curve, IEnumerable<(double Rate, double Quality)> anchor)
     {
         var (one, other) = (Rising(curve), Rising(anchor));
@@ -26,25 +28,27 @@ public static class BjontegaardRate
         if (!(low < high))
             return null;
         var (first, second) = (LogRate(one), LogRate(other));
-        // Simpson's rule; the integrand is smooth but at the points
+        double Difference(double quality) => first(quality) - second(quality);
+        // between two neighbouring points of either curve both are cubics, for which Simpson's rule is exact
+        double[] ends =
+        [
+            low,
+            .. one.Concat(other).Select(point => point.Quality).Where(quality => quality > low && quality < high).Order(),
+            high,
+        ];
         var sum = 0.0;
-        for (var part = 0; part <= Parts; part++)
-        {
-            var quality = low + (high - low) * part / Parts;
-            var weight =
-                part is 0 or Parts ? 1
-                : part % 2 == 1 ? 4
-                : 2;
-            sum += weight * (first(quality) - second(quality));
-        }
-        return 100 * (Math.Exp(sum / (3 * Parts)) - 1);
+        foreach (var (left, right) in ends.Zip(ends.Skip(1)))
+            sum += (right - left) / 6 * (Difference(left) + 4 * Difference((left + right) / 2) + Difference(right));
+        return 100 * (Math.Exp(sum / (high - low)) - 1);
     }
 
+    /// The points that count: rate and quality both rise.
     private static (double Rate, double Quality)[] Rising(IEnumerable<(double Rate, double Quality)> points)
     {
         List<(double Rate, double Quality)> kept = [];
-        foreach (var point in points.Where(point => point.Rate > 0 && double.IsFinite(point.Quality)).OrderBy(point => point.Rate))
-            if (kept.Count == 0 || (point.Quality > kept[^1].Quality && point.Rate > kept[^1].Rate))
+        var usable = points.Where(point => point.Rate > 0 && double.IsFinite(point.Rate) && double.IsFinite(point.Quality));
+        foreach (var point in usable.OrderBy(point => point.Rate).ThenByDescending(point => point.Quality))
+            if (kept.Count == 0 || point.Quality > kept[^1].Quality)
                 kept.Add(point);
         return [.. kept];
     }
@@ -57,7 +61,8 @@ public static class BjontegaardRate
         var last = x.Length - 1;
         var secants = Enumerable.Range(0, last).Select(i => (y[i + 1] - y[i]) / (x[i + 1] - x[i])).ToArray();
         var slopes = new double[x.Length];
-        (slopes[0], slopes[last]) = (secants[0], secants[last - 1]);
+        slopes[0] = EndSlope(x[1] - x[0], x[2] - x[1], secants[0], secants[1]);
+        slopes[last] = EndSlope(x[last] - x[last - 1], x[last - 1] - x[last - 2], secants[last - 1], secants[last - 2]);
         for (var i = 1; i < last; i++)
         {
             // weighted harmonic mean; all secants are positive
@@ -76,4 +81,9 @@ public static class BjontegaardRate
                 + t * t * (t - 1) * width * slopes[i + 1];
         };
     }
+
+    /// By the parabola through the outermost three points. Both secants are positive, so that of the formula's rules for keeping the
+    /// curve monotone only this one can apply: no slope against the secant's direction.
+    private static double EndSlope(double width, double nextWidth, double secant, double nextSecant) =>
+        Math.Max(0, ((2 * width + nextWidth) * secant - width * nextSecant) / (width + nextWidth));
 }

@@ -62,6 +62,8 @@ public sealed record LevelCodebooks
     /// </summary>
     public string? MutualInformation { get; init; }
 
-    /// <summary>Name of the array of 2·I(X; Y) / (H(X) + H(Y)), float64 (M, M), ones on its diagonal; null with the former.</summary>
+    /// <summary>
+    /// Name of the array of 2·I(X; Y) / (H(X) + H(Y)), cut to 0 … 1, float64 (M, M), ones on its diagonal; null with the former.
+    /// </summary>
     public string? NormalizedMutualInformation { get; init; }
 }

@@ -75,7 +75,7 @@ public sealed record SoftwareRecord(
 /// <param name="ReconstructionBitsPerDim">The same in bits.</param>
 /// <param name="TotalUniformBitsPerDim">With the codes at equal length.</param>
 /// <param name="TotalEmpiricalBitsPerDim">With the codes under the training split's frequencies.</param>
-/// <param name="PsnrDb">Of the mean image.</param>
+/// <param name="PsnrDb">Of the mean image, averaged over images, at most 100 dB each (docs/metrics.md).</param>
 public sealed record Headline(
     string Split,
     long Images,

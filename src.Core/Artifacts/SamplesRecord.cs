@@ -79,7 +79,7 @@ public sealed record SampleView
     /// <summary>The codebook whose output is its mean; null but for an ablation.</summary>
     public CodebookPlace? Without { get; init; }
 
-    /// <summary>Of the mean image; null for the originals.</summary>
+    /// <summary>Of the mean image, at most 100 dB (docs/metrics.md); null for the originals.</summary>
     public IReadOnlyList<double>? PsnrDb { get; init; }
 
     /// <summary>−log p(x|z); null for the originals and for squared error.</summary>

@@ -32,10 +32,13 @@ public sealed record SplitEvaluation
     /// </summary>
     public required double NormalizedSquaredError { get; init; }
 
-    /// <summary>Of the mean image, averaged over images, in decibel.</summary>
+    /// <summary>Of the mean image, in decibel: 10·log10(255² / squared error) of each image, at most 100, averaged over images.</summary>
     public required double PsnrDb { get; init; }
 
-    /// <summary>Of the mean image, averaged over images (Wang et al. 2004).</summary>
+    /// <summary>
+    /// Of the mean image, averaged over images (Wang et al. 2004): Gaussian window of 11×11, σ = 1.5, data range 255, only windows inside the
+    /// image, each channel by itself. docs/metrics.md has the formula.
+    /// </summary>
     public required double Ssim { get; init; }
 
     /// <summary>Bottom first.</summary>
@@ -58,7 +61,7 @@ public sealed record LevelEvaluation
 
     /// <summary>
     /// Mutual information between two codebooks' codes at a position, Miller–Madow, mean over all pairs; null with one codebook, where
-    /// counting was not possible, and in records of before it was.
+    /// counting was not possible, and in records of before it was. Independent codebooks come out near 0, on either side of it.
     /// </summary>
     public double? MeanMutualInformationNats { get; init; }
 
@@ -68,7 +71,7 @@ public sealed record LevelEvaluation
     /// </summary>
     public double? IndependentMutualInformationNats { get; init; }
 
-    /// <summary><see cref="MeanMutualInformationNats"/> as a share of the two entropies' mean, 0 … 1.</summary>
+    /// <summary>Mean over pairs of 2·I(X; Y) / (H(X) + H(Y)), each cut to 0 … 1; null with the former two.</summary>
     public double? MeanNormalizedMutualInformation { get; init; }
 
     public required IReadOnlyList<CodebookEvaluation> Codebooks { get; init; }
@@ -88,6 +91,7 @@ public sealed record CodebookEvaluation
     /// <summary>Codes never chosen.</summary>
     public required int DeadCodes { get; init; }
 
+    /// <summary>−Σ p ln p of the counted frequencies, without a correction.</summary>
     public required double EntropyNats { get; init; }
 
     /// <summary>exp(entropy), 1 … K.</summary>

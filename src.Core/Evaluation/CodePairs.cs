@@ -53,7 +53,10 @@ public sealed class CodePairs
         }
     }
 
-    /// <summary>(M, M) in nats: symmetric, entropies on the diagonal.</summary>
+    /// <summary>
+    /// (M, M) in nats: symmetric, entropies on the diagonal. Never above the smaller of two entropies; it may lie below 0, where the
+    /// correction takes off more than the counts of independent codebooks gave: estimates that average near 0 lie on either side of it.
+    /// </summary>
     public double[,] MutualInformationNats()
     {
         var entropies = Array.ConvertAll(single, counts => MillerMadow.EntropyNats(counts));
@@ -65,7 +68,10 @@ public sealed class CodePairs
         return matrix;
     }
 
-    /// <summary>2·I(X; Y) / (H(X) + H(Y)) of a matrix (M, M) as above; ones on the diagonal, 0 where neither codebook says anything.</summary>
+    /// <summary>
+    /// The share 2·I(X; Y) / (H(X) + H(Y)) of a matrix (M, M) as above, 0 … 1: 0 where the information came out negative or neither codebook
+    /// says anything, ones on the diagonal.
+    /// </summary>
     public static double[,] Normalized(double[,] matrix)
     {
         var books = matrix.GetLength(0);
@@ -76,7 +82,7 @@ public sealed class CodePairs
             var mean = (matrix[one, one] + matrix[other, other]) / 2;
             result[one, other] =
                 one == other ? 1
-                : mean > 0 ? matrix[one, other] / mean
+                : mean > 0 ? Math.Clamp(matrix[one, other] / mean, 0, 1)
                 : 0;
         }
         return result;

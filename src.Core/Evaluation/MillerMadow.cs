@@ -5,7 +5,8 @@ namespace DQ.Core.Evaluation;
 /// </summary>
 /// <remarks>
 /// Source: Miller 1955, <i>Note on the bias of information estimates</i>. It corrects the first order only: with far fewer counts than
-/// cells an entropy is still too low, and a mutual information made of three of them too high.
+/// cells an entropy is still too low, and a mutual information made of three of them too high. Nor does it keep to the bounds of what it
+/// estimates: an entropy can come out above ln K, and the mutual information of independent codes below 0.
 /// </remarks>
 public static class MillerMadow
 {

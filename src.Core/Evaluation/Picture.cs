@@ -13,7 +13,7 @@ namespace DQ.Core.Evaluation;
 /// <param name="TotalUniformBitsPerDim">Their sum: what a lossless file of it would cost; null for squared error.</param>
 /// <param name="CodeBytes">Bytes of the codes alone.</param>
 /// <param name="LosslessBytes">Bytes of codes and residual together; null for squared error.</param>
-/// <param name="PsnrDb">In decibel.</param>
+/// <param name="PsnrDb">Of the expected pixels, in decibel, at most 100 (docs/metrics.md).</param>
 public sealed record Picture(
     PixelImage Reconstruction,
     double? ReconstructionNatsPerDim,

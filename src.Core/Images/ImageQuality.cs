@@ -6,7 +6,8 @@ namespace DQ.Core.Images;
 
 /// <summary>
 /// How close reconstructions are to their originals. Both measures take floats (B, C, H, W) in [0, 255] and give one number per
-/// image, float32 (B).
+/// image, float32 (B), computed in float64: SSIM's variances are differences of squares thousands of times as large, and a convolution
+/// in float32 may on a GPU be one of 10 bits (TF32).
 /// </summary>
 public static class ImageQuality
 {
@@ -25,18 +26,20 @@ public static class ImageQuality
     {
         Check(images, originals);
         using var scope = NewDisposeScope();
-        var error = (images - originals).square().mean([1, 2, 3]);
-        return (Kept(10) * (Kept(Peak * Peak) / error).log10()).clamp_max_(Kept(HighestPsnr)).MoveToOuterDisposeScope();
+        var error = (images.to_type(ScalarType.Float64) - originals).square().mean([1, 2, 3]);
+        var decibels = (Kept(10) * (Kept(Peak * Peak) / error).log10()).clamp_max_(Kept(HighestPsnr));
+        return decibels.to_type(ScalarType.Float32).MoveToOuterDisposeScope();
     }
 
     /// <summary>
     /// Structural similarity (Wang, Bovik, Sheikh &amp; Simoncelli, "Image quality assessment", IEEE TIP 2004, eq. 13): an 11×11
     /// Gaussian window of deviation 1.5, K1 = 0.01, K2 = 0.03, the mean over window positions that lie inside the image, then
-    /// over channels. 1 where the images are equal.
+    /// over channels; the range of the data is 255. 1 where the images are equal, below 0 where they are opposites.
     /// </summary>
     /// <remarks>
     /// An image shorter than the window along an axis gets the largest odd window that fits along it, the same Gaussian cut
-    /// and normalized again.
+    /// and normalized again. Values of other programs differ where they take a uniform window of 7 (scikit-image's default), variances
+    /// over N − 1, windows that reach over the edge, or gray levels of color images.
     /// </remarks>
     public static Tensor Ssim(Tensor images, Tensor originals)
     {
@@ -46,8 +49,8 @@ public static class ImageQuality
         var (batch, channels, height, width) = (shape[0], shape[1], shape[2], shape[3]);
         var down = Window(height, images.device).view(1, 1, -1, 1);
         var across = Window(width, images.device).view(1, 1, 1, -1);
-        var x = images.reshape(batch * channels, 1, height, width); // a plane each
-        var y = originals.reshape(batch * channels, 1, height, width);
+        var x = images.to_type(ScalarType.Float64).reshape(batch * channels, 1, height, width); // a plane each
+        var y = originals.to_type(ScalarType.Float64).reshape(batch * channels, 1, height, width);
         Tensor Blur(Tensor planes) => functional.conv2d(functional.conv2d(planes, down), across);
 
         var (meanX, meanY) = (Blur(x), Blur(y));
@@ -60,13 +63,14 @@ public static class ImageQuality
             (Kept(2) * meanX * meanY + Kept(c1))
             * (Kept(2) * covariance + Kept(c2))
             / ((meanX * meanX + meanY * meanY + Kept(c1)) * (varianceX + varianceY + Kept(c2)));
-        return similarity.reshape(batch, -1).mean([1]).MoveToOuterDisposeScope(); // planes are of equal size: one mean is both
+        // planes are of equal size: one mean is both
+        return similarity.reshape(batch, -1).mean([1]).to_type(ScalarType.Float32).MoveToOuterDisposeScope();
     }
 
     private static Tensor Window(long side, Device device)
     {
         var size = (int)Math.Min(WindowSide, side - (1 - side % 2)); // the largest odd number up to side
-        var offsets = arange(Kept(size), dtype: ScalarType.Float32, device: device) - Kept((size - 1) / 2.0);
+        var offsets = arange(Kept(size), dtype: ScalarType.Float64, device: device) - Kept((size - 1) / 2.0);
         var weights = (offsets.square() / Kept(-2 * WindowDeviation * WindowDeviation)).exp();
         return weights / weights.sum();
     }

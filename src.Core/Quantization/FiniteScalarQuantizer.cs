@@ -10,6 +10,8 @@ namespace DQ.Core.Quantization;
 /// Source: Mentzer et al. 2023, <i>Finite Scalar Quantization: VQ-VAE Made Simple</i>, section 3 and appendix A.1.
 /// Known deviation: the listing shifts the input by tan(offset / half) so that 0 stays 0 for even levels; the inverse of tanh does that.
 /// The error reported is the squared distance of rounded to bounded values; nothing commits (latent loss 0).
+/// A code's number has the first dimension as its lowest digit, as in the listing. Infinite inputs take the outermost values; a position
+/// with an input that is no number has code 0, and a quantized map that is no number.
 /// Axis legend: B batch, M groups, d dimensions of a group, H W grid sides.
 /// </remarks>
 public sealed class FiniteScalarQuantizer : Quantizer
@@ -73,7 +75,9 @@ public sealed class FiniteScalarQuantizer : Quantizer
         var steps = PerDimension(level => level / 2, map.device); // from the lowest value to 0
         var rounded = bounded.detach().round();
         var (scaled, values) = (bounded / steps, rounded / steps);
-        var chosen = ((rounded + steps) * PerDimension(Places(), map.device)).sum(2).to_type(ScalarType.Int64); // (B, M, H, W); exact below 2^24
+        var places = ((rounded + steps) * PerDimension(Places(), map.device)).sum(2); // (B, M, H, W); exact below 2^24
+        // cast as it is, what is no number would be a code there is not; the map and with it the loss stay no numbers
+        var chosen = places.nan_to_num(nan: 0).to_type(ScalarType.Int64);
         var squares = (values - scaled.detach()).square(); // (B, M, d, H, W)
         return new(
             gradient.Apply(scaled, values).reshape(map.shape),

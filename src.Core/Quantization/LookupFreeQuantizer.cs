@@ -13,6 +13,8 @@ namespace DQ.Core.Quantization;
 /// (equation 3), index (equation 4), entropy loss E[H(q(z))] − H(E[q(z)]) (equation 5): each choice sure, all codes in use.
 /// q(z) is the softmax over all codes c of −|z − c|²; the codes being all corners of a cube, it is a product over bits of σ(4z_i), which
 /// makes the first term a sum over bits, and the second exact at the cost of one matrix product of two half codes.
+/// A code's number has the first channel as its lowest bit, as in equation 4; vector-quantize-pytorch's LFQ has it as the highest, so that its
+/// indices are ours with d bits reversed (docs/quantizers.md).
 /// Deviation: the softmax has temperature 1, at which inputs of unit variance are neither sure nor unsure.
 /// Axis legend: B batch, M groups, d bits, K = 2^d codes, N = B·H·W.
 /// </remarks>

@@ -10,6 +10,9 @@ namespace DQ.Core.Quantization;
 /// Source: Zeghidour et al. 2021, <i>SoundStream</i>, section III-C, algorithm 1 (after Juang &amp; Gray 1982); Lee et al. 2022,
 /// <i>Autoregressive Image Generation using Residual Quantization</i>, section 3.1. Codes by moving average. The latent loss is the sum
 /// over stages of the mean squared distance of a stage's input to its code, as everywhere here: of the partial sums to the map.
+/// The gradient is estimated once, from the map to the sum of all stages: passed straight through it arrives once, and the rotation turns the
+/// map into the sum. vector-quantize-pytorch's ResidualVQ estimates at every stage, from what the former left to that stage's code, and adds
+/// these up (docs/quantizers.md).
 /// </remarks>
 public sealed class ResidualQuantizer(QuantizerSpec spec, int codebooks, int codeCount, int width)
     : MovingAverageQuantizer(nameof(ResidualQuantizer), spec, codebooks, codeCount, width)

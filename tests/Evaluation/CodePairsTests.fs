@@ -136,6 +136,31 @@ let tests =
             Expect.isFalse ((counted 1 4 (codes 2L 1 2 2 (drawn 8L 4))).IndependentNats().HasValue) "one codebook"
         }
 
+        testProperty "a share lies from 0 to 1, however few the positions"
+        <| fun (seed: int64) ->
+            let related image book row column =
+                if book = 1 && seed % 2L = 0L then
+                    drawn seed 4 image 0 row column / 2
+                else
+                    drawn seed 4 image book row column
+
+            let matrix = mutual 3 4 (codes (1L + abs (seed % 5L)) 3 2 2 related)
+            let share = CodePairs.Normalized matrix
+
+            for one in 0..2 do
+                for other in 0..2 do
+                    Expect.isTrue (share[one, other] >= 0.0 && share[one, other] <= 1.0) $"{share[one, other]}"
+
+        test "where the correction takes more than the counts gave, the share is 0 and the information stays below it" {
+            // all 16 pairs once: nothing shared, and 9 / 32 nats too many taken off
+            let given =
+                codes 1L 2 4 4 (fun _ book row column -> if book = 0 then row else column)
+
+            let matrix = mutual 2 4 given
+            Expect.floatClose Accuracy.high matrix[0, 1] (-9.0 / 32.0) "nats"
+            Expect.equal (CodePairs.Normalized matrix).[0, 1] 0.0 "share"
+        }
+
         testProperty "symmetric, and the same whatever codes are called and in whatever order images come"
         <| fun (seed: int64) ->
             let related image book row column =

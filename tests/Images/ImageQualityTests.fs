@@ -80,11 +80,43 @@ let tests =
                         ]
 
                     Expect.floatClose
-                        { absolute = 1e-4; relative = 0.0 }
+                        { absolute = 2e-7; relative = 0.0 }
                         (float values[batch])
                         expected
                         $"image {batch}"
             }
+
+        test "SSIM of flat bright images has all its digits" {
+            // variances of about 0.2 beside squares of 64,000: their difference in float32 keeps two digits
+            let flat seed =
+                250.0f + (image seed [| 2L; 1L; 24L; 24L |]) / 255.0f
+
+            use originals = flat 5L
+            use images = flat 6L
+            let values = ImageQuality.Ssim(images, originals).data<float32>().ToArray()
+
+            for batch in 0..1 do
+                Expect.floatClose
+                    { absolute = 2e-7; relative = 0.0 }
+                    (float values[batch])
+                    (ssimByDefinition (plane images batch 0L) (plane originals batch 0L))
+                    $"image {batch}"
+        }
+
+        test "PSNR of nearly equal images has all its digits" {
+            use originals = 200.0f + (image 7L [| 1L; 3L; 16L; 16L |]) / 16.0f
+            use images = originals + (image 8L [| 1L; 3L; 16L; 16L |]) / 2048.0f
+
+            let error =
+                Seq.zip (images.data<float32>()) (originals.data<float32>())
+                |> Seq.averageBy (fun (a, b) -> (float a - float b) ** 2.0)
+
+            Expect.floatClose
+                { absolute = 1e-5; relative = 0.0 }
+                (float (ImageQuality.Psnr(images, originals).ToSingle()))
+                (10.0 * log10 (255.0 * 255.0 / error))
+                "dB"
+        }
 
         test "SSIM is 1 for equal images and symmetric" {
             use a = image 3L [| 1L; 1L; 20L; 20L |]

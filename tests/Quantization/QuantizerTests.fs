@@ -54,6 +54,33 @@ let nearest =
                 Expect.sequenceEqual (longs found) (bruteForce vectors codes) "codes"
             }
 
+        for slices in [ 3; 1 ] do
+            for offset in [ 0.0; 1000.0; -30000.0 ] do
+                test $"far from zero the nearest is found as well, {slices} slices, offset {offset}" {
+                    use generator = new torch.Generator(1UL)
+
+                    let drawn rows =
+                        torch.randn ([| int64 rows; 200L; 8L |], generator = generator) + float32 offset
+
+                    use vectors = drawn slices
+                    use codes = drawn 3
+                    use found = NearestCodes.Find(vectors, codes)
+
+                    let wrong =
+                        Seq.zip (longs found) (bruteForce vectors codes)
+                        |> Seq.filter (fun (a, b) -> a <> b)
+
+                    Expect.isEmpty wrong "codes, beside differences in float64"
+                }
+
+        test "codebooks that lie apart from each other are searched about their own means" {
+            use generator = new torch.Generator(2UL)
+            let apart = torch.tensor([| 0f; 1000f; -2000f |]).view(3L, 1L, 1L)
+            use vectors = torch.randn ([| 3L; 150L; 6L |], generator = generator) + apart
+            use codes = torch.randn ([| 3L; 40L; 6L |], generator = generator) + apart
+            Expect.sequenceEqual (longs (NearestCodes.Find(vectors, codes))) (bruteForce vectors codes) "codes"
+        }
+
         test "65,536 codes are searched in chunks" {
             use vectors = torch.randn (2L, 300L, 4L)
             use codes = torch.randn (2L, 65536L, 4L)

@@ -118,6 +118,35 @@ let contract =
                 Expect.isGreaterThan (gradient.abs().sum().ToSingle()) 0.0f "reaches the encoder"
             }
 
+            for value in [ nan; infinity; -infinity ] do
+                test $"{name}: a vector of {value} gets a code there is, and no other vector another" {
+                    use quantizer = made spec
+                    let moment = TrainingMoment(1L, 2L, 10L, 0)
+                    let plain = mapFor quantizer
+                    let codes = longs (quantizer.Quantize(plain, moment).Codes)
+
+                    for channels in [ 1L; int64 quantizer.InputChannels ] do
+                        let map = plain.clone ()
+
+                        map.select(0L, 1L).select(1L, 2L).select(1L, 3L).narrow(0L, 0L, channels).fill_ value
+                        |> ignore
+
+                        let result = quantizer.Quantize(map.requires_grad_ (), moment)
+                        let others = longs result.Codes
+                        Expect.all others (fun code -> code >= 0L && code < 16L) "range"
+                        // the position's three codes are 1 × 3 × 4 × 5 numbers further on
+                        let at = [ for book in 0..2 -> 60 + book * 20 + 2 * 5 + 3 ]
+
+                        let apart =
+                            Array.indexed >> Array.filter (fun (place, _) -> not (List.contains place at))
+
+                        Expect.sequenceEqual (apart others) (apart codes) "the others"
+
+                        if Double.IsNaN value then
+                            let loss = result.Map.sum () + result.LatentLoss
+                            Expect.isFalse (Double.IsFinite(loss.ToDouble())) "what skips the step"
+                }
+
             test $"{name}: first codes are chosen where there are any" {
                 use quantizer = made spec
                 let before = state quantizer
@@ -172,18 +201,20 @@ let sessions =
 
                     Expect.isFalse (session.Step(batch 1)).Skipped "learned"
 
-                    let bias = session.Model.state_dict().["decoder.2.bias"]
-                    let kept = bias.detach().clone()
+                    // what is no number behind the quantizers, and before them
+                    for part in [ "decoder.2.bias"; "projections.0.bias" ] do
+                        let bias = session.Model.state_dict().[part]
+                        let kept = bias.detach().clone()
 
-                    let set (value: torch.Tensor) =
-                        use _ = torch.no_grad ()
-                        bias.copy_ value |> ignore
+                        let set (value: torch.Tensor) =
+                            use _ = torch.no_grad ()
+                            bias.copy_ value |> ignore
 
-                    set (torch.full_like (kept, nan))
-                    let before = weights session
-                    Expect.isTrue (session.Step(batch 2)).Skipped "skipped"
-                    Expect.isTrue (weights session = before) "nothing moved"
-                    set kept
+                        set (torch.full_like (kept, nan))
+                        let before = weights session
+                        Expect.isTrue (session.Step(batch 2)).Skipped $"skipped, {part}"
+                        Expect.isTrue (weights session = before) "nothing moved"
+                        set kept
 
                     let path = Path.Combine(folder, "checkpoint.safetensors")
                     session.Save path
