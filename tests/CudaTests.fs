@@ -158,14 +158,14 @@ let tests =
         for kind in Quantizers.Names do
             test $"{kind}: a vector that is no number gets a code there is" {
                 let device = device ()
-                use quantizer = Quantizer.Create(spec kind "squared_error", 0)
+                use quantizer = Quantizer.Create(QuantizerSpec(Kind = kind), 4, 16, 4)
                 quantizer.``to`` device |> ignore
 
                 let map =
                     torch.zeros ([| 1L; int64 quantizer.InputChannels; 2L; 2L |], device = device)
 
                 map.fill_ nan |> ignore
-                let codes = quantizer.Quantize(map).Codes.cpu().data<int64>().ToArray()
+                let codes = quantizer.Quantize(map).Indices.cpu().data<int64>().ToArray()
                 Expect.all codes (fun code -> code >= 0L && code < int64 quantizer.CodeCount) "range"
             }
 

@@ -7,7 +7,7 @@ open System.IO
 open System.Text.Json
 open Expecto
 open TorchSharp
-open DQ.Core.BitAllocation
+open DQ.Core.Artifacts
 open DQ.Core.Evaluation
 open DQ.Core.Images
 open DQ.Core.Quantization

@@ -68,7 +68,12 @@ let private plan (place: Workplace) (arguments: ParseResults<Arguments>) id =
 
         let data = (Config.ofTree record.Config).Data
 
-        if own.IsNone && sets.IsEmpty && data.Path = null && data.Source <> SourceKind.DeadLeaves then
+        if
+            own.IsNone
+            && sets.IsEmpty
+            && data.Path = null
+            && data.Source <> SourceKind.DeadLeaves
+        then
             return!
                 Error(
                     Usage $"{id}: imported, it has no images of its own: --set data.source=cifar10 --set data.path=DIR"

@@ -13,4 +13,7 @@ type FileHashes() =
     member _.Sha256(path: string) : string =
         let file = FileInfo path
 
-        known.GetOrAdd(struct (file.FullName, file.Length, file.LastWriteTimeUtc), (fun _ -> DQ.Core.Sha256.OfFile path))
+        known.GetOrAdd(
+            struct (file.FullName, file.Length, file.LastWriteTimeUtc),
+            (fun _ -> DQ.Core.Sha256.OfFile path)
+        )

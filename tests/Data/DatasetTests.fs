@@ -63,7 +63,13 @@ let tests =
                 writeCifar source 2
 
                 let record =
-                    Ingest.run (FileHashes()) (from SourceKind.Cifar10 source) "cifar" packed (fun _ _ -> ()) CancellationToken.None
+                    Ingest.run
+                        (FileHashes())
+                        (from SourceKind.Cifar10 source)
+                        "cifar"
+                        packed
+                        (fun _ _ -> ())
+                        CancellationToken.None
                     |> ok
 
                 let file = Path.Combine(packed, (nonNull record.Test.Labels).File)

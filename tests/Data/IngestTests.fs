@@ -223,7 +223,12 @@ let tests =
                 let record = run config packed |> ok
                 Expect.equal record.Train.Count 20 "the others"
                 Expect.equal (List.ofSeq record.CorruptImages) [ CorruptImage("a/x.png", "a link to nothing") ] "named"
-                Expect.equal (Ingest.foresee (FileHashes()) config |> ok).Fingerprint record.Fingerprint "the fingerprint"
+
+                Expect.equal
+                    (Ingest.foresee (FileHashes()) config |> ok).Fingerprint
+                    record.Fingerprint
+                    "the fingerprint"
+
                 let message = dataError (run { config with MaxCorrupt = 0.01 } (packed + "-strict"))
                 Expect.stringContains message "got 1 of 21; the first: a/x.png: a link to nothing" "over the share")
         }
@@ -382,6 +387,7 @@ let tests =
         test "the fingerprint is of content and settings, not of place and time" {
             withPlaces (fun source packed ->
                 writeCifar source 2
+
                 let fingerprint config =
                     (Ingest.foresee (FileHashes()) config |> ok).Fingerprint
 

@@ -216,8 +216,7 @@ let tests =
                 let other = variant [ "name=other" ]
 
                 let again =
-                    run (context root (fun _ _ -> ()) notes.Add) (Pipelines.model other)
-                    |> finished
+                    run (context root (fun _ _ -> ()) notes.Add) (Pipelines.model other) |> finished
 
                 Expect.equal again.Folder first.Folder "the same run"
                 Expect.exists notes (fun note -> note.Contains "used before as first") "said")

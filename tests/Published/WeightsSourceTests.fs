@@ -41,7 +41,14 @@ let private weights name = fixture [ "weights"; name ]
 
 /// The model of tests/Fixtures/weights.
 let private plain =
-    AutoencoderSpec(Channels = 8, ResidualChannels = 8, CoderBlocks = 1, CodeCounts = [| 8 |], Codebooks = 2, CodeWidth = 2)
+    AutoencoderSpec(
+        Channels = 8,
+        ResidualChannels = 8,
+        CoderBlocks = 1,
+        CodeCounts = [| 8 |],
+        Codebooks = 2,
+        CodeWidth = 2
+    )
 
 let private refusal act =
     try

@@ -123,7 +123,7 @@ let contract =
                     use quantizer = made spec
                     let moment = TrainingMoment(1L, 2L, 10L, 0)
                     let plain = mapFor quantizer
-                    let codes = longs (quantizer.Quantize(plain, moment).Codes)
+                    let codes = longs (quantizer.Quantize(plain, moment).Indices)
 
                     for channels in [ 1L; int64 quantizer.InputChannels ] do
                         let map = plain.clone ()
@@ -132,7 +132,7 @@ let contract =
                         |> ignore
 
                         let result = quantizer.Quantize(map.requires_grad_ (), moment)
-                        let others = longs result.Codes
+                        let others = longs result.Indices
                         Expect.all others (fun code -> code >= 0L && code < 16L) "range"
                         // the position's three codes are 1 × 3 × 4 × 5 numbers further on
                         let at = [ for book in 0..2 -> 60 + book * 20 + 2 * 5 + 3 ]
