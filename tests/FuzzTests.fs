@@ -162,10 +162,10 @@ let private tinyImageNet =
 
          bytes [
              for wnid in [ "n1"; "n2" ] do
-                 entry $"t/train/{wnid}/images/1.JPEG" images.Value[1]
-             entry "t/val/images/v.JPEG" images.Value[1]
-             entry "t/val/val_annotations.txt" (text [ "v.JPEG\tn1\t0\t0\t9\t9" ])
-             entry "t/words.txt" (text [ "n1\tgoldfish, Carassius"; "n2\tnewt" ])
+                 yield entry $"t/train/{wnid}/images/1.JPEG" images.Value[1]
+             yield entry "t/val/images/v.JPEG" images.Value[1]
+             yield entry "t/val/val_annotations.txt" (text [ "v.JPEG\tn1\t0\t0\t9\t9" ])
+             yield entry "t/words.txt" (text [ "n1\tgoldfish, Carassius"; "n2\tnewt" ])
          ])
 
 let private mat =

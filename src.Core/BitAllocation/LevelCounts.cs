@@ -42,8 +42,8 @@ public sealed class LevelCounts
         var total = 0.0;
         for (var channel = 0; channel < bits.Length; channel++)
         {
-            var own = counts.AsSpan(channel * Kept(MostLevels), 1 << bits[channel]);
-            var theirs = known.counts.AsSpan(channel * Kept(MostLevels), 1 << bits[channel]);
+            var own = counts.AsSpan(channel * MostLevels, 1 << bits[channel]);
+            var theirs = known.counts.AsSpan(channel * MostLevels, 1 << bits[channel]);
             var sum = (double)own.Length;
             foreach (var count in theirs)
                 sum += count;

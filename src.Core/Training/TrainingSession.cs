@@ -1,6 +1,6 @@
 using DQ.Core.Formats;
 using DQ.Core.Images;
-using DQ.Core.Quantization;
+using TorchSharp;
 using static DQ.Core.Native.Scalars;
 using static TorchSharp.torch;
 

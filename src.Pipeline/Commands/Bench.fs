@@ -47,7 +47,7 @@ let private objective config (checkpoint: string option) (spec: AutoencoderSpec)
 
     match checkpoint with
     | Some file ->
-        use stored = Checkpoint.Open file
+        use stored = DQ.Core.Training.Checkpoint.Open file
 
         if stored.Spec.ImageChannels = spec.ImageChannels then
             Ok(made stored.Spec)
