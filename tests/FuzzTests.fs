@@ -147,9 +147,10 @@ let private inSource kind (name: string) (others: (string * byte[]) list) (files
 let private zipOfImages =
     lazy
         (bytes [
-            for index, content in List.indexed images.Value -> entry $"a/{index}.png" content
-            entry "b/1.png" images.Value[0]
-            {
+            for index, content in List.indexed images.Value do
+                yield entry $"a/{index}.png" content
+            yield entry "b/1.png" images.Value[0]
+            yield {
                 old (latin "x\132/2.png") images.Value[1] with
                     Extra = unicodePath (latin "x\132/2.png") "ä/2.png"
             }

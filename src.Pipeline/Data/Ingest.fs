@@ -59,7 +59,7 @@ let private contentHashes (files: SourceFile[]) =
         fun index ->
             hashes[index] <-
                 match files[index].Problem with
-                | Some _ -> "unreadable"
+                | Some problem -> $"unreadable: {problem}"
                 | None -> ImageSource.attempt (hash files[index]) |> Result.defaultValue "unreadable"
     )
     |> ignore
