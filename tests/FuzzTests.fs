@@ -149,9 +149,9 @@ let private zipOfImages =
     lazy
         (bytes [
             for index, content in List.indexed images.Value do
-                entry $"a/{index}.png" content
-            entry "b/1.png" images.Value[0]
-            {
+                yield entry $"a/{index}.png" content
+            yield entry "b/1.png" images.Value[0]
+            yield {
                 old (latin "x\132/2.png") images.Value[1] with
                     Extra = unicodePath (latin "x\132/2.png") "ä/2.png"
             }
@@ -164,10 +164,10 @@ let private tinyImageNet =
 
          bytes [
              for wnid in [ "n1"; "n2" ] do
-                 entry $"t/train/{wnid}/images/1.JPEG" images.Value[1]
-             entry "t/val/images/v.JPEG" images.Value[1]
-             entry "t/val/val_annotations.txt" (text [ "v.JPEG\tn1\t0\t0\t9\t9" ])
-             entry "t/words.txt" (text [ "n1\tgoldfish, Carassius"; "n2\tnewt" ])
+                 yield entry $"t/train/{wnid}/images/1.JPEG" images.Value[1]
+             yield entry "t/val/images/v.JPEG" images.Value[1]
+             yield entry "t/val/val_annotations.txt" (text [ "v.JPEG\tn1\t0\t0\t9\t9" ])
+             yield entry "t/words.txt" (text [ "n1\tgoldfish, Carassius"; "n2\tnewt" ])
          ])
 
 let private mat =

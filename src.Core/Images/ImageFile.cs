@@ -31,6 +31,8 @@ public static class ImageFile
     {
         try
         {
+            if (RegularFile.WhyNot(path) is { } other)
+                throw new InvalidDataException($"expected a file, found {other}");
             return Decode(RegularFile.ReadAllBytes(path, MostBytes(maxPixels)), maxPixels);
         }
         catch (InvalidDataException problem)

@@ -48,7 +48,7 @@ let private contentHashes (hashes: FileHashes) (files: SourceFile[]) =
     files
     |> Array.Parallel.map (fun file ->
         match file.Problem with
-        | Some _ -> "unreadable"
+        | Some problem -> $"unreadable: {problem}"
         | None ->
             ImageSource.attempt (fun () -> hashes.Sha256 file.Path)
             |> Result.defaultValue "unreadable")

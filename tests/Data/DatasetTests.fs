@@ -107,4 +107,22 @@ let tests =
                     $"{file}: schema version 2 is unknown; this program understands version 1"
                     "message")
         }
+
+        test "labels are as many as images, and within the classes of the record" {
+            inFolder (fun folder ->
+                let source, packed = Path.Combine(folder, "source"), Path.Combine(folder, "packed")
+                writeCifar source 2
+
+                Ingest.run (from SourceKind.Cifar10 source) "set" packed (fun _ _ -> ()) CancellationToken.None
+                |> ok
+                |> ignore
+
+                let file = Path.Combine(packed, "dataset.json")
+                let text = File.ReadAllText file
+                File.WriteAllText(file, text.Replace("\n    \"truck\"", "").Replace("\"ship\",", "\"ship\""))
+                Expect.stringContains (openError packed) "expected labels below 9, got 9" "a class less"
+                File.WriteAllText(file, text)
+
+                (Dataset.open' packed |> ok :> System.IDisposable).Dispose())
+        }
     ]
