@@ -98,73 +98,92 @@ module Config =
                     problem file (key, message)
             ]
 
-    /// The variants, in the order in which the layers name them; all problems at once. `check` says what is wrong with the
-    /// values of one, by key.
+    let private resolveAll check (file: string) (layers: ConfigTree.Layer list) : Result<Variant list, ConfigProblem list> =
+        let named = JsonObject()
+        named["name"] <- JsonValue.Create(Path.GetFileNameWithoutExtension file)
+
+        let start: ConfigTree.Layer = {
+            File = file
+            Prefix = ""
+            Tree = named
+        }
+
+        let ofAll = start :: List.map shared layers
+
+        let mentions =
+            layers
+            |> List.collect (fun layer -> [ for name, tree in variantsOf layer -> layer, name, tree ])
+
+        let kept name =
+            mentions
+            |> List.findBack (fun (_, other, _) -> other = name)
+            |> fun (_, _, tree) -> tree.IsSome
+
+        let names =
+            mentions
+            |> List.map (fun (_, name, _) -> name)
+            |> List.distinct
+            |> List.filter kept
+
+        let layersOf name : ConfigTree.Layer list = [
+            for layer, other, tree in mentions do
+                match tree with
+                | Some(:? JsonObject as tree) when other = name -> {
+                    layer with
+                        Prefix = $"variants.{name}."
+                        Tree = tree
+                  }
+                | _ -> ()
+        ]
+
+        let resolved =
+            match names with
+            | [] -> [ "", resolve check file ofAll ]
+            | names -> [ for name in names -> name, resolve check file (ofAll @ layersOf name) ]
+
+        match
+            resolved
+            |> List.collect (fun (_, result) ->
+                match result with
+                | Error p -> p
+                | Ok _ -> [])
+        with
+        | [] ->
+            Ok [
+                for name, result in resolved do
+                    match result with
+                    | Ok config -> { Variant = name; Config = config }
+                    | Error _ -> ()
+            ]
+        | problems -> Error(List.distinct problems)
+
+    /// A layer without what stands at these of its keys.
+    let private without (problems: ConfigProblem list) (layer: ConfigTree.Layer) = {
+        layer with
+            Tree =
+                (layer.Tree, problems)
+                ||> List.fold (fun tree problem -> ConfigTree.without problem.Key[layer.Prefix.Length ..] tree)
+    }
+
+    /// The variants, in the order in which the layers name them; all problems at once: wrong keys and types, and besides
+    /// them wrong values. `check` says what is wrong with the values of one, by key.
     let ofLayersChecked
         (check: RunConfig -> (string * string) list)
         (file: string)
         (layers: ConfigTree.Layer list)
         : Result<Variant list, StageError> =
-        match layers |> List.collect shapeProblems with
-        | _ :: _ as problems -> Error(Configuration problems)
-        | [] ->
-            let named = JsonObject()
-            named["name"] <- JsonValue.Create(Path.GetFileNameWithoutExtension file)
+        let misshapen = layers |> List.collect shapeProblems
 
-            let start: ConfigTree.Layer = {
-                File = file
-                Prefix = ""
-                Tree = named
-            }
+        let isMisshapen (problem: ConfigProblem) =
+            misshapen
+            |> List.exists (fun other -> (problem.Key + ".").StartsWith(other.Key.Split('[')[0] + "."))
 
-            let ofAll = start :: List.map shared layers
+        let sound = layers |> List.map (fun layer -> without (shapeProblems layer) layer)
 
-            let mentions =
-                layers
-                |> List.collect (fun layer -> [ for name, tree in variantsOf layer -> layer, name, tree ])
-
-            let kept name =
-                mentions
-                |> List.findBack (fun (_, other, _) -> other = name)
-                |> fun (_, _, tree) -> tree.IsSome
-
-            let names =
-                mentions
-                |> List.map (fun (_, name, _) -> name)
-                |> List.distinct
-                |> List.filter kept
-
-            let layersOf name : ConfigTree.Layer list = [
-                for layer, other, tree in mentions do
-                    match tree with
-                    | Some(:? JsonObject as tree) when other = name -> {
-                        layer with
-                            Prefix = $"variants.{name}."
-                            Tree = tree
-                      }
-                    | _ -> ()
-            ]
-
-            let resolved =
-                match names with
-                | [] -> [ "", resolve check file ofAll ]
-                | names -> [ for name in names -> name, resolve check file (ofAll @ layersOf name) ]
-
-            match
-                resolved
-                |> List.collect (fun (_, result) ->
-                    match result with
-                    | Error p -> p
-                    | Ok _ -> [])
-            with
-            | [] ->
-                Ok [
-                    for name, result in resolved do
-                        match result with
-                        | Ok config -> { Variant = name; Config = config }
-                        | Error _ -> ()
-                ]
-            | problems -> Error(Configuration(List.distinct problems))
+        match misshapen, resolveAll check file sound with
+        | [], Ok variants -> Ok variants
+        | _, Ok _ -> Error(Configuration misshapen)
+        | _, Error values -> Error(Configuration(misshapen @ List.filter (isMisshapen >> not) values))
 
     /// The same with all checks.
     let ofLayers file layers =

@@ -44,6 +44,19 @@ and mergeObjects (under: JsonObject) (over: JsonObject) : JsonObject =
 
     merged
 
+/// The tree without what stands at a dotted key; of a list with an item such as `codes[1]`, without the list.
+let without (key: string) (tree: JsonObject) : JsonObject =
+    let copied = tree.DeepClone().AsObject()
+
+    let rec remove (keys: string list) (node: JsonNode | null) =
+        match keys, node with
+        | [ last ], (:? JsonObject as inner) -> inner.Remove last |> ignore
+        | first :: rest, (:? JsonObject as inner) -> remove rest inner[first]
+        | _ -> ()
+
+    remove (List.ofArray (key.Split('[')[0].Split '.')) copied
+    copied
+
 /// JSON with comments and trailing commas, one object; a key given twice is an error.
 let parse (text: string) : Result<JsonObject, string> =
     let options =
