@@ -176,7 +176,7 @@ module Config =
 
         let isMisshapen (problem: ConfigProblem) =
             misshapen
-            |> List.exists (fun other -> (problem.Key + ".").StartsWith(other.Key.Split('[')[0] + "."))
+            |> List.exists (fun other -> (problem.Key + ".").StartsWith((other.Key.Split '[')[0] + "."))
 
         let sound = layers |> List.map (fun layer -> without (shapeProblems layer) layer)
 

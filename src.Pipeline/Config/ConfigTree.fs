@@ -54,7 +54,7 @@ let without (key: string) (tree: JsonObject) : JsonObject =
         | first :: rest, (:? JsonObject as inner) -> remove rest inner[first]
         | _ -> ()
 
-    remove (List.ofArray (key.Split('[')[0].Split '.')) copied
+    remove (List.ofArray (((key.Split '[')[0]).Split '.')) copied
     copied
 
 /// JSON with comments and trailing commas, one object; a key given twice is an error.
