@@ -2,6 +2,8 @@
 module DQ.Pipeline.Pipelines
 
 open DQ.Core.Artifacts
+open DQ.Pipeline.Configuration
+open DQ.Pipeline.Stages
 open DQ.Pipeline.Allocation
 open DQ.Pipeline.Data
 open DQ.Pipeline.Progressive

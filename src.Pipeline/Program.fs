@@ -3,6 +3,9 @@ module DQ.Pipeline.Program
 
 open System
 open System.Threading.Tasks
+open DQ.Pipeline.Configuration
+open DQ.Pipeline.Stages
+open DQ.Pipeline.Host
 open Argu
 open DQ.Pipeline.Commands
 

@@ -9,6 +9,8 @@ open System.Threading.Tasks
 open DQ.Core.Artifacts
 open DQ.Core.Formats
 open DQ.Core.Native
+open DQ.Pipeline.Configuration
+open DQ.Pipeline.Storage
 open FsToolkit.ErrorHandling
 
 /// How far a stage is, for whoever watches.

@@ -6,6 +6,9 @@ open System
 open System.Text.Json.Nodes
 open System.Threading.Tasks
 open DQ.Core.Artifacts
+open DQ.Pipeline.Configuration
+open DQ.Pipeline.Storage
+open DQ.Pipeline.Stages
 open FsToolkit.ErrorHandling
 open TorchSharp
 

@@ -19,6 +19,10 @@ open DQ.Core.Training
 open DQ.Core.Formats
 open DQ.Core.Published
 open DQ.Pipeline
+open DQ.Pipeline.Configuration
+open DQ.Pipeline.Storage
+open DQ.Pipeline.Training
+open DQ.Pipeline.Stages
 open DQ.Pipeline.Data
 open DQ.Tests.Autoencoders.HierarchicalAutoencoderTests
 open DQ.Tests.Data.Samples

@@ -9,6 +9,9 @@ open DQ.Core
 open DQ.Core.Artifacts
 open DQ.Core.BitAllocation
 open DQ.Pipeline
+open DQ.Pipeline.Configuration
+open DQ.Pipeline.Storage
+open DQ.Pipeline.Stages
 open DQ.Pipeline.Data
 open DQ.Pipeline.Allocation.CutNetwork
 open FsToolkit.ErrorHandling

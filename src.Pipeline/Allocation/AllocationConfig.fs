@@ -5,6 +5,8 @@ open System.Collections.Generic
 open DQ.Core.BitAllocation
 open DQ.Core.Features
 open DQ.Pipeline
+open DQ.Pipeline.Configuration
+open DQ.Pipeline.Stages
 
 /// How bits are allocated to feature channels: the `allocation` part of a configuration.
 type AllocationConfig = {

@@ -4,6 +4,8 @@ module DQ.Pipeline.Allocation.AllocationRun
 open System.Text.Json.Nodes
 open DQ.Core.Artifacts
 open DQ.Pipeline
+open DQ.Pipeline.Configuration
+open DQ.Pipeline.Storage
 open DQ.Pipeline.Allocation.CutNetwork
 
 /// The settings, some keys of the allocation only; all where none are named.

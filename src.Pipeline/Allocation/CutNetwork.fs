@@ -9,6 +9,8 @@ open DQ.Core.BitAllocation
 open DQ.Core.Features
 open DQ.Core.Images
 open DQ.Pipeline
+open DQ.Pipeline.Configuration
+open DQ.Pipeline.Storage
 open DQ.Pipeline.Data
 open FsToolkit.ErrorHandling
 open TorchSharp

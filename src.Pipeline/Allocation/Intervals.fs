@@ -5,6 +5,8 @@ open System.IO
 open DQ.Core.Artifacts
 open DQ.Core.BitAllocation
 open DQ.Pipeline
+open DQ.Pipeline.Storage
+open DQ.Pipeline.Stages
 open DQ.Pipeline.Data
 open DQ.Pipeline.Allocation.CutNetwork
 open FsToolkit.ErrorHandling

@@ -8,6 +8,10 @@ open Argu
 open DQ.Core.Artifacts
 open DQ.Core.BitAllocation
 open DQ.Pipeline
+open DQ.Pipeline.Configuration
+open DQ.Pipeline.Storage
+open DQ.Pipeline.Training
+open DQ.Pipeline.Host
 open DQ.Pipeline.Data
 open DQ.Pipeline.Allocation
 open DQ.Pipeline.Allocation.Allocate
@@ -75,7 +79,9 @@ let private source (place: Workplace) (config: AllocationConfig) (layers: Config
                             $"{folder}: expected a completed run of a classifier (allocation.run), found one of stage {record.Kind.Name()}, {record.Status}"
                     )
 
-            let which = (DQ.Pipeline.Config.ofTree record.Config).Evaluation.Checkpoint
+            let which =
+                (DQ.Pipeline.Configuration.Config.ofTree record.Config).Evaluation.Checkpoint
+
             let! checkpoint = Checkpoints.choose folder which
             return Trained(record, checkpoint), Command.ownDataset record layers
         }
@@ -89,18 +95,18 @@ let private source (place: Workplace) (config: AllocationConfig) (layers: Config
 let private read (place: Workplace) (arguments: ParseResults<Arguments>) =
     result {
         let file = arguments.GetResult Config
-        let! layers = DQ.Pipeline.Config.layers file (arguments.GetResults Set)
+        let! layers = DQ.Pipeline.Configuration.Config.layers file (arguments.GetResults Set)
         let! allocation = AllocationConfig.read file layers
         let! source, own = source place allocation layers
         // its own images are packed already, wherever they came from
         let check = if own.IsSome then (fun _ -> []) else dataProblems
-        let! variants = DQ.Pipeline.Config.ofLayersChecked check file layers
+        let! variants = DQ.Pipeline.Configuration.Config.ofLayersChecked check file layers
 
         match variants with
         | [ { Config = config } ] ->
             let data =
                 match source with
-                | Trained(record, _) when own.IsSome -> (DQ.Pipeline.Config.ofTree record.Config).Data
+                | Trained(record, _) when own.IsSome -> (DQ.Pipeline.Configuration.Config.ofTree record.Config).Data
                 | _ -> config.Data
 
             return

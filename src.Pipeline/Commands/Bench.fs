@@ -11,6 +11,9 @@ open DQ.Core.Images
 open DQ.Core.Measurement
 open DQ.Core.Training
 open DQ.Pipeline
+open DQ.Pipeline.Configuration
+open DQ.Pipeline.Stages
+open DQ.Pipeline.Host
 open DQ.Pipeline.Data
 open FsToolkit.ErrorHandling
 open TorchSharp

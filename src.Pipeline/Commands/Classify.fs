@@ -3,6 +3,8 @@ module DQ.Pipeline.Commands.Classify
 
 open Argu
 open DQ.Pipeline
+open DQ.Pipeline.Configuration
+open DQ.Pipeline.Host
 
 type Arguments = ModelArguments
 

@@ -5,6 +5,11 @@ open System.Threading.Tasks
 open DQ.Core.Artifacts
 open DQ.Core.Training
 open DQ.Pipeline
+open DQ.Pipeline.Configuration
+open DQ.Pipeline.Storage
+open DQ.Pipeline.Training
+open DQ.Pipeline.Stages
+open DQ.Pipeline.Host
 open FsToolkit.ErrorHandling
 
 /// Opens the context stages work with, and shows their progress.

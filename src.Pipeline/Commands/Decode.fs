@@ -7,6 +7,7 @@ open Argu
 open DQ.Core.Codes
 open DQ.Core.Images
 open DQ.Pipeline
+open DQ.Pipeline.Host
 open FsToolkit.ErrorHandling
 
 type Arguments =

@@ -8,8 +8,13 @@ open DQ.Core.Artifacts
 open DQ.Core.Features
 open DQ.Core.Quantization
 open DQ.Pipeline
+open DQ.Pipeline.Configuration
+open DQ.Pipeline.Storage
+open DQ.Pipeline.Training
+open DQ.Pipeline.Stages
+open DQ.Pipeline.Host
 open DQ.Pipeline.Commands.Numbers
-open DQ.Pipeline.Density
+open DQ.Pipeline.Stages.Density
 open FsToolkit.ErrorHandling
 
 type Arguments =

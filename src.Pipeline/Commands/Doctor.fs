@@ -8,6 +8,9 @@ open System.Threading.Tasks
 open Argu
 open DQ.Core.Native
 open DQ.Pipeline
+open DQ.Pipeline.Training
+open DQ.Pipeline.Stages
+open DQ.Pipeline.Host
 open TorchSharp
 
 type Arguments =

@@ -10,6 +10,9 @@ open DQ.Core.Autoencoders
 open DQ.Core.Codes
 open DQ.Core.Images
 open DQ.Pipeline
+open DQ.Pipeline.Storage
+open DQ.Pipeline.Stages
+open DQ.Pipeline.Host
 open DQ.Pipeline.Data
 open FsToolkit.ErrorHandling
 

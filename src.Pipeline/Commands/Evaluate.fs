@@ -4,6 +4,10 @@ module DQ.Pipeline.Commands.Evaluate
 open Argu
 open DQ.Core.Artifacts
 open DQ.Pipeline
+open DQ.Pipeline.Configuration
+open DQ.Pipeline.Storage
+open DQ.Pipeline.Stages
+open DQ.Pipeline.Host
 open FsToolkit.ErrorHandling
 
 type Arguments =

@@ -7,6 +7,9 @@ open Argu
 open DQ.Core.Published
 open DQ.Core.Training
 open DQ.Pipeline
+open DQ.Pipeline.Storage
+open DQ.Pipeline.Training
+open DQ.Pipeline.Host
 open FsToolkit.ErrorHandling
 
 type Arguments =

@@ -9,6 +9,9 @@ open Argu
 open DQ.Core.Artifacts
 open DQ.Core.Published
 open DQ.Pipeline
+open DQ.Pipeline.Configuration
+open DQ.Pipeline.Stages
+open DQ.Pipeline.Host
 open FsToolkit.ErrorHandling
 
 type Arguments =

@@ -3,6 +3,9 @@ module DQ.Pipeline.Commands.Ingest
 
 open Argu
 open DQ.Pipeline
+open DQ.Pipeline.Configuration
+open DQ.Pipeline.Stages
+open DQ.Pipeline.Host
 open DQ.Pipeline.Data
 
 type Arguments =

@@ -3,6 +3,8 @@ namespace DQ.Pipeline.Commands
 
 open Argu
 open DQ.Pipeline
+open DQ.Pipeline.Configuration
+open DQ.Pipeline.Host
 open FsToolkit.ErrorHandling
 
 type ModelArguments =

@@ -8,6 +8,10 @@ open DQ.Core.Autoencoders
 open DQ.Core.Likelihoods
 open DQ.Core.Quantization
 open DQ.Pipeline
+open DQ.Pipeline.Configuration
+open DQ.Pipeline.Training
+open DQ.Pipeline.Stages
+open DQ.Pipeline.Host
 open DQ.Pipeline.Commands.Numbers
 open DQ.Pipeline.Data
 open FsToolkit.ErrorHandling

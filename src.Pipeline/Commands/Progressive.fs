@@ -6,6 +6,8 @@ open System.Threading.Tasks
 open Argu
 open DQ.Core.Artifacts
 open DQ.Pipeline
+open DQ.Pipeline.Configuration
+open DQ.Pipeline.Host
 open DQ.Pipeline.Commands.Numbers
 open DQ.Pipeline.Progressive
 open DQ.Pipeline.Progressive.Chain

@@ -9,6 +9,7 @@ open Argu
 open DQ.Core.Evaluation
 open DQ.Core.Images
 open DQ.Pipeline
+open DQ.Pipeline.Host
 open FsToolkit.ErrorHandling
 
 type Arguments =

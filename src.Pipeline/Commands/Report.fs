@@ -4,6 +4,7 @@ module DQ.Pipeline.Commands.Report
 open System.IO
 open Argu
 open DQ.Pipeline
+open DQ.Pipeline.Host
 
 type Arguments =
     | [<MainCommand; ExactlyOnce>] Runs of RUN: string list

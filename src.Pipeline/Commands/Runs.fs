@@ -8,6 +8,9 @@ open System.Threading.Tasks
 open Argu
 open DQ.Core.Artifacts
 open DQ.Pipeline
+open DQ.Pipeline.Storage
+open DQ.Pipeline.Stages
+open DQ.Pipeline.Host
 open DQ.Pipeline.Commands.Numbers
 open FsToolkit.ErrorHandling
 

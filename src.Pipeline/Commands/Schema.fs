@@ -7,6 +7,8 @@ open System.Threading.Tasks
 open Argu
 open DQ.Core
 open DQ.Pipeline
+open DQ.Pipeline.Configuration
+open DQ.Pipeline.Host
 
 type Arguments =
     | [<AltCommandLine "-o"; Unique>] Output of FILE: string

@@ -3,6 +3,7 @@ module DQ.Pipeline.Commands.Serve
 
 open Argu
 open DQ.Pipeline
+open DQ.Pipeline.Host
 
 type Arguments =
     | [<Unique>] Urls of URLS: string

@@ -7,7 +7,11 @@ open System.IO
 open DQ.Core.Artifacts
 open DQ.Core.Evaluation
 open DQ.Pipeline
-open DQ.Pipeline.Evaluate
+open DQ.Pipeline.Configuration
+open DQ.Pipeline.Training
+open DQ.Pipeline.Stages
+open DQ.Pipeline.Host
+open DQ.Pipeline.Stages.Evaluate
 open DQ.Pipeline.Commands.Numbers
 
 /// A number per level, bottom first.

@@ -3,6 +3,9 @@ module DQ.Pipeline.Commands.Train
 
 open Argu
 open DQ.Pipeline
+open DQ.Pipeline.Configuration
+open DQ.Pipeline.Stages
+open DQ.Pipeline.Host
 
 type Arguments = ModelArguments
 

@@ -8,6 +8,7 @@ open Argu
 open DQ.Core.Formats
 open DQ.Core.Verification
 open DQ.Pipeline
+open DQ.Pipeline.Host
 open FsToolkit.ErrorHandling
 
 type Arguments =

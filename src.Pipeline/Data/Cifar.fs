@@ -7,6 +7,7 @@ open FsToolkit.ErrorHandling
 open DQ.Core
 open DQ.Core.Images
 open DQ.Pipeline
+open DQ.Pipeline.Configuration
 
 let private side = 32
 let private imageBytes = 3 * side * side

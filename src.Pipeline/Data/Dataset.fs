@@ -7,6 +7,7 @@ open FsToolkit.ErrorHandling
 open DQ.Core.Artifacts
 open DQ.Core.Images
 open DQ.Pipeline
+open DQ.Pipeline.Storage
 
 /// One split of a packed data set.
 type DatasetPart = {

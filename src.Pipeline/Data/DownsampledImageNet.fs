@@ -10,6 +10,7 @@ open FsToolkit.ErrorHandling
 open DQ.Core.Formats
 open DQ.Core.Images
 open DQ.Pipeline
+open DQ.Pipeline.Configuration
 
 let private classes = 1000
 

@@ -9,6 +9,7 @@ open FsToolkit.ErrorHandling
 open DQ.Core
 open DQ.Core.Images
 open DQ.Pipeline
+open DQ.Pipeline.Configuration
 
 let private imageMagic = 2051
 let private labelMagic = 2049

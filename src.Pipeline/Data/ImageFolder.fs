@@ -7,6 +7,7 @@ open FsToolkit.ErrorHandling
 open DQ.Core.Artifacts
 open DQ.Core.Images
 open DQ.Pipeline
+open DQ.Pipeline.Configuration
 
 let private trainNames = [ "train"; "training" ]
 let private validationNames = [ "val"; "valid"; "validation" ]

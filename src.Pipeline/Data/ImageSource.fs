@@ -7,6 +7,7 @@ open DQ.Core.Artifacts
 open DQ.Core.Images
 open DQ.Core.Formats
 open DQ.Pipeline
+open DQ.Pipeline.Configuration
 
 /// One split of a source, in the source's own order.
 type SourceSplit = {

@@ -9,6 +9,8 @@ open FsToolkit.ErrorHandling
 open DQ.Core
 open DQ.Core.Artifacts
 open DQ.Pipeline
+open DQ.Pipeline.Configuration
+open DQ.Pipeline.Storage
 
 /// Raised whenever the same source and settings give other packed bytes than before. Image files: 2 since PNG files are turned as their
 /// Exif says, every real file is read once, and names in zips are decoded by their flags.

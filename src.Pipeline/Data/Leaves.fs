@@ -2,6 +2,7 @@
 module DQ.Pipeline.Data.Leaves
 
 open DQ.Core.Images
+open DQ.Pipeline.Configuration
 
 let private ownSide = 32
 

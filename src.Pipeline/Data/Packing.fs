@@ -9,6 +9,7 @@ open System.Threading
 open System.Threading.Tasks
 open DQ.Core.Artifacts
 open DQ.Core.Images
+open DQ.Pipeline.Configuration
 
 type Shape = {
     Channels: int

@@ -6,6 +6,7 @@ open System.IO
 open FsToolkit.ErrorHandling
 open DQ.Core.Images
 open DQ.Pipeline
+open DQ.Pipeline.Configuration
 
 let private side = 32
 let private plane = side * side

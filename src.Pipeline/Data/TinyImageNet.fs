@@ -6,6 +6,7 @@ open System
 open System.Text
 open FsToolkit.ErrorHandling
 open DQ.Pipeline
+open DQ.Pipeline.Configuration
 
 let private annotations = "val/val_annotations.txt"
 

@@ -1,6 +1,7 @@
-namespace DQ.Pipeline
+namespace DQ.Pipeline.Host
 
 open System.IO
+open DQ.Pipeline
 
 /// The disk that a folder is on, or would be on.
 type Disk = {

@@ -1,8 +1,9 @@
-namespace DQ.Pipeline
+namespace DQ.Pipeline.Host
 
 open System
 open System.Runtime.InteropServices
 open System.Threading
+open DQ.Pipeline
 
 /// Turns Ctrl-C, SIGTERM and `--max-minutes` into a cancellation with a reason; stages save and stop when they see it.
 /// A second signal ends the process at once.

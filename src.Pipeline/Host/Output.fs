@@ -1,4 +1,4 @@
-namespace DQ.Pipeline
+namespace DQ.Pipeline.Host
 
 open System
 open System.Collections.Generic
@@ -6,6 +6,7 @@ open System.Diagnostics
 open System.Text.Json
 open System.Threading.Tasks
 open DQ.Core.Artifacts
+open DQ.Pipeline
 open Spectre.Console
 
 /// How much is said, and in which form.

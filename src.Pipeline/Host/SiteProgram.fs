@@ -1,5 +1,5 @@
 /// The report site's own program: where it is, and how it is run. It knows neither this program nor libtorch.
-module DQ.Pipeline.SiteProgram
+module DQ.Pipeline.Host.SiteProgram
 
 open System
 open System.Diagnostics
@@ -8,6 +8,7 @@ open System.Net
 open System.Net.Sockets
 open System.Runtime.InteropServices
 open System.Threading.Tasks
+open DQ.Pipeline
 
 [<DllImport("libc", EntryPoint = "kill", SetLastError = true)>]
 extern int private signal(int processId, int number)

@@ -1,10 +1,14 @@
-namespace DQ.Pipeline
+namespace DQ.Pipeline.Host
 
 open System.Collections.Generic
 open System.Reflection
 open System.Runtime.InteropServices
 open DQ.Core.Artifacts
 open DQ.Core.Native
+open DQ.Pipeline
+open DQ.Pipeline.Configuration
+open DQ.Pipeline.Storage
+open DQ.Pipeline.Stages
 open FsToolkit.ErrorHandling
 open Microsoft.Extensions.Configuration
 open Microsoft.Extensions.Hosting

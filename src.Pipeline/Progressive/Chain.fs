@@ -5,6 +5,7 @@ open System.Text.Json
 open System.Text.Json.Nodes
 open DQ.Core.Quantization
 open DQ.Pipeline
+open DQ.Pipeline.Configuration
 open DQ.Pipeline.Progressive.Phases
 open FsToolkit.ErrorHandling
 

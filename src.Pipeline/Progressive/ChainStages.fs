@@ -7,9 +7,12 @@ open System.IO
 open DQ.Core.Artifacts
 open DQ.Core.Autoencoders
 open DQ.Pipeline
+open DQ.Pipeline.Configuration
+open DQ.Pipeline.Storage
+open DQ.Pipeline.Stages
 open DQ.Pipeline.Data
 open DQ.Pipeline.Progressive.Chain
-open DQ.Pipeline.Train
+open DQ.Pipeline.Stages.Train
 open FsToolkit.ErrorHandling
 
 /// A phase that can be trained: its steps are known.

@@ -11,6 +11,9 @@ open DQ.Core.Evaluation
 open DQ.Core.Images
 open DQ.Core.Training
 open DQ.Pipeline
+open DQ.Pipeline.Configuration
+open DQ.Pipeline.Training
+open DQ.Pipeline.Stages
 open TorchSharp
 
 /// What the phases before a phase took.

@@ -6,6 +6,7 @@ open System.Collections.Generic
 open System.Text.Json
 open System.Text.Json.Nodes
 open DQ.Pipeline
+open DQ.Pipeline.Configuration
 open FsToolkit.ErrorHandling
 
 /// A phase as a configuration says it.

@@ -1,13 +1,17 @@
 /// From a packed data set with classes to a trained classifier.
-module DQ.Pipeline.Classify
+module DQ.Pipeline.Stages.Classify
 
 open System
 open DQ.Core.Artifacts
 open DQ.Core.Autoencoders
 open DQ.Core.Classification
 open DQ.Core.Training
+open DQ.Pipeline
+open DQ.Pipeline.Configuration
+open DQ.Pipeline.Storage
+open DQ.Pipeline.Training
 open DQ.Pipeline.Data
-open DQ.Pipeline.Train
+open DQ.Pipeline.Stages.Train
 open FsToolkit.ErrorHandling
 open TorchSharp
 

@@ -1,5 +1,5 @@
 /// From a network's features of images to density estimates: quantizers trained alone, cut by channels and by pixels.
-module DQ.Pipeline.Density
+module DQ.Pipeline.Stages.Density
 
 open System
 open System.Collections.Generic
@@ -11,6 +11,9 @@ open DQ.Core.Features
 open DQ.Core.Images
 open DQ.Core.Quantization
 open DQ.Core.Training
+open DQ.Pipeline
+open DQ.Pipeline.Configuration
+open DQ.Pipeline.Storage
 open DQ.Pipeline.Data
 open FsToolkit.ErrorHandling
 open TorchSharp

@@ -1,7 +1,8 @@
 /// The device that a command names.
-module DQ.Pipeline.Device
+module DQ.Pipeline.Stages.Device
 
 open System
+open DQ.Pipeline
 open TorchSharp
 
 /// The device of this name, once libtorch is loaded.

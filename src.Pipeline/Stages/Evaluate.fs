@@ -1,5 +1,5 @@
 /// From a trained run to its numbers on whole splits, which land in the run's folder.
-module DQ.Pipeline.Evaluate
+module DQ.Pipeline.Stages.Evaluate
 
 open System
 open System.Collections.Generic
@@ -12,8 +12,12 @@ open DQ.Core.Evaluation
 open DQ.Core.Images
 open DQ.Core.Quantization
 open DQ.Core.Training
+open DQ.Pipeline
+open DQ.Pipeline.Configuration
+open DQ.Pipeline.Storage
+open DQ.Pipeline.Training
 open DQ.Pipeline.Data
-open DQ.Pipeline.Train
+open DQ.Pipeline.Stages.Train
 open FsToolkit.ErrorHandling
 
 /// What a model was found to be worth.

@@ -1,5 +1,5 @@
 /// What an evaluation leaves in a run's folder of its codebooks: samples, codes, atlas, arrays.
-module DQ.Pipeline.Examine
+module DQ.Pipeline.Stages.Examine
 
 open System
 open System.Collections.Generic
@@ -9,6 +9,9 @@ open DQ.Core.Autoencoders
 open DQ.Core.Evaluation
 open DQ.Core.Formats
 open DQ.Core.Images
+open DQ.Pipeline
+open DQ.Pipeline.Configuration
+open DQ.Pipeline.Training
 
 /// The split whose images are shown.
 type Shown = {

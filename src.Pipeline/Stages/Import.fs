@@ -1,5 +1,5 @@
 /// From weights of elsewhere to a run that commands accept like a trained one.
-module DQ.Pipeline.Import
+module DQ.Pipeline.Stages.Import
 
 open System
 open System.IO
@@ -7,6 +7,10 @@ open DQ.Core.Artifacts
 open DQ.Core.Autoencoders
 open DQ.Core.Published
 open DQ.Core.Training
+open DQ.Pipeline
+open DQ.Pipeline.Configuration
+open DQ.Pipeline.Storage
+open DQ.Pipeline.Training
 open FsToolkit.ErrorHandling
 
 type ImportedRun = { Folder: string; Record: RunRecord }

@@ -1,8 +1,11 @@
 /// From the configured images to a packed data set, checked.
-module DQ.Pipeline.Prepare
+module DQ.Pipeline.Stages.Prepare
 
 open System.IO
 open DQ.Core.Artifacts
+open DQ.Pipeline
+open DQ.Pipeline.Configuration
+open DQ.Pipeline.Storage
 open DQ.Pipeline.Data
 open FsToolkit.ErrorHandling
 

@@ -1,11 +1,15 @@
 /// From a packed data set to a trained run.
-module DQ.Pipeline.Train
+module DQ.Pipeline.Stages.Train
 
 open System
 open DQ.Core.Artifacts
 open DQ.Core.Autoencoders
 open DQ.Core.Evaluation
 open DQ.Core.Training
+open DQ.Pipeline
+open DQ.Pipeline.Configuration
+open DQ.Pipeline.Storage
+open DQ.Pipeline.Training
 open DQ.Pipeline.Data
 open FsToolkit.ErrorHandling
 open TorchSharp

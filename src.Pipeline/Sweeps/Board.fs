@@ -5,6 +5,8 @@ open System
 open System.IO
 open DQ.Core.Artifacts
 open DQ.Pipeline
+open DQ.Pipeline.Storage
+open DQ.Pipeline.Stages
 open DQ.Pipeline.Sweeps.Sweep
 open FsToolkit.ErrorHandling
 

@@ -5,6 +5,7 @@ open System.IO
 open System.Text.Json
 open System.Text.Json.Nodes
 open DQ.Pipeline
+open DQ.Pipeline.Configuration
 open FsToolkit.ErrorHandling
 
 /// What a `sweep` object asks for.

@@ -8,6 +8,9 @@ open System.Text
 open DQ.Core
 open DQ.Core.Artifacts
 open DQ.Pipeline
+open DQ.Pipeline.Configuration
+open DQ.Pipeline.Storage
+open DQ.Pipeline.Host
 open DQ.Pipeline.Sweeps.Board
 open DQ.Pipeline.Sweeps.Rows
 

@@ -7,6 +7,8 @@ open System.Text.Json.Nodes
 open DQ.Core.Artifacts
 open DQ.Core.Evaluation
 open DQ.Pipeline
+open DQ.Pipeline.Configuration
+open DQ.Pipeline.Stages
 open DQ.Pipeline.Sweeps.Board
 open DQ.Pipeline.Sweeps.Sweep
 

@@ -4,6 +4,7 @@ module DQ.Pipeline.Sweeps.Sweep
 open System.Text.Json
 open System.Text.Json.Nodes
 open DQ.Pipeline
+open DQ.Pipeline.Configuration
 
 /// One run of a sweep.
 type Cell = {

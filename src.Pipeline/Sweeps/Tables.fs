@@ -6,6 +6,7 @@ open System.IO
 open System.Text.Json.Nodes
 open DQ.Core.Artifacts
 open DQ.Pipeline
+open DQ.Pipeline.Configuration
 
 /// A published number and the dotted keys it is for.
 type Entry = {

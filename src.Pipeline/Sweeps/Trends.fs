@@ -10,6 +10,7 @@ open System.Text.Json.Nodes
 open DQ.Core.Artifacts
 open DQ.Core.Quantization
 open DQ.Pipeline
+open DQ.Pipeline.Configuration
 open DQ.Pipeline.Sweeps.Board
 open DQ.Pipeline.Sweeps.Rows
 

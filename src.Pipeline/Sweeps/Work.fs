@@ -5,6 +5,8 @@ open System
 open System.Threading
 open System.Threading.Tasks
 open DQ.Pipeline
+open DQ.Pipeline.Configuration
+open DQ.Pipeline.Stages
 open DQ.Pipeline.Data
 open DQ.Pipeline.Sweeps.Board
 open DQ.Pipeline.Sweeps.Sweep

@@ -7,6 +7,7 @@ open System.IO
 open System.Reflection
 open System.Threading.Tasks
 open DQ.Pipeline
+open DQ.Pipeline.Host
 
 /// How this program is started: the host of .NET programs needs the assembly's name besides.
 let private program () =

@@ -1,6 +1,6 @@
 /// The checkpoints folder of a run: the last ones with their loop states, and the best by validation.
 /// A checkpoint counts from the moment its state is there, which is written after its tensors, in one step.
-module DQ.Pipeline.Checkpoints
+module DQ.Pipeline.Training.Checkpoints
 
 open System
 open System.IO
@@ -9,6 +9,7 @@ open System.Text.Json
 open DQ.Core.Artifacts
 open DQ.Core.Training
 open DQ.Core.Formats
+open DQ.Pipeline
 
 let private folder run =
     Path.Combine(run, RunLayout.Checkpoints)

@@ -1,9 +1,11 @@
 /// Sees codebooks collapse, recover and be revived in bursts. Pure: flags in, flags and events out.
-module DQ.Pipeline.CodebookWatch
+module DQ.Pipeline.Training.CodebookWatch
 
 open System
 open DQ.Core.Artifacts
 open DQ.Core.Quantization
+open DQ.Pipeline
+open DQ.Pipeline.Configuration
 
 /// One codebook's state, so that an event is reported once and not on every line.
 type Flags = { Collapsed: bool; Bursting: bool }

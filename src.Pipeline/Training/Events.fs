@@ -1,9 +1,10 @@
 /// The lines of events.jsonl about steps; those about codebooks are CodebookWatch's.
-module DQ.Pipeline.Events
+module DQ.Pipeline.Training.Events
 
 open System
 open DQ.Core.Artifacts
 open DQ.Core.Training
+open DQ.Pipeline
 
 let skipped (report: StepReport) =
     let what =

@@ -1,7 +1,9 @@
-namespace DQ.Pipeline
+namespace DQ.Pipeline.Training
 
 open System
 open DQ.Core.Artifacts
+open DQ.Pipeline
+open DQ.Pipeline.Storage
 
 /// The two logs of a run, written under its lock and cut to where the checkpoint that a run goes on from had them.
 type Journal(run: RunFile, start: LoopState) =

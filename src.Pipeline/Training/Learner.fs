@@ -1,8 +1,9 @@
-namespace DQ.Pipeline
+namespace DQ.Pipeline.Training
 
 open System
 open DQ.Core.Artifacts
 open DQ.Core.Training
+open DQ.Pipeline
 
 /// What a model is judged by, and under which names its numbers stand.
 [<RequireQualifiedAccess>]

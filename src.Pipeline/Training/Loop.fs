@@ -1,6 +1,6 @@
 /// The training loop of one run: steps, and between them lines, validations, pictures and checkpoints.
 /// Taken up from a checkpoint it does exactly what an undisturbed one does; only times differ.
-module DQ.Pipeline.Loop
+module DQ.Pipeline.Training.Loop
 
 open System
 open System.Diagnostics
@@ -8,6 +8,10 @@ open System.IO
 open DQ.Core.Artifacts
 open DQ.Core.Images
 open DQ.Core.Training
+open DQ.Pipeline
+open DQ.Pipeline.Configuration
+open DQ.Pipeline.Storage
+open DQ.Pipeline.Stages
 open DQ.Pipeline.Data
 
 /// What a loop works with.

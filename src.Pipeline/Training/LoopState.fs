@@ -1,8 +1,10 @@
-namespace DQ.Pipeline
+namespace DQ.Pipeline.Training
 
 open System
 open System.Text.Json.Nodes
 open DQ.Core.Artifacts
+open DQ.Pipeline
+open DQ.Pipeline.Configuration
 
 /// Where the loop is, beside the checkpoint's tensors: step-….json, written after step-….safetensors and complete with it.
 type LoopState = {

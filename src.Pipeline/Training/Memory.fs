@@ -1,8 +1,9 @@
 /// What training needs of memory, estimated from the shapes of the model's maps. For plans and for advice when it runs out.
-module DQ.Pipeline.Memory
+module DQ.Pipeline.Training.Memory
 
 open DQ.Core.Autoencoders
 open DQ.Core.Likelihoods
+open DQ.Pipeline
 
 /// The program with libtorch loaded and nothing trained.
 let private baseBytes = 350L * 1024L * 1024L

@@ -1,11 +1,12 @@
 /// Pictures of reconstructions with a record of what they show.
-module DQ.Pipeline.Samples
+module DQ.Pipeline.Training.Samples
 
 open System.Collections.Generic
 open System.IO
 open DQ.Core.Artifacts
 open DQ.Core.Evaluation
 open DQ.Core.Images
+open DQ.Pipeline
 
 /// Small images are drawn at least this large in the grid, in pixels of the picture.
 let private shownSide = 96

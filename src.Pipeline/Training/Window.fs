@@ -1,9 +1,10 @@
-namespace DQ.Pipeline
+namespace DQ.Pipeline.Training
 
 open System.Numerics
 open System.Text.Json.Serialization
 open DQ.Core.Artifacts
 open DQ.Core.Training
+open DQ.Pipeline
 
 /// What happened since the last line of metrics.jsonl, as sums; saved with checkpoints, so that a run taken up again
 /// writes the very lines an undisturbed one does.

@@ -4,6 +4,8 @@ open System.IO
 open System.Threading
 open Expecto
 open DQ.Pipeline
+open DQ.Pipeline.Configuration
+open DQ.Pipeline.Storage
 open DQ.Pipeline.Data
 open DQ.Tests.Data.Samples
 open DQ.Tests.TemporaryFolder
@@ -19,8 +21,10 @@ let private withPacked test =
         test packed)
 
 let private openError packed =
-    match Dataset.check (FileHashes()) packed with
-    | Ok _ -> failwith "expected an error"
+    match Dataset.check (FileHashes()) packed |> Result.bind Dataset.open' with
+    | Ok set ->
+        (set :> System.IDisposable).Dispose()
+        failwith "expected an error"
     | Error error -> dataError (Error error)
 
 /// Checked and mapped.
@@ -113,7 +117,13 @@ let tests =
                 let source, packed = Path.Combine(folder, "source"), Path.Combine(folder, "packed")
                 writeCifar source 2
 
-                Ingest.run (from SourceKind.Cifar10 source) "set" packed (fun _ _ -> ()) CancellationToken.None
+                Ingest.run
+                    (FileHashes())
+                    (from SourceKind.Cifar10 source)
+                    "set"
+                    packed
+                    (fun _ _ -> ())
+                    CancellationToken.None
                 |> ok
                 |> ignore
 
@@ -123,6 +133,6 @@ let tests =
                 Expect.stringContains (openError packed) "expected labels below 9, got 9" "a class less"
                 File.WriteAllText(file, text)
 
-                (Dataset.open' packed |> ok :> System.IDisposable).Dispose())
+                (opened packed :> System.IDisposable).Dispose())
         }
     ]

@@ -6,6 +6,8 @@ open Expecto
 open DQ.Core.Formats
 open DQ.Core.Images
 open DQ.Pipeline
+open DQ.Pipeline.Configuration
+open DQ.Pipeline.Storage
 open DQ.Pipeline.Data
 open DQ.Tests.Data.Samples
 open DQ.Tests.Fixtures

@@ -5,6 +5,7 @@ open System
 open System.IO
 open DQ.Core.Images
 open DQ.Pipeline
+open DQ.Pipeline.Configuration
 
 let leaves: DataConfig = {
     Source = SourceKind.DeadLeaves

@@ -8,6 +8,9 @@ open Expecto
 open DQ.Core.Artifacts
 open DQ.Core.BitAllocation
 open DQ.Pipeline
+open DQ.Pipeline.Configuration
+open DQ.Pipeline.Storage
+open DQ.Pipeline.Training
 open DQ.Pipeline.Allocation
 open DQ.Tests.Fixtures
 open DQ.Tests.Pipeline.Contexts

@@ -8,6 +8,8 @@ open TorchSharp
 open DQ.Core.Artifacts
 open DQ.Core.Training
 open DQ.Pipeline
+open DQ.Pipeline.Configuration
+open DQ.Pipeline.Training
 open DQ.Tests.Autoencoders.HierarchicalAutoencoderTests
 open DQ.Tests.TemporaryFolder
 open DQ.Tests.Sessions

@@ -8,6 +8,8 @@ open System.Threading
 open Expecto
 open DQ.Core.Artifacts
 open DQ.Pipeline
+open DQ.Pipeline.Configuration
+open DQ.Pipeline.Stages
 open DQ.Reports.Catalog
 open DQ.Reports.Classification
 open DQ.Reports.Pages

@@ -6,6 +6,8 @@ open DQ.Core.Artifacts
 open DQ.Core.Quantization
 open DQ.Core.Training
 open DQ.Pipeline
+open DQ.Pipeline.Configuration
+open DQ.Pipeline.Training
 
 let private report perplexity revived =
     StepReport(

@@ -9,6 +9,8 @@ open Expecto
 open DQ.Core.Artifacts
 open DQ.Core.Images
 open DQ.Pipeline
+open DQ.Pipeline.Storage
+open DQ.Pipeline.Training
 open DQ.Tests.TemporaryFolder
 open DQ.Tests.Pipeline.Program
 

@@ -6,6 +6,7 @@ open Expecto
 open FsCheck
 open FsCheck.FSharp
 open DQ.Pipeline
+open DQ.Pipeline.Configuration
 open DQ.Tests.TemporaryFolder
 open DQ.Tests.Pipeline.Program
 

@@ -5,6 +5,8 @@ open System.Threading
 open Expecto
 open DQ.Core.Artifacts
 open DQ.Pipeline
+open DQ.Pipeline.Storage
+open DQ.Pipeline.Stages
 
 let get result =
     match result with

@@ -5,7 +5,11 @@ open Expecto
 open DQ.Core.Artifacts
 open DQ.Core.Quantization
 open DQ.Pipeline
-open DQ.Pipeline.Density
+open DQ.Pipeline.Configuration
+open DQ.Pipeline.Storage
+open DQ.Pipeline.Training
+open DQ.Pipeline.Stages
+open DQ.Pipeline.Stages.Density
 open DQ.Tests.Fixtures
 open DQ.Tests.Pipeline.Contexts
 open DQ.Tests.TemporaryFolder

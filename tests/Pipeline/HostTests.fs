@@ -8,6 +8,7 @@ open System.Text.Json
 open System.Text.Json.Nodes
 open DQ.Core.Artifacts
 open DQ.Pipeline
+open DQ.Pipeline.Host
 open DQ.Tests.Pipeline.Program
 open DQ.Tests.TemporaryFolder
 open Expecto

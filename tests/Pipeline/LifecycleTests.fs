@@ -14,7 +14,7 @@ let private sources =
         for file in Directory.GetFiles(folder, "*.fs", SearchOption.AllDirectories) do
             let name = Path.GetRelativePath(folder, file).Replace('\\', '/')
 
-            if not (name.StartsWith "Store/" || name.StartsWith "obj/" || name.StartsWith "bin/") then
+            if not (name.StartsWith "Storage/" || name.StartsWith "obj/" || name.StartsWith "bin/") then
                 name, File.ReadAllText file
     ]
 

@@ -11,6 +11,10 @@ open DQ.Core.Formats
 open DQ.Core.Images
 open DQ.Core.Training
 open DQ.Pipeline
+open DQ.Pipeline.Configuration
+open DQ.Pipeline.Storage
+open DQ.Pipeline.Training
+open DQ.Pipeline.Stages
 open DQ.Pipeline.Data
 open DQ.Tests.Pipeline.Contexts
 open DQ.Tests.TemporaryFolder

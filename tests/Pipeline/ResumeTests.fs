@@ -9,6 +9,7 @@ open System.Threading
 open Expecto
 open DQ.Core.Artifacts
 open DQ.Pipeline
+open DQ.Pipeline.Storage
 open DQ.Tests.TemporaryFolder
 open DQ.Tests.Pipeline.Program
 

@@ -9,6 +9,8 @@ open FsCheck
 open FsCheck.FSharp
 open DQ.Core.Artifacts
 open DQ.Pipeline
+open DQ.Pipeline.Configuration
+open DQ.Pipeline.Storage
 open DQ.Tests.Pipeline.Contexts
 open DQ.Tests.TemporaryFolder
 

@@ -8,6 +8,9 @@ open System.Text.Json.Nodes
 open Expecto
 open DQ.Core.Artifacts
 open DQ.Pipeline
+open DQ.Pipeline.Configuration
+open DQ.Pipeline.Storage
+open DQ.Pipeline.Stages
 open DQ.Tests.TemporaryFolder
 
 let private opened folder =

@@ -9,6 +9,8 @@ open DQ.Core.Artifacts
 open DQ.Core.Images
 open DQ.Core.Published
 open DQ.Pipeline
+open DQ.Pipeline.Configuration
+open DQ.Pipeline.Storage
 open DQ.Tests.Fixtures
 open DQ.Tests.TemporaryFolder
 open DQ.Tests.Pipeline.Program

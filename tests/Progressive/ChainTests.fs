@@ -3,6 +3,7 @@ module DQ.Tests.Progressive.ChainTests
 open System.IO
 open Expecto
 open DQ.Pipeline
+open DQ.Pipeline.Configuration
 open DQ.Pipeline.Progressive
 open DQ.Tests.TemporaryFolder
 

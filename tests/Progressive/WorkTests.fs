@@ -11,6 +11,9 @@ open DQ.Core.Evaluation
 open DQ.Core.Formats
 open DQ.Core.Training
 open DQ.Pipeline
+open DQ.Pipeline.Configuration
+open DQ.Pipeline.Storage
+open DQ.Pipeline.Training
 open DQ.Pipeline.Data
 open DQ.Pipeline.Progressive
 open DQ.Tests.Pipeline

@@ -8,6 +8,8 @@ open FsCheck
 open FsCheck.FSharp
 open DQ.Core.Artifacts
 open DQ.Pipeline
+open DQ.Pipeline.Configuration
+open DQ.Pipeline.Stages
 open DQ.Pipeline.Sweeps
 open DQ.Tests.TemporaryFolder
 open DQ.Tests.Pipeline.Program

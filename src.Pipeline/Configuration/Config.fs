@@ -1,10 +1,11 @@
-namespace DQ.Pipeline
+namespace DQ.Pipeline.Configuration
 
 open System.IO
 open System.Text.Json
 open System.Text.Json.Nodes
 open DQ.Core.Autoencoders
 open DQ.Core.Training
+open DQ.Pipeline
 
 /// One of a configuration's runs. The name is empty where a configuration has no variants.
 type Variant = { Variant: string; Config: RunConfig }
@@ -98,7 +99,11 @@ module Config =
                     problem file (key, message)
             ]
 
-    let private resolveAll check (file: string) (layers: ConfigTree.Layer list) : Result<Variant list, ConfigProblem list> =
+    let private resolveAll
+        check
+        (file: string)
+        (layers: ConfigTree.Layer list)
+        : Result<Variant list, ConfigProblem list> =
         let named = JsonObject()
         named["name"] <- JsonValue.Create(Path.GetFileNameWithoutExtension file)
 

@@ -1,5 +1,5 @@
 /// The JSON Schema that gives editors completion, made from the typed default and the records' documentation.
-module DQ.Pipeline.ConfigSchema
+module DQ.Pipeline.Configuration.ConfigSchema
 
 open System
 open System.Collections.Generic
@@ -9,6 +9,7 @@ open System.Text.Encodings.Web
 open System.Text.Json
 open System.Text.Json.Nodes
 open System.Xml.Linq
+open DQ.Pipeline
 
 /// Summaries by member name, from the documentation files beside the assemblies.
 let private summaries =

@@ -1,5 +1,7 @@
 /// The known name most like a mistyped one.
-module DQ.Pipeline.Nearest
+module DQ.Pipeline.Configuration.Nearest
+
+open DQ.Pipeline
 
 /// Insertions, deletions, substitutions and swaps of neighbours that turn one word into the other.
 let distance (a: string) (b: string) =

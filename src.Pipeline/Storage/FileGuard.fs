@@ -1,10 +1,11 @@
 /// One holder at a time, processes and threads alike, for as long as a short piece of work takes.
 /// The operating system lets go of it when the holder dies, however it dies.
-module DQ.Pipeline.FileGuard
+module DQ.Pipeline.Storage.FileGuard
 
 open System
 open System.IO
 open System.Threading
+open DQ.Pipeline
 
 let private pause = TimeSpan.FromMilliseconds 20.0
 

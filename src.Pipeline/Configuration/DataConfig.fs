@@ -1,4 +1,6 @@
-namespace DQ.Pipeline
+namespace DQ.Pipeline.Configuration
+
+open DQ.Pipeline
 
 /// Where images come from and how they are cut in splits: the `data` part of a configuration.
 type DataConfig = {

@@ -1,8 +1,9 @@
-namespace DQ.Pipeline
+namespace DQ.Pipeline.Configuration
 
 open System.Collections.Generic
 open DQ.Core.Autoencoders
 open DQ.Core.Training
+open DQ.Pipeline
 
 /// What happens around the training steps: the pipeline's keys of `training`.
 type LoopConfig = {

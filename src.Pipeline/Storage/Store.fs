@@ -1,8 +1,9 @@
-namespace DQ.Pipeline
+namespace DQ.Pipeline.Storage
 
 open System
 open System.IO
 open DQ.Core.Artifacts
+open DQ.Pipeline
 
 /// The artifacts folder.
 type Store = { Root: string }

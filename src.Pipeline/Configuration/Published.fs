@@ -1,10 +1,11 @@
 /// Models and configurations of the published implementation as configurations of ours.
-module DQ.Pipeline.Published
+module DQ.Pipeline.Configuration.Published
 
 open System
 open System.Text.Json.Nodes
 open DQ.Core.Autoencoders
 open DQ.Core.Published
+open DQ.Pipeline
 
 /// Training images of the data sets it knows by name.
 let private trainingImages = Map [ "cifar10", 50_000L; "imageNet32", 1_281_167L ]

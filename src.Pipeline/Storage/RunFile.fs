@@ -1,8 +1,9 @@
-namespace DQ.Pipeline
+namespace DQ.Pipeline.Storage
 
 open System
 open System.IO
 open DQ.Core.Artifacts
+open DQ.Pipeline
 
 /// A run's folder while its owner works in it: everything is written under the lock, and run.json is kept true.
 type RunFile(folder: string, held: RunLock, begun: RunRecord) =

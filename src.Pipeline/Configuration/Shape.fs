@@ -1,5 +1,5 @@
 /// The shape of the configuration, read off the typed records by reflection: which keys there are, what each must hold.
-module DQ.Pipeline.Shape
+module DQ.Pipeline.Configuration.Shape
 
 open System
 open System.Collections.Generic
@@ -7,6 +7,7 @@ open System.Reflection
 open System.Text.Json
 open System.Text.Json.Nodes
 open System.Text.Json.Serialization
+open DQ.Pipeline
 
 type Shape =
     /// A string, boolean or number of this type; null too when so said.

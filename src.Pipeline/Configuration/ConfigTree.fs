@@ -1,10 +1,11 @@
 /// Configurations as JSON trees: reading, merging, `--set`. Pure but for `layers`, which reads files.
-module DQ.Pipeline.ConfigTree
+module DQ.Pipeline.Configuration.ConfigTree
 
 open System
 open System.IO
 open System.Text.Json
 open System.Text.Json.Nodes
+open DQ.Pipeline
 
 /// One source of settings. `Prefix` is the key under which the tree stands in its file, such as `variants.vq.`.
 type Layer = {

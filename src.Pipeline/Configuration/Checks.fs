@@ -1,8 +1,9 @@
 /// What values must satisfy beyond their type. Keys are dotted paths of the configuration.
-module DQ.Pipeline.Checks
+module DQ.Pipeline.Configuration.Checks
 
 open DQ.Core.Autoencoders
 open DQ.Core.Classification
+open DQ.Pipeline
 
 /// The side an image has once padded, or the problem with it when the model does not pad.
 let paddedSide (model: AutoencoderSpec) pad side =

@@ -1,8 +1,9 @@
-namespace DQ.Pipeline
+namespace DQ.Pipeline.Storage
 
 open System
 open System.Collections.Concurrent
 open System.IO
+open DQ.Pipeline
 
 /// SHA-256 of files, each read once however many stages and variants ask. A file whose length or time of change differs
 /// from last time is read again.

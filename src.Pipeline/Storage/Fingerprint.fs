@@ -1,4 +1,6 @@
-namespace DQ.Pipeline
+namespace DQ.Pipeline.Storage
+
+open DQ.Pipeline
 
 /// The name of an artifact: equal inputs and settings, equal fingerprint.
 [<RequireQualifiedAccess>]

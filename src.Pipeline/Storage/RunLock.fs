@@ -1,10 +1,11 @@
-namespace DQ.Pipeline
+namespace DQ.Pipeline.Storage
 
 open System
 open System.Diagnostics
 open System.IO
 open System.Threading
 open DQ.Core.Artifacts
+open DQ.Pipeline
 
 /// Another process took the run over from an owner that seemed to be gone: that owner must not write any more.
 type LockLostException(message: string) =

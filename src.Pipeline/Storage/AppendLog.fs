@@ -1,4 +1,4 @@
-namespace DQ.Pipeline
+namespace DQ.Pipeline.Storage
 
 open System
 open System.IO
@@ -7,6 +7,7 @@ open System.Text.Json
 open System.Text.Json.Serialization
 open DQ.Core
 open DQ.Core.Artifacts
+open DQ.Pipeline
 
 /// A file of JSON lines that only grows. Its length is recorded with every checkpoint, and what was written after the
 /// checkpoint a run goes on from is cut off: no line is lost, doubled or torn.

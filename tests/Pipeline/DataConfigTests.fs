@@ -3,6 +3,7 @@ module DQ.Tests.DataConfigTests
 open System
 open Expecto
 open DQ.Pipeline
+open DQ.Pipeline.Configuration
 open DQ.Tests.Data.Samples
 
 let private problems config =

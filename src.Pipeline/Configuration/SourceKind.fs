@@ -1,7 +1,8 @@
-namespace DQ.Pipeline
+namespace DQ.Pipeline.Configuration
 
 open System.Text.Json
 open System.Text.Json.Serialization
+open DQ.Pipeline
 
 /// Where images come from. On disk and in configurations it is a name: `SourceKind.name`.
 [<RequireQualifiedAccess; JsonConverter(typeof<SourceKindConverter>)>]
