@@ -1,5 +1,6 @@
 module DQ.Tests.Pipeline.ConfigTests
 
+open System
 open System.IO
 open System.Text.Json.Nodes
 open Expecto
@@ -68,6 +69,24 @@ let private one result =
 [<Tests>]
 let tests =
     testList "Pipeline.Config" [
+        test "a message that quotes a file with line breaks is one line" {
+            match load "{ \"seed\": 1,\n  \"name\": nu\"\n }" [] with
+            | Error error ->
+                let line = List.exactlyOne (StageError.lines error)
+                Expect.isFalse (line |> Seq.exists Char.IsControl) line
+            | Ok _ -> failtest "expected a refusal"
+        }
+
+        test "an image source that there is none of is said with those there are" {
+            for text, got in [ "\"imagenet\"", "'imagenet'"; "3", "3"; "null", "null" ] do
+                match load $"{{ \"data\": {{ \"source\": {text} }} }}" [] |> problems with
+                | [ problem ] ->
+                    Expect.equal problem.Key "data.source" "key"
+                    Expect.stringStarts problem.Message "expected one of dead_leaves, cifar10, " "names"
+                    Expect.stringEnds problem.Message $"got {got}" "what was given"
+                | other -> failtestf "%A" other
+        }
+
         testProperty "merging with nothing changes nothing"
         <| forTrees (fun tree ->
             same tree (ConfigTree.mergeObjects tree (JsonObject()))
