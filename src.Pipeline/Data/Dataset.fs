@@ -36,7 +36,6 @@ module Dataset =
             Ok(work ())
         with
         | :? ArtifactException
-        | :? ArgumentException
         | :? InvalidDataException
         | :? IOException
         | :? UnauthorizedAccessException as problem -> Error(Data problem.Message)
@@ -81,11 +80,24 @@ module Dataset =
         | Some label -> raise (InvalidDataException $"{path}: expected labels below {classes}, got {label}")
         | None -> labels
 
+    /// A record whose files and sizes say something.
+    let private checkSizes folder (record: DatasetRecord) =
+        let counts = [ for _, split in record.Splits() -> split.Count ]
+
+        if min record.Channels (min record.Height record.Width) < 1 || List.min counts < 0 then
+            Error(
+                Data
+                    $"{Path.Combine(folder, DatasetRecord.FileName)}: expected sizes above 0 and no negative counts, got {record.Channels} × {record.Height} × {record.Width} and {counts}"
+            )
+        else
+            Ok()
+
     /// Opens a packed data set after checking every file's length and SHA-256 against its record: silent damage would
     /// otherwise be trained on. That reads it all once, at the disk's speed.
     let open' (folder: string) : Result<Dataset, StageError> =
         result {
             let! record = readRecord folder
+            do! checkSizes folder record
 
             for _, split in record.Splits() do
                 do! verify folder split.Images
