@@ -220,7 +220,7 @@ let tests =
                 problems (
                     load
                         """{ "model": { "codes": [128, 0] }, "training": { "learning_rate": -1, "keep": 0 },
-                             "data": { "source": "cifar" }, "evaluation": { "splits": ["tset"] } }"""
+                             "data": { "max_pixels": 0 }, "evaluation": { "splits": ["tset"] } }"""
                         [ "training.clip_norm=-2" ]
                 )
 
@@ -229,7 +229,7 @@ let tests =
             Expect.equal
                 keys
                 [
-                    "data.source"
+                    "data.max_pixels"
                     "evaluation.splits[0]"
                     "model.codes[1]"
                     "training.clip_norm"
