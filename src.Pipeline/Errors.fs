@@ -51,8 +51,11 @@ module StageError =
         | Interrupted signal -> 128 + signal
         | Several(_, exitCode) -> exitCode
 
-    /// What to print, one line per problem.
-    let lines error =
+    /// Messages quote what a file holds, line breaks and all.
+    let private onOneLine (message: string) =
+        String.map (fun letter -> if System.Char.IsControl letter then '·' else letter) message
+
+    let private messages error =
         match error with
         | Usage message
         | Data message
@@ -76,3 +79,6 @@ module StageError =
           ]
         | Interrupted 2 -> [ "interrupted; saved, the same command goes on from here" ]
         | Interrupted signal -> [ $"stopped by signal {signal}; saved, the same command goes on from here" ]
+
+    /// What to print, one line per problem.
+    let lines error = messages error |> List.map onOneLine

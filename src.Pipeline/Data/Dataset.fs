@@ -53,7 +53,6 @@ module Dataset =
             Ok(work ())
         with
         | :? ArtifactException
-        | :? ArgumentException
         | :? InvalidDataException
         | :? IOException
         | :? UnauthorizedAccessException as problem -> Error(Data problem.Message)
@@ -86,11 +85,24 @@ module Dataset =
                             $"{path}: its content changed since it was packed: expected SHA-256 {file.Sha256}, got {actual}"
                     ))
 
+    /// A record whose files and sizes say something.
+    let private checkSizes folder (record: DatasetRecord) =
+        let counts = [ for _, split in record.Splits() -> split.Count ]
+
+        if min record.Channels (min record.Height record.Width) < 1 || List.min counts < 0 then
+            Error(
+                Data
+                    $"{Path.Combine(folder, DatasetRecord.FileName)}: expected sizes above 0 and no negative counts, got {record.Channels} × {record.Height} × {record.Width} and {counts}"
+            )
+        else
+            Ok()
+
     /// The data set of a folder, after checking every file's length and SHA-256 against its record: silent damage would
     /// otherwise be trained on. That reads it all once per process, at the disk's speed.
     let check (hashes: FileHashes) (folder: string) : Result<Dataset, StageError> =
         result {
             let! dataset = read folder
+            do! checkSizes folder dataset.Record
 
             for _, split in dataset.Record.Splits() do
                 do! checkFile hashes folder split.Images

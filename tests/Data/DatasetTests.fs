@@ -101,6 +101,17 @@ let tests =
                 Expect.stringEnds (openError packed) "found no file" "missing")
         }
 
+        test "sizes that are none are refused by file" {
+            withPacked (fun packed ->
+                let file = Path.Combine(packed, "dataset.json")
+                File.WriteAllText(file, (File.ReadAllText file).Replace("\"channels\": 3", "\"channels\": 0"))
+
+                Expect.stringStarts
+                    (openError packed)
+                    $"{file}: expected sizes above 0 and no negative counts, got 0 × 8 × 8"
+                    "message")
+        }
+
         test "an unknown schema version is refused" {
             withPacked (fun packed ->
                 let file = Path.Combine(packed, "dataset.json")

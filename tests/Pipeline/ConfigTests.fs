@@ -1,5 +1,6 @@
 module DQ.Tests.Pipeline.ConfigTests
 
+open System
 open System.IO
 open System.Text.Json.Nodes
 open Expecto
@@ -69,6 +70,24 @@ let private one result =
 [<Tests>]
 let tests =
     testList "Pipeline.Config" [
+        test "a message that quotes a file with line breaks is one line" {
+            match load "{ \"seed\": 1,\n  \"name\": nu\"\n }" [] with
+            | Error error ->
+                let line = List.exactlyOne (StageError.lines error)
+                Expect.isFalse (line |> Seq.exists Char.IsControl) line
+            | Ok _ -> failtest "expected a refusal"
+        }
+
+        test "an image source that there is none of is said with those there are" {
+            for text, got in [ "\"imagenet\"", "'imagenet'"; "3", "3"; "null", "null" ] do
+                match load $"{{ \"data\": {{ \"source\": {text} }} }}" [] |> problems with
+                | [ problem ] ->
+                    Expect.equal problem.Key "data.source" "key"
+                    Expect.stringStarts problem.Message "expected one of dead_leaves, cifar10, " "names"
+                    Expect.stringEnds problem.Message $"got {got}" "what was given"
+                | other -> failtestf "%A" other
+        }
+
         testProperty "merging with nothing changes nothing"
         <| forTrees (fun tree ->
             same tree (ConfigTree.mergeObjects tree (JsonObject()))
@@ -202,7 +221,7 @@ let tests =
                 problems (
                     load
                         """{ "model": { "codes": [128, 0] }, "training": { "learning_rate": -1, "keep": 0 },
-                             "data": { "source": "cifar" }, "evaluation": { "splits": ["tset"] } }"""
+                             "data": { "max_pixels": 0 }, "evaluation": { "splits": ["tset"] } }"""
                         [ "training.clip_norm=-2" ]
                 )
 
@@ -211,7 +230,7 @@ let tests =
             Expect.equal
                 keys
                 [
-                    "data.source"
+                    "data.max_pixels"
                     "evaluation.splits[0]"
                     "model.codes[1]"
                     "training.clip_norm"
