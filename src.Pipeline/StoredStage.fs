@@ -12,6 +12,10 @@ open DQ.Pipeline.Stages
 open FsToolkit.ErrorHandling
 open TorchSharp
 
+/// What runs of this name and variant are called in folders and in progress.
+let titleOf name variant =
+    if variant = "" then name else $"{name}-{variant}"
+
 /// What run.json says of a run before it begins.
 type Description = {
     Kind: RunKind
@@ -138,21 +142,6 @@ let private perform (context: StageContext) (device: torch.Device) (work: RunFil
         file.TryEnd error
         Error error
 
-let private claimAndPerform (context: StageContext) (stage: RunStage<'i, 'o>) fingerprint (input: 'i) =
-    result {
-        let! device = Device.ofName context.Device
-        let! work = stage.Begin context device input
-        let describe = describe context device stage fingerprint input
-
-        match! Store.claim context.Store stage.Description.Title fingerprint context.Standing.Force describe with
-        | Finished(folder, record) -> return! stage.Read input folder record
-        | Resumed(folder, record, held)
-        | Fresh(folder, record, held) ->
-            use _ = held
-            let! ended = perform context device work (RunFile(folder, held, record))
-            return! stage.Read input folder ended
-    }
-
 let private unknown name : Planned<'o> = {
     Fingerprint = Fingerprint.Unknown
     Steps = [
@@ -208,25 +197,39 @@ let private planRun (stage: RunStage<'i, 'o>) standing (input: Planned<'i>) =
 let private noteName (context: StageContext) (description: Description) (record: RunRecord) =
     if (record.Name, record.Variant) <> (description.Name, description.Variant) then
         context.Note
-            $"{description.Title}: the same settings and input were used before as {record.Name}: run {record.Id} is taken and keeps its name"
+            $"{description.Title}: the same settings and input were used before as {titleOf record.Name record.Variant}: run {record.Id} is taken and keeps its name"
 
 let private runRun (stage: RunStage<'i, 'o>) (context: StageContext) (input: Artifact<'i>) =
     Stage.inBackground context (fun () ->
         result {
             let parts = Fingerprint.parts input.Fingerprint |> Option.defaultValue []
             let! fingerprint = stage.Fingerprint context.Standing parts
+            let title = stage.Description.Title
 
-            let! output =
-                result {
-                    match! standingOf context.Standing stage.Description.Title fingerprint with
-                    | Some(folder, record) when record.Status = RunStatus.Completed ->
-                        context.Note $"{stage.Name}: done before, reused"
-                        noteName context stage.Description record
-                        return! stage.Read input.Value folder record
-                    | _ -> return! claimAndPerform context stage fingerprint input.Value
-                }
+            match! standingOf context.Standing title fingerprint with
+            | Some(folder, record) when record.Status = RunStatus.Completed ->
+                context.Note $"{stage.Name}: done before, reused"
+                noteName context stage.Description record
+                let! output = stage.Read input.Value folder record
+                return named fingerprint output
+            | _ ->
+                let! device = Device.ofName context.Device
+                let! work = stage.Begin context device input.Value
+                let describe = describe context device stage fingerprint input.Value
 
-            return named fingerprint output
+                let! folder, record =
+                    result {
+                        match! Store.claim context.Store title fingerprint context.Standing.Force describe with
+                        | Finished(folder, record) -> return folder, record
+                        | Resumed(folder, record, held)
+                        | Fresh(folder, record, held) ->
+                            use _ = held
+                            let! ended = perform context device work (RunFile(folder, held, record))
+                            return folder, ended
+                    }
+
+                let! output = stage.Read input.Value folder record
+                return named fingerprint output
         })
 
 /// A stage whose output is a run.

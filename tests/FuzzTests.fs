@@ -125,7 +125,7 @@ let private ingest (config: DataConfig) (folder: string) =
 
 let private small = {
     leaves with
-        ImageSize = Nullable 8
+        ImageSize = Some 8
         Validation = 0.0
         Test = 0.0
         MaxCorrupt = 0.5

@@ -2,7 +2,7 @@ namespace DQ.Core.Artifacts;
 
 /// <summary>
 /// <c>chain.json</c>: training one model at growing image sizes, and how good it was at the last size along the way; beside it, where it
-/// was asked for, training at that size alone with as many multiply-adds. Written anew when a stage is done.
+/// was asked for, training at that size alone with as many multiply-adds. Written again when a phase is done.
 /// </summary>
 public sealed record ChainRecord : IArtifact
 {

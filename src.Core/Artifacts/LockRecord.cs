@@ -8,7 +8,7 @@ namespace DQ.Core.Artifacts;
 /// <param name="ProcessStartedUtc">Its start: process ids are used again.</param>
 /// <param name="Host">Machine name.</param>
 /// <param name="HeartbeatUtc">When the owner last said that it lives.</param>
-/// <param name="Token">Drawn anew each time the lock is taken: an owner that finds another one has lost it.</param>
+/// <param name="Token">Drawn each time the lock is taken: an owner that finds another one has lost it.</param>
 public sealed record LockRecord(
     int Schema,
     int ProcessId,

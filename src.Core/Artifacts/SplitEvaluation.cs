@@ -1,6 +1,6 @@
 namespace DQ.Core.Artifacts;
 
-/// <summary>A model on a whole split of images. Dimension = one channel of one pixel; bits = nats / ln 2 (SPEC: units).</summary>
+/// <summary>A model on a whole split of images. Dimension = one channel of one pixel; bits = nats / ln 2.</summary>
 public sealed record SplitEvaluation
 {
     public required long Images { get; init; }

@@ -18,7 +18,7 @@ public static class CellStatus
 }
 
 /// <summary>
-/// <c>sweep.json</c>: the runs of a grid or list of settings, and what they come to. Made anew from runs, claims and failures whenever a
+/// <c>sweep.json</c>: the runs of a grid or list of settings, and what they come to. Made again from runs, claims and failures whenever a
 /// cell changes.
 /// </summary>
 public sealed record SweepRecord : IArtifact

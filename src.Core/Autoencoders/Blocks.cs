@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 
 namespace DQ.Core.Autoencoders;
 
-// The convolutional blocks of the released model, layer for layer, so that its weights fit (SPEC: Fostiropoulos & Boehm,
+// The convolutional blocks of the released model, layer for layer, so that its weights fit (Fostiropoulos & Boehm,
 // appendix A.4 and the released code). State-dict keys are the released ones; a residual block's layers 0 and 2 are ReLUs.
 // Axis legend: B batch, C channels, H W sides.
 

@@ -12,7 +12,7 @@ public static class SideInformation
     /// <summary>How often one level was chosen on the calibration images.</summary>
     private const int Frequency = 16;
 
-    /// <summary>The bits of every channel: all that is sent anew when the allocation changes from image to image.</summary>
+    /// <summary>The bits of every channel: all that is sent again when the allocation changes from image to image.</summary>
     public static long AllocationBits(int channels) => (long)channels * BitCount;
 
     /// <summary>Once for all images of one allocation: bits, interval and lowest value of every channel, frequencies of its levels.</summary>

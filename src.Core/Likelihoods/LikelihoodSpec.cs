@@ -1,6 +1,6 @@
 namespace DQ.Core.Likelihoods;
 
-/// <summary>What the decoder's output means, and so the reconstruction loss (SPEC: mse, ce, mix).</summary>
+/// <summary>What the decoder's output means, and so the reconstruction loss (in the published implementation: mse, ce, mix).</summary>
 public sealed record LikelihoodSpec
 {
     /// <summary>Names a configuration may use.</summary>

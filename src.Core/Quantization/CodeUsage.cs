@@ -44,7 +44,7 @@ public sealed class CodeUsage : IDisposable
         collected = new(counts, sums, vectors.alias().DetachFromDisposeScope(), (collected?.Total ?? 0) + vectors.shape[1]);
     }
 
-    /// <summary>What was collected, now the caller's to dispose; null when nothing was. Collecting starts anew.</summary>
+    /// <summary>What was collected, now the caller's to dispose; null when nothing was. Collecting starts again.</summary>
     public CodeUses? Take()
     {
         var taken = collected;

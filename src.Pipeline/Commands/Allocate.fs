@@ -33,12 +33,12 @@ type Arguments =
             match this with
             | Config _ -> "configuration file with an allocation object (JSON with comments)."
             | Table -> "only make the interval table."
-            | Apply -> "only allocate and measure, with a table made before."
+            | Apply -> "only allocate and measure, with an existing interval table."
             | Intervals _ -> "allocate with this interval table; it must be for the same network, layer and quantizer."
-            | Max_Minutes _ -> "save and stop after so many minutes, exit code 0; the same command goes on from there."
+            | Max_Minutes _ -> "save and stop after this many minutes, with exit code 0; the same command continues."
             | Set _ ->
-                "KEY=VALUE over the configuration, such as allocation.average_bits=[4]; may be given several times."
-            | Force -> "do anew what was done before."
+                "KEY=VALUE, which replaces a value of the configuration, such as allocation.average_bits=[4]; may be given several times."
+            | Force -> "do finished work again."
 
 let example =
     "dq allocate configs/allocate-cifar10.json --set data.path=cifar-10-batches-bin\n"

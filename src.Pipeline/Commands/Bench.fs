@@ -31,7 +31,7 @@ type Arguments =
         member this.Usage =
             match this with
             | Config _ -> "configuration file: its model, batch size and images."
-            | Set _ -> "KEY=VALUE over the configuration; may be given several times."
+            | Set _ -> "KEY=VALUE, which replaces a value of the configuration; may be given several times."
             | Variant _ -> "the variant to measure (default: the first)."
             | Repetitions _ -> "counted runs of each part (default: 20)."
             | Threads _ -> "threads of libtorch (default: all cores)."

@@ -38,19 +38,19 @@ type Arguments =
             match this with
             | Run _ -> "the encoder of this trained run."
             | Weights _ -> "torchvision's VGG-16 (vgg16-….pth, or the same as safetensors)."
-            | Level _ -> "whose encoding, 0 is the bottom (default: the top; with --run)."
+            | Level _ -> "level of the encoder; 0 is the bottom (default: the top; only with --run)."
             | Image_Side _ ->
-                "rows and columns that images are brought to, a multiple of 32 (default: 224; with --weights)."
+                "width and height to resize images to, a multiple of 32 (default: 224; only with --weights)."
             | Images _ -> "training images, the first ones (default: 512)."
             | Test_Images _ -> "images to estimate on, the first ones (default: 256)."
-            | Codes _ -> "codes per quantizer, one or more (default: 32 1024)."
-            | Seeds _ -> "times that each is trained (default: 10)."
+            | Codes _ -> "codes per codebook; several values give several rows (default: 32 1024)."
+            | Seeds _ -> "number of trainings of each quantizer (default: 10)."
             | Steps _ -> "updates of the codes (default: 100)."
             | Batch_Size _ -> "images per update (default: 64)."
-            | Published -> "codes that start from N(0, 1) and are revived as in the published code."
-            | Max_Minutes _ -> "stop after so many minutes, exit code 0; the same command goes on from there."
+            | Published -> "start codes from N(0, 1) and revive them as the published implementation does."
+            | Max_Minutes _ -> "stop after this many minutes, with exit code 0; the same command continues."
             | Set _ -> "KEY=VALUE of the data, such as data.source=cifar10; may be given several times."
-            | Force -> "do anew what was done before."
+            | Force -> "do finished work again."
 
 let example =
     "dq density --run cifar10-small-dq\n"

@@ -30,7 +30,7 @@ type Arguments =
             match this with
             | Images _ ->
                 "PNG, JPEG or WebP files of any size; or one packed data set: its folder, or a part of its name."
-            | Run _ -> "id of a run, or a part of it that fits only one; its last checkpoint is used."
+            | Run _ -> "id of a run, or a part of an id that only one run has; its last checkpoint is used."
             | Checkpoint _ -> "a checkpoint file instead of a run."
             | Output _ -> "the file to write."
             | Format _ -> "dqc (default; for dq decode, docs/codes-format.md) or npz (arrays for NumPy)."

@@ -20,7 +20,7 @@ type Arguments =
     interface IArgParserTemplate with
         member this.Usage =
             match this with
-            | Runs _ -> "ids of runs, or parts of them that fit only one (dq runs list)."
+            | Runs _ -> "ids of runs, or parts of ids that only one run has (dq runs list)."
             | Limit _ -> "at most this many images per split, the first ones."
             | Checkpoint _ -> "last or best."
             | Set _ ->

@@ -21,7 +21,7 @@ type Arguments =
     interface IArgParserTemplate with
         member this.Usage =
             match this with
-            | Source _ -> "id of a run, or a part of it that fits only one; or a checkpoint file."
+            | Source _ -> "id of a run, or a part of an id that only one run has; or a checkpoint file."
             | Output _ -> "the safetensors file to write."
             | Names _ -> "ours (default), or reference: those of the published implementation."
             | Checkpoint _ -> "last (default) or best, of a run."

@@ -17,7 +17,7 @@ type Arguments =
         member this.Usage =
             match this with
             | Config _ -> "configuration file; its data part is used."
-            | Set _ -> "KEY=VALUE over the configuration, such as data.path=DIR; may be given several times."
+            | Set _ -> "KEY=VALUE, which replaces a value of the configuration, such as data.path=DIR; may be given several times."
             | Force -> "pack again what is packed already."
 
 let example =

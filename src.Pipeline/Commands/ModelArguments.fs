@@ -19,11 +19,11 @@ type ModelArguments =
         member this.Usage =
             match this with
             | Config _ -> "configuration file (JSON with comments)."
-            | Set _ -> "KEY=VALUE over the configuration, such as training.steps=1000; may be given several times."
+            | Set _ -> "KEY=VALUE, which replaces a value of the configuration, such as training.steps=1000; may be given several times."
             | Variant _ -> "only this variant of the configuration."
-            | Keep _ -> "checkpoints to keep, the last ones (training.keep); the best by validation is kept besides."
-            | Max_Minutes _ -> "save and stop after so many minutes, exit code 0; the same command goes on from there."
-            | Force -> "do again what was done before."
+            | Keep _ -> "how many of the last checkpoints to keep (training.keep); the best by validation is always kept."
+            | Max_Minutes _ -> "save and stop after this many minutes, with exit code 0; the same command continues."
+            | Force -> "do finished work again."
 
 module ModelArguments =
     /// Each variant of the configuration, or the one asked for, through a pipeline, in turn.

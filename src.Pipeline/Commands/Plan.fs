@@ -24,7 +24,7 @@ type Arguments =
         member this.Usage =
             match this with
             | Config _ -> "configuration file (JSON with comments)."
-            | Set _ -> "KEY=VALUE over the configuration; may be given several times."
+            | Set _ -> "KEY=VALUE, which replaces a value of the configuration; may be given several times."
 
 let example = "dq plan configs/cifar10.json --set data.path=cifar-10-batches-bin"
 

@@ -25,10 +25,10 @@ type Arguments =
             match this with
             | Config _ -> "configuration file with a progressive object (JSON with comments)."
             | Set _ ->
-                "KEY=VALUE over the configuration, such as progressive.stages.large.steps=500; may be given several times."
-            | Plan -> "only say what would be done and what it would cost."
-            | Max_Minutes _ -> "save and stop after so many minutes, exit code 0; the same command goes on from there."
-            | Force -> "train all stages anew."
+                "KEY=VALUE, which replaces a value of the configuration, such as progressive.stages.large.steps=500; may be given several times."
+            | Plan -> "only say what would be done, and what it would cost."
+            | Max_Minutes _ -> "save and stop after this many minutes, with exit code 0; the same command continues."
+            | Force -> "train all phases again."
 
 let example =
     "dq progressive configs/tiny-imagenet-progressive.json --set data.path=tiny-imagenet-200"
@@ -61,7 +61,7 @@ let private plan (place: Workplace) (chain: Chain) =
         | None ->
             let rows = [
                 for phase in chain.Phases do
-                    let size = phase.Config.Data.ImageSize
+                    let size = phase.Config.Data.ImageSize.Value
                     [ phase.Name; $"{size}×{size}"; length phase ]
             ]
 
@@ -82,7 +82,7 @@ let private plan (place: Workplace) (chain: Chain) =
             let rows = [
                 for ready in phases do
                     let config = ready.Variant.Config
-                    let size = config.Data.ImageSize
+                    let size = config.Data.ImageSize.Value
 
                     [
                         ready.Variant.Variant
@@ -97,7 +97,7 @@ let private plan (place: Workplace) (chain: Chain) =
                     for ready in phases ->
                         {|
                             Phase = ready.Variant.Variant
-                            ImageSize = ready.Variant.Config.Data.ImageSize
+                            ImageSize = ready.Variant.Config.Data.ImageSize.Value
                             Steps = ready.Variant.Config.Training.Steps
                             BatchSize = ready.Variant.Config.Training.BatchSize
                             ForwardMultiplyAddsPerImage = ready.ForwardMultiplyAdds

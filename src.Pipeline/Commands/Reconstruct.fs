@@ -23,7 +23,7 @@ type Arguments =
         member this.Usage =
             match this with
             | Images _ -> "PNG, JPEG or WebP files of any size."
-            | Run _ -> "id of a run, or a part of it that fits only one; its last checkpoint is used."
+            | Run _ -> "id of a run, or a part of an id that only one run has; its last checkpoint is used."
             | Checkpoint _ -> "a checkpoint file instead of a run."
             | Output _ -> "folder for the reconstructions (default: reconstructions)."
             | Max_Pixels _ ->

@@ -13,7 +13,7 @@ type Arguments =
     interface IArgParserTemplate with
         member this.Usage =
             match this with
-            | Runs _ -> "ids of runs, or parts of them that fit only one."
+            | Runs _ -> "ids of runs, or parts of ids that only one run has."
             | Output _ -> "the HTML file (default: report.html)."
 
 let example = "dq report -o report.html quickstart-dq quickstart-vq"

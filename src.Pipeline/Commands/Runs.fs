@@ -20,7 +20,7 @@ type ShowArguments =
     interface IArgParserTemplate with
         member this.Usage =
             match this with
-            | Run _ -> "id of a run, or a part of it that fits only one."
+            | Run _ -> "id of a run, or a part of an id that only one run has."
 
 type ListArguments =
     | Archived
@@ -38,7 +38,7 @@ type TagArguments =
     interface IArgParserTemplate with
         member this.Usage =
             match this with
-            | Run _ -> "id of a run, or a part of it that fits only one."
+            | Run _ -> "id of a run, or a part of an id that only one run has."
             | Add _ -> "tags to give it."
             | Remove _ -> "tags to take from it."
 
@@ -49,7 +49,7 @@ type NoteArguments =
     interface IArgParserTemplate with
         member this.Usage =
             match this with
-            | Run _ -> "id of a run, or a part of it that fits only one."
+            | Run _ -> "id of a run, or a part of an id that only one run has."
             | Text _ -> "the note in place of the one before; empty for none."
 
 type ArchiveArguments =
@@ -59,7 +59,7 @@ type ArchiveArguments =
     interface IArgParserTemplate with
         member this.Usage =
             match this with
-            | Run _ -> "id of a run, or a part of it that fits only one."
+            | Run _ -> "id of a run, or a part of an id that only one run has."
             | Undo -> "list it again."
 
 [<CliPrefix(CliPrefix.None)>]

@@ -26,13 +26,13 @@ type Arguments =
         member this.Usage =
             match this with
             | Config _ -> "configuration file with a sweep object (JSON with comments)."
-            | Set _ -> "KEY=VALUE over the configuration and over the cells' own settings; may be given several times."
-            | Plan -> "only say where every cell stands."
-            | Summary -> "only write the tables anew from the runs there are."
+            | Set _ -> "KEY=VALUE, which replaces values of the configuration and of the cells; may be given several times."
+            | Plan -> "only say the state of every cell."
+            | Summary -> "only write the tables again, from the runs there are."
             | Shard _ ->
                 "i/n: only every n-th cell from the i-th, for array jobs. Without it, processes that share an artifacts folder divide the cells as they go."
-            | Jobs _ -> "work on so many cells at once, in as many processes (default: 1)."
-            | Max_Minutes _ -> "save and stop after so many minutes, exit code 0; the same command goes on from there."
+            | Jobs _ -> "number of cells to work on at once, each in its own process (default: 1)."
+            | Max_Minutes _ -> "save and stop after this many minutes, with exit code 0; the same command continues."
             | Retry -> "try failed cells again."
             | Worker -> "one of --jobs: stops when its standard input ends."
 

@@ -74,7 +74,7 @@ let private evaluation (c: EvaluationConfig) = [
 /// The side the data will have, where that is known before reading it.
 let knownSide (c: DataConfig) =
     match c.Source with
-    | _ when c.ImageSize.HasValue -> Some c.ImageSize.Value
+    | _ when c.ImageSize.IsSome -> c.ImageSize
     | SourceKind.Cifar10
     | SourceKind.Cifar100
     | SourceKind.Cifar100Coarse
@@ -87,7 +87,7 @@ let knownSide (c: DataConfig) =
 
 /// The channels the data will have.
 let knownChannels (c: DataConfig) =
-    match Option.ofNullable c.ImageChannels with
+    match c.ImageChannels with
     | Some channels -> channels
     | None -> if c.Source = SourceKind.Idx then 1 else 3
 

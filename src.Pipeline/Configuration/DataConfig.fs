@@ -9,9 +9,9 @@ type DataConfig = {
     /// Folder, file or zip; null for `dead_leaves`.
     Path: string | null
     /// Side of the square images in pixels; null keeps the source's own (32 for `dead_leaves`; a folder's images need one).
-    ImageSize: System.Nullable<int>
+    ImageSize: int option
     /// 3 or 1; null keeps the source's own.
-    ImageChannels: System.Nullable<int>
+    ImageChannels: int option
     /// Images to make: train + validation + test; used by `dead_leaves`.
     Count: int
     /// Images cut from train, by a seeded permutation, for validation: a share in (0, 1) or a whole number of images.
@@ -71,23 +71,24 @@ module DataConfig =
                     problem "path" $"expected a folder or file that exists, got '{path}'"
                 | _ -> ()
 
-            if config.ImageSize.HasValue then
-                yield! atLeast 1 "image_size" config.ImageSize.Value
-                let side = int64 config.ImageSize.Value
+            match config.ImageSize with
+            | Some size ->
+                yield! atLeast 1 "image_size" size
+                let side = int64 size
 
                 if side > 0L && config.MaxPixels > 0L && side * side > config.MaxPixels then
                     problem
                         "image_size"
                         $"expected a side whose square is at most data.max_pixels ({config.MaxPixels}), got {side}"
-            elif config.Source = SourceKind.Folder then
+            | None when config.Source = SourceKind.Folder ->
                 problem "image_size" "expected the side in pixels to bring a folder's images to, got null"
 
-            if
-                config.ImageChannels.HasValue
-                && config.ImageChannels.Value <> 1
-                && config.ImageChannels.Value <> 3
-            then
-                problem "image_channels" $"expected 1, 3 or null, got {config.ImageChannels.Value}"
+            | None -> ()
+
+            match config.ImageChannels with
+            | None
+            | Some(1 | 3) -> ()
+            | Some channels -> problem "image_channels" $"expected 1, 3 or null, got {channels}"
 
             if config.Source = SourceKind.DeadLeaves then
                 yield! atLeast 1 "count" config.Count

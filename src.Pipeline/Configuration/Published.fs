@@ -19,18 +19,18 @@ let private noData: DataConfig = {
 }
 
 let private data (model: AutoencoderSpec) (training: PublishedTraining) : DataConfig =
-    let size = Nullable training.ImageSize
+    let size = Some training.ImageSize
 
     let ofModel = {
         noData with
-            ImageChannels = Nullable model.ImageChannels
+            ImageChannels = Some model.ImageChannels
     }
 
     match training.Dataset with
     | "cifar10" -> {
         ofModel with
             Source = SourceKind.Cifar10
-            ImageSize = (if training.ImageSize = 32 then Nullable() else size)
+            ImageSize = (if training.ImageSize = 32 then None else size)
       }
     | "imageNet32" -> { ofModel with ImageSize = size }
     | folder -> {
@@ -51,7 +51,7 @@ let ofModel (spec: AutoencoderSpec) =
         Settings.defaults with
             Data = {
                 noData with
-                    ImageChannels = Nullable spec.ImageChannels
+                    ImageChannels = Some spec.ImageChannels
             }
             Model = spec
             Evaluation = {

@@ -70,6 +70,13 @@ let private namesOf (t: Type) =
     else
         None
 
+/// What may be null: F#'s option, and .NET's Nullable in records of C#.
+let private optionOf (t: Type) =
+    if t.IsGenericType && t.GetGenericTypeDefinition() = typedefof<_ option> then
+        Some(t.GetGenericArguments()[0])
+    else
+        Nullable.GetUnderlyingType t |> Option.ofObj
+
 /// The keys of a record: F# fields, or C# properties that can be initialised (computed ones are not settings).
 let rec fields (record: obj) : Field list =
     let isRecord = FSharp.Reflection.FSharpType.IsRecord(record.GetType())
@@ -91,7 +98,7 @@ and field (record: obj) (name: string) : Field =
     let t = property.PropertyType
 
     let shape =
-        match Nullable.GetUnderlyingType t |> Option.ofObj, elementOf t, current with
+        match optionOf t, elementOf t, current with
         | Some inner, _, _ -> Value(inner, true)
         | _, Some element, _ -> Values element
         | _ when (namesOf t).IsSome -> Choice (namesOf t).Value

@@ -27,7 +27,7 @@ let private openSource (config: DataConfig) =
         | path -> path
 
     match config.Source with
-    | SourceKind.DeadLeaves -> Ok(Leaves.source config.Seed config.Count (Option.ofNullable config.ImageSize))
+    | SourceKind.DeadLeaves -> Ok(Leaves.source config.Seed config.Count config.ImageSize)
     | SourceKind.Cifar10 -> Cifar.open' Cifar.cifar10 path
     | SourceKind.Cifar100 -> Cifar.open' Cifar.cifar100 path
     | SourceKind.Cifar100Coarse -> Cifar.open' Cifar.cifar100Coarse path
@@ -35,7 +35,7 @@ let private openSource (config: DataConfig) =
     | SourceKind.Idx -> Idx.open' path
     | SourceKind.Folder -> ImageFolder.open' path config.MaxPixels
     | SourceKind.TinyImageNet -> TinyImageNet.open' path config.MaxPixels
-    | SourceKind.ImageNetDownsampled -> DownsampledImageNet.open' path (Option.ofNullable config.ImageSize)
+    | SourceKind.ImageNetDownsampled -> DownsampledImageNet.open' path config.ImageSize
 
 let private withSource config (work: ImageSource -> Result<'value, StageError>) =
     openSource config
@@ -65,13 +65,13 @@ let private fingerprintOf hashes (config: DataConfig) (source: ImageSource) =
         else
             [| for file in files -> $"{file.Bytes} {file.ModifiedUtc.Ticks}" |]
 
-    let nullable (value: Nullable<int>) =
-        if value.HasValue then string value.Value else "own"
+    let orOwn (value: int option) =
+        value |> Option.map string |> Option.defaultValue "own"
 
     let lines = [
         $"ingest {version config.Source}"
         $"{config.Source.Name} {Option.toObj source.Generator}"
-        $"side {nullable config.ImageSize} channels {nullable config.ImageChannels}"
+        $"side {orOwn config.ImageSize} channels {orOwn config.ImageChannels}"
         $"validation {config.Validation:R} test {config.Test:R} limit {config.Limit} seed {config.Seed} corrupt {config.MaxCorrupt:R}"
         if SourceKind.hasImageFiles config.Source then
             $"pixels {config.MaxPixels}"
@@ -87,21 +87,9 @@ let private shapeOf (config: DataConfig) (source: ImageSource) : Packing.Shape =
     let channels, height, width = defaultArg source.Shape (3, 0, 0) // a folder's images are brought to image_size
 
     {
-        Channels =
-            if config.ImageChannels.HasValue then
-                config.ImageChannels.Value
-            else
-                channels
-        Height =
-            if config.ImageSize.HasValue then
-                config.ImageSize.Value
-            else
-                height
-        Width =
-            if config.ImageSize.HasValue then
-                config.ImageSize.Value
-            else
-                width
+        Channels = config.ImageChannels |> Option.defaultValue channels
+        Height = config.ImageSize |> Option.defaultValue height
+        Width = config.ImageSize |> Option.defaultValue width
     }
 
 /// Each split's name, the source's split it reads, and which images of it, before the limit; and the rule in words.

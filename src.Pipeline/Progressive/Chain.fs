@@ -50,10 +50,10 @@ let private layer file prefix withoutWarmup (phase: PhaseConfig) (steps: int64) 
     let training = JsonObject()
     training["steps"] <- JsonValue.Create steps
 
-    if phase.BatchSize.HasValue then
+    if phase.BatchSize.IsSome then
         training["batch_size"] <- JsonValue.Create phase.BatchSize.Value
 
-    if phase.LearningRate.HasValue then
+    if phase.LearningRate.IsSome then
         training["learning_rate"] <- JsonValue.Create phase.LearningRate.Value
 
     if phase.Freeze.Count > 0 then
@@ -139,7 +139,7 @@ let load (file: string) (assignments: string list) : Result<Chain, StageError> =
                 ])
 
         let lengthOf (phase: PhaseConfig) =
-            match Option.ofNullable phase.Steps with
+            match phase.Steps with
             | Some steps -> Steps steps
             | None -> Epochs phase.Epochs.Value
 
@@ -154,12 +154,12 @@ let load (file: string) (assignments: string list) : Result<Chain, StageError> =
                     last with
                         Freeze = [||]
                         BatchSize =
-                            if scratch.BatchSize.HasValue then
+                            if scratch.BatchSize.IsSome then
                                 scratch.BatchSize
                             else
                                 last.BatchSize
                         LearningRate =
-                            if scratch.LearningRate.HasValue then
+                            if scratch.LearningRate.IsSome then
                                 scratch.LearningRate
                             else
                                 last.LearningRate

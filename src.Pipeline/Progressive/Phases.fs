@@ -14,13 +14,13 @@ type PhaseConfig = {
     /// Side of the images in pixels; never below that of the phase before.
     ImageSize: int
     /// Optimizer steps; either this or epochs.
-    Steps: Nullable<int64>
+    Steps: int64 option
     /// Times through the training images; either this or steps.
-    Epochs: Nullable<float>
+    Epochs: float option
     /// Images per optimizer step; null takes training.batch_size.
-    BatchSize: Nullable<int>
+    BatchSize: int option
     /// Peak learning rate; null takes training.learning_rate.
-    LearningRate: Nullable<float>
+    LearningRate: float option
     /// Parts of the model that stay as the phase before left them, as in training.freeze.
     Freeze: IReadOnlyList<string>
 }
@@ -28,9 +28,9 @@ type PhaseConfig = {
 /// Training at the last size from new weights, with as many multiply-adds as the whole chain.
 type ScratchConfig = {
     /// Images per optimizer step; null takes the last phase's.
-    BatchSize: Nullable<int>
+    BatchSize: int option
     /// Peak learning rate; null takes the last phase's.
-    LearningRate: Nullable<float>
+    LearningRate: float option
 }
 
 /// Keys of the object.
@@ -38,16 +38,16 @@ let keys = [ "stages"; "scratch" ]
 
 let private noPhase: PhaseConfig = {
     ImageSize = 0
-    Steps = Nullable()
-    Epochs = Nullable()
-    BatchSize = Nullable()
-    LearningRate = Nullable()
+    Steps = None
+    Epochs = None
+    BatchSize = None
+    LearningRate = None
     Freeze = [||]
 }
 
 let private noScratch: ScratchConfig = {
-    BatchSize = Nullable()
-    LearningRate = Nullable()
+    BatchSize = None
+    LearningRate = None
 }
 
 /// The fields of a phase and of the training from scratch, for the schema.
@@ -95,9 +95,9 @@ let private readPhase name (node: JsonNode) : Result<string * PhaseConfig, (stri
             let problems = [
                 if stage.ImageSize < 1 then
                     $"{key}.image_size", $"expected the side of the images in pixels, got {show size}"
-                if stage.Steps.HasValue = stage.Epochs.HasValue then
+                if stage.Steps.IsSome = stage.Epochs.IsSome then
                     key, "expected either steps or epochs"
-                if stage.Epochs.HasValue && not (stage.Epochs.Value > 0.0) then
+                if stage.Epochs.IsSome && not (stage.Epochs.Value > 0.0) then
                     $"{key}.epochs", $"expected a number above 0, got {stage.Epochs.Value}"
             ]
 

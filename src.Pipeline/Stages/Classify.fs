@@ -98,9 +98,9 @@ let private look (config: RunConfig) (validation: DatasetPart) (labels: int[]) (
                 seen.CrossEntropyNats
         CrossEntropyNats =
             if isFinite then
-                Nullable seen.CrossEntropyNats
+                Some seen.CrossEntropyNats
             else
-                Nullable()
+                None
     }
 
 let private trainer
@@ -119,7 +119,7 @@ let private trainer
 
     {
         Parameters = objective.Model.ParameterCount
-        MultiplyAdds = Nullable()
+        MultiplyAdds = None
         FittingBatch = fun _ -> None
         Learner = {
             Session = new TrainingSession(objective, config.Training, config.Seed, device)

@@ -38,13 +38,9 @@ let settings (config: RunConfig) =
 
     $"{ConfigTree.canonical tree} flip {config.Data.Flip} shift {config.Data.Shift}"
 
-/// What runs of this name and variant are called in folders and in progress.
-let titleOf name variant =
-    if variant = "" then name else $"{name}-{variant}"
-
 /// What a run is called in folders and in progress.
 let title (variant: Variant) =
-    titleOf variant.Config.Name variant.Variant
+    StoredStage.titleOf variant.Config.Name variant.Variant
 
 /// Whether a data set has the images that training and the evaluation after it will ask for.
 let enough (config: RunConfig) (r: DatasetRecord) : Result<unit, StageError> =
@@ -85,8 +81,8 @@ let fitted (config: RunConfig) (dataset: Dataset) : Result<AutoencoderSpec, Stag
 type Trainer = {
     /// Trained parameters.
     Parameters: int64
-    /// Of one image's forward pass; null where they are not counted.
-    MultiplyAdds: Nullable<int64>
+    /// Of one image's forward pass; None where they are not counted.
+    MultiplyAdds: int64 option
     /// Images per batch that fit in so many bytes, where that is known.
     FittingBatch: int64 -> int option
     Learner: Learner
@@ -114,7 +110,7 @@ let work (context: StageContext) (variant: Variant) (trainer: OpenDataset -> Tra
         let trainer = trainer images
         let _, available = Memory.ofMachine ()
 
-        file.Save(_.Built(trainer.Parameters, trainer.MultiplyAdds))
+        file.Save(_.Built(trainer.Parameters, Option.toNullable trainer.MultiplyAdds))
 
         let train () =
             Loop.run {
@@ -153,7 +149,7 @@ let private autoencoder (config: RunConfig) (spec: AutoencoderSpec) (device: tor
 
     {
         Parameters = parameters
-        MultiplyAdds = Nullable(model.MultiplyAdds(r.Height, r.Width))
+        MultiplyAdds = Some(model.MultiplyAdds(r.Height, r.Width))
         FittingBatch = Memory.fittingBatch spec parameters outputs r.Height r.Width
         Learner = {
             Session = session
@@ -166,7 +162,7 @@ let private autoencoder (config: RunConfig) (spec: AutoencoderSpec) (device: tor
             Validate =
                 fun limit -> {
                     Loss = MeanLoss.Of(model, validation.Batches(config.Evaluation.BatchSize, limit))
-                    CrossEntropyNats = Nullable()
+                    CrossEntropyNats = None
                 }
             Sample =
                 fun count folder ->

@@ -102,7 +102,7 @@ let progress run step : TrainingProgress =
 /// The best by validation up to the latest checkpoint.
 let best run : string option =
     latest run
-    |> Option.bind (fun state -> Option.ofNullable state.BestStep)
+    |> Option.bind _.BestStep
     |> Option.map (bestAt run)
 
 /// Writes a checkpoint, its tensors by `writeTensors` to the path given, and then its state.
@@ -120,7 +120,7 @@ let private tidy run =
             for state in states do
                 weights run state.Step
 
-                if state.BestStep.HasValue then
+                if state.BestStep.IsSome then
                     bestAt run state.BestStep.Value
         ]
 
@@ -165,5 +165,5 @@ let saveBest run (session: TrainingSession) =
 let choose run (which: string) : Result<string, StageError> =
     match latest run with
     | None -> Error(Data $"{folder run}: expected a checkpoint, found none")
-    | Some state when which = "best" && state.BestStep.HasValue -> Ok(bestAt run state.BestStep.Value)
+    | Some state when which = "best" && state.BestStep.IsSome -> Ok(bestAt run state.BestStep.Value)
     | Some state -> Ok(weights run state.Step)

@@ -18,7 +18,7 @@ type Validated = {
     /// What the best is chosen by: lower is better. Not finite where the model is no good.
     Loss: float
     /// Of a classifier.
-    CrossEntropyNats: Nullable<float>
+    CrossEntropyNats: float option
 }
 
 /// What is trained, and what only this kind of model knows of itself.
@@ -36,53 +36,42 @@ type Learner = {
 
 module Criterion =
     /// A line with this judged loss under its name.
-    let line criterion split step imagesSeen seconds (judged: Nullable<float>) (validated: Validated option) =
-        let none = Nullable()
-
-        let only case value =
-            if criterion = case then value else none
+    let line criterion split step imagesSeen seconds (judged: float option) (validated: Validated option) =
+        let only case =
+            if criterion = case then judged else None
 
         let crossEntropy, accuracy =
             match criterion, validated with
-            | Criterion.Classification, None -> judged, none
+            | Criterion.Classification, None -> judged, None
             | Criterion.Classification, Some seen ->
-                seen.CrossEntropyNats,
-                (if judged.HasValue then
-                     Nullable(1.0 - judged.Value)
-                 else
-                     none)
-            | _ -> none, none
+                seen.CrossEntropyNats, judged |> Option.map (fun wrong -> 1.0 - wrong)
+            | _ -> None, None
 
         MetricsRecord(
             Split = split,
             Step = step,
             ImagesSeen = imagesSeen,
             Seconds = seconds,
-            ReconstructionNatsPerDim = only Criterion.NatsPerDim judged,
-            ReconstructionSquaredError = only Criterion.SquaredError judged,
-            CrossEntropyNats = crossEntropy,
-            Accuracy = accuracy
+            ReconstructionNatsPerDim = Option.toNullable (only Criterion.NatsPerDim),
+            ReconstructionSquaredError = Option.toNullable (only Criterion.SquaredError),
+            CrossEntropyNats = Option.toNullable crossEntropy,
+            Accuracy = Option.toNullable accuracy
         )
 
     /// run.json with the loop where it is.
     let reached criterion (state: LoopState) (record: RunRecord) =
-        let none = Nullable()
-
         let only case =
-            if criterion = case then state.Validation else none
+            if criterion = case then state.Validation else None
 
-        let accuracy =
-            match Option.ofNullable (only Criterion.Classification) with
-            | Some wrong -> Nullable(1.0 - wrong)
-            | None -> none
+        let accuracy = only Criterion.Classification |> Option.map (fun wrong -> 1.0 - wrong)
 
         record.At(
             state.Step,
             state.ImagesSeen,
             state.Seconds,
-            only Criterion.NatsPerDim,
-            only Criterion.SquaredError,
-            state.BestStep,
+            Option.toNullable (only Criterion.NatsPerDim),
+            Option.toNullable (only Criterion.SquaredError),
+            Option.toNullable state.BestStep,
             DateTime.UtcNow,
-            accuracy
+            Option.toNullable accuracy
         )

@@ -156,10 +156,10 @@ let run (job: Job) : Result<LoopState, StageError> =
             // JSON has no infinity, and whether to go back is for the steps to say
             let loss =
                 if Double.IsFinite seen.Loss then
-                    Nullable seen.Loss
+                    Some seen.Loss
                 else
                     journal.Event(Events.validationNotFinite state.Step seen.Loss)
-                    Nullable()
+                    None
 
             Criterion.line learner.Criterion "validation" state.Step state.ImagesSeen state.Seconds loss (Some seen)
             |> journal.Metrics

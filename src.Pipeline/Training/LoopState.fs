@@ -23,9 +23,9 @@ type LoopState = {
     /// Times training went back with a lower learning rate.
     Fallbacks: int
     /// Latest validation and the best: nats per dimension, squared error on normalized values, or of a classifier 1 − accuracy.
-    Validation: Nullable<float>
-    BestValidation: Nullable<float>
-    BestStep: Nullable<int64>
+    Validation: float option
+    BestValidation: float option
+    BestStep: int64 option
     /// Of all of this but itself, as it stands in the file; null in memory, and in files of before version 3.
     Checksum: string | null
 } with
@@ -57,9 +57,9 @@ module LoopState =
         Codebooks = CodebookWatch.start levels codebooks
         SkippedInARow = 0
         Fallbacks = 0
-        Validation = Nullable()
-        BestValidation = Nullable()
-        BestStep = Nullable()
+        Validation = None
+        BestValidation = None
+        BestStep = None
         Checksum = null
     }
 
@@ -73,15 +73,17 @@ module LoopState =
         pown loop.FallbackFactor state.Fallbacks
 
     /// After a validation, whose loss is null where it was not finite; the flag says whether it is the best so far.
-    let validated (loss: Nullable<float>) (state: LoopState) =
+    let validated (loss: float option) (state: LoopState) =
         let best =
-            loss.HasValue
-            && (not state.BestValidation.HasValue || loss.Value < state.BestValidation.Value)
+            match loss, state.BestValidation with
+            | Some loss, Some best -> loss < best
+            | Some _, None -> true
+            | None, _ -> false
 
         best,
         {
             state with
                 Validation = loss
                 BestValidation = (if best then loss else state.BestValidation)
-                BestStep = (if best then Nullable state.Step else state.BestStep)
+                BestStep = (if best then Some state.Step else state.BestStep)
         }

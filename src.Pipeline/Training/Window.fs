@@ -94,12 +94,12 @@ module Window =
         else
             Some(window.Perplexity |> Array.map (Array.map (fun sum -> sum / float window.Steps)))
 
-    /// The mean judged loss; null when every step was skipped.
+    /// The mean judged loss; None when every step was skipped.
     let private mean window sum =
         if window.Steps = 0 then
-            System.Nullable()
+            None
         else
-            System.Nullable(sum / float window.Steps)
+            Some(sum / float window.Steps)
 
     let judged window = mean window window.Judged
 
@@ -109,10 +109,10 @@ module Window =
     /// The line of metrics.jsonl, made from one that says where training is and what the judged loss was.
     let line window (where: MetricsRecord) : MetricsRecord =
         where.Trained(
-            mean window window.Loss,
-            mean window window.Latent,
+            Option.toNullable (mean window window.Loss),
+            Option.toNullable (mean window window.Latent),
             window.LearningRate,
-            mean window window.GradientNorm,
+            Option.toNullable (mean window window.GradientNorm),
             window.Skipped,
             (if window.Seconds > 0.0 then
                  System.Nullable(float window.Images / window.Seconds)

@@ -8,7 +8,7 @@ namespace DQ.Reports.Catalog;
 public sealed record FoundRecord<T>(T? Record, string? Problem)
     where T : class;
 
-/// <summary>Records that pages look at again and again: read anew when their file changed.</summary>
+/// <summary>Records that pages look at again and again: read again when their file changed.</summary>
 public sealed class RecordCache(ArtifactFolder folder)
 {
     /// <summary>Sweeps or chains listed.</summary>

@@ -125,7 +125,7 @@ public sealed class RunCatalog(ArtifactFolder folder, TimeProvider clock, ILogge
                 .Where(path => Path.GetFileName(path)[0] != '.' && File.Exists(Path.Combine(path, RunLayout.Run)))
             : [];
 
-    /// Read anew only when the file changed, so that what is said of a run stays the same object while it does.
+    /// Read again only when the file changed, so that what is said of a run stays the same object while it does.
     private (IReadOnlyDictionary<string, RunAnnotation> Annotations, string? Problem) ReadAnnotations()
     {
         try

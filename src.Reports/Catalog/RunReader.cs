@@ -18,7 +18,7 @@ public sealed class RunReader(ArtifactFolder folder)
         $"{RunLayout.Images}/{RunLayout.Samples}",
     ];
 
-    /// <summary>What a folder's files look like from outside; equal stamps mean nothing to read anew.</summary>
+    /// <summary>What a folder's files look like from outside; equal stamps mean nothing new to read.</summary>
     public static long Stamp(string path)
     {
         var hash = new HashCode();

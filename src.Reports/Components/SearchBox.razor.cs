@@ -4,7 +4,7 @@ namespace DQ.Reports.Components;
 
 /// <summary>
 /// A box whose text is the browser's: what is typed while an answer is on its way is never overwritten by it. Only a text that comes from
-/// elsewhere, as by going back, makes the box anew.
+/// elsewhere, as by going back, makes a new box.
 /// </summary>
 public sealed partial class SearchBox : IDisposable
 {

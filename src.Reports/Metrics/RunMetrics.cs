@@ -22,7 +22,7 @@ public sealed class RunMetrics
     private Dictionary<string, SeriesTable> tables = Empty();
     private byte[]? json;
 
-    /// <summary>Reads what was added since the last time; reads all anew where the log was cut, as when a run goes on from a checkpoint.</summary>
+    /// <summary>Reads what was added since the last time; reads all again where the log was cut, as when a run goes on from a checkpoint.</summary>
     /// <returns>The series as JSON, the same bytes until something is added.</returns>
     public byte[] Refresh(string path)
     {

@@ -156,7 +156,7 @@ let tests =
                 let packed name source =
                     let config = {
                         from SourceKind.ImageNetDownsampled (at [ source ]) with
-                            ImageSize = Nullable 8
+                            ImageSize = Some 8
                             Validation = 2.0
                     }
 

@@ -101,7 +101,7 @@ let tests =
                     run
                         {
                             leaves with
-                                ImageChannels = Nullable 1
+                                ImageChannels = Some 1
                                 Validation = 5.0
                         }
                         packed
@@ -155,7 +155,7 @@ let tests =
                     run
                         {
                             from SourceKind.Folder source with
-                                ImageSize = Nullable 4
+                                ImageSize = Some 4
                                 Validation = 0.0
                                 Test = 0.0
                         }
@@ -181,7 +181,7 @@ let tests =
 
                 let config = {
                     from SourceKind.Folder source with
-                        ImageSize = Nullable 4
+                        ImageSize = Some 4
                         Validation = 0.0
                         Test = 0.0
                         MaxCorrupt = 0.1
@@ -216,7 +216,7 @@ let tests =
 
                 let config = {
                     from SourceKind.Folder source with
-                        ImageSize = Nullable 4
+                        ImageSize = Some 4
                         Validation = 0.0
                         Test = 0.0
                         MaxCorrupt = 0.05
@@ -241,7 +241,7 @@ let tests =
 
                 let config = {
                     from SourceKind.Folder source with
-                        ImageSize = Nullable 4
+                        ImageSize = Some 4
                         Validation = 0.0
                         Test = 0.0
                         MaxCorrupt = 0.5
@@ -270,7 +270,7 @@ let tests =
                     run
                         {
                             from SourceKind.Folder source with
-                                ImageSize = Nullable 4
+                                ImageSize = Some 4
                                 Validation = 0.0
                         }
                         packed
@@ -306,7 +306,7 @@ let tests =
 
                 let config = {
                     from SourceKind.Folder source with
-                        ImageSize = Nullable 4
+                        ImageSize = Some 4
                         Validation = 0.0
                         Test = 0.0
                         MaxCorrupt = 1.0
@@ -408,10 +408,10 @@ let tests =
                         { config with Seed = 1L }
                         { config with Limit = 1 }
                         { config with Validation = 0.2 }
-                        { config with ImageSize = Nullable 16 }
+                        { config with ImageSize = Some 16 }
                         {
                             config with
-                                ImageChannels = Nullable 1
+                                ImageChannels = Some 1
                         }
                     ] do
                     Expect.notEqual (fingerprint other) first "another setting"

@@ -10,8 +10,8 @@ open DQ.Pipeline.Configuration
 let leaves: DataConfig = {
     Source = SourceKind.DeadLeaves
     Path = null
-    ImageSize = Nullable 8
-    ImageChannels = Nullable()
+    ImageSize = Some 8
+    ImageChannels = None
     Count = 40
     Validation = 0.1
     Test = 0.1
@@ -30,7 +30,7 @@ let from source path = {
     leaves with
         Source = source
         Path = path
-        ImageSize = Nullable()
+        ImageSize = None
 }
 
 /// The bytes after the label of record `index`.

@@ -26,7 +26,7 @@ let private session = lazy (ofAutoencoder (tiny, TrainingSpec(), 0L, torch.CPU))
 let private state (step: int64) (best: int64) = {
     LoopState.start tiny.Levels tiny.Codebooks with
         Step = step
-        BestStep = Nullable best
+        BestStep = Some best
 }
 
 let private names folder =

@@ -216,6 +216,28 @@ let tests =
                 Expect.equal found.Length expected.Length "and nothing else")
         }
 
+        test "wrong keys, types and values are reported in one go, each key once" {
+            let found =
+                problems (
+                    load
+                        """{ "modle": 1, "model": { "codes": [128, "x"], "codebooks": 0 }, "training": { "steps": 0 },
+                             "variants": { "vq": { "training": { "batch_size": "many" } } } }"""
+                        [ "data.count=0" ]
+                )
+
+            Expect.equal
+                (found |> List.map _.Key |> List.sort)
+                [
+                    "data.count"
+                    "model.codebooks"
+                    "model.codes[1]"
+                    "modle"
+                    "training.steps"
+                    "variants.vq.training.batch_size"
+                ]
+                "keys"
+        }
+
         test "bad values are reported all at once, with the key that holds them" {
             let found =
                 problems (

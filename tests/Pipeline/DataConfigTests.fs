@@ -20,7 +20,7 @@ let tests =
                 leaves with
                     Source = SourceKind.Folder
                     Path = IO.Path.GetTempPath()
-                    ImageSize = Nullable 64
+                    ImageSize = Some 64
             }
 
             Expect.isEmpty
@@ -37,8 +37,8 @@ let tests =
         test "all problems are listed, each with its key, expectation and value" {
             let wrong = {
                 leaves with
-                    ImageSize = Nullable 0
-                    ImageChannels = Nullable 2
+                    ImageSize = Some 0
+                    ImageChannels = Some 2
                     Validation = 1.5
                     Test = -0.1
                     Limit = -1
@@ -83,7 +83,7 @@ let tests =
                 leaves with
                     Source = SourceKind.Folder
                     Path = IO.Path.GetTempPath()
-                    ImageSize = Nullable()
+                    ImageSize = None
             }
 
             Expect.equal (problems folder |> List.map fst) [ "data.image_size" ] "size"

@@ -460,14 +460,14 @@ let tests =
 
         test "a finite validation after one that is not is the best" {
             let state = LoopState.start 1 1
-            let best, state = LoopState.validated (Nullable()) state
+            let best, state = LoopState.validated None state
             Expect.isFalse best "no number is not the best"
-            let best, state = LoopState.validated (Nullable 3.0) { state with Step = 1L }
+            let best, state = LoopState.validated (Some 3.0) { state with Step = 1L }
             Expect.isTrue best "the first number is"
-            let best, state = LoopState.validated (Nullable()) { state with Step = 2L }
+            let best, state = LoopState.validated None { state with Step = 2L }
             Expect.isFalse best "no number again"
-            Expect.equal (state.BestValidation, state.BestStep) (Nullable 3.0, Nullable 1L) "the best stays"
-            Expect.isFalse state.Validation.HasValue "the latest is none"
+            Expect.equal (state.BestValidation, state.BestStep) (Some 3.0, Some 1L) "the best stays"
+            Expect.isNone state.Validation "the latest is none"
         }
 
         test "evaluation lands in the run, is reused, and its numbers add up" {

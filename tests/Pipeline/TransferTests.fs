@@ -187,6 +187,6 @@ let tests =
                     Config.ofTree (ConfigTree.mergeObjects (Settings.toTree Settings.defaults) tree)
 
                 Expect.equal (config.Data.Source, config.Data.Path) (SourceKind.Folder, folder) "its images"
-                Expect.equal (config.Data.ImageSize, config.Data.ImageChannels) (Nullable 16, Nullable 1) "their shape")
+                Expect.equal (config.Data.ImageSize, config.Data.ImageChannels) (Some 16, Some 1) "their shape")
         }
     ]

@@ -181,6 +181,7 @@ let tests =
                 [
                     "sweep.grid.model.codebook"
                     "sweep.grid.model.codes"
+                    "sweep.grid.training.steps"
                     "sweep.cells[0].model.channels"
                 ]
                 $"%A{found}"
