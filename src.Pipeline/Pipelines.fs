@@ -8,6 +8,12 @@ open DQ.Pipeline.Allocation
 open DQ.Pipeline.Data
 open DQ.Pipeline.Progressive
 
+/// Packed images of a configuration.
+let packed (data: DataConfig) : Stage<unit, Dataset> = Prepare.stage data
+
+/// Weights of elsewhere as a run.
+let imported v file source notes : Stage<unit, Import.ImportedRun> = Import.stage v file source notes
+
 /// Images: those a run has of its own, else those of a configuration.
 let images (own: Parent option) (data: DataConfig) : Stage<unit, Dataset> =
     match own with
@@ -16,7 +22,7 @@ let images (own: Parent option) (data: DataConfig) : Stage<unit, Dataset> =
 
 /// A trained model: an autoencoder, or a classifier where the configuration asks for one.
 let model (v: Variant) : Stage<unit, Train.TrainedRun> =
-    Prepare.stage v.Config.Data
+    packed v.Config.Data
     >=> if Settings.isClassifier v.Config then
             Classify.stage v
         else
@@ -36,14 +42,11 @@ let evaluated (v: Variant) : Stage<unit, Evaluate.EvaluatedRun> =
 let evaluation folder (run: RunRecord) own data (config: EvaluationConfig) : Stage<unit, Evaluate.EvaluatedRun> =
     images own data
     >=> (Evaluate.stage run.Kind run.Id config
-         |> Stage.on (Evaluate.subjectName run) (Evaluate.subject folder run))
+         |> Stage.onPart (Evaluate.subjectName run) (Evaluate.subject folder run))
 
 /// One model at growing image sizes, and training at the last size alone beside it.
 let progressive (chain: Chain.Chain) : Stage<unit, ChainStages.EvaluatedChain> =
     ChainStages.images chain >=> ChainStages.train chain
-
-/// The runs of a sweep, each on its own: any process may take any of them.
-let cells (variants: Variant list) = [ for v in variants -> v, evaluated v ]
 
 /// How well quantizers alone describe a network's features.
 let density own (subject: Density.DensitySubject) : Stage<unit, Density.EstimatedRun> =
@@ -56,5 +59,5 @@ let intervals own (subject: CutNetwork.Subject) : Stage<unit, Intervals.Interval
 /// Bits for a network's channels, with a table that is made here or was named.
 let allocation own (subject: CutNetwork.Subject) (table: Stage<Dataset, string>) : Stage<unit, Allocate.AllocatedRun> =
     images own subject.Data
-    >=> Stage.both Stage.same table
+    >=> Stage.both Stage.input table
     >=> Allocate.stage subject

@@ -5,6 +5,7 @@ open System
 open System.Threading.Tasks
 open DQ.Pipeline.Configuration
 open DQ.Pipeline.Stages
+open DQ.Pipeline.Storage
 open DQ.Pipeline.Host
 open Argu
 open DQ.Pipeline.Commands
@@ -205,6 +206,7 @@ let private execute (parsed: ParseResults<Arguments>) =
             Output = output
             Interruption = interruption
             Log = Workplace.logger host
+            Standing = Standing.at (Store.at settings.Artifacts) false
         }
 
         match (attempt place (fun () -> dispatch place parsed)).GetAwaiter().GetResult() with

@@ -98,7 +98,7 @@ module Artifact =
 type Action =
     /// It is finished.
     | Reuse
-    /// It was begun.
+    /// It was begun and not finished.
     | Continue
     | Make
 
@@ -203,7 +203,7 @@ module Stage =
         stage.Run context start |> TaskResult.map _.Value
 
     /// A stage that only looks its output up, such as a file that was named.
-    let given (name: string) (find: Standing -> Result<Artifact<'o>, StageError>) : Stage<'i, 'o> = {
+    let lookup (name: string) (find: Standing -> Result<Artifact<'o>, StageError>) : Stage<'i, 'o> = {
         Name = name
         Plan = fun standing _ -> find standing |> Result.map finished
         Run = fun context _ -> inBackground context (fun () -> find context.Standing)
@@ -212,7 +212,7 @@ module Stage =
     /// The stage where its output is finished; where it is not, this error.
     let whenFinished (missing: Standing -> StageError) (stage: Stage<'i, 'o>) : Stage<'i, 'o> =
         let plan standing input =
-            stage.Plan standing input
+            stage.Plan { standing with Force = false } input
             |> Result.bind (fun planned ->
                 match planned.Finished with
                 | Some output -> Ok(planned, output)
@@ -263,7 +263,7 @@ module Stage =
     }
 
     /// The stage on a part of its input: the part's name from the input's, and the part itself.
-    let on (name: Fingerprint -> Fingerprint) (part: 'a -> Artifact<'b>) (stage: Stage<'b, 'o>) : Stage<'a, 'o> = {
+    let onPart (name: Fingerprint -> Fingerprint) (part: 'a -> Artifact<'b>) (stage: Stage<'b, 'o>) : Stage<'a, 'o> = {
         Name = stage.Name
         Plan =
             fun standing input ->
@@ -275,7 +275,8 @@ module Stage =
         Run = fun context input -> stage.Run context (part input.Value)
     }
 
-    let private together (artifacts: Artifact<'a> list) : Artifact<Artifact<'a> list> = {
+    /// Several artifacts as one.
+    let together (artifacts: Artifact<'a> list) : Artifact<Artifact<'a> list> = {
         Fingerprint = Fingerprint.All(artifacts |> List.map _.Fingerprint)
         Value = artifacts
     }
@@ -304,7 +305,7 @@ module Stage =
     /// A stage for each of several inputs, in turn.
     let each (stages: Stage<'i, 'o> list) : Stage<Artifact<'i> list, Artifact<'o> list> =
         stages
-        |> List.mapi (fun index stage -> stage |> on (Fingerprint.item index) (List.item index))
+        |> List.mapi (fun index stage -> stage |> onPart (Fingerprint.item index) (List.item index))
         |> all
 
     /// Two stages on one input, in turn.
@@ -338,7 +339,7 @@ module Stage =
         }
 
     /// The input itself, as a stage.
-    let same<'a> : Stage<'a, 'a> = {
+    let input<'a> : Stage<'a, 'a> = {
         Name = ""
         Plan = fun _ input -> Ok { input with Steps = [] }
         Run = fun _ input -> Task.FromResult(Ok input)

@@ -37,8 +37,11 @@ type RunStage<'i, 'o> = {
     /// In messages and plans, such as `train quickstart-dq`.
     Name: string
     Description: Description
-    /// The run's fingerprint from those of the input's artifacts.
-    Fingerprint: Standing -> string list -> Result<string, StageError>
+    /// Raised when the same input and settings give another output than before.
+    Version: int
+    /// What the output depends on besides kind and version: the settings, and the fingerprints of the input's artifacts, which
+    /// are given.
+    DependsOn: Standing -> string list -> string list
     Parents: Standing -> 'i -> Parent list
     /// Gets ready for work. What can't begin ends here and leaves no run behind.
     Begin: StageContext -> torch.Device -> 'i -> Result<RunFile -> Result<unit, StageError>, StageError>
@@ -46,12 +49,29 @@ type RunStage<'i, 'o> = {
     Read: 'i -> string -> RunRecord -> Result<'o, StageError>
 }
 
+let private fingerprintOf (stage: RunStage<'i, 'o>) standing parts =
+    Fingerprint.ofParts [
+        stage.Description.Kind.Name()
+        string stage.Version
+        yield! stage.DependsOn standing parts
+    ]
+
 let private isCompleted (_, record: RunRecord) = record.Status = RunStatus.Completed
 
 let private stored folder record : string * RunRecord = folder, record
 
-/// Runs of a fingerprint: the one that counts, and whether it is finished. None where there is none, or where all is to be
-/// made again.
+/// Finished runs of a fingerprint, the latest first.
+let completed (standing: Standing) (fingerprint: string) : (string * RunRecord) list =
+    standing.Runs()
+    |> List.choose (fun run ->
+        match run.Record with
+        | Ok record when record.Fingerprint = fingerprint && record.Status = RunStatus.Completed ->
+            Some(run.Folder, record)
+        | _ -> None)
+    |> List.sortByDescending (fun (_, record) -> record.StartedUtc)
+
+/// The run of a fingerprint that counts, a finished one before others. None where there is none, or where all is to be made
+/// again.
 let private standingOf (standing: Standing) title fingerprint =
     if standing.Force then
         Ok None
@@ -176,7 +196,7 @@ let private planRun (stage: RunStage<'i, 'o>) standing (input: Planned<'i>) =
         match Fingerprint.parts input.Fingerprint with
         | None -> return unknown stage.Name
         | Some parts ->
-            let! fingerprint = stage.Fingerprint standing parts
+            let fingerprint = fingerprintOf stage standing parts
 
             match! standingOf standing stage.Description.Title fingerprint with
             | Some(folder, record) when record.Status = RunStatus.Completed ->
@@ -203,7 +223,7 @@ let private runRun (stage: RunStage<'i, 'o>) (context: StageContext) (input: Art
     Stage.inBackground context (fun () ->
         result {
             let parts = Fingerprint.parts input.Fingerprint |> Option.defaultValue []
-            let! fingerprint = stage.Fingerprint context.Standing parts
+            let fingerprint = fingerprintOf stage context.Standing parts
             let title = stage.Description.Title
 
             match! standingOf context.Standing title fingerprint with
@@ -274,24 +294,25 @@ let private planResult (stage: ResultStage<'i, 'r, 'o>) (standing: Standing) (in
 
         let folder =
             match input.Finished with
-            | _ when standing.Force -> Ok None
-            | Some input -> Ok(Some(stage.Folder input.Value))
-            | None ->
-                Store.ofFingerprint (standing.Runs()) "" run
-                |> Result.map (
-                    List.tryFind isCompleted
-                    >> Option.map (fun (run, record) -> fst (stored run.Folder record))
-                )
+            | _ when standing.Force -> None
+            | Some input -> Some(stage.Folder input.Value)
+            | None -> completed standing run |> List.tryHead |> Option.map fst
 
-        folder
-        |> Result.map (fun folder ->
-            match folder, folder |> Option.bind (stage.Find fingerprint) with
-            | Some folder, Some result ->
-                input.Finished
-                |> Option.map (fun input -> named fingerprint (stage.Output input.Value result))
-                |> step Action.Reuse (nonNull (IO.Path.GetFileName folder))
-            | Some _, None -> step Action.Make "not made with these settings" None
-            | None, _ -> step Action.Make "after its run" None)
+        match folder, folder |> Option.bind (stage.Find fingerprint) with
+        | Some folder, Some result ->
+            input.Finished
+            |> Option.map (fun input -> named fingerprint (stage.Output input.Value result))
+            |> step Action.Reuse (nonNull (IO.Path.GetFileName folder))
+        | Some _, None -> step Action.Make "not there with these settings" None
+        | None, _ ->
+            step
+                Action.Make
+                (if standing.Force then
+                     "asked for by --force"
+                 else
+                     "after its run")
+                None
+        |> Ok
 
 let private runResult (stage: ResultStage<'i, 'r, 'o>) (context: StageContext) (input: Artifact<'i>) =
     Stage.inBackground context (fun () ->

@@ -301,7 +301,8 @@ let stage (subject: Subject) : Stage<AllocationInput, AllocatedRun> =
     StoredStage.ofRun {
         Name = "allocate"
         Description = description
-        Fingerprint = fun standing parts -> Ok(AllocationRun.fingerprint description version (network standing) parts)
+        Version = version
+        DependsOn = fun standing parts -> AllocationRun.dependsOn description (network standing) parts
         Parents =
             fun standing (dataset, table) -> [
                 network standing

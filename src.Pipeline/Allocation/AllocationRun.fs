@@ -37,8 +37,8 @@ let describe kind title (subject: Subject) keys (steps: int) : StoredStage.Descr
     Notes = []
 }
 
-/// Of what the output depends on: settings but for places of files and the name, the network, the images, the table.
-let fingerprint (description: StoredStage.Description) version (network: Parent) (parts: string list) =
+/// What the output depends on: settings but for places of files and the name, the network, and the input's artifacts.
+let dependsOn (description: StoredStage.Description) (network: Parent) (parts: string list) =
     let tree = description.Config.DeepClone().AsObject()
 
     for key in [ "name"; "data" ] do
@@ -47,10 +47,4 @@ let fingerprint (description: StoredStage.Description) version (network: Parent)
     for key in [ "weights"; "run" ] do
         (nonNull tree["allocation"]).AsObject().Remove key |> ignore
 
-    Fingerprint.ofParts [
-        description.Kind.Name()
-        string<int> version
-        ConfigTree.canonical tree
-        network.Fingerprint
-        yield! parts
-    ]
+    ConfigTree.canonical tree :: network.Fingerprint :: parts

@@ -62,7 +62,8 @@ let stage (subject: Subject) : Stage<Dataset, IntervalRun> =
     StoredStage.ofRun {
         Name = "intervals"
         Description = description
-        Fingerprint = fun standing parts -> Ok(AllocationRun.fingerprint description version (network standing) parts)
+        Version = version
+        DependsOn = fun standing parts -> AllocationRun.dependsOn description (network standing) parts
         Parents = fun standing dataset -> [ network standing; Train.datasetParent dataset ]
         Begin = fun context device dataset -> Ok(work context subject device dataset)
         Read =
@@ -73,3 +74,22 @@ let stage (subject: Subject) : Stage<Dataset, IntervalRun> =
                     Table = Path.Combine(folder, RunLayout.Intervals)
                 }
     }
+
+/// The table's file alone, made where it is missing.
+let table (subject: Subject) : Stage<Dataset, string> = stage subject |> Stage.map _.Table
+
+/// The table's file that was made before.
+let made (subject: Subject) : Stage<Dataset, string> =
+    let missing (standing: Standing) =
+        Data
+            $"{Store.runs standing.Store}: expected the interval table of these settings, found none; dq allocate … --table makes it"
+
+    Stage.whenFinished missing (table subject)
+
+/// A file that was named.
+let ofFile (file: string) : Stage<Dataset, string> =
+    Stage.lookup "intervals" (fun standing ->
+        Ok {
+            Fingerprint = Fingerprint.Of(standing.Hashes.Sha256 file)
+            Value = file
+        })

@@ -122,23 +122,6 @@ let private read (place: Workplace) (arguments: ParseResults<Arguments>) =
         | _ -> return! Error(Usage $"{file}: expected no variants beside allocation")
     }
 
-/// The stage that gives the table's file: as it was named, made before, or made now.
-let private table (file: string option) isMade (subject: Subject) : Stage<Dataset, string> =
-    let missing (standing: Standing) =
-        Data
-            $"{Store.runs standing.Store}: expected the interval table of these settings, found none; dq allocate … --table makes it"
-
-    match file with
-    | Some file ->
-        Stage.given "intervals" (fun standing ->
-            Ok {
-                Fingerprint = Fingerprint.Of(standing.Hashes.Sha256 file)
-                Value = file
-            })
-    | None ->
-        let table = Intervals.stage subject |> Stage.map _.Table
-        if isMade then Stage.whenFinished missing table else table
-
 type private Outcome =
     | TableMade of file: string
     | Allocated of AllocatedRun
@@ -149,8 +132,9 @@ let private pipeline wanted own subject : Stage<unit, Outcome> =
 
     match wanted with
     | OnlyTable -> Pipelines.intervals own subject |> Stage.map (_.Table >> TableMade)
-    | WithTableOf file -> allocated (table file file.IsNone subject)
-    | Both -> allocated (table None false subject)
+    | WithTableOf(Some file) -> allocated (Intervals.ofFile file)
+    | WithTableOf None -> allocated (Intervals.made subject)
+    | Both -> allocated (Intervals.table subject)
 
 /// Rows of averages, columns of methods.
 let private grid (record: AllocationRecord) (cell: AllocationPoint -> string) =

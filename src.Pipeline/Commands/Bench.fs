@@ -215,7 +215,7 @@ let run (place: Workplace) (arguments: ParseResults<Arguments>) =
                     torch.set_num_threads threads
 
                     taskResult {
-                        let! dataset = Stage.run context (Prepare.stage variant.Config.Data)
+                        let! dataset = Stage.run context (Pipelines.packed variant.Config.Data)
 
                         return!
                             Stage.inBackground context (fun () ->

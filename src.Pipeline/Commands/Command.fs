@@ -39,9 +39,6 @@ let only file (name: string option) (variants: Variant list) : Result<Variant li
 let variants file assignments (name: string option) : Result<Variant list, StageError> =
     Config.load file assignments |> Result.bind (only file name)
 
-/// `--keep N` as what it is short for.
-let keep (count: int option) = [ for count in Option.toList count -> $"training.keep={count}" ]
-
 /// The checkpoint that `--run` or `--checkpoint` names, and the id of the run in the first case.
 let checkpoint
     (place: Workplace)

@@ -29,13 +29,15 @@ type Arguments =
         member this.Usage =
             match this with
             | File _ -> "a checkpoint of the published implementation, or weights: .pt, .pth or safetensors."
-            | Config _ -> "the published implementation's INI configuration; without FILE it is printed as a DQ configuration."
+            | Config _ ->
+                "the published implementation's INI configuration; without FILE it is printed as a DQ configuration."
             | Spec _ -> "a DQ configuration with the model of these weights, where FILE does not say it."
             | Variant _ -> "this variant of --spec."
             | Name _ -> "name of the run (default: that of the file)."
             | Key _ -> "of the set of weights to take where FILE has several, such as state_dict_ema."
             | Allow_Non_Finite -> "import weights that are not finite (NaN, infinity) all the same, to export them."
-            | Set _ -> "KEY=VALUE, which replaces a value of the configuration, such as data.path=DIR; may be given several times."
+            | Set _ ->
+                "KEY=VALUE, which replaces a value of the configuration, such as data.path=DIR; may be given several times."
             | Force -> "import again what was imported before."
 
 let example =
@@ -170,7 +172,7 @@ let run (place: Workplace) (arguments: ParseResults<Arguments>) =
                 let notes = notes @ List.ofSeq source.Notes @ broken
 
                 notes |> List.iter (fun note -> place.Output.Note $"note: {note}")
-                return! Stage.run context (Import.stage variant file source notes)
+                return! Stage.run context (Pipelines.imported variant file source notes)
             })
         |> Command.finish (fun imported ->
             place.Output.Result(

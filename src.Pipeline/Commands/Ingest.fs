@@ -17,7 +17,8 @@ type Arguments =
         member this.Usage =
             match this with
             | Config _ -> "configuration file; its data part is used."
-            | Set _ -> "KEY=VALUE, which replaces a value of the configuration, such as data.path=DIR; may be given several times."
+            | Set _ ->
+                "KEY=VALUE, which replaces a value of the configuration, such as data.path=DIR; may be given several times."
             | Force -> "pack again what is packed already."
 
 let example =
@@ -49,7 +50,7 @@ let run (place: Workplace) (arguments: ParseResults<Arguments>) =
                     variants
                     |> List.map _.Config.Data
                     |> List.distinct
-                    |> List.traverseTaskResult (Prepare.stage >> Stage.run context))
+                    |> List.traverseTaskResult (Pipelines.packed >> Stage.run context))
                 |> Command.finish (fun datasets ->
                     let text = datasets |> List.map describe |> String.concat "\n"
 

@@ -19,9 +19,11 @@ type ModelArguments =
         member this.Usage =
             match this with
             | Config _ -> "configuration file (JSON with comments)."
-            | Set _ -> "KEY=VALUE, which replaces a value of the configuration, such as training.steps=1000; may be given several times."
+            | Set _ ->
+                "KEY=VALUE, which replaces a value of the configuration, such as training.steps=1000; may be given several times."
             | Variant _ -> "only this variant of the configuration."
-            | Keep _ -> "how many of the last checkpoints to keep (training.keep); the best by validation is always kept."
+            | Keep _ ->
+                "how many of the last checkpoints to keep (training.keep); the best by validation is always kept."
             | Max_Minutes _ -> "save and stop after this many minutes, with exit code 0; the same command continues."
             | Force -> "do finished work again."
 

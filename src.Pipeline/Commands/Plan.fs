@@ -83,7 +83,7 @@ let private cost (config: RunConfig) (channels, height, width) =
 let private planOf (standing: Standing) (variant: Variant) =
     result {
         let config = variant.Config
-        let! images = Stage.plan standing (Prepare.stage config.Data)
+        let! images = Stage.plan standing (Pipelines.packed config.Data)
 
         do!
             match images.Finished with
@@ -120,7 +120,7 @@ let run (place: Workplace) (arguments: ParseResults<Arguments>) =
     result {
         let! variants = Config.load (arguments.GetResult Config) (arguments.GetResults Set)
         let! _ = Workplace.loadTorch place
-        let standing = Workplace.standing place
+        let standing = Standing.asOfNow place.Standing
         let! plans = variants |> List.traverseResultM (planOf standing)
 
         let text = List.map2 describe variants plans |> String.concat "\n"

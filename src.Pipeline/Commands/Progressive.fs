@@ -52,7 +52,7 @@ let private costs standing (chain: Chain) =
 
 let private plan (place: Workplace) (chain: Chain) =
     result {
-        let standing = Workplace.standing place
+        let standing = Standing.asOfNow place.Standing
         let! _ = Workplace.loadTorch place
         let! planned = Stage.plan standing (Pipelines.progressive chain)
         let! costs = costs standing chain

@@ -26,7 +26,8 @@ type Arguments =
         member this.Usage =
             match this with
             | Config _ -> "configuration file with a sweep object (JSON with comments)."
-            | Set _ -> "KEY=VALUE, which replaces values of the configuration and of the cells; may be given several times."
+            | Set _ ->
+                "KEY=VALUE, which replaces values of the configuration and of the cells; may be given several times."
             | Plan -> "only say the state of every cell."
             | Summary -> "only write the tables again, from the runs there are."
             | Shard _ ->
@@ -160,7 +161,7 @@ let run (place: Workplace) (arguments: ParseResults<Arguments>) : Task<Result<un
                 Sweep.load Trends.names (arguments.GetResult Config) (arguments.GetResults Set)
 
             let! published = tables sweep
-            let! board = Board.open' (Workplace.standing place) sweep
+            let! board = Board.open' place.Standing sweep
             return isMine, jobs, published, board
         }
 

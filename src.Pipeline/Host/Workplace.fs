@@ -32,6 +32,8 @@ type Workplace = {
     Output: Output
     Interruption: Interruption
     Log: ILogger
+    /// What plans look at; files are hashed once for all of them.
+    Standing: Standing
 }
 
 module Workplace =
@@ -119,9 +121,6 @@ module Workplace =
     /// To read from.
     let store (place: Workplace) = Store.at place.Settings.Artifacts
 
-    /// What plans look at.
-    let standing (place: Workplace) = Standing.at (store place) false
-
     /// What stages work with; loads libtorch.
     let context (place: Workplace) force : Result<StageContext, StageError> =
         result {
@@ -129,7 +128,11 @@ module Workplace =
             let! report = loadTorch place
 
             return {
-                Standing = Standing.at store force
+                Standing = {
+                    place.Standing with
+                        Store = store
+                        Force = force
+                }
                 Device = place.Settings.Device
                 Software = software report
                 Cancellation = place.Interruption.Token

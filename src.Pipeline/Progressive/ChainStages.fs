@@ -189,25 +189,27 @@ let private measure
             fun context { Value = input, run as both } ->
                 Stage.inBackground context (fun () ->
                     result {
-                        let! device = Device.ofName context.Device
-                        use! images = Dataset.open' (List.last chain.Datasets)
-                        let validation = images.Validation.Images
+                        let! record =
+                            match known place run.Value with
+                            | Some record -> Ok record
+                            | None ->
+                                result {
+                                    let! device = Device.ofName context.Device
+                                    use! images = Dataset.open' (List.last chain.Datasets)
+                                    let spent = Curve.spentIn (before input.Value)
 
-                        let measured =
-                            known place run.Value
-                            |> Option.defaultWith (fun () ->
-                                let spent = Curve.spentIn (before input.Value)
+                                    return
+                                        Curve.measure
+                                            context
+                                            device
+                                            spent
+                                            images.Validation.Images
+                                            ready.Variant
+                                            ready.ForwardMultiplyAdds
+                                            run.Value
+                                }
 
-                                Curve.measure
-                                    context
-                                    device
-                                    spent
-                                    validation
-                                    ready.Variant
-                                    ready.ForwardMultiplyAdds
-                                    run.Value)
-                            |> output both
-
+                        let measured = output both record
                         report measured.Value.Measured
                         return measured
                     })
@@ -227,15 +229,15 @@ let private phase chain place ready : Stage<Link<Dataset, MeasuredRun>, Measured
         if not (isComplete place) then
             Curve.save place.Folder (recordOf chain place phases None)
 
-    Stage.both Stage.same (Train.linked ready.Variant |> Stage.on id trained)
+    Stage.both Stage.input (Train.linked ready.Variant |> Stage.onPart id trained)
     >=> measure chain place ready before save
 
 let private last (chain: ReadyChain) (stage: Stage<Dataset, 'o>) : Stage<Artifact<Dataset> list, 'o> =
     let index = chain.Datasets.Length - 1
-    stage |> Stage.on (Fingerprint.item index) (List.item index)
+    stage |> Stage.onPart (Fingerprint.item index) (List.item index)
 
 let private scratch chain place ready : Stage<Artifact<Dataset> list, MeasuredRun> =
-    Stage.both Stage.same (Train.stage ready.Variant)
+    Stage.both Stage.input (Train.stage ready.Variant)
     >=> measure chain place ready (fun _ -> []) ignore
     |> last chain
 
@@ -267,13 +269,26 @@ let private recorded
         Name = $"chain {chain.Name}"
         Plan =
             fun _ input ->
+                // measured runs are those of the record: others are measured again
+                let finished =
+                    match place.Earlier, input.Finished with
+                    | Some earlier, Some input when earlier.Completed -> Some(chained earlier input)
+                    | _ -> None
+
                 Ok {
                     Fingerprint = endsOf input.Fingerprint
-                    Steps = []
-                    Finished =
-                        match place.Earlier, input.Finished with
-                        | Some earlier, Some input when earlier.Completed -> Some(chained earlier input)
-                        | _ -> None
+                    Steps = [
+                        {
+                            Stage = $"chain {chain.Name}"
+                            Action = if finished.IsSome then Action.Reuse else Action.Make
+                            Why =
+                                if finished.IsSome then
+                                    nonNull (Path.GetFileName place.Folder)
+                                else
+                                    "points at the last size are measured"
+                        }
+                    ]
+                    Finished = finished
                 }
         Run =
             fun context ({ Value = phases, scratch } as input) ->
@@ -292,11 +307,13 @@ let private recorded
 let private evaluateEnds (chain: ReadyChain) : Stage<TrainedChain, EvaluatedChain> =
     let ends = List.last chain.Phases :: Option.toList chain.Scratch
 
-    let evaluate index (ready: ReadyPhase) =
+    let evaluate (ready: ReadyPhase) =
         Evaluate.stage RunKind.Train (title ready.Variant) ready.Variant.Config.Evaluation
-        |> Stage.on (Fingerprint.item index) (fun (chain: TrainedChain) -> chain.Ends[index])
 
-    Stage.both Stage.same (Stage.all (List.mapi evaluate ends))
+    Stage.both
+        Stage.input
+        (Stage.each [ for ready in ends -> evaluate ready ]
+         |> Stage.onPart id (fun (chain: TrainedChain) -> Stage.together chain.Ends))
     |> Stage.map (fun (chain, evaluated) -> {
         Chain = chain.Value
         Evaluated = evaluated.Value |> List.map _.Value

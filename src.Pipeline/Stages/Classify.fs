@@ -96,11 +96,7 @@ let private look (config: RunConfig) (validation: DatasetPart) (labels: int[]) (
                 1.0 - seen.Accuracy
             else
                 seen.CrossEntropyNats
-        CrossEntropyNats =
-            if isFinite then
-                Some seen.CrossEntropyNats
-            else
-                None
+        CrossEntropyNats = if isFinite then Some seen.CrossEntropyNats else None
     }
 
 let private trainer
@@ -184,17 +180,13 @@ let stage (variant: Variant) : Stage<Dataset, TrainedRun> =
         StoredStage.ofRun {
             Name = $"classify {title variant}"
             Description = Train.describe RunKind.Classify variant
-            Fingerprint =
-                fun _ parts ->
-                    Ok(
-                        Fingerprint.ofParts [
-                            "classify"
-                            string version
-                            Train.settings variant.Config
-                            yield! parts
-                            yield! parents |> List.map _.Fingerprint
-                        ]
-                    )
+            Version = version
+            DependsOn =
+                fun _ parts -> [
+                    Train.settings variant.Config
+                    yield! parts
+                    yield! parents |> List.map _.Fingerprint
+                ]
             Parents = fun _ dataset -> Train.datasetParent dataset :: parents
             Begin = fun context device dataset -> start context variant device dataset
             Read =
@@ -212,7 +204,7 @@ let stage (variant: Variant) : Stage<Dataset, TrainedRun> =
         Run =
             fun context input ->
                 taskResult {
-                    let! codes = codes context.Standing
+                    let! codes = Stage.inBackground context (fun () -> codes context.Standing)
                     return! (ofRun codes).Run context input
                 }
     }

@@ -88,17 +88,13 @@ let private settings (input: DensitySubject) =
     tree["density"] <- density
     tree
 
-let private fingerprint (hashes: FileHashes) (subject: DensitySubject) (parts: string list) =
+let private dependsOn (standing: Standing) (subject: DensitySubject) (parts: string list) =
     let tree = settings subject
     tree.Remove "data" |> ignore
 
-    Fingerprint.ofParts [
-        "density"
-        string version
-        ConfigTree.canonical tree
-        (networkParent hashes subject.Network).Fingerprint
-        yield! parts
-    ]
+    ConfigTree.canonical tree
+    :: (networkParent standing.Hashes subject.Network).Fingerprint
+    :: parts
 
 let private extractor (device: torch.Device) network : FeatureExtractor =
     match network with
@@ -235,7 +231,8 @@ let stage (subject: DensitySubject) : Stage<Dataset, EstimatedRun> =
             Steps = int64 (subject.Config.Codes.Count * FeatureSlicing.All.Count * subject.Config.Seeds)
             Notes = []
         }
-        Fingerprint = fun standing parts -> Ok(fingerprint standing.Hashes subject parts)
+        Version = version
+        DependsOn = fun standing parts -> dependsOn standing subject parts
         Parents = fun standing dataset -> [ Train.datasetParent dataset; networkParent standing.Hashes subject.Network ]
         Begin = fun context device dataset -> Ok(work context subject device dataset)
         Read =

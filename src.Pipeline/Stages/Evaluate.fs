@@ -44,11 +44,11 @@ let settings (config: EvaluationConfig) =
 /// Raised when the same input gives another output than before.
 let private version = 4
 
-let private fingerprint (config: EvaluationConfig) (parts: string list) =
+let private nameOf (config: EvaluationConfig) (parts: string list) =
     Fingerprint.ofParts [ "evaluate"; string version; settings config; yield! parts ]
 
 /// What evaluations made before version 0.2.0 are named by.
-let private formerFingerprint (config: EvaluationConfig) kind (run: RunRecord) (dataset: string) =
+let formerFingerprint (config: EvaluationConfig) kind (run: RunRecord) (dataset: string) =
     let name, version =
         if kind = RunKind.Classify then
             "evaluate-classifier", 1
@@ -102,13 +102,18 @@ let private readIfThere<'record when 'record: not struct and 'record: not null a
         None
 
 /// The evaluation in a run's folder, if it is the one of this fingerprint.
-let private find (kind: RunKind) (config: EvaluationConfig) fingerprint (folder: string) : Evaluation option =
-    let isIt (found: string) =
-        found = fingerprint
-        || (let record = Store.read folder
+let find (kind: RunKind) (config: EvaluationConfig) fingerprint (folder: string) : Evaluation option =
+    // made before version 0.2.0, and of the data set that is asked about
+    let isFormer (found: string) =
+        let record = Store.read folder
 
-            record.Parents
-            |> Seq.exists (fun parent -> found = formerFingerprint config kind record parent.Fingerprint))
+        record.Parents
+        |> Seq.exists (fun parent ->
+            found = formerFingerprint config kind record parent.Fingerprint
+            && Fingerprint.parts (subjectName record (Fingerprint.Of parent.Fingerprint))
+               |> Option.exists (fun parts -> nameOf config parts = fingerprint))
+
+    let isIt (found: string) = found = fingerprint || isFormer found
 
     if kind = RunKind.Classify then
         readIfThere<ClassificationRecord> folder RunLayout.Classification
@@ -371,11 +376,11 @@ let private evaluate
         }
     }
 
-/// Of runs of one kind; title and settings as in messages and configurations.
+/// Evaluates runs of one kind; `title` is for messages.
 let stage (kind: RunKind) title (config: EvaluationConfig) : Stage<TrainedRun, EvaluatedRun> =
     StoredStage.ofResult {
         Name = $"evaluate {title}"
-        Fingerprint = fingerprint config
+        Fingerprint = nameOf config
         Folder = _.Folder
         Find = find kind config
         Output = fun run evaluation -> { Run = run; Evaluation = evaluation }

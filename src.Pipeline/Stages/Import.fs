@@ -18,15 +18,6 @@ type ImportedRun = { Folder: string; Record: RunRecord }
 /// Raised when the same input gives another output than before.
 let private version = 1
 
-let private fingerprint (variant: Variant) (sha256: string) =
-    Fingerprint.ofParts [
-        "import"
-        string version
-        variant.Variant
-        Config.canonical variant.Config
-        sha256
-    ]
-
 /// The checkpoint, with the optimizer's state where the file has it.
 let private write folder (seed: int64) (source: WeightsSource) (model: HierarchicalAutoencoder) =
     use optimizer = new AdamOptimizer(model.named_parameters ())
@@ -59,24 +50,32 @@ let stage (variant: Variant) (file: string) (source: WeightsSource) (notes: stri
         | null -> standing.Hashes.Sha256 file
         | key -> Fingerprint.ofParts [ standing.Hashes.Sha256 file; key ]
 
-    StoredStage.ofRun {
-        Name = $"import {title}"
-        Description = {
-            Train.describe RunKind.Import variant with
-                Steps = source.Steps
-                Notes = notes
-        }
-        Fingerprint = fun standing _ -> Ok(fingerprint variant (content standing))
-        Parents = fun standing _ -> [ Parent("file", nonNull (Path.GetFileName file), content standing) ]
-        Begin =
-            fun _ _ _ ->
-                // weights that do not fit leave no run behind
-                (filled variant source).Dispose()
+    let stage =
+        StoredStage.ofRun {
+            Name = $"import {title}"
+            Description = {
+                Train.describe RunKind.Import variant with
+                    Steps = source.Steps
+                    Notes = notes
+            }
+            Version = version
+            DependsOn = fun standing _ -> [ variant.Variant; Config.canonical variant.Config; content standing ]
+            Parents = fun standing _ -> [ Parent("file", nonNull (Path.GetFileName file), content standing) ]
+            Begin =
+                fun _ _ _ ->
+                    // weights that do not fit leave no run behind
+                    (filled variant source).Dispose()
 
-                Ok(fun run ->
-                    use model = filled variant source
-                    run.Guarded(fun () -> write run.Folder variant.Config.Seed source model)
-                    run.Save(_.Imported(model.ParameterCount, source.Steps))
-                    Ok())
-        Read = fun _ folder record -> Ok { Folder = folder; Record = record }
+                    Ok(fun run ->
+                        use model = filled variant source
+                        run.Guarded(fun () -> write run.Folder variant.Config.Seed source model)
+                        run.Save(_.Imported(model.ParameterCount, source.Steps))
+                        Ok())
+            Read = fun _ folder record -> Ok { Folder = folder; Record = record }
+        }
+
+    // nothing is computed: no device is needed
+    {
+        stage with
+            Run = fun context -> stage.Run { context with Device = "cpu" }
     }

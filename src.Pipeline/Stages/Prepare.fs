@@ -95,7 +95,7 @@ let stage (config: DataConfig) : Stage<unit, Dataset> = {
     Run = fun context _ -> run config context
 }
 
-/// Without packing again what is packed, whatever is made again after it.
+/// The same, but packed images are reused even with --force.
 let reused (config: DataConfig) : Stage<unit, Dataset> =
     let keeping (standing: Standing) = { standing with Force = false }
 
@@ -112,7 +112,7 @@ let reused (config: DataConfig) : Stage<unit, Dataset> =
 
 /// The data set that a run was made from.
 let ofRun (parent: Parent) : Stage<unit, Dataset> =
-    Stage.given "ingest" (fun standing ->
+    Stage.lookup "ingest" (fun standing ->
         Path.Combine(standing.Store.Root, RunLayout.Datasets, parent.Id)
         |> Dataset.check standing.Hashes
         |> Result.map artifact)

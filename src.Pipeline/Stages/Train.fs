@@ -107,8 +107,9 @@ let datasetParent (dataset: Dataset) =
 let work (context: StageContext) (variant: Variant) (trainer: OpenDataset -> Trainer) dataset (file: RunFile) =
     result {
         use! images = Dataset.open' dataset
-        let trainer = trainer images
         let _, available = Memory.ofMachine ()
+        let trainer = trainer images
+        use _ = trainer.Learner.Session
 
         file.Save(_.Built(trainer.Parameters, Option.toNullable trainer.MultiplyAdds))
 
@@ -179,8 +180,8 @@ let private stageOf (variant: Variant) (inputs: 'i -> Dataset * TrainedRun optio
     StoredStage.ofRun {
         Name = $"train {title variant}"
         Description = describe RunKind.Train variant
-        Fingerprint =
-            fun _ parts -> Ok(Fingerprint.ofParts [ "train"; string version; settings variant.Config; yield! parts ])
+        Version = version
+        DependsOn = fun _ parts -> settings variant.Config :: parts
         Parents =
             fun _ input ->
                 let dataset, before = inputs input

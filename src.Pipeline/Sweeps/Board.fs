@@ -10,13 +10,23 @@ open DQ.Pipeline.Stages
 open DQ.Pipeline.Sweeps.Sweep
 open FsToolkit.ErrorHandling
 
+/// A cell's run and what it was found to be worth.
+type FinishedCell = {
+    Folder: string
+    Record: RunRecord
+    Evaluation: Evaluate.Evaluation
+}
+
 [<RequireQualifiedAccess>]
 type CellState =
-    | Completed of Evaluate.EvaluatedRun
+    | Completed of FinishedCell
     | Failed of CellFailureRecord
     | Running of ClaimRecord
     | Interrupted
     | Waiting
+
+/// What a cell's pipeline names its outputs.
+type CellNames = { Run: string; Evaluation: string }
 
 /// A sweep whose images are known, and its folder.
 type Board = {
@@ -24,31 +34,54 @@ type Board = {
     Sweep: Sweep
     Fingerprint: string
     Folder: string
+    /// By cell.
+    Names: CellNames list
 }
 
 /// Raised when equal cells would make another sweep than before.
 let private version = 1
 
+let private namesOf (standing: Standing) (cell: Cell) =
+    // names only: what is there already is not looked at
+    let standing = {
+        standing with
+            Runs = fun () -> []
+            Force = true
+    }
+
+    let nameOf stage =
+        Stage.plan standing stage
+        |> Result.map (fun planned ->
+            Fingerprint.parts planned.Fingerprint
+            |> Option.map List.exactlyOne
+            |> Option.defaultValue "")
+
+    result {
+        let! run = nameOf (Pipelines.model cell.Variant)
+        let! evaluation = nameOf (Pipelines.evaluated cell.Variant)
+        return { Run = run; Evaluation = evaluation }
+    }
+
 /// Finds out which images the cells work on. Where they lie does not matter: a sweep over the same images is the same.
 let open' (standing: Standing) (sweep: Sweep) : Result<Board, StageError> =
     result {
-        let! cells =
-            sweep.Cells
-            |> List.traverseResultM (fun cell ->
-                Stage.plan standing (Pipelines.model cell.Variant)
-                |> Result.map (fun planned -> [
-                    yield! Fingerprint.parts planned.Fingerprint |> Option.defaultValue []
-                    Evaluate.settings cell.Variant.Config.Evaluation
-                ]))
+        let! names = sweep.Cells |> List.traverseResultM (namesOf standing)
 
         let fingerprint =
-            Fingerprint.ofParts [ "sweep"; string version; yield! List.concat cells ]
+            Fingerprint.ofParts [
+                "sweep"
+                string version
+                for cell, names in List.zip sweep.Cells names do
+                    names.Run
+                    Evaluate.settings cell.Variant.Config.Evaluation
+            ]
 
         return {
             Standing = standing
             Sweep = sweep
             Fingerprint = fingerprint
             Folder = Path.Combine(standing.Store.Root, SweepLayout.Sweeps, Store.folderName sweep.Name fingerprint)
+            Names = names
         }
     }
 
@@ -77,6 +110,21 @@ let forgive board =
 let look (board: Board) : (Cell * CellState) list =
     let standing = Standing.asOfNow board.Standing
 
+    let completed (cell: Cell) names =
+        // where something can't be read, the stage says so when it works
+        try
+            StoredStage.completed standing names.Run
+            |> List.tryPick (fun (folder, record) ->
+                Evaluate.find record.Kind cell.Variant.Config.Evaluation names.Evaluation folder
+                |> Option.map (fun evaluation ->
+                    CellState.Completed {
+                        Folder = folder
+                        Record = record
+                        Evaluation = evaluation
+                    }))
+        with :? ArtifactException ->
+            None
+
     let unfinished cell =
         let failure = failureFile board cell
 
@@ -89,12 +137,8 @@ let look (board: Board) : (Cell * CellState) list =
             | None -> CellState.Waiting
 
     [
-        for cell in board.Sweep.Cells ->
-            cell,
-            match Stage.plan standing (Pipelines.evaluated cell.Variant) with
-            | Ok { Finished = Some run } -> CellState.Completed run.Value
-            // where something can't be read, the stage says so when it works
-            | _ -> unfinished cell
+        for cell, names in List.zip board.Sweep.Cells board.Names ->
+            cell, completed cell names |> Option.defaultWith (fun () -> unfinished cell)
     ]
 
 let status state =

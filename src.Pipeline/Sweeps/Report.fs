@@ -33,7 +33,7 @@ let private record (board: Board) (published: Tables.Entry list) (states: (Sweep
                     Status = status state,
                     Run =
                         (match state with
-                         | CellState.Completed run -> run.Run.Record.Id
+                         | CellState.Completed run -> run.Record.Id
                          | _ -> null),
                     Reason =
                         (match state with
@@ -271,7 +271,7 @@ let private signature (states: (Sweep.Cell * CellState) list) =
     states
     |> List.map (fun (_, state) ->
         match state with
-        | CellState.Completed run -> run.Run.Record.Id + run.Evaluation.Fingerprint
+        | CellState.Completed run -> run.Record.Id + run.Evaluation.Fingerprint
         | CellState.Running claim -> $"{claim.Owner.Host} {claim.Owner.ProcessId} {claim.ClaimedUtc.Ticks}"
         | state -> status state)
 

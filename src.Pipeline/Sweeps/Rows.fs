@@ -59,11 +59,11 @@ let metricNames =
     List.distinct [ yield! List.map fst ofAutoencoder; yield! List.map fst ofClassifier; seconds ]
 
 /// Every metric of a split that was judged.
-let private valuesOf split (run: Evaluate.EvaluatedRun) : (string * Nullable<float>) list =
+let private valuesOf split (run: FinishedCell) : (string * Nullable<float>) list =
     let ofSplit (splits: IReadOnlyDictionary<string, 'split>) metrics =
         match splits.TryGetValue split with
         | true, found ->
-            (seconds, Nullable run.Run.Training.Seconds)
+            (seconds, Nullable (nonNull run.Record.Trained).Seconds)
             :: [ for name, value in metrics -> name, value found ]
         | _ -> []
 

@@ -203,7 +203,7 @@ let private stepsToMatch name rows =
             for cell, state in row.Cells do
                 match state with
                 | CellState.Completed run ->
-                    match validations run.Run.Folder with
+                    match validations run.Folder with
                     | [] -> ()
                     | losses -> cell.Variant.Config.Seed, losses
                 | _ -> ()

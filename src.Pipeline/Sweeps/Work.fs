@@ -34,7 +34,7 @@ let private isLeft state =
 let private prepare (context: StageContext) (cells: Cell list) =
     let rec ofSource (data: DataConfig) =
         task {
-            match! Stage.run context (Prepare.stage data) with
+            match! Stage.run context (Pipelines.packed data) with
             | Error(Busy _) ->
                 do! Task.Delay(pause, context.Cancellation)
                 return! ofSource data

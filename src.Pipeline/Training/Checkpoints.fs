@@ -101,9 +101,7 @@ let progress run step : TrainingProgress =
 
 /// The best by validation up to the latest checkpoint.
 let best run : string option =
-    latest run
-    |> Option.bind _.BestStep
-    |> Option.map (bestAt run)
+    latest run |> Option.bind _.BestStep |> Option.map (bestAt run)
 
 /// Writes a checkpoint, its tensors by `writeTensors` to the path given, and then its state.
 let add run (writeTensors: string -> unit) (state: LoopState) =

@@ -23,7 +23,7 @@ type Validated = {
 
 /// What is trained, and what only this kind of model knows of itself.
 type Learner = {
-    /// With no steps done; disposed by the loop.
+    /// With no steps done.
     Session: TrainingSession
     Criterion: Criterion
     /// Of the training images; None where they are not learned.
@@ -63,7 +63,8 @@ module Criterion =
         let only case =
             if criterion = case then state.Validation else None
 
-        let accuracy = only Criterion.Classification |> Option.map (fun wrong -> 1.0 - wrong)
+        let accuracy =
+            only Criterion.Classification |> Option.map (fun wrong -> 1.0 - wrong)
 
         record.At(
             state.Step,

@@ -409,10 +409,7 @@ let tests =
                         { config with Limit = 1 }
                         { config with Validation = 0.2 }
                         { config with ImageSize = Some 16 }
-                        {
-                            config with
-                                ImageChannels = Some 1
-                        }
+                        { config with ImageChannels = Some 1 }
                     ] do
                     Expect.notEqual (fingerprint other) first "another setting"
 

@@ -246,6 +246,9 @@ let tests =
                     5
                     "points"
 
+                let forced = dq (few @ [ "--apply"; "--force" ])
+                Expect.equal forced.ExitCode 0 forced.Errors
+
                 let shown = dq few
                 Expect.stringContains shown.Output "squared error of the output" "the table of errors"
                 Expect.stringContains shown.Errors "allocate: done before, reused" "reused"

@@ -47,7 +47,7 @@ let run context stage =
 
 /// A stage on this value.
 let runOn context (artifact: Artifact<'i>) (stage: Stage<'i, 'o>) =
-    run context (Stage.given "" (fun _ -> Ok artifact) >=> stage)
+    run context (Stage.lookup "" (fun _ -> Ok artifact) >=> stage)
 
 /// What only an autoencoder's run has.
 let autoencoderOf (record: RunRecord) =

@@ -493,6 +493,40 @@ let tests =
                 Expect.equal (evaluate ()).Fingerprint first.Fingerprint "the same"
                 Expect.equal (File.GetLastWriteTimeUtc file) written "not written again"
 
+                // one that was made before version 0.2.0 is found by its former name, for the images it is of and no others
+                let former =
+                    Evaluate.formerFingerprint
+                        config
+                        RunKind.Train
+                        (Store.read run.Folder)
+                        run.Dataset.Record.Fingerprint
+
+                let text = File.ReadAllText file
+                File.WriteAllText(file, text.Replace(first.Fingerprint, former))
+                Expect.equal (evaluate ()).Fingerprint former "the former one"
+
+                let others =
+                    DQ.Tests.Pipeline.Contexts.run
+                        (quiet root)
+                        (Pipelines.packed { variant.Config.Data with Seed = 9L })
+                    |> get
+
+                let elsewhere =
+                    runOn
+                        (quiet root)
+                        (Evaluate.subject run.Folder (Store.read run.Folder) others)
+                        (Evaluate.stage RunKind.Train "tiny" config)
+                    |> numbers
+
+                Expect.notEqual elsewhere.Dataset first.Dataset "other images"
+
+                Expect.notEqual
+                    elsewhere.Splits["test"].ReconstructionNatsPerDim
+                    first.Splits["test"].ReconstructionNatsPerDim
+                    "are evaluated"
+
+                File.WriteAllText(file, text)
+
                 for pair in first.Splits do
                     let split = pair.Value
                     let bits = split.ReconstructionNatsPerDim.Value / Math.Log 2.0

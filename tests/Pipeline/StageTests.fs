@@ -78,7 +78,7 @@ let private adding (made: Made) (setting: int) : Stage<int, int> =
     }
 
 let private number (value: int) : Stage<unit, int> =
-    Stage.given "number" (fun _ ->
+    Stage.lookup "number" (fun _ ->
         Ok {
             Fingerprint = Fingerprint.Of(string value)
             Value = value
@@ -127,13 +127,13 @@ let private pipeline made (settings: int list) : Stage<unit, int> =
             Value = link.Input.Value + (link.Before |> Option.map _.Value |> Option.defaultValue 0)
         }
 
-        add setting |> Stage.on id value
+        add setting |> Stage.onPart id value
 
     number 1
     >=> add settings[0]
     >=> Stage.all [ add (10 + settings[1]); add 20; add 30 ]
     >=> Stage.scan [ linked settings[2]; linked 40; linked settings[3] ]
-    >=> Stage.dependent "last" [] (fun _ inputs -> Ok(Stage.map sum Stage.same >=> add (List.length inputs.Value)))
+    >=> Stage.dependent "last" [] (fun _ inputs -> Ok(Stage.map sum Stage.input >=> add (List.length inputs.Value)))
 
 /// Short lists of short texts, of characters that a separator or a length could be made of.
 let private parts =

@@ -284,8 +284,8 @@ let tests =
                 Expect.hasLength ((nonNull (nonNull result["chain"]).["stages"]).AsArray()) 2 "stages"
                 Expect.hasLength ((nonNull result["runs"]).AsArray()) 2 "the last one and the one from scratch"
                 let after = dq "progressive" [ "--plan" ]
-                // two sizes packed, three runs, two evaluations
-                Expect.equal (after.Output.Split("reused").Length - 1) 7 after.Output
+                // two sizes packed, three runs, the chain, two evaluations
+                Expect.equal (after.Output.Split("reused").Length - 1) 8 after.Output
                 let text = dq "progressive" []
                 Expect.stringContains text.Output "nats/dim at 16" "the table of stages"
                 Expect.stringContains text.Output "PSNR, dB" "the table of evaluations"

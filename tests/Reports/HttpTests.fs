@@ -177,6 +177,7 @@ let tests =
                     EnumerationOptions(RecurseSubdirectories = true, MatchCasing = MatchCasing.CaseInsensitive)
                 )
                 |> Array.map Path.GetFileName
+                |> Array.distinct // a build for one system lies in a folder below
 
             Expect.equal native [| "TorchSharp.dll" |] "only names of types"
         }

@@ -212,7 +212,16 @@ let tests =
                 Expect.equal (claims artifacts |> List.map _.Length) before "no new claim"
 
                 let plan = sweep [ "--plan"; "--set"; "sweep.seeds=[1,2]" ]
-                Expect.stringContains plan.Output "4 completed, 4 waiting" plan.Output)
+                Expect.stringContains plan.Output "4 completed, 4 waiting" plan.Output
+
+                // the runs are enough: neither the packed images nor what else lies there is asked
+                Directory.Delete(Path.Combine(artifacts, RunLayout.Datasets), true)
+                let damaged = Path.Combine(artifacts, RunLayout.Runs, "2026-01-01-tiny-0000000")
+                Directory.CreateDirectory damaged |> ignore
+                File.WriteAllText(Path.Combine(damaged, RunLayout.Run), "{")
+                let summary = sweep [ "--summary" ]
+                Expect.equal summary.ExitCode 0 summary.Errors
+                Expect.sequenceEqual (statuses artifacts) (List.replicate 8 CellStatus.Completed) "still complete")
         }
 
         test "two processes share a sweep; one is killed, and the other finishes everything" {
