@@ -40,7 +40,7 @@ public static partial class RegularFile
         using var file = OpenRead(path);
         var length = file.Length;
         if (length > Math.Min(most, Array.MaxLength))
-            throw new InvalidDataException($"expected at most {Math.Min(most, Array.MaxLength)} bytes, got {length}");
+            throw new InvalidDataException($"expected at most {Math.Min(most, Array.MaxLength)} bytes in a file of its kind, got {length}");
         var content = new byte[length];
         file.ReadExactly(content);
         return content;

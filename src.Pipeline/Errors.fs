@@ -52,7 +52,7 @@ module StageError =
         | Several(_, exitCode) -> exitCode
 
     /// Messages quote what a file holds, line breaks and all.
-    let private onOneLine (message: string) =
+    let onOneLine (message: string) =
         String.map (fun letter -> if System.Char.IsControl letter then '·' else letter) message
 
     let private messages error =

@@ -45,6 +45,8 @@ type RunStage<'i, 'o> = {
     Parents: Standing -> 'i -> Parent list
     /// Gets ready for work. What can't begin ends here and leaves no run behind.
     Begin: StageContext -> torch.Device -> 'i -> Result<RunFile -> Result<unit, StageError>, StageError>
+    /// What is damaged in the folder of a finished run, so that work on it has to go on.
+    Damage: string -> RunRecord -> string option
     /// The output of a finished run.
     Read: 'i -> string -> RunRecord -> Result<'o, StageError>
 }
@@ -55,6 +57,10 @@ let private fingerprintOf (stage: RunStage<'i, 'o>) standing parts =
         string stage.Version
         yield! stage.DependsOn standing parts
     ]
+
+/// Whether a run is finished and nothing of it is damaged.
+let private isWhole (stage: RunStage<'i, 'o>) folder (record: RunRecord) =
+    record.Status = RunStatus.Completed && (stage.Damage folder record).IsNone
 
 let private isCompleted (_, record: RunRecord) = record.Status = RunStatus.Completed
 
@@ -199,7 +205,7 @@ let private planRun (stage: RunStage<'i, 'o>) standing (input: Planned<'i>) =
             let fingerprint = fingerprintOf stage standing parts
 
             match! standingOf standing stage.Description.Title fingerprint with
-            | Some(folder, record) when record.Status = RunStatus.Completed ->
+            | Some(folder, record) when isWhole stage folder record ->
                 let! output =
                     input.Finished
                     |> Option.traverseResult (fun input -> stage.Read input.Value folder record)
@@ -207,7 +213,9 @@ let private planRun (stage: RunStage<'i, 'o>) standing (input: Planned<'i>) =
                 return step Action.Reuse record.Id (output |> Option.map (named fingerprint)) fingerprint
             | Some(folder, record) ->
                 let why =
-                    $"{record.Id}, {Store.status folder record} at step {record.StepsDone} of {record.Steps}"
+                    match record.Status, stage.Damage folder record with
+                    | RunStatus.Completed, Some damage -> damage
+                    | _ -> $"{record.Id}, {Store.status folder record} at step {record.StepsDone} of {record.Steps}"
 
                 return step Action.Continue why None fingerprint
             | None -> return step Action.Make (whyMake standing stage.Description) None fingerprint
@@ -227,7 +235,7 @@ let private runRun (stage: RunStage<'i, 'o>) (context: StageContext) (input: Art
             let title = stage.Description.Title
 
             match! standingOf context.Standing title fingerprint with
-            | Some(folder, record) when record.Status = RunStatus.Completed ->
+            | Some(folder, record) when isWhole stage folder record ->
                 context.Note $"{stage.Name}: done before, reused"
                 noteName context stage.Description record
                 let! output = stage.Read input.Value folder record
@@ -239,7 +247,9 @@ let private runRun (stage: RunStage<'i, 'o>) (context: StageContext) (input: Art
 
                 let! folder, record =
                     result {
-                        match! Store.claim context.Store title fingerprint context.Standing.Force describe with
+                        match!
+                            Store.claim context.Store title fingerprint context.Standing.Force (isWhole stage) describe
+                        with
                         | Finished(folder, record) -> return folder, record
                         | Resumed(folder, record, held)
                         | Fresh(folder, record, held) ->

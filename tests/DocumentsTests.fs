@@ -74,6 +74,16 @@ let private broken (file: string) = [
                 $"{link}: no such heading"
 ]
 
+/// Paths of the source tree in backticks; NAME stands for a name to be chosen.
+let private namedPaths (file: string) = [
+    for line in fst (proseAndCode file) do
+        for code in Regex.Matches(line, @"`((?:src\.\w+|tests|docs|configs)/[\w./-]+)`") do
+            let path = code.Groups[1].Value
+
+            if not (path.Contains "NAME") then
+                path
+]
+
 /// Commands in the README's table, such as `["runs"; "tag"]`: the lower-case words after `dq`.
 let private shownCommands = [
     for line in fst (proseAndCode readme) do
@@ -125,6 +135,16 @@ let tests =
         for file in documents do
             test $"{Path.GetRelativePath(repository, file)}: links lead somewhere" {
                 Expect.equal (broken file) [] "no link to a file or heading that is not there"
+            }
+
+        // the log says where things were
+        for file in
+            documents
+            |> List.filter (fun file -> not (file.EndsWith "log.md" || file.EndsWith "CHANGELOG.md")) do
+            test $"{Path.GetRelativePath(repository, file)}: files named in it are there" {
+                namedPaths file
+                |> List.filter (fun path -> not (Path.Exists(Path.Combine(repository, path))))
+                |> Flip.Expect.isEmpty "no path that is not there"
             }
 
         test "links that lead nowhere are found" {

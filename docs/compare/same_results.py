@@ -12,15 +12,15 @@ def norm(x,path=''):
 def content(p):
     if p.endswith('.json'): return json.dumps(norm(json.load(open(p))),sort_keys=True)
     if p.endswith('.jsonl'): return '\n'.join(json.dumps(norm(json.loads(l)),sort_keys=True) for l in open(p))
-    if p.endswith('curve.csv'):
+    if p.endswith('curve.csv') or p.endswith('summary.csv'):
         rows=[l.strip().split(',') for l in open(p)]; h=rows[0]
-        return '\n'.join(','.join(v for k,v in zip(h,r) if k not in('training_seconds','run','seconds')) for r in rows)
+        return '\n'.join(','.join(v for k,v in zip(h,r) if 'seconds' not in k and k!='run') for r in rows)
     return hashlib.sha256(open(p,'rb').read()).hexdigest()
 def tree(root):
     out={}
     for d,_,fs in os.walk(root):
         for f in fs:
-            if f in('.guard',): continue
+            if f=='.guard' or f.startswith('claim-'): continue
             p=os.path.join(d,f); rel=os.path.relpath(p,root)
             rel=re.sub(r'\d{4}-\d\d-\d\d-([\w.-]+?)-[0-9a-f]{8}/',r'\1/',rel); rel=re.sub(r'-[0-9a-f]{12}/','/',rel)
             out[rel]=p

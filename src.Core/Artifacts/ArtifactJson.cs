@@ -22,6 +22,9 @@ public interface IArtifact
 /// <summary>Reads and writes artifacts: one set of JSON options, versions checked, files replaced whole.</summary>
 public static class ArtifactJson
 {
+    /// Far above the largest record.
+    private const long MostBytes = 1L << 28;
+
     /// <summary>snake_case, indented, records; readable names in any script.</summary>
     public static JsonSerializerOptions Options { get; } =
         new()
@@ -42,7 +45,7 @@ public static class ArtifactJson
     {
         try
         {
-            using var document = JsonDocument.Parse(File.ReadAllBytes(path));
+            using var document = JsonDocument.Parse(RegularFile.ReadAllBytes(path, MostBytes));
             var root = document.RootElement;
             if (
                 root.ValueKind != JsonValueKind.Object
@@ -58,7 +61,7 @@ public static class ArtifactJson
         {
             throw new ArtifactException($"{path}: not the JSON expected: {problem.Message}", problem);
         }
-        catch (Exception problem) when (problem is IOException or UnauthorizedAccessException)
+        catch (Exception problem) when (problem is IOException or InvalidDataException or UnauthorizedAccessException)
         {
             throw new ArtifactException($"{path}: can't be read: {problem.Message}", problem);
         }

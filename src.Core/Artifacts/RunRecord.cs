@@ -152,7 +152,7 @@ public sealed record ClassifierPayload(TrainingFacts Training, double? Validatio
 /// <summary>Of a run that measures and trains no model: its numbers are in a file of their own.</summary>
 public sealed record MeasurementPayload : RunPayload;
 
-/// <summary><c>run.json</c>: one training run and where it stands, or a model that was imported.</summary>
+/// <summary><c>run.json</c>: a run of any <see cref="RunKind"/>, and where it stands.</summary>
 public sealed record RunRecord : IArtifact
 {
     public static int CurrentSchema => 1;

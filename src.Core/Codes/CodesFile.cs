@@ -111,7 +111,7 @@ public sealed class CodesFile : IDisposable
     {
         try
         {
-            return File.OpenRead(path);
+            return RegularFile.OpenRead(path);
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {

@@ -58,7 +58,7 @@ public static class ImageFile
         var pixels = (long)codec.Info.Width * codec.Info.Height;
         if (pixels > maxPixels)
             throw new InvalidDataException(
-                $"expected at most {maxPixels} pixels (max_pixels), got {codec.Info.Width} × {codec.Info.Height}"
+                $"expected at most {maxPixels} pixels (data.max_pixels), got {codec.Info.Width} × {codec.Info.Height}"
             );
         if (pixels > MostPixels(content, codec))
             throw new InvalidDataException(

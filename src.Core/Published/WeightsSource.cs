@@ -94,9 +94,29 @@ public sealed class WeightsSource : IDisposable
         if (stored.Keys.Any(name => name.StartsWith("quantize_convs.", StringComparison.Ordinal)))
             weights = Names(model).FromReference(stored, path);
         else
-            ReferenceNames.Check(state.ToDictionary(entry => entry.Key, entry => entry.Value.shape), stored, path);
+            Check(state.ToDictionary(entry => entry.Key, entry => entry.Value.shape), stored);
         foreach (var (name, target) in state)
             target.copy_(weights[name]);
+    }
+
+    /// Names and shapes; where they differ and the names begin in a few ways, the file may hold several sets of weights.
+    private void Check(Dictionary<string, long[]> expected, IReadOnlyDictionary<string, Tensor> stored)
+    {
+        try
+        {
+            ReferenceNames.Check(expected, stored, path);
+        }
+        catch (WeightsException problem) when (Key is null && file is not null)
+        {
+            var beginnings = stored.Keys.Select(name => name.Split('.')[0]).Distinct().Order().ToList();
+            var known = expected.Keys.Select(name => name.Split('.')[0]).ToHashSet();
+            if (beginnings.Count is < 1 or > 8 || beginnings.All(known.Contains))
+                throw;
+            var listed = string.Join(", ", beginnings.Select(name => $"'{name}'"));
+            throw new WeightsException(
+                $"{problem.Message}; its names begin with {listed}: where that is a set of weights, --key chooses it"
+            );
+        }
     }
 
     /// <summary>Copies the optimizer's moments and number of updates in; false when the file has none.</summary>

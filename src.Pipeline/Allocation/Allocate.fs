@@ -310,6 +310,7 @@ let stage (subject: Subject) : Stage<AllocationInput, AllocatedRun> =
                 Parent("file", nonNull (Path.GetFileName table.Value), standing.Hashes.Sha256 table.Value)
             ]
         Begin = fun context device (dataset, table) -> Ok(work context subject device dataset.Value table.Value)
+        Damage = fun _ _ -> None
         Read =
             fun _ folder record ->
                 Ok {

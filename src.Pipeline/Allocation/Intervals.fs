@@ -66,6 +66,7 @@ let stage (subject: Subject) : Stage<Dataset, IntervalRun> =
         DependsOn = fun standing parts -> AllocationRun.dependsOn description (network standing) parts
         Parents = fun standing dataset -> [ network standing; Train.datasetParent dataset ]
         Begin = fun context device dataset -> Ok(work context subject device dataset)
+        Damage = fun _ _ -> None
         Read =
             fun _ folder record ->
                 Ok {

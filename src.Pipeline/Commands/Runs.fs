@@ -205,6 +205,9 @@ let private show (place: Workplace) (store: Store) id =
                         |> Option.map counted
                         |> Option.defaultValue "–"
                     ]
+                for note in record.Notes do
+                    [ "note"; note ]
+
                 [ "validation"; Summary.validation record ]
                 [ "seed"; string record.Seed ]
                 [ "device"; $"{record.Device}, {record.Threads} threads" ]

@@ -14,6 +14,9 @@ type Layer = {
     Tree: JsonObject
 }
 
+/// A configuration is small; what is larger is another file.
+let private mostBytes = 16L <<< 20
+
 /// The keys that speak about the file and not about the run.
 let private fileKeys = [ "$schema"; "extends" ]
 
@@ -140,9 +143,14 @@ let layers (path: string) : Result<Layer list, ConfigProblem> =
         else
             let content =
                 try
-                    parse (File.ReadAllText full)
-                with :? IOException as error ->
-                    Error $"can't be read: {error.Message}"
+                    use reader =
+                        new StreamReader(new MemoryStream(DQ.Core.RegularFile.ReadAllBytes(full, mostBytes)))
+
+                    parse (reader.ReadToEnd())
+                with
+                | :? IOException
+                | :? InvalidDataException
+                | :? UnauthorizedAccessException as error -> Error $"can't be read: {error.Message}"
 
             match content with
             | Error message -> problem "" message

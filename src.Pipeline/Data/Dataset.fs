@@ -115,7 +115,7 @@ module Dataset =
         }
 
     let private readLabels path count classes =
-        let bytes = File.ReadAllBytes path
+        let bytes = DQ.Core.RegularFile.ReadAllBytes(path, 4L * int64 count)
 
         if int64 bytes.Length <> 4L * int64 count then
             raise (InvalidDataException $"{path}: expected the labels of {count} images, got {bytes.Length} bytes")

@@ -71,19 +71,20 @@ let private toSplit tree maxPixels (classNames: string list) found =
         let names, labels = ImageSource.interleave labelled |> Array.unzip
         split tree maxPixels names (Some labels)
 
+/// Images that lie in a folder itself.
+let private looseIn (tree: FileTree) folder =
+    tree.Files
+    |> Array.filter (fun name ->
+        FileTree.isImage name
+        && (Path.GetDirectoryName name |> string).Replace('\\', '/') = folder)
+
 /// A single folder around everything, as archives often have, is no class: the folder where the layout starts.
 let rec private start (tree: FileTree) folder =
     let child name =
         if folder = "" then name else $"{folder}/{name}"
 
-    let isLoose =
-        tree.Files
-        |> Array.exists (fun name ->
-            FileTree.isImage name
-            && (Path.GetDirectoryName name |> string).Replace('\\', '/') = folder)
-
     match FileTree.foldersIn folder tree with
-    | [| single |] when not isLoose && not (isSplitName single) -> start tree (child single)
+    | [| single |] when (looseIn tree folder).Length = 0 && not (isSplitName single) -> start tree (child single)
     | folders -> folder, folders
 
 /// Opens a folder or a zip of images, each of at most so many pixels.
@@ -136,6 +137,13 @@ let open' (path: string) (maxPixels: int64) : Result<ImageSource, StageError> =
                     Data
                         $"{tree.Root}/{child others[0]}: expected only train, val and test to hold images where there is a train folder"
                 )
+            | Some _ when (looseIn tree root).Length > 0 ->
+                let loose = looseIn tree root
+
+                Error(
+                    Data
+                        $"{tree.Root}/{loose[0]}: expected only train, val and test to hold images where there is a train folder, found {loose.Length} beside them"
+                )
             | Some train ->
                 result {
                     let! train = find tree (child train)
@@ -145,6 +153,20 @@ let open' (path: string) (maxPixels: int64) : Result<ImageSource, StageError> =
                 }
 
         let parts = [ Some train; validation; test ] |> List.choose id
+
+        let named = [
+            trainFolder |> Option.defaultValue root, Some train
+            validationFolder |> Option.defaultValue "", validation
+            testFolder |> Option.defaultValue "", test
+        ]
+
+        let placeOf folder =
+            if folder = root then
+                tree.Root
+            else
+                $"{tree.Root}/{child folder}"
+
+        let hasClasses = parts |> List.exists _.IsClasses
 
         let classNames =
             parts
@@ -180,14 +202,16 @@ let open' (path: string) (maxPixels: int64) : Result<ImageSource, StageError> =
                 yield! tree.Notes
                 if trainFolder.IsNone && splits.Length > 0 then
                     $"{places splits}: read as a class like the folders beside, for there is no train folder"
-                match train with
-                | Flat images when
-                    images
-                    |> Array.exists (fun name -> name.IndexOf('/', (if root = "" then 0 else root.Length + 1)) >= 0)
-                    && trainFolder.IsNone
-                    ->
-                    $"{tree.Root}: as many images lie loose as in folders, or more: the folders are no classes"
-                | _ -> ()
+                for folder, part in named do
+                    let place = if folder = root then root else child folder
+                    let depth = if place = "" then 0 else place.Length + 1
+
+                    match part with
+                    | Some(Flat images) when images |> Array.exists (fun name -> name.IndexOf('/', depth) >= 0) ->
+                        $"{placeOf folder}: as many images lie loose as in folders, or more: the folders are no classes"
+                    | Some(Flat _) when hasClasses ->
+                        $"{placeOf folder}: has no class folders, unlike other splits: its images have no labels"
+                    | _ -> ()
             ]
             Generator = None
             Close = tree.Close

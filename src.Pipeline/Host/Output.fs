@@ -101,6 +101,8 @@ type Output(verbosity: Verbosity) =
 
     /// One line about what happens.
     member _.Note(line: string) =
+        let line = StageError.onOneLine line
+
         if not verbosity.Quiet then
             lock gate (fun () ->
                 if isInteractive then

@@ -189,6 +189,7 @@ let stage (variant: Variant) : Stage<Dataset, TrainedRun> =
                 ]
             Parents = fun _ dataset -> Train.datasetParent dataset :: parents
             Begin = fun context device dataset -> start context variant device dataset
+            Damage = fun folder record -> Checkpoints.damage folder record.StepsDone
             Read =
                 fun dataset folder record ->
                     Ok {

@@ -235,6 +235,7 @@ let stage (subject: DensitySubject) : Stage<Dataset, EstimatedRun> =
         DependsOn = fun standing parts -> dependsOn standing subject parts
         Parents = fun standing dataset -> [ Train.datasetParent dataset; networkParent standing.Hashes subject.Network ]
         Begin = fun context device dataset -> Ok(work context subject device dataset)
+        Damage = fun _ _ -> None
         Read =
             fun _ folder record ->
                 Ok {

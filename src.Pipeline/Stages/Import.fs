@@ -56,7 +56,12 @@ let stage (variant: Variant) (file: string) (source: WeightsSource) (notes: stri
             Description = {
                 Train.describe RunKind.Import variant with
                     Steps = source.Steps
-                    Notes = notes
+                    Notes = [
+                        yield! notes
+                        match source.Key with
+                        | null -> ()
+                        | key -> $"the weights under '{key}'"
+                    ]
             }
             Version = version
             DependsOn = fun standing _ -> [ variant.Variant; Config.canonical variant.Config; content standing ]
@@ -71,6 +76,7 @@ let stage (variant: Variant) (file: string) (source: WeightsSource) (notes: stri
                         run.Guarded(fun () -> write run.Folder variant.Config.Seed source model)
                         run.Save(_.Imported(model.ParameterCount, source.Steps))
                         Ok())
+            Damage = fun folder record -> Checkpoints.damage folder record.StepsDone
             Read = fun _ folder record -> Ok { Folder = folder; Record = record }
         }
 

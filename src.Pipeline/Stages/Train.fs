@@ -203,6 +203,7 @@ let private stageOf (variant: Variant) (inputs: 'i -> Dataset * TrainedRun optio
 
                     return work context variant (autoencoder variant.Config spec device from) dataset
                 }
+        Damage = fun folder record -> Checkpoints.damage folder record.StepsDone
         Read =
             fun input folder record ->
                 Ok {

@@ -156,7 +156,14 @@ module Store =
 
     /// Finds the run of a fingerprint, or makes its folder, and locks it unless it is finished.
     /// `describe` gives the record of a new run from its id.
-    let claim store (name: string) fingerprint force (describe: string -> RunRecord) : Result<RunClaim, StageError> =
+    let claim
+        store
+        (name: string)
+        fingerprint
+        force
+        (isWhole: string -> RunRecord -> bool)
+        (describe: string -> RunRecord)
+        : Result<RunClaim, StageError> =
         guarded store (fun () ->
             let earlier =
                 if force then
@@ -166,7 +173,7 @@ module Store =
 
             match earlier with
             | Error error -> Error error
-            | Ok((run, record) :: _) when record.Status = RunStatus.Completed -> Ok(Finished(run.Folder, record))
+            | Ok((run, record) :: _) when isWhole run.Folder record -> Ok(Finished(run.Folder, record))
             | Ok((run, record) :: _) ->
                 RunLock.Take run.Folder
                 |> Result.map (fun held -> Resumed(run.Folder, record, held))

@@ -88,6 +88,17 @@ let newestWhole run : LoopState option * string list =
 
     search (List.ofArray (stateFiles run)) []
 
+/// What is wrong with the checkpoint of a step, which is to be the newest.
+let damage run (step: int64) : string option =
+    match stateFiles run |> Array.tryHead with
+    | None -> Some $"{folder run}: expected the checkpoint of step {step}, found none"
+    | Some file ->
+        match look run file with
+        | Error problem -> Some problem
+        | Ok state when state.Step <> step ->
+            Some $"{folder run}: expected the checkpoint of step {step}, the newest is of step {state.Step}"
+        | Ok _ -> None
+
 /// Removes the checkpoints after a step.
 let dropAfter run (step: int64) =
     for file in stateFiles run do

@@ -131,5 +131,18 @@ let tests =
                     (dataError (ImageFolder.open' folder mostPixels))
                     $"{folder}/extra: expected only train, val and test"
                     "beside")
+
+            inFolder (fun folder ->
+                tree folder [ "train/1.png"; "val/2.png"; "3.png" ]
+
+                Expect.stringStarts
+                    (dataError (ImageFolder.open' folder mostPixels))
+                    $"{folder}/3.png: expected only train, val and test to hold images"
+                    "a loose one")
+
+            inFolder (fun folder ->
+                tree folder [ "train/1.png"; "train/2.png"; "val/a/1.png"; "val/b/1.png" ]
+                let source = ImageFolder.open' folder mostPixels |> ok
+                Expect.exists source.Notes (fun note -> note.Contains "train: has no class folders") "said")
         }
     ]

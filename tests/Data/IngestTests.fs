@@ -252,7 +252,9 @@ let tests =
 
                 Expect.equal
                     (List.ofSeq record.CorruptImages)
-                    [ CorruptImage("2.png", "expected at most 63 pixels (max_pixels), got 8 × 8") ]
+                    [
+                        CorruptImage("2.png", "expected at most 63 pixels (data.max_pixels), got 8 × 8")
+                    ]
                     "named"
 
                 Expect.notEqual

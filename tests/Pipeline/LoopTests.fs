@@ -213,6 +213,26 @@ let tests =
                             "an event")
             }
 
+        test "a finished run whose last checkpoint is damaged goes on from the one before, to the same end" {
+            inFolder (fun root ->
+                let undisturbed = train root None (variant []) |> finished
+                let before = files undisturbed, weights undisturbed
+                let last = Checkpoints.weights undisturbed.Folder undisturbed.Record.Steps
+                let bytes = File.ReadAllBytes last
+                bytes[bytes.Length - 3] <- bytes[bytes.Length - 3] ^^^ 1uy
+                File.WriteAllBytes(last, bytes)
+                let planned = get (Stage.plan (quiet root).Standing (Pipelines.model (variant [])))
+
+                Expect.equal
+                    [ for step in planned.Steps -> step.Action ]
+                    [ Action.Reuse; Action.Continue ]
+                    "a plan says so"
+
+                let again = train root None (variant []) |> finished
+                Expect.equal again.Folder undisturbed.Folder "the same run"
+                Expect.equal (files again, weights again) before "the same end")
+        }
+
         test "a run asked for under another name is the one there is, and that is said" {
             inFolder (fun root ->
                 let first = train root None (variant [ "name=first" ]) |> finished

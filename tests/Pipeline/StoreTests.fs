@@ -35,8 +35,10 @@ let private newRecord fingerprint id =
         Steps = 10L
     )
 
+let private isCompleted _ (record: RunRecord) = record.Status = RunStatus.Completed
+
 let private claim store fingerprint =
-    Store.claim store "a name/with a slash" fingerprint false (newRecord fingerprint)
+    Store.claim store "a name/with a slash" fingerprint false isCompleted (newRecord fingerprint)
 
 let private fresh store fingerprint =
     match claim store fingerprint with
@@ -70,7 +72,7 @@ let tests =
                 dispose held
                 Expect.notEqual other folder "another fingerprint, another run"
 
-                match Store.claim store "test" "one" true (newRecord "one") with
+                match Store.claim store "test" "one" true isCompleted (newRecord "one") with
                 | Ok(Fresh(forced, _, held)) ->
                     Expect.notEqual forced folder "--force begins beside the old one"
                     dispose held
@@ -259,7 +261,7 @@ let tests =
                         "a name/with a slash", "two", false
                         "a name/with a slash", "three", true
                     ] do
-                    match Store.claim store name fingerprint force (newRecord fingerprint) with
+                    match Store.claim store name fingerprint force isCompleted (newRecord fingerprint) with
                     | Ok(Fresh(_, _, held))
                     | Ok(Resumed(_, _, held)) -> dispose held
                     | other -> failtestf "%s %s: expected a run, got %A" name fingerprint other)
