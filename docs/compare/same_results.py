@@ -20,7 +20,7 @@ def tree(root):
     out={}
     for d,_,fs in os.walk(root):
         for f in fs:
-            if f=='.guard' or f.startswith('claim-'): continue
+            if f in('.guard','lock.json') or f.startswith('claim-') or f.endswith('.tmp'): continue
             p=os.path.join(d,f); rel=os.path.relpath(p,root)
             rel=re.sub(r'\d{4}-\d\d-\d\d-([\w.-]+?)-[0-9a-f]{8}/',r'\1/',rel); rel=re.sub(r'-[0-9a-f]{12}/','/',rel)
             out[rel]=p

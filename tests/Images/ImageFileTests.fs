@@ -232,9 +232,9 @@ let tests =
 
             for width, height, most, said in
                 [
-                    100_000, 100_000, most, "expected at most 67108864 pixels (max_pixels), got 100000 × 100000"
+                    100_000, 100_000, most, "expected at most 67108864 pixels (data.max_pixels), got 100000 × 100000"
                     8_000, 8_000, most, "can't hold the 8000 × 8000 pixels it claims"
-                    4, 6, 23L, "expected at most 23 pixels (max_pixels), got 4 × 6"
+                    4, 6, 23L, "expected at most 23 pixels (data.max_pixels), got 4 × 6"
                 ] do
                 let claims = withSize png width height
                 let before = GC.GetAllocatedBytesForCurrentThread()
