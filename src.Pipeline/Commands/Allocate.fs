@@ -16,7 +16,7 @@ open DQ.Pipeline.Data
 open DQ.Pipeline.Allocation
 open DQ.Pipeline.Allocation.Allocate
 open DQ.Pipeline.Allocation.CutNetwork
-open DQ.Pipeline.Commands.Numbers
+open DQ.Pipeline.Numbers
 open FsToolkit.ErrorHandling
 
 type Arguments =

@@ -2,7 +2,6 @@
 module DQ.Pipeline.Commands.Bench
 
 open System
-open System.Globalization
 open System.Threading.Tasks
 open Argu
 open DQ.Core.Artifacts
@@ -11,6 +10,7 @@ open DQ.Core.Images
 open DQ.Core.Measurement
 open DQ.Core.Training
 open DQ.Pipeline
+open DQ.Pipeline.Numbers
 open DQ.Pipeline.Configuration
 open DQ.Pipeline.Stages
 open DQ.Pipeline.Host
@@ -107,9 +107,6 @@ let private measure (context: StageContext) (variant: Variant) repetitions check
                 ManagedBytesPerStep = benchmark.ManagedBytesPerStep
             )
     }
-
-let private number (format: string) (value: float) =
-    value.ToString(format, CultureInfo.InvariantCulture)
 
 let private optional scale format (value: Nullable<float>) =
     if value.HasValue then

@@ -13,7 +13,7 @@ open DQ.Pipeline.Storage
 open DQ.Pipeline.Training
 open DQ.Pipeline.Stages
 open DQ.Pipeline.Host
-open DQ.Pipeline.Commands.Numbers
+open DQ.Pipeline.Numbers
 open DQ.Pipeline.Stages.Density
 open FsToolkit.ErrorHandling
 

@@ -8,6 +8,7 @@ open System.Threading.Tasks
 open Argu
 open DQ.Core.Native
 open DQ.Pipeline
+open DQ.Pipeline.Numbers
 open DQ.Pipeline.Training
 open DQ.Pipeline.Stages
 open DQ.Pipeline.Host
@@ -64,9 +65,7 @@ let private siteState (arguments: ParseResults<Arguments>) =
         ListeningProblem = SiteProgram.listeningProblem urls
     }
 
-let private gigabytes (bytes: int64) =
-    (float bytes / 1e9).ToString("F1", Globalization.CultureInfo.InvariantCulture)
-    + " GB"
+let private gigabytes (bytes: int64) = number "F1" (float bytes / 1e9) + " GB"
 
 /// What to do about what was found.
 let private advice (place: Workplace) torch site disk available = [

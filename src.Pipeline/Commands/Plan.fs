@@ -12,7 +12,7 @@ open DQ.Pipeline.Configuration
 open DQ.Pipeline.Training
 open DQ.Pipeline.Stages
 open DQ.Pipeline.Host
-open DQ.Pipeline.Commands.Numbers
+open DQ.Pipeline.Numbers
 open DQ.Pipeline.Data
 open FsToolkit.ErrorHandling
 

@@ -8,7 +8,7 @@ open DQ.Core.Artifacts
 open DQ.Pipeline
 open DQ.Pipeline.Configuration
 open DQ.Pipeline.Host
-open DQ.Pipeline.Commands.Numbers
+open DQ.Pipeline.Numbers
 open DQ.Pipeline.Progressive
 open DQ.Pipeline.Progressive.Chain
 open FsToolkit.ErrorHandling

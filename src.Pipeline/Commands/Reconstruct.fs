@@ -2,13 +2,13 @@
 module DQ.Pipeline.Commands.Reconstruct
 
 open System
-open System.Globalization
 open System.IO
 open System.Threading.Tasks
 open Argu
 open DQ.Core.Evaluation
 open DQ.Core.Images
 open DQ.Pipeline
+open DQ.Pipeline.Numbers
 open DQ.Pipeline.Host
 open FsToolkit.ErrorHandling
 
@@ -48,11 +48,7 @@ let private distinctTargets folder (images: string list) =
         Error(Usage $"{names} would both become {file}: reconstruct them one by one, each with its own --output")
 
 let private describe (image: string) (file: string) (picture: Picture) =
-    let number (format: string) (value: float) =
-        value.ToString(format, CultureInfo.InvariantCulture)
-
-    let optional (value: Nullable<float>) =
-        if value.HasValue then number "F4" value.Value else "–"
+    let optional = optional "F4"
 
     Table.render Table.Left [
         [ image; $"→ {file}" ]

@@ -11,7 +11,7 @@ open DQ.Pipeline
 open DQ.Pipeline.Storage
 open DQ.Pipeline.Stages
 open DQ.Pipeline.Host
-open DQ.Pipeline.Commands.Numbers
+open DQ.Pipeline.Numbers
 open FsToolkit.ErrorHandling
 
 type ShowArguments =

@@ -12,7 +12,7 @@ open DQ.Pipeline.Training
 open DQ.Pipeline.Stages
 open DQ.Pipeline.Host
 open DQ.Pipeline.Stages.Evaluate
-open DQ.Pipeline.Commands.Numbers
+open DQ.Pipeline.Numbers
 
 /// A number per level, bottom first.
 let private perLevel (split: SplitEvaluation) (show: LevelEvaluation -> string) =

@@ -2,12 +2,12 @@
 module DQ.Pipeline.Commands.Verify
 
 open System
-open System.Globalization
 open System.Threading.Tasks
 open Argu
 open DQ.Core.Formats
 open DQ.Core.Verification
 open DQ.Pipeline
+open DQ.Pipeline.Numbers
 open DQ.Pipeline.Host
 open FsToolkit.ErrorHandling
 
@@ -29,8 +29,7 @@ let private check (file: string) =
         file, Error error.Message
 
 let private table (file: string) (results: ParityResult list) =
-    let small (value: float) =
-        value.ToString("0.0e+00", CultureInfo.InvariantCulture)
+    let small = number "0.0e+00"
 
     $"{file}\n"
     + Table.render Table.Left [

@@ -116,8 +116,11 @@ module Config =
         let ofAll = start :: List.map shared layers
 
         let mentions =
-            layers
-            |> List.collect (fun layer -> [ for name, tree in variantsOf layer -> layer, name, tree ])
+            ([], layers)
+            ||> List.fold (fun before layer ->
+                match ConfigTree.find "variants" layer.Tree with
+                | Some null -> [] // none of those that other layers name
+                | _ -> before @ [ for name, tree in variantsOf layer -> layer, name, tree ])
 
         let kept name =
             mentions

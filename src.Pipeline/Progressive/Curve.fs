@@ -2,7 +2,6 @@
 module DQ.Pipeline.Progressive.Curve
 
 open System
-open System.Globalization
 open System.IO
 open System.Text.Json
 open DQ.Core
@@ -11,6 +10,7 @@ open DQ.Core.Evaluation
 open DQ.Core.Images
 open DQ.Core.Training
 open DQ.Pipeline
+open DQ.Pipeline.Numbers
 open DQ.Pipeline.Configuration
 open DQ.Pipeline.Training
 open DQ.Pipeline.Stages
@@ -135,8 +135,7 @@ let private columns =
 
 /// Both curves as a table with commas.
 let csv (chain: ChainRecord) =
-    let number (value: float) =
-        value.ToString("R", CultureInfo.InvariantCulture)
+    let number = number "R"
 
     let optional (value: Nullable<float>) =
         if value.HasValue then number value.Value else ""

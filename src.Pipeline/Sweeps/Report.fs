@@ -2,12 +2,12 @@
 module DQ.Pipeline.Sweeps.Report
 
 open System
-open System.Globalization
 open System.IO
 open System.Text
 open DQ.Core
 open DQ.Core.Artifacts
 open DQ.Pipeline
+open DQ.Pipeline.Numbers
 open DQ.Pipeline.Configuration
 open DQ.Pipeline.Storage
 open DQ.Pipeline.Host
@@ -50,9 +50,6 @@ let private record (board: Board) (published: Tables.Entry list) (states: (Sweep
         UpdatedUtc = DateTime.UtcNow
     )
 
-let private invariant (format: string) (value: float) =
-    value.ToString(format, CultureInfo.InvariantCulture)
-
 let private statistic (row: SweepRow) name =
     match row.Metrics.TryGetValue name with
     | true, found -> Some found
@@ -81,7 +78,7 @@ let csv (sweep: SweepRecord) =
     ]
 
     let number value =
-        value |> Option.map (invariant "R") |> Option.defaultValue ""
+        value |> Option.map (number "R") |> Option.defaultValue ""
 
     let header = [
         yield! sweep.Keys
@@ -123,8 +120,8 @@ let private meanOf format (row: SweepRow) name =
     | None -> "–"
     | Some found ->
         match Option.ofNullable found.SampleDeviation with
-        | Some deviation -> $"{invariant format found.Mean} ± {invariant format deviation}"
-        | None -> invariant format found.Mean
+        | Some deviation -> $"{number format found.Mean} ± {number format deviation}"
+        | None -> number format found.Mean
 
 /// A share as a percentage.
 let private percent name (row: SweepRow) =
@@ -132,8 +129,8 @@ let private percent name (row: SweepRow) =
     | None -> "–"
     | Some found ->
         match Option.ofNullable found.SampleDeviation with
-        | Some deviation -> $"""{invariant "F2" (100.0 * found.Mean)} ± {invariant "F2" (100.0 * deviation)}"""
-        | None -> invariant "F2" (100.0 * found.Mean)
+        | Some deviation -> $"""{number "F2" (100.0 * found.Mean)} ± {number "F2" (100.0 * deviation)}"""
+        | None -> number "F2" (100.0 * found.Mean)
 
 /// One table per loss, the first line its head. Empty columns are left out.
 let private tables (sweep: SweepRecord) : string list list list = [
@@ -146,7 +143,7 @@ let private tables (sweep: SweepRecord) : string list list list = [
             "seeds", (fun row -> $"{row.Completed} of {row.Cells.Count}")
             "accuracy, %", percent "accuracy"
             title loss, (fun row -> meanOf format row loss)
-            "published", (fun row -> published row loss |> Option.map (invariant format) |> Option.defaultValue "–")
+            "published", (fun row -> published row loss |> Option.map (number format) |> Option.defaultValue "–")
             "code rate uniform, bits/dim", (fun row -> meanOf "F3" row "code_rate_uniform_bits_per_dim")
             "total uniform, bits/dim", (fun row -> meanOf "F3" row "total_uniform_bits_per_dim")
             "PSNR, dB", (fun row -> meanOf "F2" row "psnr_db")

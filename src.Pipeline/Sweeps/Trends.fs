@@ -3,13 +3,13 @@
 module DQ.Pipeline.Sweeps.Trends
 
 open System
-open System.Globalization
 open System.IO
 open System.Text.Json
 open System.Text.Json.Nodes
 open DQ.Core.Artifacts
 open DQ.Core.Quantization
 open DQ.Pipeline
+open DQ.Pipeline.Numbers
 open DQ.Pipeline.Configuration
 open DQ.Pipeline.Sweeps.Board
 open DQ.Pipeline.Sweeps.Rows
@@ -43,11 +43,9 @@ let private but key (row: Row) =
 
     ConfigTree.canonical tree
 
-let private number (value: float) =
-    value.ToString("G4", CultureInfo.InvariantCulture)
+let private four = number "G4"
 
-let private percent (value: float) =
-    value.ToString("+0.0;-0.0;0.0", CultureInfo.InvariantCulture) + " %"
+let private percent value = number "+0.0;-0.0;0.0" value + " %"
 
 let private ofCodebooks row = $"M = {codebooks row}"
 
@@ -89,7 +87,7 @@ let private falls name claim along (shared: Row -> string) (varied: Row -> strin
 
         let line (members: (Row * float) list) =
             let row = fst members.Head
-            let points = [ for row, loss in members -> $"{number loss} ({varied row})" ]
+            let points = [ for row, loss in members -> $"{four loss} ({varied row})" ]
             $"{shared row}, {row.Record.Loss}: " + String.concat " → " points
 
         let holds =
@@ -147,7 +145,7 @@ let private pairs (wanted: Row -> bool) (rows: (Row * float) list) =
         | _ -> None)
 
 let private compared (dq: Row * float, vq: Row * float) =
-    $"{named (fst dq)}: {number (snd dq)} depthwise, {number (snd vq)} vector"
+    $"{named (fst dq)}: {four (snd dq)} depthwise, {four (snd vq)} vector"
 
 /// Two trainings of one function: equal but for what rounding does to them.
 let private tolerance = 0.01

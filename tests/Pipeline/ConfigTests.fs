@@ -216,6 +216,16 @@ let tests =
                 Expect.equal found.Length expected.Length "and nothing else")
         }
 
+        test "variants are taken out by null" {
+            let variants =
+                load """{ "variants": { "dq": { "training": { "steps": 7 } }, "vq": {} } }""" [ "variants=null" ]
+
+            match variants with
+            | Ok [ { Variant = ""; Config = config } ] ->
+                Expect.equal config.Training.Steps Settings.defaults.Training.Steps "nothing of them is left"
+            | other -> failtestf "%A" other
+        }
+
         test "wrong keys, types and values are reported in one go, each key once" {
             let found =
                 problems (

@@ -43,13 +43,18 @@ let private bruteForce (vectors: torch.Tensor) (codes: torch.Tensor) =
                 |> int64
     |]
 
+/// Normal numbers that every run draws alike.
+let private drawn seed (shape: int64 list) =
+    use generator = new torch.Generator(seed)
+    torch.randn (Array.ofList shape, generator = generator)
+
 [<Tests>]
 let nearest =
     testList "Quantization.NearestCodes" [
         for slices in [ 3; 1 ] do
             test $"agrees with plain loops, {slices} slices" {
-                use vectors = torch.randn (int64 slices, 17L, 5L)
-                use codes = torch.randn (3L, 11L, 5L)
+                use vectors = drawn 1UL [ int64 slices; 17L; 5L ]
+                use codes = drawn 2UL [ 3L; 11L; 5L ]
                 use found = NearestCodes.Find(vectors, codes)
                 Expect.sequenceEqual (longs found) (bruteForce vectors codes) "codes"
             }
@@ -82,8 +87,8 @@ let nearest =
         }
 
         test "65,536 codes are searched in chunks" {
-            use vectors = torch.randn (2L, 300L, 4L)
-            use codes = torch.randn (2L, 65536L, 4L)
+            use vectors = drawn 3UL [ 2L; 300L; 4L ]
+            use codes = drawn 4UL [ 2L; 65536L; 4L ]
             codes[0, 60000] <- vectors[0, 299]
             codes[1, 5] <- vectors[1, 0]
             use found = NearestCodes.Find(vectors, codes)
@@ -99,7 +104,7 @@ let properties =
             use one = depthwise 1 16 6
             use vector = new VectorQuantizer(spec, 1, 16, 6)
             vector.Codebook.copy_ one.Codebook |> ignore
-            use map = torch.randn (2L, 6L, 4L, 4L)
+            use map = drawn 5UL [ 2L; 6L; 4L; 4L ]
             let a, b = one.Quantize map, vector.Quantize map
             Expect.sequenceEqual (longs a.Indices) (longs b.Indices) "codes"
             Expect.sequenceEqual (floats a.Map) (floats b.Map) "maps"
@@ -111,7 +116,8 @@ let properties =
             quantizer.eval ()
 
             use codes =
-                torch.randint (16L, [| 2L; 3L; 4L; 5L |], dtype = torch.ScalarType.Int64)
+                use generator = new torch.Generator(1UL)
+                torch.randint (16L, [| 2L; 3L; 4L; 5L |], dtype = torch.ScalarType.Int64, generator = generator)
 
             use map = quantizer.Embed codes
             let again = quantizer.Quantize map
@@ -127,7 +133,7 @@ let properties =
             for code in 0..7 do
                 permuted.Codebook[0, code] <- quantizer.Codebook[0, order[code]]
 
-            use map = torch.randn (2L, 4L, 3L, 3L)
+            use map = drawn 6UL [ 2L; 4L; 3L; 3L ]
             let plain = longs (quantizer.Quantize(map).Indices)
             let other = longs (permuted.Quantize(map).Indices)
             Expect.sequenceEqual (other |> Array.map (fun code -> int64 order[int code])) plain "codes"
@@ -193,7 +199,7 @@ let learning =
         test "codes follow the smoothed moving average of their vectors" {
             use quantizer = depthwise 1 3 2
             let before = quantizer.Codebook.clone ()
-            use map = torch.randn (1L, 2L, 5L, 5L)
+            use map = drawn 7UL [ 1L; 2L; 5L; 5L ]
             let chosen = longs (quantizer.Quantize(map).Indices)
             quantizer.Forget()
             learned quantizer map |> ignore
@@ -233,7 +239,7 @@ let learning =
             use whole = depthwise 2 8 3
             use parts = depthwise 2 8 3
             parts.load_state_dict (whole.state_dict ()) |> ignore
-            use map = torch.randn (4L, 6L, 4L, 4L)
+            use map = drawn 8UL [ 4L; 6L; 4L; 4L ]
             learned whole map |> ignore
             parts.train ()
 
@@ -248,7 +254,7 @@ let learning =
             use quantizer = depthwise 2 8 3
             let before = floats quantizer.Codebook
             quantizer.train ()
-            quantizer.Quantize(torch.randn (2L, 6L, 4L, 4L)) |> ignore
+            quantizer.Quantize(drawn 9UL [ 2L; 6L; 4L; 4L ]) |> ignore
             quantizer.Forget()
             Expect.sequenceEqual (floats quantizer.Codebook) before "codes"
             Expect.throws (fun () -> quantizer.Learn(1L, 0L) |> ignore) "nothing is left to learn from"
@@ -257,7 +263,7 @@ let learning =
         test "evaluation collects nothing" {
             use quantizer = depthwise 2 8 3
             quantizer.eval ()
-            quantizer.Quantize(torch.randn (2L, 6L, 4L, 4L)) |> ignore
+            quantizer.Quantize(drawn 10UL [ 2L; 6L; 4L; 4L ]) |> ignore
             Expect.throws (fun () -> quantizer.Learn(1L, 0L) |> ignore) "nothing was collected"
         }
     ]
@@ -274,7 +280,7 @@ let revival =
         quantizer.Codebook[0, 0] <- torch.zeros 2L
         quantizer
 
-    let batch = torch.randn (1L, 2L, 4L, 4L)
+    let batch = drawn 11UL [ 1L; 2L; 4L; 4L ]
 
     let isVectorOfBatch (code: torch.Tensor) =
         let vectors = batch.permute(0L, 2L, 3L, 1L).reshape(-1L, 2L)
@@ -330,7 +336,7 @@ let kMeans =
             let rows = torch.tensor [| for row in 0..299 -> int64 (row % 3) |]
 
             let vectors =
-                (centres.index_select (0L, rows) + torch.randn (300L, 2L) * 0.1).unsqueeze 0L
+                (centres.index_select (0L, rows) + drawn 12UL [ 300L; 2L ] * 0.1).unsqueeze 0L
 
             let struct (found, members) = KMeans.Fit(vectors, 1, 3, 0L, EuclideanMetric())
             let sorted = found[0].square().sum(1L).sqrt() |> floats |> Array.sort

@@ -1,5 +1,5 @@
 /// Numbers as text, the same everywhere.
-module DQ.Pipeline.Commands.Numbers
+module DQ.Pipeline.Numbers
 
 open System
 open System.Globalization
