@@ -49,7 +49,7 @@ check progressive progressive configs/quickstart.json "${small[@]}" --set varian
 check classify classify configs/classify-mnist.json --set data.path="${DATA:?the folder with mnist}/mnist" --set data.limit=2000 --set data.validation=200 \
   --set training.steps=150 --set training.warmup_steps=5 --set training.checkpoint_every=10 --set training.validate_every=30 --set training.validation_images=200
 mkdir -p "$out/base"; cp -r "$out/classify/whole/." "$out/base"; command=(run configs/quickstart.json "${small[@]}" --set training.steps=20 --variant dq); start "$out/base"
-check density density --run quickstart-dq --images 300 --test-images 60 --seeds 6 --steps 60
-check allocate allocate configs/allocate-cifar10.json --set allocation.run=classify-mnist --set allocation.layer=backbone.blocks.0 \
+check density density --run "$(basename "$out"/base/runs/*-quickstart-dq-*)" --images 300 --test-images 60 --seeds 6 --steps 60
+check allocate allocate configs/allocate-cifar10.json --set allocation.run="$(basename "$out"/base/runs/*-classify-mnist-*)" --set allocation.layer=backbone.blocks.0 \
   --set 'allocation.average_bits=[1,2,3,4]' --set allocation.calibration_images=64 --set allocation.test_images=128 --set allocation.online_images=4
 echo "$total kills"
