@@ -208,6 +208,40 @@ let tests =
                 do! walk.Accessible "comparison"
             })
 
+        walk "a link followed before the page is live loads its page" desktop (fun folder walk ->
+            task {
+                let live = TaskCompletionSource()
+
+                let! _ =
+                    walk.Page.RouteAsync(
+                        "**/_blazor/negotiate*",
+                        fun route ->
+                            task {
+                                do! live.Task
+                                do! route.ContinueAsync()
+                            }
+                            :> Task
+                    )
+
+                let! _ = walk.Page.GotoAsync(string walk.Site.Address)
+                let id = runOf folder "dq"
+
+                let! request =
+                    walk.Page.RunAndWaitForRequestAsync(
+                        (fun () -> walk.Page.Locator($"td.name a[href$='{id}']").First.ClickAsync()),
+                        fun request -> request.Url.EndsWith id
+                    )
+
+                Expect.isTrue
+                    request.IsNavigationRequest
+                    "the browser loads it: nothing that a starting circuit could give up"
+
+                live.SetResult()
+                do! walk.Drawn 3
+                let! title = walk.Text "h1"
+                Expect.equal title "tiny-dq" "the run"
+            })
+
         walking "a sweep and a chain, from their lists to their plots" (fun () ->
             walkWith desktop sweepAndChain.Value (fun walk ->
                 task {
