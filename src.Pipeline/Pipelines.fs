@@ -20,13 +20,16 @@ let images (own: Parent option) (data: DataConfig) : Stage<unit, Dataset> =
     | Some parent -> Prepare.ofRun parent
     | None -> Prepare.reused data
 
-/// A trained model: an autoencoder, or a classifier where the configuration asks for one.
-let model (v: Variant) : Stage<unit, Train.TrainedRun> =
-    packed v.Config.Data
+/// A model trained on these images: an autoencoder, or a classifier where the configuration asks for one.
+let modelOn (images: Stage<unit, Dataset>) (v: Variant) : Stage<unit, Train.TrainedRun> =
+    images
     >=> if Settings.isClassifier v.Config then
             Classify.stage v
         else
             Train.stage v
+
+/// The same on the images of its configuration.
+let model (v: Variant) = modelOn (packed v.Config.Data) v
 
 let private kind (v: Variant) =
     if Settings.isClassifier v.Config then
@@ -34,9 +37,12 @@ let private kind (v: Variant) =
     else
         RunKind.Train
 
-/// The same with its numbers.
-let evaluated (v: Variant) : Stage<unit, Evaluate.EvaluatedRun> =
-    model v >=> Evaluate.stage (kind v) (Train.title v) v.Config.Evaluation
+/// A model with its numbers.
+let evaluatedOn images (v: Variant) : Stage<unit, Evaluate.EvaluatedRun> =
+    modelOn images v >=> Evaluate.stage (kind v) (Train.title v) v.Config.Evaluation
+
+/// The same on the images of its configuration.
+let evaluated (v: Variant) = evaluatedOn (packed v.Config.Data) v
 
 /// A run that is there, on its own images or others.
 let evaluation folder (run: RunRecord) own data (config: EvaluationConfig) : Stage<unit, Evaluate.EvaluatedRun> =

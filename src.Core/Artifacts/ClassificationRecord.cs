@@ -33,6 +33,12 @@ public sealed record ClassificationRecord : IArtifact
 
     /// <summary>By name: <c>train</c>, <c>validation</c>, <c>test</c>.</summary>
     public required IReadOnlyDictionary<string, SplitClassification> Splits { get; init; }
+
+    /// <summary>
+    /// Where training averaged its weights, which is what <see cref="Splits"/> is about: the same of the weights as the last step left
+    /// them. Null elsewhere.
+    /// </summary>
+    public IReadOnlyDictionary<string, SplitClassification>? WithoutAverage { get; init; }
 }
 
 /// <summary>A classifier on a split.</summary>

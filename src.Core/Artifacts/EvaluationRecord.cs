@@ -30,4 +30,10 @@ public sealed record EvaluationRecord : IArtifact
 
     /// <summary>By name: <c>train</c>, <c>validation</c>, <c>test</c>.</summary>
     public required IReadOnlyDictionary<string, SplitEvaluation> Splits { get; init; }
+
+    /// <summary>
+    /// Where training averaged its weights, which is what <see cref="Splits"/> is about: the same of the weights as the last step left
+    /// them. Null elsewhere.
+    /// </summary>
+    public IReadOnlyDictionary<string, SplitEvaluation>? WithoutAverage { get; init; }
 }

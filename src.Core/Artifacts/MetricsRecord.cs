@@ -71,7 +71,7 @@ public sealed record EventRecord
 {
     /// <summary>
     /// <c>codebook_collapsed</c>, <c>codebook_recovered</c>, <c>revival_burst</c>, <c>step_skipped</c>,
-    /// <c>validation_not_finite</c>, <c>fell_back</c> or <c>resumed_elsewhere</c>.
+    /// <c>validation_not_finite</c>, <c>fell_back</c>, <c>stopped_early</c>, <c>checkpoint_damaged</c> or <c>resumed_elsewhere</c>.
     /// </summary>
     public required string Kind { get; init; }
     public required long Step { get; init; }

@@ -276,6 +276,9 @@ public sealed record RunRecord : IArtifact
     /// <summary>Weights came from elsewhere, trained for so many steps.</summary>
     public RunRecord Imported(long parameters, long steps) => this with { Parameters = parameters, StepsDone = steps };
 
+    /// <summary>One line more about how it came about; a line that is there already is not repeated.</summary>
+    public RunRecord Noted(string note) => this with { Notes = [.. Notes.Append(note).Distinct()] };
+
     /// <summary>A checkpoint was written.</summary>
     public RunRecord At(
         long stepsDone,

@@ -10,6 +10,7 @@ namespace DQ.Core.Classification;
 public sealed class ClassifierObjective : IObjective
 {
     private BatchStatistics? statistics; // of the model where it is trained
+    private bool codesAreKept;
 
     /// <param name="spec">What to train; nothing can be frozen.</param>
     /// <param name="seed">Of the first weights: libtorch's draws from it.</param>
@@ -40,7 +41,9 @@ public sealed class ClassifierObjective : IObjective
 
     public IReadOnlyList<Quantizer> Quantizers => Model.LearningQuantizers;
 
-    public bool CodesAreChosen => !Quantizers.Any(quantizer => quantizer.NeedsInitialization);
+    public bool CodesAreChosen => codesAreKept || !Quantizers.Any(quantizer => quantizer.NeedsInitialization);
+
+    public void KeepCodes() => codesAreKept = true;
 
     public string Kind => ClassifierCheckpoint.KindName;
 
@@ -77,8 +80,8 @@ public sealed class ClassifierObjective : IObjective
 
     public void Undo() => statistics?.Restore();
 
-    public void Write(string path, AdamOptimizer? optimizer, TrainingProgress progress) =>
-        ClassifierCheckpoint.Write(path, Model, optimizer, progress);
+    public void Write(string path, AdamOptimizer? optimizer, TrainingProgress progress, WeightAverage? average) =>
+        ClassifierCheckpoint.Write(path, Model, optimizer, progress, average);
 
     public void Dispose()
     {

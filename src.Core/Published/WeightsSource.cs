@@ -13,6 +13,7 @@ namespace DQ.Core.Published;
 public sealed class WeightsSource : IDisposable
 {
     private const string OptimizerPrefix = "optimizer.";
+    private const string AverageKey = "average"; // of a checkpoint's moving average, in which the model is judged
 
     private readonly string path;
     private readonly PublishedCheckpoint? archive;
@@ -28,9 +29,11 @@ public sealed class WeightsSource : IDisposable
     private WeightsSource(string path, SafeTensorsFile file, string? key)
     {
         (this.path, this.file) = (path, file);
+        var isOurs = file.Metadata.ContainsKey("progress"); // its prefix is ours
+        if (isOurs && file.Entries.Any(entry => entry.Name.StartsWith($"{AverageKey}.", StringComparison.Ordinal)))
+            key ??= AverageKey;
         var wrapped = new WrappedNames(Chosen(key));
         names = wrapped.Stored.ToDictionary(entry => entry.Key, entry => key is null ? entry.Value : $"{key}.{entry.Value}");
-        var isOurs = file.Metadata.ContainsKey("progress"); // its prefix is ours
         Notes = isOurs ? [] : wrapped.Notes;
         Spec = file.Metadata.TryGetValue(WeightsExport.SpecKey, out var spec)
             ? SpecJson.Read(spec, $"{path}: {WeightsExport.SpecKey}")
@@ -91,7 +94,7 @@ public sealed class WeightsSource : IDisposable
         var stored = ReadStored();
         var state = model.state_dict();
         IReadOnlyDictionary<string, Tensor> weights = stored;
-        if (stored.Keys.Any(name => name.StartsWith("quantize_convs.", StringComparison.Ordinal)))
+        if (IsPublished(stored))
             weights = Names(model).FromReference(stored, path);
         else
             Check(state.ToDictionary(entry => entry.Key, entry => entry.Value.shape), stored);
@@ -118,6 +121,18 @@ public sealed class WeightsSource : IDisposable
             );
         }
     }
+
+    /// <summary>Tensors under our names, whether or not they fit; in the caller's scope.</summary>
+    /// <param name="model">Says which names are ours.</param>
+    /// <exception cref="WeightsException">They are under the published names and those of another model.</exception>
+    public IReadOnlyDictionary<string, Tensor> ReadFor(HierarchicalAutoencoder model)
+    {
+        var stored = ReadStored();
+        return IsPublished(stored) ? Names(model).FromReference(stored, path) : stored;
+    }
+
+    private static bool IsPublished(IReadOnlyDictionary<string, Tensor> stored) =>
+        stored.Keys.Any(name => name.StartsWith("quantize_convs.", StringComparison.Ordinal));
 
     /// <summary>Copies the optimizer's moments and number of updates in; false when the file has none.</summary>
     /// <param name="optimizer">Of the model's parameters.</param>

@@ -43,6 +43,8 @@ public sealed class AutoencoderObjective : IObjective
 
     public bool CodesAreChosen { get; private set; }
 
+    public void KeepCodes() => CodesAreChosen = true;
+
     public string Kind => Checkpoint.KindName;
 
     public IReadOnlyList<CodeGrid> Grids(int height, int width) => Model.Spec.Grids(height, width);
@@ -57,8 +59,8 @@ public sealed class AutoencoderObjective : IObjective
         return (ModelLosses.Of(Model, pass, targets), pass.Levels);
     }
 
-    public void Write(string path, AdamOptimizer? optimizer, TrainingProgress progress) =>
-        Checkpoint.Write(path, Model, optimizer, progress);
+    public void Write(string path, AdamOptimizer? optimizer, TrainingProgress progress, WeightAverage? average) =>
+        Checkpoint.Write(path, Model, optimizer, progress, average);
 
     public void Dispose() => Model.Dispose();
 }

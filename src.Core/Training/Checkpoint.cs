@@ -29,10 +29,15 @@ public sealed class Checkpoint : CheckpointFile
     /// expectation.</exception>
     public static Checkpoint Open(string path) => new(path);
 
-    /// <summary>Writes model and, when given, optimizer; the file appears whole or not at all.</summary>
+    /// <summary>Writes model and, when given, optimizer and moving average; the file appears whole or not at all.</summary>
     /// <exception cref="IOException">It can't be written; what was there before is intact.</exception>
-    public static void Write(string path, HierarchicalAutoencoder model, AdamOptimizer? optimizer, TrainingProgress progress) =>
-        Write(path, KindName, SpecJson.Write(model.Spec), model, optimizer, progress);
+    public static void Write(
+        string path,
+        HierarchicalAutoencoder model,
+        AdamOptimizer? optimizer,
+        TrainingProgress progress,
+        WeightAverage? average = null
+    ) => Write(path, KindName, SpecJson.Write(model.Spec), model, optimizer, progress, average);
 
     /// <summary>The model with its weights and codebooks, in evaluation mode.</summary>
     /// <exception cref="WeightsException">Some of them are not finite: no number it gives would mean anything.</exception>
@@ -50,6 +55,15 @@ public sealed class Checkpoint : CheckpointFile
     {
         var model = new HierarchicalAutoencoder(Spec);
         Fill(model);
+        model.eval();
+        return model;
+    }
+
+    /// <summary>The model as the last step left it, where <see cref="Model"/> has the moving average.</summary>
+    public HierarchicalAutoencoder TrainedModel()
+    {
+        var model = new HierarchicalAutoencoder(Spec);
+        FillTrained(model);
         model.eval();
         return model;
     }

@@ -29,7 +29,7 @@ public sealed record TrainingProgress(
 
 /// <summary>
 /// A checkpoint of whatever model: one safetensors file with <c>model.*</c>, the optimizer's <c>optimizer.first.*</c> and
-/// <c>optimizer.second.*</c>, and in its metadata <c>schema</c>, <c>kind</c>, <c>spec</c>, <c>progress</c> and a checksum, which files of before lack. One without optimizer is for
+/// <c>optimizer.second.*</c>, the moving average <c>average.*</c> of the model where there is one, and in its metadata <c>schema</c>, <c>kind</c>, <c>spec</c>, <c>progress</c> and a checksum, which files of before lack. One without optimizer is for
 /// evaluation only.
 /// </summary>
 public class CheckpointFile : IDisposable
@@ -39,6 +39,7 @@ public class CheckpointFile : IDisposable
 
     private const string ModelPrefix = "model.";
     private const string OptimizerPrefix = "optimizer.";
+    private const string AveragePrefix = "average.";
 
     private static readonly JsonSerializerOptions Json = new() { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower };
 
@@ -75,9 +76,32 @@ public class CheckpointFile : IDisposable
     /// <summary>True when training can go on from it.</summary>
     public bool HasOptimizer => file.Entries.Any(entry => entry.Name.StartsWith(OptimizerPrefix, StringComparison.Ordinal));
 
-    /// <summary>Copies weights and codebooks in.</summary>
-    public void Fill(nn.Module model) =>
+    /// <summary>True when it holds a moving average of the weights.</summary>
+    public bool HasAverage => file.Entries.Any(entry => entry.Name.StartsWith(AveragePrefix, StringComparison.Ordinal));
+
+    /// <summary>Names of the model's tensors.</summary>
+    public IEnumerable<string> Names =>
+        file
+            .Entries.Where(entry => entry.Name.StartsWith(ModelPrefix, StringComparison.Ordinal))
+            .Select(entry => entry.Name[ModelPrefix.Length..]);
+
+    /// <summary>A tensor of the model, of the moving average where there is one; the caller's.</summary>
+    public Tensor Read(string name) => file.Read(Judged(name));
+
+    /// <summary>Copies weights and codebooks in: their moving average where there is one.</summary>
+    public void Fill(nn.Module model) => Fill(model.state_dict().Select(entry => KeyValuePair.Create(Judged(entry.Key), entry.Value)));
+
+    /// <summary>Copies weights and codebooks in as the last step left them.</summary>
+    public void FillTrained(nn.Module model) =>
         Fill(model.state_dict().Select(entry => KeyValuePair.Create(ModelPrefix + entry.Key, entry.Value)));
+
+    /// <summary>Copies the moving average in; false where the file has none.</summary>
+    public bool Fill(WeightAverage average)
+    {
+        if (HasAverage)
+            Fill(average.State.Select(entry => KeyValuePair.Create(AveragePrefix + entry.Key, entry.Value)));
+        return HasAverage;
+    }
 
     /// <summary>Copies the moments and the number of updates in.</summary>
     public void Fill(AdamOptimizer optimizer)
@@ -92,15 +116,24 @@ public class CheckpointFile : IDisposable
         GC.SuppressFinalize(this);
     }
 
-    /// <summary>Writes a model and, when given, its optimizer; the file appears whole or not at all.</summary>
+    /// <summary>Writes a model and, when given, its optimizer and its moving average; the file appears whole or not at all.</summary>
     /// <exception cref="IOException">It can't be written; what was there before is intact.</exception>
-    protected static void Write(string path, string kind, string spec, nn.Module model, AdamOptimizer? optimizer, TrainingProgress progress)
+    protected static void Write(
+        string path,
+        string kind,
+        string spec,
+        nn.Module model,
+        AdamOptimizer? optimizer,
+        TrainingProgress progress,
+        WeightAverage? average
+    )
     {
         var tensors = model.state_dict().Select(entry => KeyValuePair.Create(ModelPrefix + entry.Key, entry.Value));
         var moments = optimizer?.State.Select(entry => KeyValuePair.Create(OptimizerPrefix + entry.Key, entry.Value)) ?? [];
+        var averages = average?.State.Select(entry => KeyValuePair.Create(AveragePrefix + entry.Key, entry.Value)) ?? [];
         SafeTensorsFile.WriteChecked(
             path,
-            tensors.Concat(moments),
+            tensors.Concat(moments).Concat(averages),
             new Dictionary<string, string>
             {
                 ["schema"] = Schema.ToString(CultureInfo.InvariantCulture),
@@ -115,6 +148,8 @@ public class CheckpointFile : IDisposable
     /// <exception cref="WeightsException">It is of another kind.</exception>
     protected string SpecOf(string kind) =>
         Kind == kind ? Required("spec") : throw new WeightsException($"{Path}: expected a checkpoint of kind {kind}, found {Kind}");
+
+    private string Judged(string name) => file.Contains(AveragePrefix + name) ? AveragePrefix + name : ModelPrefix + name;
 
     private void Fill(IEnumerable<KeyValuePair<string, Tensor>> targets)
     {

@@ -16,6 +16,9 @@ public interface IObjective : IDisposable
     /// <summary>False where <see cref="ChooseFirstCodes"/> is due before the first step.</summary>
     bool CodesAreChosen { get; }
 
+    /// <summary>The codes came with weights from elsewhere: <see cref="ChooseFirstCodes"/> is not due.</summary>
+    void KeepCodes();
+
     /// <summary><see cref="CheckpointFile.Kind"/> of its files.</summary>
     string Kind { get; }
 
@@ -41,7 +44,7 @@ public interface IObjective : IDisposable
     /// <summary>The step was skipped: back to what was remembered.</summary>
     void Undo() { }
 
-    /// <summary>Writes the model and, when given, its optimizer; the file appears whole or not at all.</summary>
+    /// <summary>Writes the model and, when given, its optimizer and its moving average; the file appears whole or not at all.</summary>
     /// <exception cref="IOException">It can't be written; what was there before is intact.</exception>
-    void Write(string path, AdamOptimizer? optimizer, TrainingProgress progress);
+    void Write(string path, AdamOptimizer? optimizer, TrainingProgress progress, WeightAverage? average);
 }

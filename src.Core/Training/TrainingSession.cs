@@ -25,6 +25,7 @@ public sealed class TrainingSession : IDisposable
     private readonly TrainingSpec training;
     private readonly Device device;
     private readonly StepSums sums; // kept from step to step for its arrays
+    private readonly WeightAverage? average; // null where none is asked for
     private double? usualLoss;
 
     /// <param name="objective">What to train; disposed with this.</param>
@@ -38,6 +39,8 @@ public sealed class TrainingSession : IDisposable
         objective.Network.to(device);
         CodebooksReady = objective.CodesAreChosen;
         Optimizer = new AdamOptimizer(objective.Network.named_parameters().Where(entry => entry.parameter.requires_grad));
+        if (training.WeightAverage > 0)
+            average = new WeightAverage(objective.Network, training.WeightAverage);
     }
 
     public IObjective Objective { get; }
@@ -63,12 +66,36 @@ public sealed class TrainingSession : IDisposable
     /// <summary>For measurements of a step's parts.</summary>
     internal AdamOptimizer Optimizer { get; }
 
+    /// <summary>The model got other first weights since this was made.</summary>
+    public void Begin()
+    {
+        CodebooksReady = Objective.CodesAreChosen;
+        average?.Begin();
+    }
+
     /// <summary>Fits the first codes to the first batches, (B, C, H, W) uint8 each.</summary>
     public void InitializeCodebooks(IReadOnlyList<Tensor> batches)
     {
         using var scope = NewDisposeScope();
         Objective.ChooseFirstCodes([.. batches.Select(batch => batch.to(device))], Seed);
         CodebooksReady = true;
+        average?.Begin();
+    }
+
+    /// <summary>Work with the model as it is judged: with the moving average of its weights, where there is one.</summary>
+    public TResult Judged<TResult>(Func<TResult> work)
+    {
+        if (average is null)
+            return work();
+        average.Swap();
+        try
+        {
+            return work();
+        }
+        finally
+        {
+            average.Swap();
+        }
     }
 
     /// <summary>One optimizer step, cut in micro-batches when the spec says so.</summary>
@@ -128,11 +155,11 @@ public sealed class TrainingSession : IDisposable
 
     /// <summary>Writes everything needed to go on exactly; the file appears whole or not at all.</summary>
     /// <exception cref="IOException">It can't be written; what was there before is intact.</exception>
-    public void Save(string path) => Objective.Write(path, Optimizer, Progress);
+    public void Save(string path) => Objective.Write(path, Optimizer, Progress, average);
 
     /// <summary>Writes the model alone, for evaluation.</summary>
     /// <exception cref="IOException">As above.</exception>
-    public void SaveModel(string path) => Objective.Write(path, null, Progress);
+    public void SaveModel(string path) => Objective.Write(path, null, Progress, average);
 
     /// <summary>Takes weights, moments and counters from a checkpoint with which training can go on.</summary>
     /// <exception cref="WeightsException">It can't; the message names the file and why.</exception>
@@ -143,8 +170,10 @@ public sealed class TrainingSession : IDisposable
             throw new WeightsException($"{path}: expected a checkpoint of kind {Objective.Kind}, found {file.Kind}");
         if (!file.HasOptimizer)
             throw new WeightsException($"{path}: holds no optimizer state: training can't go on from it");
-        file.Fill(Objective.Network);
+        file.FillTrained(Objective.Network);
         file.Fill(Optimizer);
+        if (average is not null && !file.Fill(average))
+            average.Begin(); // the file's training had none
         var progress = file.Progress;
         (Seed, StepsDone, ImagesSeen) = (progress.Seed, progress.StepsDone, progress.ImagesSeen);
         (CodebooksReady, RateFactor, usualLoss) = (progress.CodebooksReady, progress.RateFactor, progress.UsualLoss);
@@ -152,6 +181,7 @@ public sealed class TrainingSession : IDisposable
 
     public void Dispose()
     {
+        average?.Dispose();
         Optimizer.Dispose();
         Objective.Dispose();
     }
@@ -162,9 +192,11 @@ public sealed class TrainingSession : IDisposable
     {
         var scale = training.ClipNorm > 0 ? Math.Min(1, training.ClipNorm / (norm + 1e-6)) : 1;
         Optimizer.Update(rate, training.WeightDecay, scale);
-        return training.Freeze.Contains("codebooks")
+        long[][] revived = training.Freeze.Contains("codebooks")
             ? Forget()
             : [.. Objective.Quantizers.Select((quantizer, level) => quantizer.Learn(SplitMix64.Derive(Seed, level), StepsDone))];
+        average?.Update(Optimizer.Updates);
+        return revived;
     }
 
     private long[][] Skip()

@@ -38,11 +38,27 @@ public sealed record TrainingSpec
     /// </summary>
     public double ExplosionFactor { get; init; } = 20;
 
+    /// <summary>
+    /// Decay of a moving average of the weights and codebooks, in which the model is judged; 0 for none. 0.999 remembers about the last
+    /// thousand steps.
+    /// </summary>
+    public double WeightAverage { get; init; }
+
     /// <summary>Parts of the model that stay as they are: encoders, projections, codebooks, conditioners, upsamplers, decoder.</summary>
     public IReadOnlyList<string> Freeze { get; init; } = [];
 
     /// <summary>Precision policy; <c>float32</c>.</summary>
     public string Precision { get; init; } = "float32";
+
+    /// <summary>The same with a rate that nothing but <see cref="TrainingSession.RateFactor"/> changes, in which no step is skipped.</summary>
+    public TrainingSpec UnderRate(double rate) =>
+        this with
+        {
+            LearningRate = rate,
+            Schedule = "constant",
+            WarmupSteps = 0,
+            ExplosionFactor = 0,
+        };
 
     public IEnumerable<SpecProblem> Problems()
     {
@@ -67,6 +83,8 @@ public sealed record TrainingSpec
             yield return new("clip_norm", $"expected a number of at least 0, got {ClipNorm}");
         if (ExplosionFactor != 0 && !(ExplosionFactor > 1))
             yield return new("explosion_factor", $"expected 0 or a number above 1, got {ExplosionFactor}");
+        if (!(WeightAverage >= 0 && WeightAverage < 1))
+            yield return new("weight_average", $"expected a number of at least 0 and below 1, got {WeightAverage}");
         foreach (var (index, part) in Freeze.Index())
             if (!HierarchicalAutoencoder.PartNames.Contains(part))
                 yield return new(

@@ -11,5 +11,5 @@ type Arguments = ModelArguments
 let example = "dq run configs/quickstart.json --set training.steps=1000"
 
 let run (place: Workplace) (arguments: ParseResults<Arguments>) =
-    ModelArguments.run place arguments Config.load Pipelines.evaluated
+    ModelOptions.run place (ModelOptions.parse arguments) Config.load Pipelines.evaluatedOn
     |> Command.finish (Summary.show place)

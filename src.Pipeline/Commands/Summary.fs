@@ -94,6 +94,43 @@ let private autoencoderCells =
 let private classifierCells =
     cells classifierRows (fun (split: SplitClassification) -> split.Images)
 
+/// Where weights are averaged: the one number by which to see what that gains.
+let private trainedRow label (runs: IReadOnlyDictionary<string, 'split> option list) (show: 'split -> string) = [
+    for split in
+        runs
+        |> List.collect (Option.map (fun splits -> List.ofSeq splits.Keys) >> Option.defaultValue [])
+        |> List.distinct do
+        $"{label} on {split}, weights not averaged"
+        :: [
+            for splits in runs ->
+                splits
+                |> Option.bind (fun splits ->
+                    match splits.TryGetValue split with
+                    | true, found -> Some(show found)
+                    | _ -> None)
+                |> Option.defaultValue "–"
+        ]
+]
+
+/// Runs side by side, evaluated or not, autoencoders and classifiers.
+let rows (evaluations: EvaluationRecord option list) (classifications: ClassificationRecord option list) = [
+    let none () : IReadOnlyDictionary<string, 'split> = Dictionary()
+
+    if List.exists Option.isSome evaluations then
+        for row in
+            evaluations
+            |> List.map (Option.map _.Splits >> Option.defaultWith none)
+            |> autoencoderCells do
+            List.head row, List.tail row
+
+    if List.exists Option.isSome classifications then
+        for row in
+            classifications
+            |> List.map (Option.map _.Splits >> Option.defaultWith none)
+            |> classifierCells do
+            List.head row, List.tail row
+]
+
 /// One evaluation as text.
 let ofEvaluation (evaluation: EvaluationRecord) =
     Table.render Table.Right (autoencoderCells [ evaluation.Splits ])
@@ -141,6 +178,11 @@ let private autoencoders (runs: (EvaluatedRun * EvaluationRecord) list) =
         row "code frequencies, training images" runs (fun (_, evaluation) -> string evaluation.FrequencyImages)
         row "training, images/s" runs trainingRate
         yield! autoencoderCells (runs |> List.map (fun (_, evaluation) -> evaluation.Splits))
+        yield!
+            trainedRow
+                "reconstruction, nats/dim"
+                (runs |> List.map (fun (_, evaluation) -> Option.ofObj evaluation.WithoutAverage))
+                (fun split -> optional "F4" split.ReconstructionNatsPerDim)
     ]
 
 let private classifiers (runs: (EvaluatedRun * ClassificationRecord) list) =
@@ -151,6 +193,11 @@ let private classifiers (runs: (EvaluatedRun * ClassificationRecord) list) =
         row "training, images/s" runs trainingRate
         row "training, s" runs (fun (run, _) -> number "F0" run.Run.Training.Seconds)
         yield! classifierCells (runs |> List.map (fun (_, evaluation) -> evaluation.Splits))
+        yield!
+            trainedRow
+                "accuracy, %"
+                (runs |> List.map (fun (_, evaluation) -> Option.ofObj evaluation.WithoutAverage))
+                (fun split -> number "F2" (100.0 * split.Accuracy))
     ]
 
 let private parted (runs: EvaluatedRun list) =

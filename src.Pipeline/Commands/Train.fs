@@ -9,13 +9,14 @@ open DQ.Pipeline.Host
 
 type Arguments = ModelArguments
 
-let example = "dq train configs/quickstart.json --variant dq"
+let example =
+    "dq train configs/quickstart.json --variant dq\n  dq train quickstart-dq --steps 1000"
 
 let private describe (run: Train.TrainedRun) =
     $"{run.Record.Id}: {run.Record.StepsDone} steps, validation {Summary.validation run.Record}\n"
 
 let run (place: Workplace) (arguments: ParseResults<Arguments>) =
-    ModelArguments.run place arguments Config.load Pipelines.model
+    ModelOptions.run place (ModelOptions.parse arguments) Config.load Pipelines.modelOn
     |> Command.finish (fun runs ->
         let text = runs |> List.map describe |> String.concat ""
         place.Output.Result(text, {| Runs = runs |> List.map _.Record |}))

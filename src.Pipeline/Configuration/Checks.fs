@@ -50,6 +50,12 @@ let private loop (c: LoopConfig) = [
     yield! atLeast 0L "fallbacks" c.Fallbacks
     if not (c.FallbackFactor > 0.0 && c.FallbackFactor < 1.0) then
         "fallback_factor", $"expected a number in (0, 1), got {c.FallbackFactor}"
+    yield! atLeast 0L "early_stopping" c.EarlyStopping
+    match c.StartFrom, c.ContinueFrom with
+    | NonNull start, NonNull before ->
+        "continue_from",
+        $"expected null beside training.start_from '{start}': a run that goes on has its weights, got '{before}'"
+    | _ -> ()
 ]
 
 let private evaluation (c: EvaluationConfig) = [
@@ -83,7 +89,8 @@ let knownSide (c: DataConfig) =
     | SourceKind.DeadLeaves
     | SourceKind.Idx
     | SourceKind.Folder
-    | SourceKind.ImageNetDownsampled -> None
+    | SourceKind.ImageNetDownsampled
+    | SourceKind.Numpy -> None
 
 /// The channels the data will have.
 let knownChannels (c: DataConfig) =

@@ -20,8 +20,9 @@ module Config =
         | null -> invalidOp "the tree was not checked"
         | value -> value
 
-    /// The typed form of a complete tree that passed `Shape.check`.
+    /// The typed form of a tree that passed `Shape.check`, or that a run's record has: keys that came later have their defaults.
     let ofTree (tree: JsonObject) : RunConfig =
+        let tree = ConfigTree.mergeObjects Settings.allDefaults tree
         let model = nonNull tree["model"]
 
         {
@@ -33,10 +34,7 @@ module Config =
             Training = read<TrainingSpec> tree["training"]
             Loop = read tree["training"]
             Evaluation = read tree["evaluation"]
-            Classification =
-                match tree["classification"] with
-                | null -> Settings.defaults.Classification
-                | classification -> read classification
+            Classification = read tree["classification"]
         }
 
     /// The same configuration, always the same text.

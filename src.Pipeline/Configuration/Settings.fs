@@ -34,6 +34,12 @@ type LoopConfig = {
     Fallbacks: int
     /// Factor on the learning rate each time it goes back.
     FallbackFactor: float
+    /// Validations in a row that may be no better than the best one; training ends after so many. 0 trains all steps.
+    EarlyStopping: int64
+    /// First weights and codebooks: a run, a safetensors file or a PyTorch file. Tensors that fit are taken, steps count from 0.
+    StartFrom: string | null
+    /// Run whose training goes on, with its optimizer and its steps; `steps` counts those too. `dq train RUN --steps N` writes it.
+    ContinueFrom: string | null
 }
 
 /// How a trained model is judged: the `evaluation` part of a configuration.
@@ -129,6 +135,9 @@ module Settings =
             SkipLimit = 10
             Fallbacks = 2
             FallbackFactor = 0.5
+            EarlyStopping = 0L
+            StartFrom = null
+            ContinueFrom = null
         }
         Evaluation = {
             Splits = [| "validation"; "test" |]

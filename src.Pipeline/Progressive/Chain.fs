@@ -101,6 +101,18 @@ let private resolve
     steps
     =
     match Config.ofLayers file (layers @ [ layer steps ]) with
+    | Ok [ { Config = { Loop = loop } } ] when not (isNull loop.StartFrom && isNull loop.ContinueFrom) ->
+        Error [
+            {
+                File = file
+                Key =
+                    if isNull loop.StartFrom then
+                        "training.continue_from"
+                    else
+                        "training.start_from"
+                Message = "expected null: a phase starts from the one before, and the first from new weights"
+            }
+        ]
     | Ok variants ->
         Ok {
             List.exactlyOne variants with

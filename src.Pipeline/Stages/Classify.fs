@@ -126,21 +126,6 @@ let private trainer
         }
     }
 
-/// Trains in the run's folder.
-let private work (context: StageContext) (variant: Variant) spec device from dataset (file: RunFile) =
-    result {
-        let! labels, validationLabels =
-            result {
-                use! images = Dataset.open' dataset
-                let! labels = labelsOf images images.Train
-                let! validationLabels = labelsOf images images.Validation
-                return labels, validationLabels
-            }
-
-        return!
-            Train.work context variant (trainer variant.Config spec device from labels validationLabels) dataset file
-    }
-
 /// Every split that has images has their classes.
 let private checkLabels (dataset: Dataset) =
     let unlabelled =
@@ -149,12 +134,13 @@ let private checkLabels (dataset: Dataset) =
 
     if unlabelled then Error(noClasses dataset.Folder) else Ok()
 
-let private start (context: StageContext) (variant: Variant) device (dataset: Dataset) =
+/// Makes the classifier of a configuration, new, on a device; what does not fit is said before.
+let maker (store: Store) (variant: Variant) device (dataset: Dataset) : Result<OpenDataset -> Trainer, StageError> =
     let config = variant.Config
 
     result {
         do! checkLabels dataset
-        let! codes = codesOf context.Store config
+        let! codes = codesOf store config
 
         let! from =
             codes
@@ -167,11 +153,19 @@ let private start (context: StageContext) (variant: Variant) device (dataset: Da
                 checkpoint.Spec)
 
         let! spec = fitted config dataset autoencoder
-        return work context variant spec device from dataset
+
+        let! labels, validationLabels =
+            result {
+                use! images = Dataset.open' dataset
+                let! labels = labelsOf images images.Train
+                let! validationLabels = labelsOf images images.Validation
+                return labels, validationLabels
+            }
+
+        return trainer config spec device from labels validationLabels
     }
 
-/// The run that two_stage sees the codes of is looked up once, when the stage is asked for.
-let stage (variant: Variant) : Stage<Dataset, TrainedRun> =
+let private stageOf (variant: Variant) (origin: Origin) : Stage<Dataset, TrainedRun> =
     let codes (standing: Standing) = codesOf standing.Store variant.Config
 
     let ofRun (codes: (string * RunRecord) option) =
@@ -186,9 +180,13 @@ let stage (variant: Variant) : Stage<Dataset, TrainedRun> =
                     Train.settings variant.Config
                     yield! parts
                     yield! parents |> List.map _.Fingerprint
+                    yield! Origin.fingerprint origin
                 ]
-            Parents = fun _ dataset -> Train.datasetParent dataset :: parents
-            Begin = fun context device dataset -> start context variant device dataset
+            Parents = fun _ dataset -> Train.datasetParent dataset :: parents @ Origin.parents origin
+            Begin =
+                fun context device dataset ->
+                    maker context.Store variant device dataset
+                    |> Result.map (fun make -> Train.work context variant origin make dataset)
             Damage = fun folder record -> Checkpoints.damage folder record.StepsDone
             Read =
                 fun dataset folder record ->
@@ -209,3 +207,7 @@ let stage (variant: Variant) : Stage<Dataset, TrainedRun> =
                     return! (ofRun codes).Run context input
                 }
     }
+
+/// The runs that it begins with, and that two_stage sees the codes of, are looked up once, when the stage is asked for.
+let stage (variant: Variant) : Stage<Dataset, TrainedRun> =
+    Train.fromOrigin $"classify {title variant}" variant (stageOf variant)

@@ -74,7 +74,8 @@ let subjectName (run: RunRecord) (dataset: Fingerprint) =
 
     Fingerprint.All [
         Fingerprint.Of run.Fingerprint
-        if run.StepsDone < run.Steps then
+        // one that stopped early is whole
+        if run.Status <> RunStatus.Completed && run.StepsDone < run.Steps then
             Fingerprint.Of $"step {run.StepsDone}"
         if not isOwn then
             dataset
@@ -177,6 +178,33 @@ let private evaluateSplit (job: Job) model frequencies (atlas: PatchAtlas option
 
     evaluator
 
+/// The code frequencies of a model on the training images.
+let private countCodes (job: Job) model =
+    CodeFrequencies.Count(
+        model,
+        batches
+            job.Context
+            $"count the codes of {job.Title}"
+            job.Images.Train.Images
+            job.Config.BatchSize
+            job.Config.FrequencyImages
+    )
+
+/// The numbers of the weights as the last step left them, where the rest is about their moving average.
+let private withoutAverage (job: Job) (checkpoint: Checkpoint) (present: Split list) =
+    if not checkpoint.HasAverage then
+        null
+    else
+        use model = checkpoint.TrainedModel()
+        TorchSharp.ModuleExtensionMethods.``to`` (model, job.Device) |> ignore
+        let frequencies = countCodes job model
+        let splits = Dictionary<string, SplitEvaluation>()
+
+        for split in present do
+            splits[Split.name split] <- (evaluateSplit job model frequencies None split).Finish()
+
+        splits
+
 /// An autoencoder's record, and what writes it with the rest of what was found.
 let private autoencoder (job: Job) =
     result {
@@ -194,17 +222,7 @@ let private autoencoder (job: Job) =
         use model = checkpoint.Model()
         TorchSharp.ModuleExtensionMethods.``to`` (model, job.Device) |> ignore
 
-        let frequencies =
-            CodeFrequencies.Count(
-                model,
-                batches
-                    job.Context
-                    $"count the codes of {job.Title}"
-                    job.Images.Train.Images
-                    config.BatchSize
-                    config.FrequencyImages
-            )
-
+        let frequencies = countCodes job model
         let! present = splitsOf job
         let shown = List.last present
         let pictures = (job.Images.Part shown).Images
@@ -260,7 +278,8 @@ let private autoencoder (job: Job) =
                 Parameters = model.ParameterCount,
                 FrequencyImages = frequencies.Images,
                 ImagesPerSecond = rate,
-                Splits = splits
+                Splits = splits,
+                WithoutAverage = withoutAverage job checkpoint present
             )
 
         let headline = Headline.Of(shownName, step, splits[shownName])
@@ -284,33 +303,51 @@ let private classifySplit (job: Job) title model (frequencies: IReadOnlyList<Cod
         Classify.show evaluator (batches job.Context title part.Images job.Config.BatchSize limit) labels
         evaluator)
 
-/// The same for a classifier.
-let private classifier (job: Job) =
+/// A classifier on splits, and of how many training images the codes were counted.
+let private classifySplits (job: Job) (model: Classifier) (present: Split list) =
     result {
-        let config = job.Config
-        use checkpoint = ClassifierCheckpoint.Open job.Checkpoint
-        use model = checkpoint.Model()
-        TorchSharp.ModuleExtensionMethods.``to`` (model, job.Device) |> ignore
-        let! present = splitsOf job
-
         let! counted =
             if model.CodeQuantizers.Count = 0 then
                 Ok None
             else
-                classifySplit job $"count the codes of {job.Title}" model null Split.Train config.FrequencyImages
+                classifySplit job $"count the codes of {job.Title}" model null Split.Train job.Config.FrequencyImages
                 |> Result.map Some
 
         let frequencies = counted |> Option.map _.Histograms |> Option.toObj
-        let watch = Stopwatch.StartNew()
         let splits = Dictionary<string, SplitClassification>()
 
         for split in present do
             let title = $"classify {Split.name split} with {job.Title}"
-            let! evaluator = classifySplit job title model frequencies split config.Limit
+            let! evaluator = classifySplit job title model frequencies split job.Config.Limit
             splits[Split.name split] <- evaluator.Finish()
 
+        return splits, (counted |> Option.map _.Images |> Option.defaultValue 0L)
+    }
+
+/// The same for a classifier.
+let private classifier (job: Job) =
+    result {
+        use checkpoint = ClassifierCheckpoint.Open job.Checkpoint
+        use model = checkpoint.Model()
+        TorchSharp.ModuleExtensionMethods.``to`` (model, job.Device) |> ignore
+        let! present = splitsOf job
+        let watch = Stopwatch.StartNew()
+        let! splits, counted = classifySplits job model present
+
+        let seconds = watch.Elapsed.TotalSeconds
         let images = splits.Values |> Seq.sumBy _.Images
         let step = checkpoint.Progress.StepsDone
+
+        let! trained =
+            if checkpoint.HasAverage then
+                result {
+                    use model = checkpoint.TrainedModel()
+                    TorchSharp.ModuleExtensionMethods.``to`` (model, job.Device) |> ignore
+                    let! splits, _ = classifySplits job model present
+                    return Some splits
+                }
+            else
+                Ok None
 
         let record =
             ClassificationRecord(
@@ -319,10 +356,11 @@ let private classifier (job: Job) =
                 Checkpoint = nonNull (Path.GetFileName job.Checkpoint),
                 Step = step,
                 Parameters = model.ParameterCount,
-                FrequencyImages = (counted |> Option.map _.Images |> Option.defaultValue 0L),
-                ImagesPerSecond = float images / watch.Elapsed.TotalSeconds,
+                FrequencyImages = counted,
+                ImagesPerSecond = float images / seconds,
                 ClassNames = job.Images.Record.ClassNames,
-                Splits = splits
+                Splits = splits,
+                WithoutAverage = Option.toObj trained
             )
 
         let shown = Split.name (List.last present)

@@ -33,8 +33,18 @@ let settings (config: RunConfig) =
     for key in [ "name"; "data"; "evaluation" ] do
         tree.Remove key |> ignore
 
-    // how many checkpoints lie there changes nothing in them
-    (nonNull tree["training"]).AsObject().Remove "keep" |> ignore
+    let training = (nonNull tree["training"]).AsObject()
+
+    // how many checkpoints lie there changes nothing in them, and what training begins with is named by its content
+    for key in [ "keep"; "start_from"; "continue_from" ] do
+        training.Remove key |> ignore
+
+    // what came later has no part where it is off: runs made before it are found
+    if config.Training.WeightAverage = 0.0 then
+        training.Remove "weight_average" |> ignore
+
+    if config.Loop.EarlyStopping = 0L then
+        training.Remove "early_stopping" |> ignore
 
     $"{ConfigTree.canonical tree} flip {config.Data.Flip} shift {config.Data.Shift}"
 
@@ -104,14 +114,33 @@ let datasetParent (dataset: Dataset) =
     Parent("dataset", dataset.Name, dataset.Record.Fingerprint)
 
 /// Trains in the run's folder, and keeps run.json true while doing so.
-let work (context: StageContext) (variant: Variant) (trainer: OpenDataset -> Trainer) dataset (file: RunFile) =
+let work
+    (context: StageContext)
+    (variant: Variant)
+    (origin: Origin)
+    (trainer: OpenDataset -> Trainer)
+    dataset
+    (file: RunFile)
+    =
     result {
         use! images = Dataset.open' dataset
         let _, available = Memory.ofMachine ()
         let trainer = trainer images
-        use _ = trainer.Learner.Session
+        let session = trainer.Learner.Session
+        use _ = session
 
         file.Save(_.Built(trainer.Parameters, Option.toNullable trainer.MultiplyAdds))
+
+        match! Origin.fill origin session.Objective with
+        | None -> ()
+        | Some line ->
+            session.Begin()
+
+            if file.Record.StepsDone = 0L then
+                context.Note $"{title variant}: {line}"
+                file.Save(_.Noted(line))
+
+        do! Origin.adopt context (title variant) variant.Config origin file
 
         let train () =
             Loop.run {
@@ -120,6 +149,7 @@ let work (context: StageContext) (variant: Variant) (trainer: OpenDataset -> Tra
                 Dataset = images
                 Context = context
                 Learner = trainer.Learner
+                Since = Origin.stepsDone origin
                 Run = file
             }
 
@@ -175,13 +205,18 @@ let private autoencoder (config: RunConfig) (spec: AutoencoderSpec) (device: tor
         }
     }
 
+/// Makes the model of a configuration, new, on a device; what does not fit is said before.
+let maker (variant: Variant) device dataset : Result<OpenDataset -> Trainer, StageError> =
+    fitted variant.Config dataset
+    |> Result.map (fun spec -> autoencoder variant.Config spec device None)
+
 /// A run, which may start from another: `inputs` finds the data set and that run in what the stage takes.
-let private stageOf (variant: Variant) (inputs: 'i -> Dataset * TrainedRun option) : Stage<'i, TrainedRun> =
+let private stageOf (variant: Variant) origin (inputs: 'i -> Dataset * TrainedRun option) : Stage<'i, TrainedRun> =
     StoredStage.ofRun {
         Name = $"train {title variant}"
         Description = describe RunKind.Train variant
         Version = version
-        DependsOn = fun _ parts -> settings variant.Config :: parts
+        DependsOn = fun _ parts -> settings variant.Config :: parts @ Origin.fingerprint origin
         Parents =
             fun _ input ->
                 let dataset, before = inputs input
@@ -190,6 +225,7 @@ let private stageOf (variant: Variant) (inputs: 'i -> Dataset * TrainedRun optio
                     datasetParent dataset
                     for run in Option.toList before do
                         Parent("run", run.Record.Id, run.Record.Fingerprint)
+                    yield! Origin.parents origin
                 ]
         Begin =
             fun context device input ->
@@ -201,7 +237,7 @@ let private stageOf (variant: Variant) (inputs: 'i -> Dataset * TrainedRun optio
                         before
                         |> Option.traverseResult (fun run -> Checkpoints.choose run.Folder "last")
 
-                    return work context variant (autoencoder variant.Config spec device from) dataset
+                    return work context variant origin (autoencoder variant.Config spec device from) dataset
                 }
         Damage = fun folder record -> Checkpoints.damage folder record.StepsDone
         Read =
@@ -213,10 +249,25 @@ let private stageOf (variant: Variant) (inputs: 'i -> Dataset * TrainedRun optio
                 }
     }
 
-/// A run from new weights.
-let stage variant : Stage<Dataset, TrainedRun> =
-    stageOf variant (fun dataset -> dataset, None)
+/// A stage that depends on what training begins with, which is looked up once, when the stage is asked for.
+let fromOrigin name (variant: Variant) (stage: Origin -> Stage<Dataset, TrainedRun>) : Stage<Dataset, TrainedRun> =
+    let find standing = Origin.find standing variant.Config
+
+    {
+        Name = name
+        Plan = fun standing input -> find standing |> Result.bind (fun origin -> (stage origin).Plan standing input)
+        Run =
+            fun context input ->
+                taskResult {
+                    let! origin = Stage.inBackground context (fun () -> find context.Standing)
+                    return! (stage origin).Run context input
+                }
+    }
+
+/// A run from new weights, or from those that the configuration names.
+let stage (variant: Variant) : Stage<Dataset, TrainedRun> =
+    fromOrigin $"train {title variant}" variant (fun origin -> stageOf variant origin (fun dataset -> dataset, None))
 
 /// A member of a chain: its first weights and codebooks are the last ones of the run before.
 let linked variant : Stage<Link<Dataset, TrainedRun>, TrainedRun> =
-    stageOf variant (fun link -> link.Input.Value, link.Before |> Option.map _.Value)
+    stageOf variant Origin.New (fun link -> link.Input.Value, link.Before |> Option.map _.Value)

@@ -120,6 +120,21 @@ let add run (writeTensors: string -> unit) (state: LoopState) =
     writeTensors (weights run state.Step)
     write run state
 
+/// Whether training can go on from the checkpoint of a step.
+let hasOptimizer run step =
+    use checkpoint = new CheckpointFile(weights run step)
+    checkpoint.HasOptimizer
+
+/// Brings a checkpoint and the best model before it to another run, which has them when the state is there.
+let copy run (state: LoopState) target =
+    Directory.CreateDirectory(folder target) |> ignore
+
+    for step in Option.toList state.BestStep do
+        File.Copy(bestAt run step, bestAt target step, overwrite = true)
+
+    File.Copy(weights run state.Step, weights target state.Step, overwrite = true)
+    write target state
+
 /// Removes tensors that belong to no state: of checkpoints dropped or never finished, and of what is no longer the best.
 let private tidy run =
     let states = all run

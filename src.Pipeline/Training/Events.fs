@@ -36,6 +36,13 @@ let fellBack step (skipLimit: int) (goodStep: int64) (rateFactor: float) =
             $"{skipLimit} steps in a row were skipped: back to step {goodStep} with the learning rate times {rateFactor}"
     )
 
+let stoppedEarly step (best: int64) (validations: int64) =
+    EventRecord(
+        Kind = "stopped_early",
+        Step = step,
+        Message = $"stopped early: none of the last {validations} validations was better than that of step {best}"
+    )
+
 /// Where a run can't go on from its latest checkpoint; `step` is where it goes on from, 0 where it begins again.
 let checkpointDamaged (step: int64) (problem: string) =
     EventRecord(

@@ -21,6 +21,8 @@ type Job = {
     Dataset: OpenDataset
     Context: StageContext
     Learner: Learner
+    /// The step at which this run took up another's training; 0 where it began itself.
+    Since: int64
     /// Everything is written under its lock.
     Run: RunFile
 }
@@ -45,7 +47,7 @@ let private sample job =
 
     if count > 0 then
         Path.Combine(job.Run.Folder, RunLayout.Images, RunLayout.Steps, $"{job.Learner.Session.StepsDone:D8}")
-        |> job.Learner.Sample count
+        |> fun folder -> job.Learner.Session.Judged(fun () -> job.Learner.Sample count folder)
 
 /// The k-means start of the codebooks, from the batches that training sees first.
 let private initialize job =
@@ -151,7 +153,7 @@ let run (job: Job) : Result<LoopState, StageError> =
         if limit = 0 then
             state
         else
-            let seen = learner.Validate limit
+            let seen = session.Judged(fun () -> learner.Validate limit)
 
             // JSON has no infinity, and whether to go back is for the steps to say
             let loss =
@@ -200,18 +202,33 @@ let run (job: Job) : Result<LoopState, StageError> =
                 SkippedInARow = if report.Skipped then state.SkippedInARow + 1 else 0
         }
 
+    let stopsEarly = LoopState.stopsEarly loop job.Since
+
+    /// Says so; the lines of metrics go up to this step.
+    let stopEarly (state: LoopState) =
+        let event =
+            Events.stoppedEarly state.Step (Option.defaultValue 0L state.BestStep) loop.EarlyStopping
+
+        journal.Event event
+        job.Context.Note $"{job.Title}: step {state.Step}: {event.Message}"
+        job.Run.Save(_.Noted(event.Message))
+
+        if Window.isEmpty state.Window then state else log state
+
     /// What is due after a step.
     let after (state: LoopState) =
         let last = state.Step = config.Training.Steps
         let due every = last || multiple every state.Step
         let state = if due loop.LogEvery then log state else state
         let state = if due loop.ValidateEvery then validate state else state
+        let early = not last && stopsEarly state
+        let state = if early then stopEarly state else state
 
-        if loop.SampleEvery > 0L && due loop.SampleEvery then
+        if loop.SampleEvery > 0L && (early || due loop.SampleEvery) then
             job.Run.Guarded(fun () -> sample job)
 
         // the last one also after a skipped step, which left the model as it was
-        if last || isRegular state then
+        if last || early || isRegular state then
             checkpoint state
 
         state
@@ -266,7 +283,7 @@ let run (job: Job) : Result<LoopState, StageError> =
                     Numerical
                         $"{job.Title}: {state.SkippedInARow} steps in a row were skipped up to step {state.Step} (see {RunLayout.Events}), after going back {loop.Fallbacks} times; the last good checkpoint is in {job.Run.Folder}; try a lower training.learning_rate or training.clip_norm"
                 )
-        elif state.Step >= config.Training.Steps then
+        elif state.Step >= config.Training.Steps || stopsEarly state then
             Ok state
         elif job.Context.Cancellation.IsCancellationRequested then
             checkpoint state

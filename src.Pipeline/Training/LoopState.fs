@@ -68,6 +68,14 @@ module LoopState =
         state.SkippedInARow = 0
         && (state.Step = steps || state.Step % loop.CheckpointEvery = 0L)
 
+    /// Whether the last validations, as many as `early_stopping` says, were no better than the best one. Those up to step
+    /// `since` don't count. It is asked after each validation, and of a checkpoint that training is taken up from.
+    let stopsEarly (loop: LoopConfig) (since: int64) (state: LoopState) =
+        loop.EarlyStopping > 0L
+        && state.Step % loop.ValidateEvery = 0L
+        && state.BestStep
+           |> Option.exists (fun best -> state.Step - max best since >= loop.EarlyStopping * loop.ValidateEvery)
+
     /// The factor on the learning rate after going back so many times.
     let rateFactor (loop: LoopConfig) (state: LoopState) =
         pown loop.FallbackFactor state.Fallbacks
