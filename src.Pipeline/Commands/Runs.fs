@@ -2,6 +2,7 @@
 module DQ.Pipeline.Commands.Runs
 
 open System
+open System.Collections.Generic
 open System.Globalization
 open System.IO
 open System.Threading.Tasks
@@ -24,11 +25,22 @@ type ShowArguments =
 
 type ListArguments =
     | Archived
+    | [<Unique>] Status of STATUS: string
+    | [<Unique>] Kind of KIND: string
+    | [<Unique>] Name of TEXT: string
+    | Tag of TAG: string
+    | Where of CONDITION: string
 
     interface IArgParserTemplate with
         member this.Usage =
             match this with
             | Archived -> "the archived ones too."
+            | Status _ -> "only those that are running, completed, failed or interrupted."
+            | Kind _ -> "only those of one stage: train, classify, import, density, intervals or allocate."
+            | Name _ -> "only those whose name, with its variant, contains the text."
+            | Tag _ -> "only those with this tag; may be given several times."
+            | Where _ ->
+                "only those whose run.json meets a condition, such as training.steps>=500 or model.quantizer.kind=vector; may be given several times."
 
 type TagArguments =
     | [<MainCommand; ExactlyOnce>] Run of RUN: string
@@ -69,6 +81,11 @@ type Arguments =
     | Tag of ParseResults<TagArguments>
     | Note of ParseResults<NoteArguments>
     | Archive of ParseResults<ArchiveArguments>
+    | Compare of ParseResults<RunsCompare.CompareArguments>
+    | Config of ParseResults<RunsCompare.ConfigArguments>
+    | Export of ParseResults<RunsExport.ExportArguments>
+    | Delete of ParseResults<RunsDelete.DeleteArguments>
+    | Disk of ParseResults<RunsDelete.DiskArguments>
 
     interface IArgParserTemplate with
         member this.Usage =
@@ -78,9 +95,14 @@ type Arguments =
             | Tag _ -> "tags of a run, which the site shows and filters by."
             | Note _ -> "a note on a run, which the site shows."
             | Archive _ -> "leaves a run out of lists; nothing is deleted."
+            | Compare _ -> "settings that differ between runs, and their numbers side by side."
+            | Config _ -> "a configuration file that makes a run again."
+            | Export _ -> "the numbers of training as TensorBoard event files or CSV."
+            | Delete _ -> "deletes runs from the disk."
+            | Disk _ -> "what runs, data sets, chains and sweeps take on the disk."
 
 let example =
-    "dq runs list\n  dq runs show quickstart-dq\n  dq runs tag quickstart-dq --add baseline\n  dq runs note quickstart-dq --text 'the one in the paper'\n  dq runs archive quickstart-vq"
+    "dq runs list\n  dq runs show quickstart-dq\n  dq runs tag quickstart-dq --add baseline\n  dq runs note quickstart-dq --text 'the one in the paper'\n  dq runs archive quickstart-vq\n  dq runs list --status completed --where 'training.steps>=500'\n  dq runs compare quickstart-dq quickstart-vq\n  dq runs export quickstart-dq --format tensorboard -o tensorboard\n  dq runs delete quickstart-vq --dry-run"
 
 /// What is said of runs is in a file that the site shares; the runs stay as they are.
 let private annotated (work: unit -> 'a) : Result<'a, StageError> =
@@ -110,8 +132,66 @@ let private annotate (place: Workplace) (store: Store) id (change: RunAnnotation
         place.Output.Result(text, {| Id = record.Id; Annotation = said |})
     }
 
-let private list (place: Workplace) (store: Store) all =
+/// Which runs the command line asks for; every condition has to name something that some run has.
+let private chosen (arguments: ParseResults<ListArguments>) (said: IReadOnlyDictionary<string, RunAnnotation>) runs =
     result {
+        let! conditions = arguments.GetResults Where |> List.traverseResultM RunQuery.parse
+
+        let conditions: RunQuery.Condition list = [
+            for key, value in
+                [
+                    "status", arguments.TryGetResult ListArguments.Status
+                    "kind", arguments.TryGetResult ListArguments.Kind
+                ] do
+                for value in Option.toList value do
+                    {
+                        RunQuery.Condition.Key = key
+                        RunQuery.Condition.Comparison = "="
+                        RunQuery.Condition.Value = value
+                    }
+            yield! conditions
+        ]
+
+        let known = [ for folder, record in runs -> folder, record, RunQuery.facts folder record ]
+
+        let isUnknown (condition: RunQuery.Condition) =
+            not known.IsEmpty
+            && known
+               |> List.forall (fun (_, _, facts) -> not (facts.ContainsKey condition.Key))
+
+        match conditions |> List.tryFind isUnknown with
+        | Some condition ->
+            return!
+                Error(
+                    Usage
+                        $"--where {condition.Key}{condition.Comparison}{condition.Value}: no run has '{condition.Key}'; keys are those of run.json, settings without 'config.'"
+                )
+        | None -> ()
+
+        let isTagged (record: RunRecord) tag =
+            match said.TryGetValue record.Id with
+            | true, annotation -> Seq.contains tag annotation.Tags
+            | _ -> false
+
+        let isNamed (record: RunRecord) =
+            arguments.TryGetResult ListArguments.Name
+            |> Option.forall (fun text ->
+                (StoredStage.titleOf record.Name record.Variant).Contains(text, StringComparison.OrdinalIgnoreCase))
+
+        return [
+            for folder, record, facts in known do
+                if
+                    isNamed record
+                    && arguments.GetResults ListArguments.Tag |> List.forall (isTagged record)
+                    && conditions |> List.forall (RunQuery.meets facts)
+                then
+                    folder, record
+        ]
+    }
+
+let private list (place: Workplace) (store: Store) (arguments: ParseResults<ListArguments>) =
+    result {
+        let all = arguments.Contains Archived
         let! said = annotated (fun () -> Annotations.Read store.Root)
 
         let archived (run: StoredRun) =
@@ -121,12 +201,13 @@ let private list (place: Workplace) (store: Store) all =
 
         let runs = Store.list store |> List.filter (fun run -> all || not (archived run))
 
-        let known = [
-            for run in runs do
-                match run.Record with
-                | Ok record -> run.Folder, record
-                | Error _ -> ()
-        ]
+        let! known =
+            chosen arguments said [
+                for run in runs do
+                    match run.Record with
+                    | Ok record -> run.Folder, record
+                    | Error _ -> ()
+            ]
 
         for run in runs do
             match run.Record with
@@ -135,7 +216,8 @@ let private list (place: Workplace) (store: Store) all =
 
         let text =
             if known.IsEmpty then
-                $"no runs in {Store.runs store}\n"
+                let which = if runs.IsEmpty then "" else " of these"
+                $"no runs{which} in {Store.runs store}\n"
             else
                 Table.render Table.Left [
                     [ "id"; "status"; "steps"; "validation" ]
@@ -234,7 +316,7 @@ let run (place: Workplace) (arguments: ParseResults<Arguments>) =
     let store = Workplace.store place
 
     match arguments.GetSubCommand() with
-    | List list' -> list place store (list'.Contains Archived)
+    | List list' -> list place store list'
     | Show show' -> show place store (show'.GetResult ShowArguments.Run)
     | Tag tag ->
         annotate
@@ -243,6 +325,11 @@ let run (place: Workplace) (arguments: ParseResults<Arguments>) =
             (tag.GetResult TagArguments.Run)
             _.Tagged(tag.GetResult(Add, []), tag.GetResult(Remove, []))
     | Note note -> annotate place store (note.GetResult NoteArguments.Run) _.Noted(note.GetResult Text)
+    | Compare compare -> RunsCompare.compare place compare
+    | Config config -> RunsCompare.config place config
+    | Export export -> RunsExport.export place export
+    | Delete delete -> RunsDelete.delete place delete
+    | Disk disk -> RunsDelete.disk place disk
     | Archive archive ->
         annotate place store (archive.GetResult ArchiveArguments.Run) _.Filed(not (archive.Contains Undo))
     |> Task.FromResult
