@@ -4,6 +4,7 @@ module DQ.Pipeline.Commands.Export
 open System.IO
 open System.Threading.Tasks
 open Argu
+open DQ.Core.Classification
 open DQ.Core.Published
 open DQ.Core.Training
 open DQ.Pipeline
@@ -23,7 +24,8 @@ type Arguments =
             match this with
             | Source _ -> "id of a run, or a part of an id that only one run has; or a checkpoint file."
             | Output _ -> "the safetensors file to write."
-            | Names _ -> "ours (default), or reference: those of the published implementation."
+            | Names _ ->
+                "ours (default), reference: those of the published implementation; of a classifier torchvision: those of its resnet18."
             | Checkpoint _ -> "last (default) or best, of a run."
 
 let example = "dq export quickstart-dq -o weights.safetensors --names reference"
@@ -35,6 +37,59 @@ let private oneOf (option: string) (choices: (string * 'a) list) (given: string)
         let names = choices |> List.map fst |> String.concat " or "
         Error(Usage $"{option} {given}: expected {names}")
 
+[<RequireQualifiedAccess>]
+type private Naming =
+    | Ours
+    | Reference
+    | Torchvision
+
+let private writeAutoencoder file output names =
+    result {
+        use checkpoint = DQ.Core.Training.Checkpoint.Open file
+
+        let! names =
+            match names, ReferenceNames.WhyUnpublished checkpoint.Spec with
+            | Naming.Ours, _ -> Ok WeightNames.Ours
+            | Naming.Reference, null -> Ok WeightNames.Reference
+            | Naming.Reference, reason -> Error(Data $"{file}: {reason}; --names ours has no such limit")
+            | Naming.Torchvision, _ ->
+                Error(Data $"{file}: torchvision has no such autoencoder; expected --names ours or reference")
+
+        use model = checkpoint.StoredModel()
+        WeightsExport.Write(output, model, names, checkpoint.Progress.StepsDone)
+        return checkpoint.Progress.StepsDone
+    }
+
+let private writeClassifier file output names =
+    result {
+        use checkpoint = ClassifierCheckpoint.Open file
+
+        let! torchvision =
+            match names, ClassifierExport.WhyNotTorchvision checkpoint.Spec with
+            | Naming.Ours, _ -> Ok false
+            | Naming.Torchvision, null -> Ok true
+            | Naming.Torchvision, reason -> Error(Data $"{file}: {reason}; --names ours has no such limit")
+            | Naming.Reference, _ ->
+                Error(
+                    Data
+                        $"{file}: the published implementation has no classifiers; expected --names ours or torchvision"
+                )
+
+        use model = checkpoint.Model()
+        ClassifierExport.Write(output, model, torchvision, checkpoint.Progress.StepsDone)
+        return checkpoint.Progress.StepsDone
+    }
+
+let private write file output names =
+    let kind =
+        use checkpoint = new CheckpointFile(file)
+        checkpoint.Kind
+
+    if kind = ClassifierCheckpoint.KindName then
+        writeClassifier file output names
+    else
+        writeAutoencoder file output names
+
 let private export (place: Workplace) (arguments: ParseResults<Arguments>) =
     result {
         let source = arguments.GetResult Source
@@ -42,7 +97,11 @@ let private export (place: Workplace) (arguments: ParseResults<Arguments>) =
 
         let! names =
             arguments.GetResult(Names, "ours")
-            |> oneOf "--names" [ "ours", WeightNames.Ours; "reference", WeightNames.Reference ]
+            |> oneOf "--names" [
+                "ours", Naming.Ours
+                "reference", Naming.Reference
+                "torchvision", Naming.Torchvision
+            ]
 
         let! which =
             arguments.GetResult(Checkpoint, "last")
@@ -59,22 +118,14 @@ let private export (place: Workplace) (arguments: ParseResults<Arguments>) =
             }
 
         let! _ = Workplace.loadTorch place
-        use checkpoint = DQ.Core.Training.Checkpoint.Open file
-
-        match names, ReferenceNames.WhyUnpublished checkpoint.Spec with
-        | WeightNames.Reference, NonNull reason ->
-            return! Error(Data $"{file}: {reason}; --names ours has no such limit")
-        | _ -> ()
-
-        use model = checkpoint.StoredModel()
-        WeightsExport.Write(output, model, names, checkpoint.Progress.StepsDone)
+        let! steps = write file output names
 
         place.Output.Result(
             $"{file} → {output}\n",
             {|
                 Checkpoint = file
                 File = output
-                Steps = checkpoint.Progress.StepsDone
+                Steps = steps
             |}
         )
     }

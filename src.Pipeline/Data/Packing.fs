@@ -32,7 +32,8 @@ type Packed = {
 /// Bytes worked on at a time: enough images for all processors, little memory.
 let private chunkBytes = 16 <<< 20
 
-let private fit shape (image: PixelImage) =
+/// An image at a data set's shape: its middle square, averaged over areas.
+let fit shape (image: PixelImage) =
     let sized =
         if (image.Height, image.Width) = (shape.Height, shape.Width) then
             image

@@ -7,6 +7,8 @@ open System.Text.Json
 open System.Threading
 open Expecto
 open DQ.Core.Artifacts
+open DQ.Core.Formats
+open DQ.Core.Images
 open DQ.Pipeline
 open DQ.Pipeline.Configuration
 open DQ.Pipeline.Stages
@@ -356,5 +358,92 @@ let tests =
                 match Config.load file [] with
                 | Error(Usage message) -> Expect.stringContains message "which dq classify trains" "dq run"
                 | other -> failtestf "%A" other)
+        }
+
+        test "pictures are classified as the evaluation does, and weights are exported under torchvision's names" {
+            inFolder (fun folder ->
+                let root = Path.Combine(folder, "artifacts")
+
+                let trained sets =
+                    ok (execute (quiet root) (variant (config folder) ([ "evaluation.checkpoint=last" ] @ sets)))
+
+                let run = trained []
+
+                let bytes =
+                    File.ReadAllBytes(Path.Combine(folder, "digits", "t10k-images-idx3-ubyte"))
+
+                let labels =
+                    File.ReadAllBytes(Path.Combine(folder, "digits", "t10k-labels-idx1-ubyte"))
+
+                let pictures = [
+                    for index in 0..29 do
+                        let file = Path.Combine(folder, $"{index}.png")
+                        let start = 16 + 64 * index
+                        ImageFile.WritePng(file, PixelImage(bytes[start .. start + 63], 1, 8, 8))
+                        file
+                ]
+
+                let dq arguments =
+                    Program.run (arguments @ [ "--artifacts"; root ])
+
+                let finished =
+                    dq (
+                        [ "classify"; run.Run.Record.Id; "--top"; "2"; "--json"; "--predict" ]
+                        @ pictures
+                    )
+
+                Expect.equal finished.ExitCode 0 finished.Errors
+
+                let images =
+                    (nonNull (nonNull (Nodes.JsonNode.Parse finished.Output)).["images"]).AsArray()
+
+                let right =
+                    images
+                    |> Seq.mapi (fun index image ->
+                        let classes = (nonNull (nonNull image).["classes"]).AsArray()
+                        Expect.hasLength classes 2 "as many as asked for"
+
+                        let probability (entry: Nodes.JsonNode | null) =
+                            (nonNull (nonNull entry).["probability"]).GetValue<float>()
+
+                        Expect.isTrue (probability classes[0] >= probability classes[1]) "the likeliest first"
+                        (nonNull (nonNull classes[0]).["label"]).GetValue<int>() = int labels[8 + index])
+                    |> Seq.filter id
+                    |> Seq.length
+
+                let accuracy = (numbersOf run).Splits["test"].Accuracy
+                Expect.floatClose Accuracy.high (float right / 30.0) accuracy "as the evaluation"
+
+                Expect.equal
+                    (dq [ "classify"; run.Run.Record.Id; "--predict"; "no.png" ]).ExitCode
+                    3
+                    "a missing picture"
+
+                let file = Path.Combine(folder, "weights.safetensors")
+
+                let export names id =
+                    dq [ "export"; id; "-o"; file; "--names"; names ]
+
+                Expect.equal (export "ours" run.Run.Record.Id).ExitCode 0 "ours"
+
+                do
+                    use written = SafeTensorsFile.Open file
+                    Expect.isTrue (written.Contains "head.weight") "our names"
+
+                let refused = export "torchvision" run.Run.Record.Id
+                Expect.equal refused.ExitCode 3 "codes have no place there"
+
+                let plain =
+                    trained [
+                        "classification.backbone=resnet18"
+                        "classification.quantized=none"
+                        "training.steps=1"
+                    ]
+
+                Expect.equal (export "torchvision" plain.Run.Record.Id).ExitCode 0 "theirs"
+                use written = SafeTensorsFile.Open file
+
+                for name in [ "conv1.weight"; "layer4.1.bn2.running_var"; "fc.weight"; "fc.bias" ] do
+                    Expect.isTrue (written.Contains name) name)
         }
     ]
