@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using System.Globalization;
 using System.Text;
 using System.Text.RegularExpressions;
@@ -31,6 +32,30 @@ internal sealed partial record NpyHeader(string ElementType, bool IsBigEndian, I
         var text = new byte[textBytes];
         file.ReadExactly(text);
         return Parse(Encoding.UTF8.GetString(text), start.Length + length.Length + text.Length);
+    }
+
+    /// <summary>Integers of any width; bytes that are too few for the last are left out.</summary>
+    /// <exception cref="WeightsException">The elements are no integers.</exception>
+    public static long[] Integers(string type, bool isBigEndian, ReadOnlySpan<byte> bytes)
+    {
+        if (type[0] is not ('i' or 'u'))
+            throw new WeightsException($"expected labels that are integers, found {type}");
+        var width = type[1] - '0';
+        var numbers = new long[bytes.Length / width];
+        Span<byte> wide = stackalloc byte[sizeof(long)];
+        for (var index = 0; index < numbers.Length; index++)
+        {
+            wide.Clear();
+            var element = wide[..width];
+            bytes.Slice(index * width, width).CopyTo(element);
+            if (isBigEndian)
+                element.Reverse();
+            // the sign of a signed element fills the bytes above it
+            if (type[0] == 'i' && element[^1] >= 0x80)
+                wide[width..].Fill(0xff);
+            numbers[index] = BinaryPrimitives.ReadInt64LittleEndian(wide);
+        }
+        return numbers;
     }
 
     private static NpyHeader Parse(string text, int dataOffset)

@@ -1,4 +1,3 @@
-using System.Buffers.Binary;
 using System.IO.MemoryMappedFiles;
 using DQ.Core.Formats;
 
@@ -81,7 +80,7 @@ public sealed class DownsampledBatch : IDisposable
             throw new WeightsException("expected a pickled dictionary with an array 'data' and 'labels'");
         var classes = labels switch
         {
-            PickledArray array => Numbers(array.ElementType, array.IsBigEndian, array.Bytes.Span),
+            PickledArray array => NpyHeader.Integers(array.ElementType, array.IsBigEndian, array.Bytes.Span),
             PickledSequence list => [.. list.Items.Select(item => item is PickledInteger number ? (long)number.Value : 0)],
             _ => [],
         };
@@ -112,7 +111,7 @@ public sealed class DownsampledBatch : IDisposable
             return new(
                 new ZippedRows(zip, entry, header.DataOffset, inflated),
                 shape,
-                Classes(Numbers(labelsHeader.ElementType, labelsHeader.IsBigEndian, labels), shape.Count)
+                Classes(NpyHeader.Integers(labelsHeader.ElementType, labelsHeader.IsBigEndian, labels), shape.Count)
             );
         }
         catch
@@ -148,25 +147,5 @@ public sealed class DownsampledBatch : IDisposable
             if (labels[index] is < 1 or > 1000)
                 throw new WeightsException($"expected labels from 1 to 1000, found another at {index}");
         return [.. labels.Select(label => (int)label - 1)];
-    }
-
-    /// Integers of any width; bytes that are too few for the last are left out.
-    private static long[] Numbers(string type, bool isBigEndian, ReadOnlySpan<byte> bytes)
-    {
-        if (type[0] is not ('i' or 'u'))
-            throw new WeightsException($"expected labels that are integers, found {type}");
-        var width = type[1] - '0';
-        var numbers = new long[bytes.Length / width];
-        Span<byte> wide = stackalloc byte[sizeof(long)];
-        for (var index = 0; index < numbers.Length; index++)
-        {
-            wide.Clear();
-            var element = wide[..width];
-            bytes.Slice(index * width, width).CopyTo(element);
-            if (isBigEndian)
-                element.Reverse();
-            numbers[index] = BinaryPrimitives.ReadInt64LittleEndian(wide);
-        }
-        return numbers;
     }
 }

@@ -4,7 +4,7 @@ open DQ.Pipeline
 
 /// Where images come from and how they are cut in splits: the `data` part of a configuration.
 type DataConfig = {
-    /// `dead_leaves`, `cifar10`, `cifar100` (fine classes), `cifar100_coarse`, `svhn`, `idx`, `folder`, `tiny_imagenet` or `imagenet_downsampled`.
+    /// `dead_leaves`, `cifar10`, `cifar100` (fine classes), `cifar100_coarse`, `svhn`, `idx`, `folder`, `tiny_imagenet`, `imagenet_downsampled` or `numpy`.
     Source: SourceKind
     /// Folder, file or zip; null for `dead_leaves`.
     Path: string | null

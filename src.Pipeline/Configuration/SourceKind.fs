@@ -17,6 +17,7 @@ type SourceKind =
     | Folder
     | TinyImageNet
     | ImageNetDownsampled
+    | Numpy
 
     /// The name in configurations.
     member this.Name =
@@ -30,6 +31,7 @@ type SourceKind =
         | Folder -> "folder"
         | TinyImageNet -> "tiny_imagenet"
         | ImageNetDownsampled -> "imagenet_downsampled"
+        | Numpy -> "numpy"
 
 and SourceKindConverter() =
     inherit JsonConverter<SourceKind>()
@@ -44,6 +46,7 @@ and SourceKindConverter() =
         SourceKind.Folder
         SourceKind.TinyImageNet
         SourceKind.ImageNetDownsampled
+        SourceKind.Numpy
     ]
 
     /// In the order in which messages list them.

@@ -36,6 +36,7 @@ let private openSource (config: DataConfig) =
     | SourceKind.Folder -> ImageFolder.open' path config.MaxPixels
     | SourceKind.TinyImageNet -> TinyImageNet.open' path config.MaxPixels
     | SourceKind.ImageNetDownsampled -> DownsampledImageNet.open' path config.ImageSize
+    | SourceKind.Numpy -> Numpy.open' path
 
 let private withSource config (work: ImageSource -> Result<'value, StageError>) =
     openSource config
