@@ -18,8 +18,10 @@ type Arguments =
     | [<CliPrefix(CliPrefix.None)>] Classify of ParseResults<Classify.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Sweep of ParseResults<Sweep.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Progressive of ParseResults<Progressive.Arguments>
+    | [<CliPrefix(CliPrefix.None)>] Find_Rate of ParseResults<FindRate.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Plan of ParseResults<Plan.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Runs of ParseResults<Runs.Arguments>
+    | [<CliPrefix(CliPrefix.None)>] Datasets of ParseResults<Datasets.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Density of ParseResults<Density.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Allocate of ParseResults<Allocate.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Import of ParseResults<Import.Arguments>
@@ -33,6 +35,7 @@ type Arguments =
     | [<CliPrefix(CliPrefix.None)>] Report of ParseResults<Report.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Doctor of ParseResults<Doctor.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Schema of ParseResults<Schema.Arguments>
+    | [<CliPrefix(CliPrefix.None)>] Completion of ParseResults<Completion.Arguments>
     | [<Inherit; Unique>] Artifacts of DIR: string
     | [<Inherit; Unique>] Device of NAME: string
     | [<Inherit; Unique>] Libtorch of DIR: string
@@ -51,8 +54,10 @@ type Arguments =
             | Classify _ -> "train and evaluate classifiers on quantized features."
             | Sweep _ -> "run a grid or list of settings, and make one table."
             | Progressive _ -> "train one model at growing image sizes, and for comparison one at the last size alone."
+            | Find_Rate _ -> "try growing learning rates on a new model, and say which ones train it."
             | Plan _ -> "say what run would do, why, and what it would cost."
-            | Runs _ -> "list, show and annotate runs."
+            | Runs _ -> "list, show, compare, export, annotate and delete runs."
+            | Datasets _ -> "list packed data sets, and show one with a sheet of its images."
             | Density _ -> "measure how well quantizers alone describe a network's features."
             | Allocate _ -> "allocate bits to the channels of a network's features."
             | Import _ -> "make a run from weights of the published implementation, or from bare weights."
@@ -66,6 +71,7 @@ type Arguments =
             | Report _ -> "write runs as one HTML file to send to someone."
             | Doctor _ -> "say what this machine has, and what to do where something is missing."
             | Schema _ -> "print the JSON Schema of configurations, for editors."
+            | Completion _ -> "print what a shell needs to complete commands, options, settings and runs."
             | Artifacts _ -> "where artifacts are kept (default: DQ_ARTIFACTS, else artifacts)."
             | Device _ -> "cpu, cuda or cuda:N (default: DQ_DEVICE, else cpu)."
             | Libtorch _ -> "folder with libtorch (default: DQ_LIBTORCH, else the package's own)."
@@ -82,8 +88,10 @@ let private examples = [
     "classify", Classify.example
     "sweep", Sweep.example
     "progressive", Progressive.example
+    "find-rate", FindRate.example
     "plan", Plan.example
     "runs", Runs.example
+    "datasets", Datasets.example
     "density", Density.example
     "allocate", Allocate.example
     "import", Import.example
@@ -97,6 +105,7 @@ let private examples = [
     "report", Report.example
     "doctor", Doctor.example
     "schema", Schema.example
+    "completion", Completion.example
 ]
 
 let private helpFor (argv: string[]) (usage: string) =
@@ -108,6 +117,8 @@ let private helpFor (argv: string[]) (usage: string) =
 
     $"{usage.TrimEnd()}\n\nEXAMPLE:\n\n  {shown}\n"
 
+let private parser = ArgumentParser.Create<Arguments>(programName = "dq")
+
 let private dispatch (place: Workplace) (parsed: ParseResults<Arguments>) : Task<Result<unit, StageError>> =
     match parsed.GetSubCommand() with
     | Run arguments -> Run.run place arguments
@@ -117,8 +128,10 @@ let private dispatch (place: Workplace) (parsed: ParseResults<Arguments>) : Task
     | Classify arguments -> Classify.run place arguments
     | Sweep arguments -> Sweep.run place arguments
     | Progressive arguments -> Progressive.run place arguments
+    | Find_Rate arguments -> FindRate.run place arguments
     | Plan arguments -> Plan.run place arguments
     | Runs arguments -> Runs.run place arguments
+    | Datasets arguments -> Datasets.run place arguments
     | Density arguments -> Density.run place arguments
     | Allocate arguments -> Allocate.run place arguments
     | Import arguments -> Import.run place arguments
@@ -132,6 +145,7 @@ let private dispatch (place: Workplace) (parsed: ParseResults<Arguments>) : Task
     | Report arguments -> Report.run place arguments
     | Doctor arguments -> Doctor.run place arguments
     | Schema arguments -> Schema.run arguments
+    | Completion arguments -> Completion.run parser arguments
     | other -> Task.FromResult(Error(Usage $"{other} is no command"))
 
 /// Minutes after which the command saves and stops: what a timer can hold, 2^32 milliseconds and no more.
@@ -139,8 +153,8 @@ let private maxMinutes (parsed: ParseResults<Arguments>) : Result<float option, 
     let given =
         match parsed.GetSubCommand() with
         | Run arguments
-        | Train arguments
-        | Classify arguments -> arguments.TryGetResult ModelArguments.Max_Minutes
+        | Train arguments -> arguments.TryGetResult ModelArguments.Max_Minutes
+        | Classify arguments -> arguments.TryGetResult Classify.Max_Minutes
         | Progressive arguments -> arguments.TryGetResult Progressive.Max_Minutes
         | Sweep arguments -> arguments.TryGetResult Sweep.Max_Minutes
         | Density arguments -> arguments.TryGetResult Density.Max_Minutes
@@ -215,8 +229,6 @@ let private execute (parsed: ParseResults<Arguments>) =
 
 [<EntryPoint>]
 let main argv =
-    let parser = ArgumentParser.Create<Arguments>(programName = "dq")
-
     try
         let parsed = parser.ParseCommandLine(argv, raiseOnUsage = true)
 

@@ -3,6 +3,7 @@ module DQ.Tests.DocumentsTests
 
 open System
 open System.IO
+open System.Text.Json.Nodes
 open System.Text.RegularExpressions
 open Argu
 open Expecto
@@ -90,7 +91,7 @@ let private shownCommands = [
         if line.StartsWith "| `dq " then
             for shown in Regex.Matches((line.Split '|')[1], "`dq ([^`]*)`") ->
                 shown.Groups[1].Value.Split ' '
-                |> Array.takeWhile (fun word -> Regex.IsMatch(word, "^[a-z]+$"))
+                |> Array.takeWhile (fun word -> Regex.IsMatch(word, "^[a-z]+(-[a-z]+)*$"))
                 |> List.ofArray
 ]
 
@@ -201,6 +202,37 @@ let tests =
             ]
 
             Expect.equal (List.sort core) (List.sort actual) "folders in src.Core"
+        }
+
+        test "the figures of docs/figures.json stand in their documents, and their commands can be parsed" {
+            let file = Path.Combine(repository, "docs", "figures.json")
+
+            let runs =
+                (nonNull (nonNull (JsonNode.Parse(File.ReadAllText file))).["runs"]).AsArray()
+
+            let text (node: JsonNode | null) (key: string) =
+                (nonNull (nonNull node).[key]).ToString()
+
+            Expect.isNonEmpty runs "commands"
+
+            for run in runs do
+                let command = [|
+                    for word in (nonNull (nonNull run).["command"]).AsArray() -> (nonNull word).ToString()
+                |]
+
+                parser.ParseCommandLine(command, raiseOnUsage = true) |> ignore
+                Expect.contains command "--json" "what a script reads"
+
+                for figure in (nonNull (nonNull run).["figures"]).AsArray() do
+                    let document = Path.Combine(repository, text figure "document")
+                    let shown = text figure "shown"
+                    Expect.stringContains (File.ReadAllText document) shown (text figure "document")
+
+                    let number =
+                        Double.Parse(shown.Replace(",", ""), Globalization.CultureInfo.InvariantCulture)
+
+                    let value = (nonNull (nonNull figure).["value"]).GetValue<float>()
+                    Expect.equal value number $"{shown}: the value is what is shown"
         }
 
         test "docs/README.md names every page" {

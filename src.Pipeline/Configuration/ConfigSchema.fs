@@ -149,6 +149,23 @@ let private sweep () : JsonNode =
             "Cells besides those of the grid: each an object of settings by dotted key."
             (listOf (described "Settings of one cell." [ object' () ]))
 
+    let random = JsonObject()
+    random["count"] <- described "How many cells to draw." [ "type", word "integer" ]
+    random["seed"] <- described "Of the draws; the first ones stay when count grows." [ "type", word "integer" ]
+
+    random["ranges"] <-
+        described
+            "By dotted key a list of values, or { from, to, scale }: scale is linear or log; whole numbers where from and to are."
+            [ object' () ]
+
+    properties["random"] <-
+        described "Cells besides those, drawn at random." [
+            object' ()
+            "additionalProperties", JsonValue.Create false
+            "required", words [ "count"; "ranges" ]
+            "properties", random
+        ]
+
     properties["seeds"] <-
         described
             "Every cell is run with each; the table has mean and deviation over them. Without it, the configuration's own seed."

@@ -117,7 +117,7 @@ type Output(verbosity: Verbosity) =
                 | Some context -> bar context progress
                 | None -> plain progress)
 
-    /// Shows progress bars while the work goes on, where there is a terminal.
+    /// Shows a line of progress that is drawn again in place while the work goes on, where there is a terminal.
     member _.Watch(work: unit -> Task<'a>) : Task<'a> =
         if isInteractive then
             let columns: ProgressColumn[] = [|
@@ -130,6 +130,8 @@ type Output(verbosity: Verbosity) =
             terminal
                 .Progress()
                 .Columns(columns)
+                .HideCompleted(true)
+                .AutoClear(true)
                 .StartAsync(fun context ->
                     task {
                         lock gate (fun () -> live <- Some context)

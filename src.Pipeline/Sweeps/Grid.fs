@@ -21,7 +21,7 @@ type Grid = {
 }
 
 /// The keys of a `sweep` object.
-let keys = [ "grid"; "cells"; "seeds"; "published"; "trends" ]
+let keys = [ "grid"; "cells"; "random"; "seeds"; "published"; "trends" ]
 
 /// More are a slip of the pen: each costs a training.
 let private mostCells = 10_000
@@ -45,6 +45,20 @@ let rec private flat (tree: JsonObject) : JsonObject =
 
     result
 
+/// The same of ranges, whose own objects stay.
+let rec private flatRanges (tree: JsonObject) : JsonObject =
+    let result = JsonObject()
+
+    for pair in tree do
+        match pair.Value with
+        | :? JsonObject as inner when not (inner.ContainsKey "from" || inner.ContainsKey "to") ->
+            for below in flatRanges inner do
+                result[$"{pair.Key}.{below.Key}"] <-
+                    below.Value |> Option.ofObj |> Option.map _.DeepClone() |> Option.toObj
+        | value -> result[pair.Key] <- value |> Option.ofObj |> Option.map _.DeepClone() |> Option.toObj
+
+    result
+
 /// What the layers say of the sweep, merged; None where none of them says anything. The grid's keys become dotted ones.
 let private merged (layers: ConfigTree.Layer list) : Result<JsonObject option, (string * string) list> =
     let withFlatGrid (sweep: JsonObject) =
@@ -52,6 +66,13 @@ let private merged (layers: ConfigTree.Layer list) : Result<JsonObject option, (
 
         match sweep["grid"] with
         | :? JsonObject as grid -> sweep["grid"] <- flat grid
+        | _ -> ()
+
+        match sweep["random"] with
+        | :? JsonObject as random ->
+            match random["ranges"] with
+            | :? JsonObject as ranges -> random["ranges"] <- flatRanges ranges
+            | _ -> ()
         | _ -> ()
 
         sweep
@@ -217,6 +238,7 @@ let read
             let! () = knownKeys sweep
             and! grid = combinations sweep
             and! cells = cells sweep
+            and! random = RandomSearch.read sweep
             and! seeds = items sweep "seeds" "a whole number" wholeNumber
             and! trends = items sweep "trends" ("one of " + String.concat ", " knownTrends) trend
             and! published = published layers sweep
@@ -224,6 +246,8 @@ let read
             let settings = [
                 for tree in grid -> layer "sweep.grid" "sweep.grid." tree
                 for index, tree in List.indexed cells -> layer "sweep.cells" $"sweep.cells[{index}]." tree
+                for search in Option.toList random do
+                    for tree in RandomSearch.cells search -> layer "sweep.random" "sweep.random.ranges." tree
             ]
 
             return

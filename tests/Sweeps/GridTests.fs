@@ -62,9 +62,71 @@ let private valueOf (cell: Sweep.Cell) key =
     | Some value -> int ((nonNull value).ToJsonString())
     | None -> failtestf "no %s" key
 
+let private drawn count more =
+    cells
+        $$"""{ "sweep": { "random": { "count": {{count}}, "seed": 3, "ranges": {
+               "training": { "learning_rate": { "from": 1e-5, "to": 1e-2, "scale": "log" } },
+               "model.codebooks": { "from": 1, "to": 4 } {{more}} } } } }"""
+        []
+
 [<Tests>]
 let tests =
     testList "Sweeps.Grid" [
+        test "random cells are within their ranges, spread over them, and stay when more are drawn" {
+            let cells = drawn 200 ""
+            Expect.hasLength cells 200 "as many as asked for"
+            let rates = [ for cell in cells -> cell.Variant.Config.Training.LearningRate ]
+            Expect.all rates (fun rate -> rate >= 1e-5 && rate <= 1e-2) "rates"
+            // a third of each decade of the three; ±5 deviations of a binomial share
+            for decade in 0..2 do
+                let low = 1e-5 * 10.0 ** float decade
+
+                let share =
+                    rates
+                    |> List.filter (fun rate -> rate >= low && rate < 10.0 * low)
+                    |> List.length
+
+                Expect.isTrue (share > 33 && share < 101) $"decade {decade} has {share} of 200"
+
+            let books = [ for cell in cells -> valueOf cell "model.codebooks" ]
+            Expect.equal (List.sort (List.distinct books)) [ 1; 2; 3; 4 ] "whole numbers, both ends"
+
+            let settings (cells: Sweep.Cell list) = [ for cell in cells -> ConfigTree.canonical cell.Tree ]
+            Expect.equal (settings (drawn 20 "")) (List.truncate 20 (settings cells)) "the first stay"
+
+            let more = drawn 20 """, "model.quantizer.kind": ["depthwise", "vector"] """
+
+            Expect.equal
+                [ for cell in more -> cell.Variant.Config.Training.LearningRate ]
+                (List.truncate 20 rates)
+                "so do other keys"
+        }
+
+        test "random cells that can't be told apart are fewer; wrong ranges are said by key" {
+            let few =
+                cells """{ "sweep": { "random": { "count": 9, "ranges": { "model.codebooks": [1, 2] } } } }""" []
+
+            Expect.hasLength few 2 "two there are"
+
+            let wrong =
+                problems
+                    """{ "sweep": { "random": { "count": 0, "tries": 1, "ranges": { "training.learning_rate": { "from": 0, "to": 1, "scale": "log" },
+                         "model.codebooks": { "from": 3, "to": 2 }, "seed": [1], "model.codes": 4 } } } }"""
+                    []
+
+            Expect.equal
+                (List.sort (List.map fst wrong))
+                [
+                    "sweep.random.count"
+                    "sweep.random.ranges.model.codebooks"
+                    "sweep.random.ranges.model.codes"
+                    "sweep.random.ranges.seed"
+                    "sweep.random.ranges.training.learning_rate.from"
+                    "sweep.random.tries"
+                ]
+                "all of them"
+        }
+
         testPropertyWithConfig
             {
                 FsCheckConfig.defaultConfig with
