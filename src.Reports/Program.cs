@@ -5,7 +5,18 @@ using DQ.Reports.Report;
 
 // `dq serve` and `dq report` start this program; it can be started by itself as well
 var (options, report) = ReportOptions.Split(args);
-var builder = Site.Builder(options, out var settings);
+WebApplicationBuilder builder;
+SiteSettings settings;
+try
+{
+    builder = Site.Builder(options, out settings);
+}
+catch (ArgumentException error)
+{
+    Console.Error.WriteLine($"dq: {error.Message}");
+    return 2;
+}
+
 if (report is not null)
 {
     await using var closed = builder.Build();
@@ -23,9 +34,15 @@ if (report is not null)
 }
 
 await using var app = builder.Build();
+app.UseForwardedHeaders();
+if (settings.PathBase.Length > 0)
+    app.UseMiddleware<PathBase>();
 app.Use(SecurityHeaders.Add);
 app.UseMiddleware<TokenGate>();
+app.UseMiddleware<HeadRequests>();
+app.UseResponseCompression();
 app.UseStatusCodePagesWithReExecute("/not-found", createScopeForStatusCodePages: true);
+app.UseRouting();
 app.UseAntiforgery();
 app.MapStaticAssets();
 app.MapArtifacts();

@@ -125,6 +125,7 @@ let private run (start: ProcessStartInfo) (place: Workplace) : Task<Result<unit,
         match child.ExitCode with
         | 0 -> return Ok()
         | _ when place.Interruption.Token.IsCancellationRequested -> return Ok()
+        | 2 when said.Count > 0 -> return Error(Usage(String.concat "; " said))
         | _ when said.Count > 0 -> return Error(Data(String.concat "; " said))
         | code -> return Error(CheckFailed $"{start.FileName}: ended with code {code}")
     }

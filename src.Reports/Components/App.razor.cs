@@ -25,6 +25,7 @@ public sealed partial class App
         "js/elements.js",
         "js/pictures.js",
         "js/tables.js",
+        "js/reconnect.js",
     ];
 
     [CascadingParameter]

@@ -1,5 +1,6 @@
 using DQ.Reports.Catalog;
 using DQ.Reports.Metrics;
+using Microsoft.AspNetCore.HttpOverrides;
 using MudBlazor.Services;
 
 namespace DQ.Reports.Hosting;
@@ -7,6 +8,8 @@ namespace DQ.Reports.Hosting;
 /// <summary>The site's services and settings.</summary>
 public static class Site
 {
+    private static readonly string[] LocalNames = ["localhost", "127.0.0.1", "[::1]"];
+
     public static WebApplicationBuilder Builder(string[] arguments, out SiteSettings settings)
     {
         // settings in the folder that it happens to be started in are none of its
@@ -18,9 +21,19 @@ public static class Site
         builder.WebHost.UseUrls(settings.Urls.Split(';'));
         builder.WebHost.UseStaticWebAssets();
         builder.WebHost.ConfigureKestrel(kestrel => kestrel.AddServerHeader = false);
-        if (settings.IsLocal)
+        if (settings.IsLocal || settings.AllowedHosts.Count > 0)
             // a name that resolves to this machine by somebody else's will is not this site
-            builder.Configuration["AllowedHosts"] = "localhost;127.0.0.1;[::1]";
+            builder.Configuration["AllowedHosts"] = string.Join(';', [.. LocalNames, .. settings.AllowedHosts]);
+        // of a proxy on this machine: by which scheme its visitors came
+        builder.Services.Configure<ForwardedHeadersOptions>(options =>
+            options.ForwardedHeaders = ForwardedHeaders.XForwardedFor | ForwardedHeaders.XForwardedProto
+        );
+        // pages hold nothing secret beside what their visitor chose, so their length tells nothing
+        builder.Services.AddResponseCompression(options =>
+        {
+            options.EnableForHttps = true;
+            options.MimeTypes = ["text/html", "text/csv", "application/json"];
+        });
         // where to listen is said once it does; keys are kept unencrypted because they guard nothing but forms of this machine's pages
         builder
             .Logging.SetMinimumLevel(LogLevel.Warning)

@@ -24,6 +24,9 @@ public sealed class MetricsStore(ArtifactFolder folder)
     public T? Look<T>(string run, Func<IReadOnlyDictionary<string, SeriesTable>, T> look) =>
         Json(run) is null ? default : Of(run).Look(look);
 
+    /// <summary>Lines of a run's log that are none of a log, as far as it was read.</summary>
+    public long UnreadableLines(string run) => known.TryGetValue(run, out var entry) ? entry.Metrics.UnreadableLines : 0;
+
     private RunMetrics Of(string run)
     {
         var metrics = known

@@ -41,6 +41,16 @@ public sealed class RunMetrics
             return look(tables);
     }
 
+    /// <summary>Lines that were read and are none of a log.</summary>
+    public long UnreadableLines
+    {
+        get
+        {
+            lock (gate)
+                return bad;
+        }
+    }
+
     private bool Grow(string path)
     {
         // a named pipe has no length, and would not be opened before somebody writes to it

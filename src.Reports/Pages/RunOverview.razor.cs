@@ -13,6 +13,9 @@ public sealed partial class RunOverview
     private (string Id, long Version) plannedFor;
     private bool planning;
 
+    /// Of the log, lines that are none of a log.
+    private long unreadable;
+
     [Parameter, EditorRequired]
     public RunEntry Run { get; set; } = null!;
 
@@ -37,7 +40,7 @@ public sealed partial class RunOverview
         planning = true;
         var (run, wanted) = (Run.Id, (Run.Id, Run.Version));
         var found = await Task.Run(() => Metrics.Look(run, tables => CurvePlan.For(CurvePlan.Names(tables))) ?? []);
-        (planning, plannedFor) = (false, wanted);
+        (planning, plannedFor, unreadable) = (false, wanted, Metrics.UnreadableLines(run));
         // the same charts stay the same elements
         if (plans is null || !plans.Select(plan => plan.Title).SequenceEqual(found.Select(plan => plan.Title)))
             plans = found;

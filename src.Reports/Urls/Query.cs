@@ -42,6 +42,14 @@ public sealed class Query
         return query;
     }
 
+    /// <summary>The same without this name, in whatever case it is written.</summary>
+    public Query Without(string name)
+    {
+        var query = new Query();
+        query.pairs.AddRange(pairs.Where(pair => !string.Equals(pair.Name, name, StringComparison.OrdinalIgnoreCase)));
+        return query;
+    }
+
     /// <summary>With its question mark; empty for nothing.</summary>
     public override string ToString()
     {

@@ -12,6 +12,26 @@ open DQ.Tests.Pipeline.Program
 open DQ.Tests.Reports.Site
 open DQ.Tests.Reports.Walk
 
+/// Drags with the mouse over the middle third of the first curve.
+let private dragAcross (walk: Walk) =
+    task {
+        let canvas = walk.Page.Locator("dq-curves canvas").First
+        do! canvas.ScrollIntoViewIfNeededAsync()
+        let! at = canvas.BoundingBoxAsync()
+        let at = nonNull at
+        let y = at.Y + at.Height / 2f
+        do! walk.Page.Mouse.MoveAsync(at.X + at.Width / 3f, y)
+        do! walk.Page.Mouse.DownAsync()
+        do! walk.Page.Mouse.MoveAsync(at.X + at.Width / 2f, y)
+        do! walk.Page.Mouse.MoveAsync(at.X + at.Width * 2f / 3f, y)
+        do! walk.Page.Mouse.UpAsync()
+    }
+
+/// The ends of the first curve's horizontal axis, as drawn.
+let private axisOfFirst (walk: Walk) =
+    walk.Page.EvaluateAsync<float[]>
+        "() => document.querySelector('dq-curves').chart.getModel().getComponent('xAxis').axis.scale.getExtent()"
+
 [<Tests>]
 let tests =
     testSequenced
@@ -371,6 +391,105 @@ let tests =
                     do! walk.Page.Locator("html[data-theme=light]").WaitForAsync()
                 })
 
+        walking "a page loads itself again when its server was started again" (fun () ->
+            task {
+                // outside of the range that systems give away
+                let port =
+                    Seq.initInfinite (fun i -> 21000 + (Environment.ProcessId * 7 + i) % 9000)
+                    |> Seq.find (fun port ->
+                        try
+                            use listener = new Net.Sockets.TcpListener(Net.IPAddress.Loopback, port)
+                            listener.Start()
+                            true
+                        with :? Net.Sockets.SocketException ->
+                            false)
+
+                let start () =
+                    new Site(artifacts.Value, [ "--urls"; $"http://127.0.0.1:{port}" ])
+
+                let first = start ()
+                let id = runOf artifacts.Value "dq"
+
+                let! browser = browser.Value
+                let! context = browser.NewContextAsync desktop
+                context.SetDefaultTimeout(float32 patience.TotalMilliseconds)
+                let! page = context.NewPageAsync()
+                let! _ = page.GotoAsync $"http://127.0.0.1:{port}/runs/{id}?x=seconds"
+
+                let! _ =
+                    page.WaitForFunctionAsync "() => document.querySelector('dq-curves[data-drawn]')"
+
+                do! page.EvaluateAsync "() => { globalThis.isOld = true; }" :> Task
+                (first :> IDisposable).Dispose()
+                use _ = start ()
+
+                let! _ =
+                    page.WaitForFunctionAsync
+                        "() => !globalThis.isOld && document.querySelector('dq-curves[data-drawn]')"
+
+                Expect.stringEnds page.Url $"/runs/{id}?x=seconds" "what it showed is in its address"
+                do! context.CloseAsync()
+            })
+
+        walk "links and buttons show the keyboard's focus" desktop (fun folder walk ->
+            task {
+                let id = runOf folder "dq"
+                do! walk.Go $"runs/{id}"
+                do! walk.Drawn 1
+
+                for target in [ ".tabs a"; "main button"; "header a" ] do
+                    do! walk.Page.Locator(target).First.FocusAsync()
+                    // the browser shows focus to who uses the keyboard
+                    do! walk.Page.Keyboard.PressAsync "Tab"
+                    do! walk.Page.Keyboard.PressAsync "Shift+Tab"
+
+                    let! outline =
+                        walk.Page.EvaluateAsync<string> "() => getComputedStyle(document.activeElement).outline"
+
+                    Expect.stringContains outline "solid 2px" target
+            })
+
+        walkInCopy
+            "a log of one line is a point; steps that were skipped are marked"
+            (fun folder ->
+                let log variant =
+                    Path.Combine(folder, RunLayout.Runs, runOf folder variant, RunLayout.Metrics)
+
+                let line (step: int) rest =
+                    $"{{\"split\":\"train\",\"step\":{step},\"images_seen\":{step},\"seconds\":{step},{rest}}}"
+
+                File.WriteAllLines(log "dq", [ line 1 "\"loss\":2.5" ])
+
+                File.WriteAllLines(
+                    log "vq",
+                    [
+                        line 1 "\"loss\":2.5,\"skipped_steps\":0"
+                        line 2 "\"skipped_steps\":3"
+                        "no line of a log"
+                        line 3 "\"loss\":-1.7e308,\"skipped_steps\":0"
+                        line 4 "\"loss\":1.7e308,\"skipped_steps\":0"
+                    ]
+                ))
+            (fun folder walk ->
+                task {
+                    let first = "document.querySelector('dq-curves').chart.getOption().series[0]"
+                    let single, skipping = runOf folder "dq", runOf folder "vq"
+                    do! walk.Go $"runs/{single}"
+                    do! walk.Drawn 1
+                    let! symbol = walk.Page.EvaluateAsync<string> $"() => {first}.symbol"
+                    Expect.equal symbol "circle" "a point"
+                    do! walk.Go $"runs/{skipping}"
+                    do! walk.Drawn 1
+
+                    let! marks =
+                        walk.Page.EvaluateAsync<string[]>
+                            $"() => {first}.markLine.data.map(one => `${{one.xAxis}}: ${{one.name}}`)"
+
+                    Expect.equal marks [| "2: 3 skipped" |] "where, and how many"
+                    let! unreadable = walk.Text ".notice h2"
+                    Expect.equal unreadable "1 line of metrics.jsonl can't be read" "said"
+                })
+
         walkInCopy
             "numbers beyond measure, on a logarithmic axis, are drawn like any"
             (fun folder ->
@@ -432,6 +551,23 @@ let tests =
                                 let! _ = walk.Page.GotoAsync("file://" + file)
                                 do! walk.Drawn 3
                                 do! walk.Accessible "report"
+                                // a part of the axis is shown, and all of it again
+                                do! dragAcross walk
+                                let reset = walk.Page.GetByLabel("Reset zoom: Loss").First
+                                do! reset.WaitForAsync()
+                                let! shown = axisOfFirst walk
+                                Expect.isLessThan (shown[1] - shown[0]) 30.0 "a part of 40 steps"
+                                do! reset.ClickAsync()
+
+                                do!
+                                    walk.Until(
+                                        "all of the axis",
+                                        fun () ->
+                                            task {
+                                                let! shown = axisOfFirst walk
+                                                return shown[1] - shown[0] > 35.0
+                                            }
+                                    )
                             })
                 }))
     ]

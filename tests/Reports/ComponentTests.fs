@@ -54,7 +54,7 @@ let private contextOf (clock: TimeProvider) folder =
 
     context.Services.AddSingleton(ArtifactFolder folder) |> ignore
 
-    context.Services.AddSingleton(SiteSettings(folder, SiteSettings.DefaultUrls, null))
+    context.Services.AddSingleton(SiteSettings(folder, SiteSettings.DefaultUrls, "", [||], null))
     |> ignore
 
     context.Services.AddSingleton clock |> ignore

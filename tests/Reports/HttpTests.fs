@@ -132,9 +132,8 @@ let tests =
         test "listening for others asks for a token, once" {
             use site = new Site(artifacts.Value, [ "--urls"; "http://0.0.0.0:0" ])
 
-            let printed =
-                Uri((string site.Printed).Replace("0.0.0.0", "127.0.0.1").Replace("[::]", "127.0.0.1"))
-
+            let printed = site.Printed
+            Expect.equal printed.Host "localhost" "an address that opens"
             let address = Uri(printed, "/")
             Expect.isGreaterThan printed.Query.Length 20 "one was made"
 
@@ -158,6 +157,107 @@ let tests =
             Expect.equal redirected 302 "then without it in the address"
             Expect.stringContains (cookie.ToLowerInvariant()) "httponly" "out of reach of scripts"
             Expect.equal (fst (status address (cookie.Split(';')[0]))) 200 "from then on"
+        }
+
+        test "a token stays in no address, and leads nowhere else" {
+            use site =
+                new Site(artifacts.Value, [ "--allowed-hosts"; "dq.example.org"; "--token"; "0123456789abcdef" ])
+
+            let address = Uri(site.Address, "/")
+
+            let answer method (target: string) cookie =
+                use request = new HttpRequestMessage(method, address)
+                request.RequestUri <- Uri $"http://{address.Authority}{target}"
+
+                if cookie then
+                    request.Headers.Add("Cookie", $"dq-token-{address.Port}=0123456789abcdef")
+
+                use response = client.Send request
+
+                int response.StatusCode,
+                string response.Headers.Location,
+                match response.Headers.TryGetValues "Set-Cookie" with
+                | true, NonNull values -> Seq.head values
+                | _ -> ""
+
+            let get target cookie =
+                answer HttpMethod.Get target cookie
+                |> fun (status, location, _) -> status, location
+
+            Expect.equal (get "//elsewhere/x?token=0123456789abcdef" false) (302, "/elsewhere/x") "of this site"
+            Expect.equal (get "/?q=dq&Token=0123456789abcdef" false) (302, "/?q=dq") "in whatever case"
+            Expect.equal (get "/?token=0123456789abcdef" true) (302, "/") "also when the browser asks again"
+            Expect.equal (get "/?q=dq" true) (200, "") "then it is known"
+            let _, _, cookie = answer HttpMethod.Get "/?token=0123456789abcdef" false
+            Expect.stringStarts cookie $"dq-token-{address.Port}=" "another port, another cookie"
+            Expect.stringContains cookie "samesite=lax" "a link from elsewhere is followed"
+            let status, _, _ = answer HttpMethod.Head "/" true
+            Expect.equal status 200 "HEAD"
+            use refused = client.GetAsync(address).GetAwaiter().GetResult()
+
+            Expect.equal
+                (string refused.Content.Headers.ContentType)
+                "text/plain; charset=utf-8"
+                "read as it is written"
+        }
+
+        test "behind a proxy: by its name, below its path, compressed" {
+            use site =
+                new Site(
+                    artifacts.Value,
+                    [
+                        "--path-base"
+                        "dq"
+                        "--allowed-hosts"
+                        "dq.example.org"
+                        "--token"
+                        "0123456789abcdef"
+                    ]
+                )
+
+            Expect.equal site.Address.AbsolutePath "/dq/" "printed as it is reached"
+
+            let html (path: string) =
+                use request = new HttpRequestMessage(HttpMethod.Get, Uri(site.Address, path))
+                request.Headers.Host <- "dq.example.org"
+
+                request.Headers.TryAddWithoutValidation("Origin", "https://dq.example.org")
+                |> ignore
+
+                request.Headers.Add("X-Forwarded-Proto", "https")
+                request.Headers.Add("Accept-Encoding", "gzip")
+                request.Headers.Add("Cookie", "dq-token-443=0123456789abcdef")
+                use response = client.Send request
+                Expect.equal (int response.StatusCode) 200 path
+                Expect.contains response.Content.Headers.ContentEncoding "gzip" "compressed"
+
+                use unpacked =
+                    new StreamReader(
+                        new Compression.GZipStream(
+                            response.Content.ReadAsStream(),
+                            Compression.CompressionMode.Decompress
+                        )
+                    )
+
+                unpacked.ReadToEnd()
+
+            Expect.stringContains (html "/dq/") "<base href=\"/dq/\"" "the proxy passes its path on"
+            Expect.stringContains (html "/") "<base href=\"/dq/\"" "or takes it away"
+        }
+
+        test "settings that can't be used are one line" {
+            for arguments, said in
+                [
+                    [ "--token"; "short" ], "--token: expected at least 16 characters, got 5"
+                    [ "--token-file"; "/no/such/file" ], "--token-file: "
+                    [ "--path-base"; "/a b" ], "--path-base: expected a path such as /dq, got '/a b'"
+                ] do
+                use started = startSite ([ "--artifacts"; artifacts.Value ] @ arguments)
+                let errors = started.StandardError.ReadToEnd()
+                started.WaitForExit()
+                Expect.equal started.ExitCode 2 errors
+                Expect.stringStarts errors $"dq: {said}" "which, and why"
+                Expect.hasLength (errors.TrimEnd().Split '\n') 1 "one line"
         }
 
         test "2,002 runs: a search finds its ten" {

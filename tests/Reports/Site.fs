@@ -133,7 +133,8 @@ type Site(folder: string, arguments: string list) =
         for said in [ started.StandardOutput; started.StandardError ] do
             said.BaseStream.CopyToAsync Stream.Null |> ignore
 
-    member _.Address = Uri(address, "/")
+    /// Without a token, below the path of a proxy where it has one.
+    member _.Address = Uri(address.GetLeftPart UriPartial.Path)
     /// As printed, with its token where it has one.
     member _.Printed = address
 

@@ -18,7 +18,7 @@ let private chromium =
     |> List.append [ "/usr/bin/chromium"; "/usr/bin/chromium-browser"; "/usr/bin/google-chrome" ]
     |> List.tryFind File.Exists
 
-let private browser =
+let browser =
     lazy
         (task {
             let! playwright = Playwright.CreateAsync()

@@ -58,9 +58,9 @@
       this.runs = sources.length > 1 ? new Map(sources.map((source) => [source.name, idOf(source)])) : null;
       if (lines.length === 0) return { empty: "No numbers yet", rows: () => [], summary: "No numbers yet." };
       return {
-        option: this.option(lines, look),
+        option: this.option(lines, look, this.runs ? [] : dq.curves.skippedOf(data[0], this.axis)),
         zooms: !coarse.matches,
-        zoomed: !globalThis.Blazor && !!this.part,
+        zoomed: !globalThis.Blazor && !!this.zoomKept,
         rows: () => this.table(lines),
         summary: this.describe(lines),
       };
@@ -72,7 +72,7 @@
 
     // on the site the part shown is the page's and in its address: all of its charts follow; a file has no address to keep it in
     zoomWanted() {
-      return globalThis.Blazor ? (this.dataset.zoom?.split(",").map(Number) ?? null) : (this.part ?? null);
+      return globalThis.Blazor ? (this.dataset.zoom?.split(",").map(Number) ?? null) : (this.zoomKept ?? null);
     }
 
     zoomChanged(zoom) {
@@ -82,7 +82,7 @@
       // a click is no part
       if (zoom && !(zoom[1] > zoom[0])) this.request();
       else if (!globalThis.Blazor) {
-        this.part = part;
+        this.zoomKept = part;
         this.request();
       } else {
         const address = new URL(location.href);
@@ -115,8 +115,9 @@
       return sources.flatMap((source, index) => dq.curves.linesOf(data[index] ?? {}, { ...chart, run: source.name, index }));
     }
 
-    option(lines, look) {
+    option(lines, look, skipped) {
       const view = {
+        skipped,
         x: this.axis,
         log: this.hasAttribute("data-log"),
         weight: Math.min(0.99, Math.max(0, parseFloat(this.dataset.smooth ?? "0") || 0)),

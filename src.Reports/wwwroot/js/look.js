@@ -15,6 +15,7 @@
       text: dark ? "#e8ebf1" : "#1a1f29",
       muted: dark ? "#a3adbd" : "#545d6e",
       line: dark ? "#2a313d" : "#e2e5ea",
+      warning: dark ? "#f0c35c" : "#8a5a00",
       surface: dark ? "#161b24" : "#ffffff",
     };
   };

@@ -43,6 +43,12 @@
       }));
   };
 
+  // where steps were left out: [{ at, count }]
+  dq.curves.skippedOf = (data, x) => {
+    const { skipped_steps: counts, [x]: at } = data?.train?.mean ?? {};
+    return (counts ?? []).map((count, i) => ({ at: at?.[i], count })).filter((one) => one.count > 0 && typeof one.at === "number");
+  };
+
   // chart: { x, keys, colors, several: runs in it, run: the name of this one, index: its place among them }
   dq.curves.linesOf = (data, chart) => {
     const found = ["train", "validation"].flatMap((split) =>

@@ -55,7 +55,9 @@
   // ends of the vertical axis
   const vertical = (seen, log) => {
     if (!seen) return {};
-    const [low, high] = log ? seen.map((end) => Math.min(1e100, Math.max(1e-100, end))) : seen;
+    // differences of the largest numbers there are would be none
+    const bounded = (end) => (log ? Math.min(1e100, Math.max(1e-100, end)) : Math.min(1e300, Math.max(-1e300, end)));
+    const [low, high] = seen.map(bounded);
     if (log) {
       const [from, to] = high / low < 1.02 ? [low / 1.5, high * 1.5] : [low / (high / low) ** 0.04, high * (high / low) ** 0.04];
       const customValues = marksBetween(from, to);

@@ -20,7 +20,8 @@
     type: "line",
     name: line.name,
     color: line.color,
-    symbol: line.split === "validation" ? "circle" : "none",
+    // a line needs two points
+    symbol: line.split === "validation" || line.y.filter((value) => value !== null).length === 1 ? "circle" : "none",
     symbolSize: 5,
     sampling: "lttb",
     connectNulls: true,
@@ -49,6 +50,16 @@
     lineStyle: { color: line.color, width: 2, type: dashes(line) },
     itemStyle: { color: line.color },
     emphasis: { disabled: true },
+  });
+
+  // where the log says that steps were left out, for a loss or a gradient that was no number or exploded
+  const LABELLED = 6;
+  const skippedMarks = (skipped, look) => ({
+    silent: true,
+    symbol: "none",
+    lineStyle: { color: look.warning, type: [2, 3], width: 1, opacity: 0.8 },
+    label: { show: skipped.length <= LABELLED, position: "insideEndTop", color: look.muted, fontSize: 10, formatter: (mark) => mark.name },
+    data: skipped.map(({ at, count }) => ({ xAxis: at, name: `${dq.number(count)} skipped` })),
   });
 
   const series = (line, weight) => {
@@ -131,7 +142,8 @@
     formatter: (points) => reading(points, x),
   });
 
-  // view: { x, log, weight: of the moving average, zoom: [from, to] or null, still: not dragged, isOff: whether a line of a name is }
+  // view: { x, log, weight: of the moving average, zoom: [from, to] or null, still: not dragged, isOff: whether a line of a name is,
+  // skipped: [{ at, count }] of steps left out }
   dq.curves.optionOf = (lines, view, look) => {
     const names = [...new Set(lines.map((line) => line.name))];
     const several = lines.length > 1;
@@ -140,6 +152,8 @@
     // where all is zero there is no logarithm to show
     const log = dq.curves.extent(positive, view.zoom, hidden) !== null;
     const seen = log ? positive : drawable(lines, view.weight, (value) => value);
+    const drawn = seen.flatMap((line) => series(line, view.weight));
+    if (view.skipped.length && drawn.length) drawn[0] = { ...drawn[0], markLine: skippedMarks(view.skipped, look) };
     return {
       legend: several ? legend(names, hidden, look) : undefined,
       grid: { left: 8, right: 18, top: several ? 32 : 12, bottom: 8, containLabel: true },
@@ -147,7 +161,7 @@
       yAxis: yAxis(dq.curves.extent(seen, view.zoom, hidden), log, look),
       ...dragging(view.still),
       tooltip: tooltip(view.x, look),
-      series: seen.flatMap((line) => series(line, view.weight)),
+      series: drawn,
     };
   };
 })();
