@@ -151,7 +151,8 @@ type Site(folder: string, arguments: string list) =
             started.Dispose()
 
 /// Where it answers, what it says.
-let client = new HttpClient(new HttpClientHandler(AllowAutoRedirect = false))
+let client =
+    new HttpClient(new HttpClientHandler(AllowAutoRedirect = false, UseCookies = false))
 
 let get (site: Site) (path: string) =
     use response = client.GetAsync(Uri(site.Address, path)).GetAwaiter().GetResult()
