@@ -43,10 +43,13 @@
       }));
   };
 
-  // where steps were left out: [{ at, count }]
+  // where steps were left out: [{ at, count }]; a row is the mean of its lines
   dq.curves.skippedOf = (data, x) => {
-    const { skipped_steps: counts, [x]: at } = data?.train?.mean ?? {};
-    return (counts ?? []).map((count, i) => ({ at: at?.[i], count })).filter((one) => one.count > 0 && typeof one.at === "number");
+    const { skipped_steps: means, [x]: at } = data?.train?.mean ?? {};
+    const count = (mean) => Math.round(mean * (data.train.lines_per_row ?? 1));
+    return (means ?? [])
+      .map((mean, i) => ({ at: at?.[i], count: count(mean ?? 0) }))
+      .filter((one) => one.count > 0 && typeof one.at === "number");
   };
 
   // chart: { x, keys, colors, several: runs in it, run: the name of this one, index: its place among them }

@@ -59,7 +59,7 @@
     symbol: "none",
     lineStyle: { color: look.warning, type: [2, 3], width: 1, opacity: 0.8 },
     label: { show: skipped.length <= LABELLED, position: "insideEndTop", color: look.muted, fontSize: 10, formatter: (mark) => mark.name },
-    data: skipped.map(({ at, count }) => ({ xAxis: at, name: `${dq.number(count)} skipped` })),
+    data: skipped.map(({ at, count }) => ({ xAxis: at, name: `${count.toLocaleString("en-US")} skipped` })),
   });
 
   const series = (line, weight) => {
