@@ -4,9 +4,10 @@ open System.IO
 open System.Text.RegularExpressions
 open Expecto
 
-/// A source file: its folder (the room), its name and its text.
+/// A source file: its folder under src.Core (the room), its own folder, which may lie deeper, its name and its text.
 type private Source = {
     Room: string
+    Folder: string
     File: string
     Text: string
 }
@@ -22,6 +23,7 @@ let private sources () = [
             for path in Directory.GetFiles(folder, "*.cs", SearchOption.AllDirectories) do
                 {
                     Room = room
+                    Folder = Path.GetRelativePath(core, nonNull (Path.GetDirectoryName path))
                     File = Path.GetFileName path |> nonNull
                     Text = File.ReadAllText path
                 }
@@ -123,12 +125,14 @@ let tests =
 
         test "namespaces are those of their folders" {
             for source in sources () do
-                Expect.stringContains source.Text $"namespace DQ.Core.{source.Room};" $"{source.Room}/{source.File}"
+                let expected = source.Folder.Replace('/', '.')
+                Expect.stringContains source.Text $"namespace DQ.Core.{expected};" $"{source.Folder}/{source.File}"
         }
 
         test "usings, full names and names seen from the common namespace are arrows; comments are none" {
             let source room file text = {
                 Room = room
+                Folder = room
                 File = file
                 Text = text
             }

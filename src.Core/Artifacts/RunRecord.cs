@@ -75,7 +75,7 @@ public sealed record SoftwareRecord(
 /// <param name="ReconstructionBitsPerDim">The same in bits.</param>
 /// <param name="TotalUniformBitsPerDim">With the codes at equal length.</param>
 /// <param name="TotalEmpiricalBitsPerDim">With the codes under the training split's frequencies.</param>
-/// <param name="PsnrDb">Of the mean image, averaged over images, at most 100 dB each (docs/metrics.md).</param>
+/// <param name="PsnrDb">Of the mean image, averaged over images, at most 100 dB each (docs/metrics.md); null without levels.</param>
 public sealed record Headline(
     string Split,
     long Images,
@@ -84,7 +84,7 @@ public sealed record Headline(
     double? ReconstructionBitsPerDim,
     double? TotalUniformBitsPerDim,
     double? TotalEmpiricalBitsPerDim,
-    double PsnrDb
+    double? PsnrDb
 )
 {
     public static Headline Of(string name, long step, SplitEvaluation split) =>

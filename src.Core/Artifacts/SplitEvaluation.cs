@@ -8,7 +8,7 @@ public sealed record SplitEvaluation
     /// <summary>Channels × height × width of an image.</summary>
     public required long DimensionsPerImage { get; init; }
 
-    /// <summary>−log p(x | codes) per dimension; null for squared error, which is no likelihood.</summary>
+    /// <summary>−log p(x | codes) per dimension; null for squared error, which is no likelihood. Without levels, −log p(x).</summary>
     public required double? ReconstructionNatsPerDim { get; init; }
 
     public required double? ReconstructionBitsPerDim { get; init; }
@@ -24,22 +24,25 @@ public sealed record SplitEvaluation
 
     public required double? TotalEmpiricalBitsPerDim { get; init; }
 
-    /// <summary>Squared error of the mean image, pixels scaled to [0, 1], mean over dimensions and images.</summary>
-    public required double MeanSquaredError { get; init; }
+    /// <summary>
+    /// Squared error of the mean image, pixels scaled to [0, 1], mean over dimensions and images; null, as the next three, without levels:
+    /// then nothing is reconstructed.
+    /// </summary>
+    public required double? MeanSquaredError { get; init; }
 
     /// <summary>
     /// Squared error on normalized values: for <c>squared_error</c> the loss it trains on, otherwise that of the mean image.
     /// </summary>
-    public required double NormalizedSquaredError { get; init; }
+    public required double? NormalizedSquaredError { get; init; }
 
     /// <summary>Of the mean image, in decibel: 10·log10(255² / squared error) of each image, at most 100, averaged over images.</summary>
-    public required double PsnrDb { get; init; }
+    public required double? PsnrDb { get; init; }
 
     /// <summary>
     /// Of the mean image, averaged over images (Wang et al. 2004): Gaussian window of 11×11, σ = 1.5, data range 255, only windows inside the
     /// image, each channel by itself. docs/metrics.md has the formula.
     /// </summary>
-    public required double Ssim { get; init; }
+    public required double? Ssim { get; init; }
 
     /// <summary>Bottom first.</summary>
     public required IReadOnlyList<LevelEvaluation> Levels { get; init; }

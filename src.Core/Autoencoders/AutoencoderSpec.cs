@@ -1,5 +1,6 @@
 using System.Text.Json.Serialization;
 using DQ.Core.Likelihoods;
+using DQ.Core.Likelihoods.Context;
 using DQ.Core.Quantization;
 
 namespace DQ.Core.Autoencoders;
@@ -28,7 +29,7 @@ public sealed record AutoencoderSpec
     /// <summary>Stride s of the first encoder block: 2 or 4.</summary>
     public int Stride { get; init; } = 2;
 
-    /// <summary>Codes K per codebook, one entry per level, bottom (finest) first.</summary>
+    /// <summary>Codes K per codebook, one entry per level, bottom (finest) first. With a context there may be no levels at all.</summary>
     [JsonPropertyName("codes")]
     public IReadOnlyList<int> CodeCounts { get; init; } = [128, 256];
 
@@ -48,16 +49,24 @@ public sealed record AutoencoderSpec
 
     public LikelihoodSpec Likelihood { get; init; } = new();
 
+    /// <summary>The context head; used with a context.</summary>
+    public ContextSpec Context { get; init; } = new();
+
     /// <summary>Levels L.</summary>
     [JsonIgnore]
     public int Levels => CodeCounts.Count;
 
-    /// <summary>Image sides must be divisible by this: s·2^(b−1)·2^(L−1).</summary>
+    /// <summary>Image sides must be divisible by this: s·2^(b−1)·2^(L−1); any will do without levels.</summary>
     [JsonIgnore]
-    public int SideDivisor => CellSide(Levels - 1);
+    public int SideDivisor => Levels == 0 ? 1 : CellSide(Levels - 1);
 
     /// <summary>The same model for images of so many channels.</summary>
-    public AutoencoderSpec ForImages(int channels) => this with { ImageChannels = channels };
+    public AutoencoderSpec ForImages(int channels) =>
+        this with
+        {
+            ImageChannels = channels,
+            Context = Context with { Channels = channels },
+        };
 
     /// <summary>Side in pixels of the cell that one position of a level's grid (0 = bottom) stands for.</summary>
     public int CellSide(int level) => Stride << (CoderBlocks - 1 + level);
@@ -78,7 +87,12 @@ public sealed record AutoencoderSpec
 
     /// <summary>Everything wrong with this spec; empty when it can be built.</summary>
     public IReadOnlyList<SpecProblem> Problems() =>
-        [.. OwnProblems(), .. Under("quantizer", Quantizer.Problems()), .. Under("likelihood", Likelihood.Problems())];
+        [
+            .. OwnProblems(),
+            .. Under("quantizer", Quantizer.Problems()),
+            .. Under("likelihood", Likelihood.Problems()),
+            .. Likelihood.HasContext ? Under("context", Context.Problems()) : [],
+        ];
 
     private static IEnumerable<SpecProblem> Under(string key, IEnumerable<SpecProblem> problems) =>
         problems.Select(problem => problem with { Key = $"{key}.{problem.Key}" });
@@ -97,7 +111,9 @@ public sealed record AutoencoderSpec
             yield return new("coder_blocks", $"expected an integer from 1 to 8, got {CoderBlocks}");
         if (Stride is not (2 or 4))
             yield return new("stride", $"expected 2 or 4, got {Stride}");
-        if (CodeCounts.Count is < 1 or > 8)
+        if (CodeCounts.Count == 0 && !Likelihood.HasContext)
+            yield return new("codes", "expected 1 to 8 levels, got 0; without levels model.likelihood.context is needed");
+        if (CodeCounts.Count > 8)
             yield return new("codes", $"expected 1 to 8 levels, got {CodeCounts.Count}");
         for (var level = 0; level < CodeCounts.Count; level++)
             if (CodeCounts[level] is < 1 or > 1 << 20)

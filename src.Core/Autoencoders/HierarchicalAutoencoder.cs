@@ -50,6 +50,8 @@ public sealed class HierarchicalAutoencoder : nn.Module
     {
         if (spec.Problems() is { Count: > 0 } problems)
             throw new ArgumentException(string.Join("; ", problems.Select(problem => $"{problem.Key}: {problem.Message}")), nameof(spec));
+        if (spec.Levels == 0)
+            throw new ArgumentException("codes: expected at least one level; without, a model is its context head alone", nameof(spec));
         Spec = spec;
         Likelihood = Likelihood.Create(spec.Likelihood, spec.ImageChannels);
         var levels = Enumerable.Range(0, spec.Levels).ToArray();

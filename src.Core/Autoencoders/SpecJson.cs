@@ -1,12 +1,20 @@
 using System.Text.Json;
+using System.Text.Json.Serialization.Metadata;
 using DQ.Core.Formats;
+using DQ.Core.Likelihoods;
 
 namespace DQ.Core.Autoencoders;
 
 /// <summary>A spec as the JSON that stands in the metadata of weights files; snake_case keys.</summary>
 public static class SpecJson
 {
-    private static readonly JsonSerializerOptions Options = new() { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower };
+    /// <summary>Keys in snake_case; those of a context only where there is one, as in files of before there were contexts.</summary>
+    public static JsonSerializerOptions Options { get; } =
+        new()
+        {
+            PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower,
+            TypeInfoResolver = new DefaultJsonTypeInfoResolver { Modifiers = { WithoutUnusedContext } },
+        };
 
     public static string Write(AutoencoderSpec spec) => JsonSerializer.Serialize(spec, Options);
 
@@ -26,5 +34,14 @@ public static class SpecJson
         {
             throw new WeightsException($"{where}: {error.Message}", error);
         }
+    }
+
+    private static void WithoutUnusedContext(JsonTypeInfo type)
+    {
+        foreach (var property in type.Properties)
+            if (type.Type == typeof(LikelihoodSpec) && property.Name is ("context" or "auxiliary_weight"))
+                property.ShouldSerialize = (spec, _) => ((LikelihoodSpec)spec).HasContext;
+            else if (type.Type == typeof(AutoencoderSpec) && property.Name == "context")
+                property.ShouldSerialize = (spec, _) => ((AutoencoderSpec)spec).Likelihood.HasContext;
     }
 }

@@ -9,7 +9,7 @@ namespace DQ.Core.Classification;
 /// <summary>A classifier in numbers: everything its parameters' shapes depend on, and its losses.</summary>
 public sealed record ClassifierSpec
 {
-    private static readonly JsonSerializerOptions Json = new() { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower };
+    private static readonly JsonSerializerOptions Json = SpecJson.Options;
 
     /// <summary>What it sees: a name of <see cref="ClassifierInput.Names"/>.</summary>
     public string Input { get; init; } = ClassifierInput.Pixels;

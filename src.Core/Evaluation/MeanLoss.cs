@@ -1,4 +1,5 @@
 using DQ.Core.Autoencoders;
+using DQ.Core.Likelihoods.Context;
 using static TorchSharp.torch;
 
 namespace DQ.Core.Evaluation;
@@ -27,5 +28,18 @@ public static class MeanLoss
             }
         }
         return images > 0 ? sum / images : throw new InvalidOperationException("no images to look at");
+    }
+
+    /// <summary>Mean over images of −log p(x) of a model without levels, in nats per dimension.</summary>
+    /// <param name="head">The model.</param>
+    /// <param name="batches">As above.</param>
+    /// <exception cref="InvalidOperationException">As above.</exception>
+    public static double Of(ContextHead head, IEnumerable<Tensor> batches)
+    {
+        var evaluator = new ContextEvaluator(head);
+        foreach (var batch in batches)
+            using (batch)
+                evaluator.Add(batch);
+        return evaluator.NatsPerDim;
     }
 }

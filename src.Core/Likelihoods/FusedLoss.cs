@@ -43,7 +43,7 @@ internal static class FusedLoss
     }
 
     /// A view of the first element: a span of a tensor above 2 GB cannot be had
-    private static unsafe T* Address<T>(Tensor contiguous)
+    internal static unsafe T* Address<T>(Tensor contiguous)
         where T : unmanaged
     {
         using var first = contiguous.view(-1).narrow(0, 0, 1);

@@ -1,3 +1,5 @@
+using System.Text.Json.Serialization;
+
 namespace DQ.Core.Likelihoods;
 
 /// <summary>What the decoder's output means, and so the reconstruction loss (in the published implementation: mse, ce, mix).</summary>
@@ -12,8 +14,28 @@ public sealed record LikelihoodSpec
     /// <summary>Mixture components n; used by <c>logistic_mixture</c>.</summary>
     public int Components { get; init; } = 10;
 
+    /// <summary>What a pixel is conditioned on besides the codes: <c>none</c>, or <c>local</c>, pixels above and to the left of it that a
+    /// decoder already knows. Then the likelihood of this kind is an auxiliary one, which keeps codes in use.</summary>
+    public string Context { get; init; } = NoContext;
+
+    /// <summary>Weight of the auxiliary likelihood in the loss; used with a context.</summary>
+    public double AuxiliaryWeight { get; init; } = 0.1;
+
+    /// <summary>Names of contexts.</summary>
+    public static IReadOnlyList<string> Contexts { get; } = [NoContext, "local"];
+
+    /// <summary>Whether there is one.</summary>
+    [JsonIgnore]
+    public bool HasContext => Context != NoContext;
+
+    private const string NoContext = "none";
+
     public IEnumerable<SpecProblem> Problems()
     {
+        if (!Contexts.Contains(Context))
+            yield return new("context", $"expected one of {string.Join(", ", Contexts)}, got '{Context}'");
+        if (!(AuxiliaryWeight >= 0 && double.IsFinite(AuxiliaryWeight)))
+            yield return new("auxiliary_weight", $"expected a number of at least 0, got {AuxiliaryWeight}");
         if (!Names.Contains(Kind))
             yield return new("kind", $"expected one of {string.Join(", ", Names)}, got '{Kind}'");
         if (Components < 1)

@@ -23,6 +23,12 @@ internal sealed unsafe class LogisticMixtureKernel(int imageChannels, int compon
 {
     private readonly int parts = imageChannels == 1 ? 2 : 3;
 
+    /// <summary>Log-scales are held between these, and get no gradient outside.</summary>
+    public (float Least, float Most) LogScales { get; init; } = ((float)LogisticMixture.LeastLogScale, float.PositiveInfinity);
+
+    /// <summary>Whether parameters go by part, then channel, instead of by channel, then part.</summary>
+    public bool ByPart { get; init; }
+
     public int OutputChannels => components * (1 + imageChannels * parts);
 
     public int ImageChannels => imageChannels;
@@ -32,10 +38,36 @@ internal sealed unsafe class LogisticMixtureKernel(int imageChannels, int compon
 
     public double Run(float* tile, float* pixels, float* scratch, int width, int count, bool gradient, float scale)
     {
-        var blocks = new Blocks(tile, scratch, width, components, parts);
         var toUnit = new Vector<float>(1 / 127.5f);
         for (var v = 0; v < imageChannels * width; v += Vector<float>.Count)
             Vector.Store(Vector.Load(pixels + v) * toUnit - Vector<float>.One, pixels + v);
+        return RunScaled(tile, pixels, pixels, scratch, width, count, gradient, scale);
+    }
+
+    /// <summary>The same on pixels scaled to [−1, 1].</summary>
+    /// <param name="tile">As above.</param>
+    /// <param name="pixels">Scaled.</param>
+    /// <param name="earlier">What a channel's coefficients are multiplied by in later ones' means: the pixels, or what is left of them
+    /// after a prediction.</param>
+    /// <param name="scratch">As above.</param>
+    /// <param name="width">As above.</param>
+    /// <param name="count">As above.</param>
+    /// <param name="gradient">As above.</param>
+    /// <param name="scale">As above.</param>
+    /// <param name="natsPerPixel">Receives each pixel's, a row of the tile's width; null where nobody asks.</param>
+    public double RunScaled(
+        float* tile,
+        float* pixels,
+        float* earlier,
+        float* scratch,
+        int width,
+        int count,
+        bool gradient,
+        float scale,
+        float* natsPerPixel = null
+    )
+    {
+        var blocks = new Blocks(tile, scratch, width, components, ByPart ? 1 : parts, ByPart ? imageChannels : 1, LogScales);
         new Span<float>(tile, blocks.Length).CopyTo(new(blocks.Linear, blocks.Length));
         new Span<float>(blocks.Factors, blocks.Length).Fill(1);
         for (var channel = 0; channel < imageChannels; channel++)
@@ -44,11 +76,11 @@ internal sealed unsafe class LogisticMixtureKernel(int imageChannels, int compon
             if (imageChannels == 3)
                 Tanh(blocks.Part(channel, 2), blocks.Length);
             if (channel == 1)
-                Shift(blocks, 1, blocks.Part(0, 2), pixels);
+                Shift(blocks, 1, blocks.Part(0, 2), earlier);
             if (channel == 2)
             {
-                Shift(blocks, 2, blocks.Part(1, 2), pixels);
-                Shift(blocks, 2, blocks.Part(2, 2), pixels + width);
+                Shift(blocks, 2, blocks.Part(1, 2), earlier);
+                Shift(blocks, 2, blocks.Part(2, 2), earlier + width);
             }
             Standardize(blocks, channel, values);
             if (gradient)
@@ -58,19 +90,30 @@ internal sealed unsafe class LogisticMixtureKernel(int imageChannels, int compon
         }
         if (gradient && imageChannels == 3)
         {
-            Coefficient(blocks.Part(0, 2), blocks.Part(1, 0), pixels, blocks);
-            Coefficient(blocks.Part(1, 2), blocks.Part(2, 0), pixels, blocks);
-            Coefficient(blocks.Part(2, 2), blocks.Part(2, 0), pixels + width, blocks);
+            Coefficient(blocks.Part(0, 2), blocks.Part(1, 0), earlier, blocks);
+            Coefficient(blocks.Part(1, 2), blocks.Part(2, 0), earlier, blocks);
+            Coefficient(blocks.Part(2, 2), blocks.Part(2, 0), earlier + width, blocks);
         }
-        var nats = LogSumOverComponents(blocks, count);
+        var nats = LogSumOverComponents(blocks, count, natsPerPixel);
         if (gradient)
             Weight(blocks, scale);
         return nats;
     }
 
     /// Where things are: parameters in the tile, and beside it what a channel needs until its derivatives are written
-    private readonly struct Blocks(float* tile, float* scratch, int width, int components, int parts)
+    private readonly struct Blocks(
+        float* tile,
+        float* scratch,
+        int width,
+        int components,
+        int perChannel,
+        int perPart,
+        (float Least, float Most) logScales
+    )
     {
+        public readonly Vector<float> Least = new(logScales.Least);
+        public readonly Vector<float> Most = new(logScales.Most);
+
         public readonly int Width = width;
         public readonly int Length = width * components;
         public readonly float* Weights = tile;
@@ -94,7 +137,7 @@ internal sealed unsafe class LogisticMixtureKernel(int imageChannels, int compon
         public readonly float* OverJoint = scratch + 5 * width * components;
         public readonly float* OverWeights = scratch + (5 * components + 1) * width;
 
-        public float* Part(int channel, int part) => Weights + (1 + channel * parts + part) * Length;
+        public float* Part(int channel, int part) => Weights + (1 + channel * perChannel + part * perPart) * Length;
     }
 
     private static void Tanh(float* coefficients, int length)
@@ -126,10 +169,11 @@ internal sealed unsafe class LogisticMixtureKernel(int imageChannels, int compon
         var means = blocks.Part(channel, 0);
         var logScales = blocks.Part(channel, 1);
         var inverse = blocks.Inverse;
+        var (least, most) = (blocks.Least, blocks.Most);
         for (var v = 0; v < blocks.Length; v += Vector<float>.Count)
         {
             // the second operand is what a maximum with NaN gives
-            var logScale = Vector.MaxNative(new Vector<float>((float)LogisticMixture.LeastLogScale), Vector.Load(logScales + v));
+            var logScale = Vector.MinNative(most, Vector.MaxNative(least, Vector.Load(logScales + v)));
             Vector.Store(VectorMath.Exp(-logScale), inverse + v);
         }
         for (var v = 0; v < blocks.Length; v += Vector<float>.Count)
@@ -160,11 +204,11 @@ internal sealed unsafe class LogisticMixtureKernel(int imageChannels, int compon
         var means = blocks.Part(channel, 0);
         var logScales = blocks.Part(channel, 1);
         var one = Vector<float>.One;
+        var (least, most) = (blocks.Least, blocks.Most);
         for (var row = 0; row < blocks.Length; row += blocks.Width)
         for (var v = 0; v < blocks.Width; v += Vector<float>.Count)
         {
             var at = row + v;
-            var least = new Vector<float>((float)LogisticMixture.LeastLogScale);
             var (x, a, given) = (Vector.Load(values + v), Vector.Load(means + at), Vector.Load(logScales + at));
             var (E, lessG, inverse) = (Vector.Load(blocks.E + at), Vector.Load(blocks.LessG + at), Vector.Load(blocks.Inverse + at));
             var g = one + lessG;
@@ -176,7 +220,7 @@ internal sealed unsafe class LogisticMixtureKernel(int imageChannels, int compon
             var factorInside = overBoth * bin * bin;
             var inside = Vector.GreaterThan(E * factorInside, new Vector<float>((float)LogisticMixture.LeastMass));
             var factor = Vector.ConditionalSelect(inside, factorInside, overE * overE * new Vector<float>(1 / 127.5f));
-            var linear = -Vector.Abs(a) - Vector.AndNot(Vector.MaxNative(least, given), inside.As<int, float>());
+            var linear = -Vector.Abs(a) - Vector.AndNot(Vector.MinNative(most, Vector.MaxNative(least, given)), inside.As<int, float>());
             if (Edges(x))
             {
                 var q = TailArgument(x, a, inverse);
@@ -204,7 +248,8 @@ internal sealed unsafe class LogisticMixtureKernel(int imageChannels, int compon
                 byScale = Vector.ConditionalSelect(EdgeLanes(x), -q * tail, byScale);
             }
             Vector.Store(byMean, means + at);
-            Vector.Store(Vector.AndNot(byScale, Vector.LessThan(given, least).As<int, float>()), logScales + at);
+            var outside = Vector.LessThan(given, least) | Vector.GreaterThan(given, most);
+            Vector.Store(Vector.AndNot(byScale, outside.As<int, float>()), logScales + at);
         }
     }
 
@@ -232,7 +277,7 @@ internal sealed unsafe class LogisticMixtureKernel(int imageChannels, int compon
     }
 
     /// The tile's nats; exponentials of the joint terms and of the weights in their places, and their inverse sums
-    private static double LogSumOverComponents(in Blocks blocks, int count)
+    private static double LogSumOverComponents(in Blocks blocks, int count, float* natsPerPixel)
     {
         var (length, width) = (blocks.Length, blocks.Width);
         for (var v = 0; v < length; v += Vector<float>.Count)
@@ -259,6 +304,8 @@ internal sealed unsafe class LogisticMixtureKernel(int imageChannels, int compon
             Vector.Store(Vector<float>.One / total, blocks.OverJoint + v);
             Vector.Store(Vector<float>.One / totalWeight, blocks.OverWeights + v);
             var perPixel = mostWeight - most + VectorMath.Log(totalWeight) - VectorMath.Log(total);
+            if (natsPerPixel != null)
+                Vector.Store(perPixel, natsPerPixel + v);
             for (var lane = 0; lane < Math.Min(Vector<float>.Count, count - v); lane++)
                 nats += perPixel[lane];
         }

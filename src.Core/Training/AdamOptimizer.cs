@@ -9,16 +9,16 @@ namespace DQ.Core.Training;
 /// vectorized pass over parameters, gradients and moments, in parallel.
 /// </summary>
 /// <remarks>
-/// Kingma &amp; Ba 2015; Loshchilov &amp; Hutter 2019 for the decay. Moments 0.9 and 0.999, ε = 1e-8 outside the root, bias
+/// Kingma &amp; Ba 2015; Loshchilov &amp; Hutter 2019 for the decay. First moments decay by 0.9, ε = 1e-8 outside the root, bias
 /// correction as in PyTorch. Gradient scaling is min(1, clip / (norm + 1e-6)), PyTorch's.
 /// </remarks>
 public sealed class AdamOptimizer : IDisposable
 {
     private const double Beta1 = 0.9;
-    private const double Beta2 = 0.999;
     private const double Epsilon = 1e-8;
 
     private readonly (string Name, Parameter Value)[] parameters;
+    private readonly double beta2;
     private readonly Tensor[] values;
     private readonly Tensor[] first;
     private readonly Tensor[] second;
@@ -27,8 +27,10 @@ public sealed class AdamOptimizer : IDisposable
     private bool holding;
 
     /// <param name="parameters">By state-dict name; all float32 and contiguous.</param>
-    public AdamOptimizer(IEnumerable<(string name, Parameter parameter)> parameters)
+    /// <param name="secondMoment">Decay of the second moments per update.</param>
+    public AdamOptimizer(IEnumerable<(string name, Parameter parameter)> parameters, double secondMoment = 0.999)
     {
+        beta2 = secondMoment;
         this.parameters = [.. parameters];
         values = [.. this.parameters.Select(entry => entry.Value)];
         held = new Tensor?[values.Length];
@@ -70,10 +72,10 @@ public sealed class AdamOptimizer : IDisposable
         Updates++;
         var factors = new AdamFactors(
             Beta1,
-            Beta2,
+            beta2,
             Epsilon,
             rate / (1 - Math.Pow(Beta1, Updates)),
-            Math.Sqrt(1 - Math.Pow(Beta2, Updates)),
+            Math.Sqrt(1 - Math.Pow(beta2, Updates)),
             1 - rate * decay,
             scale
         );

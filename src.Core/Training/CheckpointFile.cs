@@ -69,9 +69,17 @@ public class CheckpointFile : IDisposable
     public string Path { get; }
 
     /// <summary>What it is a model of; files of before there were several kinds hold autoencoders and don't say so.</summary>
-    public string Kind => file.Metadata.TryGetValue("kind", out var kind) ? kind : Checkpoint.KindName;
+    public string Kind => KindOf(file);
 
     public TrainingProgress Progress { get; }
+
+    /// <summary>The same, of a file whose content is not looked at.</summary>
+    /// <exception cref="WeightsException">Not a safetensors file; the message names it and why.</exception>
+    public static string KindOf(string path)
+    {
+        using var file = SafeTensorsFile.Open(path);
+        return KindOf(file);
+    }
 
     /// <summary>True when training can go on from it.</summary>
     public bool HasOptimizer => file.Entries.Any(entry => entry.Name.StartsWith(OptimizerPrefix, StringComparison.Ordinal));
@@ -167,6 +175,8 @@ public class CheckpointFile : IDisposable
             target.copy_(value);
         }
     }
+
+    private static string KindOf(SafeTensorsFile file) => file.Metadata.TryGetValue("kind", out var kind) ? kind : Checkpoint.KindName;
 
     private string Required(string key) =>
         file.Metadata.TryGetValue(key, out var value)

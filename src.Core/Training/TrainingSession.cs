@@ -38,7 +38,10 @@ public sealed class TrainingSession : IDisposable
         sums = new StepSums(objective.Quantizers);
         objective.Network.to(device);
         CodebooksReady = objective.CodesAreChosen;
-        Optimizer = new AdamOptimizer(objective.Network.named_parameters().Where(entry => entry.parameter.requires_grad));
+        Optimizer = new AdamOptimizer(
+            objective.Network.named_parameters().Where(entry => entry.parameter.requires_grad),
+            training.SecondMoment
+        );
         if (training.WeightAverage > 0)
             average = new WeightAverage(objective.Network, training.WeightAverage);
     }

@@ -29,6 +29,12 @@ public sealed record TrainingSpec
     /// <summary>Decoupled weight decay per step, multiplied by the learning rate (AdamW).</summary>
     public double WeightDecay { get; init; }
 
+    /// <summary>Decay of Adam's second moments per step; 0.999 is usual, less follows large learning rates sooner.</summary>
+    public double SecondMoment { get; init; } = 0.999;
+
+    /// <summary>Pixels per optimizer step that a context head learns from, at random places of the step's images.</summary>
+    public int PixelsPerStep { get; init; } = 16384;
+
     /// <summary>Gradient norm above which gradients are scaled down; 0 turns clipping off.</summary>
     public double ClipNorm { get; init; } = 2;
 
@@ -79,6 +85,10 @@ public sealed record TrainingSpec
             yield return new("warmup_steps", $"expected an integer from 0 to steps, got {WarmupSteps}");
         if (!(WeightDecay >= 0))
             yield return new("weight_decay", $"expected a number of at least 0, got {WeightDecay}");
+        if (!(SecondMoment is >= 0 and < 1))
+            yield return new("second_moment", $"expected a number from 0 to below 1, got {SecondMoment}");
+        if (PixelsPerStep < 1)
+            yield return new("pixels_per_step", $"expected an integer of at least 1, got {PixelsPerStep}");
         if (!(ClipNorm >= 0))
             yield return new("clip_norm", $"expected a number of at least 0, got {ClipNorm}");
         if (ExplosionFactor != 0 && !(ExplosionFactor > 1))

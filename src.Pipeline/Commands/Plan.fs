@@ -5,7 +5,7 @@ open System.Threading.Tasks
 open Argu
 open DQ.Core.Artifacts
 open DQ.Core.Autoencoders
-open DQ.Core.Likelihoods
+open DQ.Core.Likelihoods.Context
 open DQ.Core.Quantization
 open DQ.Pipeline
 open DQ.Pipeline.Configuration
@@ -61,8 +61,17 @@ type private Cost = {
     EstimatedMemoryBytes: int64
 }
 
-let private cost (config: RunConfig) (channels, height, width) =
-    let spec = config.Model.ForImages channels
+/// A head's buffers hold a chunk of pixels, however many a step has.
+let private costOfContext (spec: ContextSpec) =
+    use head = new ContextHead(spec)
+
+    {
+        Parameters = head.ParameterCount
+        CodeRateUniformBitsPerDim = 0.0
+        EstimatedMemoryBytes = Memory.ofParameters head.ParameterCount
+    }
+
+let private costOfLevels (config: RunConfig) (spec: AutoencoderSpec) (channels, height, width) =
     use model = new HierarchicalAutoencoder(spec)
 
     {
@@ -79,6 +88,14 @@ let private cost (config: RunConfig) (channels, height, width) =
                 height
                 width
     }
+
+let private cost (config: RunConfig) (channels, height, width) =
+    let spec = config.Model.ForImages channels
+
+    if Settings.isContextAlone config then
+        costOfContext spec.Context
+    else
+        costOfLevels config spec (channels, height, width)
 
 let private planOf (standing: Standing) (variant: Variant) =
     result {

@@ -16,7 +16,9 @@ open DQ.Pipeline.Numbers
 
 /// A number per level, bottom first.
 let private perLevel (split: SplitEvaluation) (show: LevelEvaluation -> string) =
-    split.Levels |> Seq.map show |> String.concat " / "
+    match split.Levels |> Seq.map show |> List.ofSeq with
+    | [] -> "–"
+    | levels -> String.concat " / " levels
 
 let private average (level: LevelEvaluation) (value: CodebookEvaluation -> float) =
     level.Codebooks |> Seq.averageBy value
@@ -24,13 +26,13 @@ let private average (level: LevelEvaluation) (value: CodebookEvaluation -> float
 let private autoencoderRows: (string * (SplitEvaluation -> string)) list = [
     "reconstruction, nats/dim", (fun split -> optional "F4" split.ReconstructionNatsPerDim)
     "reconstruction, bits/dim", (fun split -> optional "F4" split.ReconstructionBitsPerDim)
-    "squared error, normalized", (fun split -> number "F5" split.NormalizedSquaredError)
+    "squared error, normalized", (fun split -> optional "F5" split.NormalizedSquaredError)
     "code rate uniform, bits/dim", (fun split -> number "F4" split.CodeRateUniformBitsPerDim)
     "code rate empirical, bits/dim", (fun split -> number "F4" split.CodeRateEmpiricalBitsPerDim)
     "total uniform, bits/dim", (fun split -> optional "F4" split.TotalUniformBitsPerDim)
     "total empirical, bits/dim", (fun split -> optional "F4" split.TotalEmpiricalBitsPerDim)
-    "PSNR, dB", (fun split -> number "F2" split.PsnrDb)
-    "SSIM", (fun split -> number "F4" split.Ssim)
+    "PSNR, dB", (fun split -> optional "F2" split.PsnrDb)
+    "SSIM", (fun split -> optional "F4" split.Ssim)
     "codebook usage, % (bottom first)",
     (fun split -> perLevel split (fun level -> number "F0" (100.0 * average level _.Usage)))
     "codebook perplexity (bottom first)",
@@ -253,7 +255,9 @@ let data (runs: EvaluatedRun list) = {|
 let places (runs: EvaluatedRun list) =
     let place run =
         match run.Evaluation with
-        | Evaluation.Autoencoder _ -> Path.Combine(run.Run.Folder, RunLayout.Images, Samples.grid)
+        | Evaluation.Autoencoder _ when File.Exists(Path.Combine(run.Run.Folder, RunLayout.Images, Samples.grid)) ->
+            Path.Combine(run.Run.Folder, RunLayout.Images, Samples.grid)
+        | Evaluation.Autoencoder _ -> Path.Combine(run.Run.Folder, RunLayout.Evaluation)
         | Evaluation.Classifier _ -> Path.Combine(run.Run.Folder, RunLayout.Classification)
 
     runs |> List.map (fun run -> $"{name run}: {place run}\n") |> String.concat ""

@@ -163,6 +163,19 @@ let private classification (c: RunConfig) : (string * string) list =
                 "training.freeze", "expected an empty list: a classifier is trained as a whole"
         ]
 
+/// What a context asks for besides its own settings.
+let private context (c: RunConfig) : (string * string) list = [
+    if c.Training.PixelsPerStep < c.Training.BatchSize then
+        "training.pixels_per_step",
+        $"expected at least one for each of training.batch_size {c.Training.BatchSize} images, got {c.Training.PixelsPerStep}"
+    if Settings.isClassifier c then
+        "model.likelihood.context", $"expected none: a classifier has none, got {c.Model.Likelihood.Context}"
+    elif c.Model.CodeCounts.Count > 0 then
+        "model.codes", $"expected [], no levels, with a context, got {c.Model.CodeCounts.Count}"
+    elif c.Training.Freeze.Count > 0 then
+        "training.freeze", "expected an empty list: a context head is trained as a whole"
+]
+
 /// Everything wrong with a configuration.
 let problems (c: RunConfig) : (string * string) list =
     let under prefix problems =
@@ -188,6 +201,8 @@ let problems (c: RunConfig) : (string * string) list =
         | _ -> ()
         if Settings.isClassifier c then
             yield! classification c
+        if Settings.hasContext c then
+            yield! context c
         yield! under "training" (specs (c.Training.Problems()))
         yield! under "training" (loop c.Loop)
         yield! under "evaluation" (evaluation c.Evaluation)

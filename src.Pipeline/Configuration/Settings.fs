@@ -163,6 +163,13 @@ module Settings =
     /// Whether a classifier is asked for.
     let isClassifier (config: RunConfig) = config.Classification.Mode <> "none"
 
+    /// Whether pixels are conditioned on pixels before them.
+    let hasContext (config: RunConfig) = config.Model.Likelihood.HasContext
+
+    /// Whether that is all there is: a model without levels.
+    let isContextAlone (config: RunConfig) =
+        hasContext config && config.Model.CodeCounts.Count = 0
+
     /// The keys of `variants` objects: everything but `variants` itself.
     let fields (config: RunConfig) : Shape.Field list =
         let section name inner = {
@@ -172,8 +179,19 @@ module Settings =
 
         let model = [
             for field in Shape.fields config.Model do
-                if field.Key <> "image_channels" then
-                    yield field
+                match field.Key, field.Shape with
+                | "image_channels", _ -> ()
+                | "context", Shape.Section inner ->
+                    yield {
+                        field with
+                            Shape =
+                                Shape.Section [
+                                    for part in inner do
+                                        if part.Key <> "channels" then
+                                            part
+                                ]
+                    }
+                | _ -> yield field
             yield Shape.field config (nameof config.Pad)
         ]
 
@@ -190,14 +208,23 @@ module Settings =
     /// Every key there is, with its default.
     let allDefaults = Shape.tree (fields defaults)
 
-    /// The whole configuration as a tree, every key said; those of a classifier where there is one.
-    let toTree (config: RunConfig) =
-        let tree = Shape.tree (fields config)
-
+    /// Keys said only where they matter: so what is older keeps its fingerprint.
+    let private unused (config: RunConfig) = [
         if not (isClassifier config) then
-            tree.Remove "classification" |> ignore
+            "classification"
+        if not (hasContext config) then
+            "model.context"
+            "model.likelihood.context"
+            "model.likelihood.auxiliary_weight"
+            "training.pixels_per_step"
+        if config.Training.SecondMoment = TrainingSpec().SecondMoment then
+            "training.second_moment"
+    ]
 
-        tree
+    /// The whole configuration as a tree, every key said; those of a classifier or a context where there is one.
+    let toTree (config: RunConfig) =
+        (Shape.tree (fields config), unused config)
+        ||> List.fold (fun tree key -> ConfigTree.without key tree)
 
     /// Keys that take one of a few names.
     let choices: (string * string list) list = [
@@ -208,6 +235,7 @@ module Settings =
         "model.quantizer.metric", List.ofSeq DQ.Core.Quantization.CodeMetric.Names
         "model.quantizer.gradient", List.ofSeq DQ.Core.Quantization.GradientEstimator.Names
         "model.likelihood.kind", List.ofSeq DQ.Core.Likelihoods.LikelihoodSpec.Names
+        "model.likelihood.context", List.ofSeq DQ.Core.Likelihoods.LikelihoodSpec.Contexts
         "training.schedule", [ "constant"; "cosine" ]
         "training.precision", [ "float32" ]
         "evaluation.checkpoint", [ "last"; "best" ]

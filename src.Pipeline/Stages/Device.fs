@@ -3,6 +3,7 @@ module DQ.Pipeline.Stages.Device
 
 open System
 open DQ.Pipeline
+open DQ.Pipeline.Configuration
 open TorchSharp
 
 /// The device of this name, once libtorch is loaded.
@@ -18,3 +19,10 @@ let ofName (name: string) : Result<torch.Device, StageError> =
     | :? ArgumentException
     | :? FormatException
     | :? OverflowException -> Error(Usage $"--device {name}: expected cpu, cuda or cuda:N")
+
+/// Whether a model of this configuration can be trained there.
+let suits (config: RunConfig) (device: torch.Device) : Result<unit, StageError> =
+    if Settings.hasContext config && device.``type`` <> DeviceType.CPU then
+        Error(Usage $"--device {device}: expected cpu: a context head (model.likelihood.context) is computed there")
+    else
+        Ok()

@@ -166,6 +166,18 @@ let private splitsOf (job: Job) : Result<Split list, StageError> =
     else
         Ok present
 
+let private wrongChannels (job: Job) expected =
+    Data
+        $"{job.Images.Folder}: expected images of {expected} channels for this model, found {job.Images.Record.Channels}; see data.image_channels"
+
+/// A record that lands in the run's folder, last: where it is, the rest is whole.
+let private written record (headline: Headline) write =
+    Evaluation.Autoencoder record,
+    fun (file: RunFile) ->
+        write file
+        file.Save(_.Evaluated(headline))
+        ArtifactJson.Write(file.Path RunLayout.Evaluation, record)
+
 /// An evaluator that has seen a split.
 let private evaluateSplit (job: Job) model frequencies (atlas: PatchAtlas option) split =
     let evaluator = SplitEvaluator(model, frequencies, Option.toObj atlas)
@@ -213,11 +225,7 @@ let private autoencoder (job: Job) =
         let channels = checkpoint.Spec.ImageChannels
 
         if job.Images.Record.Channels <> channels then
-            return!
-                Error(
-                    Data
-                        $"{job.Images.Folder}: expected images of {channels} channels for this model, found {job.Images.Record.Channels}; see data.image_channels"
-                )
+            return! Error(wrongChannels job channels)
 
         use model = checkpoint.Model()
         TorchSharp.ModuleExtensionMethods.``to`` (model, job.Device) |> ignore
@@ -284,13 +292,49 @@ let private autoencoder (job: Job) =
 
         let headline = Headline.Of(shownName, step, splits[shownName])
 
-        return
-            Evaluation.Autoencoder record,
-            fun (file: RunFile) ->
-                Examine.write file.Folder examined
-                file.Save(_.Evaluated(headline))
-                // last: where it is, the rest is whole
-                ArtifactJson.Write(file.Path RunLayout.Evaluation, record)
+        return written record headline (fun file -> Examine.write file.Folder examined)
+    }
+
+/// The same of a model without levels: there are no codes to count, and no reconstructions to look at.
+let private contextHead (job: Job) =
+    result {
+        let config = job.Config
+        use checkpoint = ContextCheckpoint.Open job.Checkpoint
+
+        if job.Images.Record.Channels <> checkpoint.Spec.Channels then
+            return! Error(wrongChannels job checkpoint.Spec.Channels)
+
+        use head = checkpoint.Head()
+        let! present = splitsOf job
+        let watch = Stopwatch.StartNew()
+        let splits = Dictionary<string, SplitEvaluation>()
+
+        for split in present do
+            let evaluator = ContextEvaluator head
+            let title = $"evaluate {job.Title} on {Split.name split}"
+
+            for batch in batches job.Context title (job.Images.Part split).Images config.BatchSize config.Limit do
+                use batch = batch
+                evaluator.Add batch
+
+            splits[Split.name split] <- evaluator.Finish()
+
+        let step = checkpoint.Progress.StepsDone
+        let shown = Split.name (List.last present)
+
+        let record =
+            EvaluationRecord(
+                Fingerprint = job.Fingerprint,
+                Dataset = job.Images.Set.Name,
+                Checkpoint = nonNull (Path.GetFileName job.Checkpoint),
+                Step = step,
+                Parameters = head.ParameterCount,
+                FrequencyImages = 0L,
+                ImagesPerSecond = float (splits.Values |> Seq.sumBy _.Images) / watch.Elapsed.TotalSeconds,
+                Splits = splits
+            )
+
+        return written record (Headline.Of(shown, step, splits[shown])) ignore
     }
 
 /// An evaluator that has seen the first images of a split.
@@ -403,6 +447,8 @@ let private evaluate
         let! evaluation, write =
             if run.Record.Kind = RunKind.Classify then
                 classifier job
+            elif CheckpointFile.KindOf checkpoint = ContextCheckpoint.KindName then
+                contextHead job
             else
                 autoencoder job
 

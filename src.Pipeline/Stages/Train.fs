@@ -205,10 +205,48 @@ let private autoencoder (config: RunConfig) (spec: AutoencoderSpec) (device: tor
         }
     }
 
+/// A context head alone, on images of any size.
+let private contextHead (config: RunConfig) (spec: AutoencoderSpec) (device: torch.Device) from (dataset: OpenDataset) =
+    let training = config.Training
+
+    let objective =
+        match from with
+        | Some file -> ContextObjective.StartingFrom(file, spec.Context, training, config.Seed)
+        | None -> new ContextObjective(spec.Context, training, config.Seed)
+
+    let validation = dataset.Validation.Images
+
+    {
+        Parameters = objective.Model.ParameterCount
+        MultiplyAdds = None
+        FittingBatch = fun _ -> None
+        Learner = {
+            Session = new TrainingSession(objective, training, config.Seed, device)
+            Criterion = Criterion.NatsPerDim
+            Labels = None
+            Validate =
+                fun limit -> {
+                    Loss = MeanLoss.Of(objective.Model, validation.Batches(config.Evaluation.BatchSize, limit))
+                    CrossEntropyNats = None
+                }
+            Sample = fun _ _ -> ()
+        }
+    }
+
+/// A model of either kind; those of the same configuration are the same.
+let private trainer config (spec: AutoencoderSpec) device from =
+    if Settings.isContextAlone config then
+        contextHead config spec device from
+    else
+        autoencoder config spec device from
+
 /// Makes the model of a configuration, new, on a device; what does not fit is said before.
 let maker (variant: Variant) device dataset : Result<OpenDataset -> Trainer, StageError> =
-    fitted variant.Config dataset
-    |> Result.map (fun spec -> autoencoder variant.Config spec device None)
+    result {
+        let! spec = fitted variant.Config dataset
+        do! Device.suits variant.Config device
+        return trainer variant.Config spec device None
+    }
 
 /// A run, which may start from another: `inputs` finds the data set and that run in what the stage takes.
 let private stageOf (variant: Variant) origin (inputs: 'i -> Dataset * TrainedRun option) : Stage<'i, TrainedRun> =
@@ -237,7 +275,8 @@ let private stageOf (variant: Variant) origin (inputs: 'i -> Dataset * TrainedRu
                         before
                         |> Option.traverseResult (fun run -> Checkpoints.choose run.Folder "last")
 
-                    return work context variant origin (autoencoder variant.Config spec device from) dataset
+                    do! Device.suits variant.Config device
+                    return work context variant origin (trainer variant.Config spec device from) dataset
                 }
         Damage = fun folder record -> Checkpoints.damage folder record.StepsDone
         Read =

@@ -20,22 +20,25 @@ type Row = {
     Record: SweepRow
 }
 
+/// The mean over all codebooks; null without levels.
 let private perCodebook (value: CodebookEvaluation -> float) (split: SplitEvaluation) =
-    split.Levels |> Seq.collect _.Codebooks |> Seq.averageBy value
+    match split.Levels |> Seq.collect _.Codebooks |> List.ofSeq with
+    | [] -> Nullable()
+    | books -> Nullable(List.averageBy value books)
 
 /// Names carry units; null where a metric is not defined.
 let private ofAutoencoder: (string * (SplitEvaluation -> Nullable<float>)) list = [
     "reconstruction_nats_per_dim", _.ReconstructionNatsPerDim
     "reconstruction_bits_per_dim", _.ReconstructionBitsPerDim
-    "normalized_squared_error", (fun split -> Nullable split.NormalizedSquaredError)
+    "normalized_squared_error", _.NormalizedSquaredError
     "code_rate_uniform_bits_per_dim", (fun split -> Nullable split.CodeRateUniformBitsPerDim)
     "code_rate_empirical_bits_per_dim", (fun split -> Nullable split.CodeRateEmpiricalBitsPerDim)
     "total_uniform_bits_per_dim", _.TotalUniformBitsPerDim
     "total_empirical_bits_per_dim", _.TotalEmpiricalBitsPerDim
-    "psnr_db", (fun split -> Nullable split.PsnrDb)
-    "ssim", (fun split -> Nullable split.Ssim)
-    "codebook_usage", (fun split -> Nullable(perCodebook _.Usage split))
-    "codebook_perplexity", (fun split -> Nullable(perCodebook _.Perplexity split))
+    "psnr_db", _.PsnrDb
+    "ssim", _.Ssim
+    "codebook_usage", perCodebook _.Usage
+    "codebook_perplexity", perCodebook _.Perplexity
 ]
 
 /// The mean over all codebooks; null without codes.

@@ -55,10 +55,13 @@ let private codebookBytes (spec: AutoencoderSpec) =
     * int64 spec.CodeWidth
     * Seq.sumBy int64 spec.CodeCounts
 
+/// Bytes of the program and of a model with so many parameters in training, without maps.
+let ofParameters (parameters: int64) : int64 =
+    baseBytes + parameters * bytesPerParameter
+
 /// Bytes at the peak of a training step.
 let estimate (spec: AutoencoderSpec) parameters outputChannels (images: int) height width : int64 =
-    baseBytes
-    + parameters * bytesPerParameter
+    ofParameters parameters
     + codebookBytes spec
     + int64 (float images * bytesPerImage spec outputChannels height width)
 

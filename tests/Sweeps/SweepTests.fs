@@ -164,7 +164,7 @@ let tests =
                         for index in row.Cells do
                             let run = nonNull found.Cells[index].Run
                             let file = Path.Combine(artifacts, RunLayout.Runs, run, RunLayout.Evaluation)
-                            (ArtifactJson.Read<EvaluationRecord> file).Splits["test"].NormalizedSquaredError
+                            (ArtifactJson.Read<EvaluationRecord> file).Splits["test"].NormalizedSquaredError.Value
                     ]
 
                     Expect.hasLength values 2 "two seeds"

@@ -1,3 +1,5 @@
+using System.Text.Json.Serialization;
+
 namespace DQ.Core.Likelihoods.Context;
 
 /// <summary>
@@ -25,15 +27,19 @@ public sealed record ContextSpec
     public double ContrastFloor { get; init; } = 0.02;
 
     /// <summary>Known pixels P: r rows of 2r + 1, and r to the left.</summary>
+    [JsonIgnore]
     public int Neighbours => 2 * Radius * (Radius + 1);
 
     /// <summary>Inputs of the net: the neighbours, and four numbers a channel (prediction, two gradients, log contrast).</summary>
+    [JsonIgnore]
     public int Inputs => (Neighbours + 4) * Channels;
 
     /// <summary>Outputs of the net a component: weight, means, log scales, and each channel's share of those before it.</summary>
+    [JsonIgnore]
     public int OutputsPerMixture => 1 + 2 * Channels + Channels * (Channels - 1) / 2;
 
     /// <summary>Outputs of the net: weights first, then means, log scales and shares, each by channel, then component.</summary>
+    [JsonIgnore]
     public int Outputs => OutputsPerMixture * Mixtures;
 
     public IEnumerable<SpecProblem> Problems()

@@ -1,0 +1,134 @@
+using TorchSharp;
+using TorchSharp.Modules;
+using TorchSharp.Utils;
+using static DQ.Core.Native.Scalars;
+using static TorchSharp.torch;
+
+namespace DQ.Core.Likelihoods.Context;
+
+/// <summary>
+/// A density of one pixel given the pixels above and to the left of it: a small net on its neighbours, seen from a prediction and in
+/// units of the local contrast, gives a mixture of logistics.
+/// </summary>
+/// <remarks>
+/// After Zhang, Kang, McDonagh, Zhang (NeLLoC, 2021): a small local context suffices. Inputs: <see cref="ContextInputs"/>; outputs:
+/// <see cref="ContextMixture"/>. enter → ReLU → hidden.0 → ReLU, each further hidden layer added to its inputs → leave.
+/// </remarks>
+public sealed class ContextHead : nn.Module
+{
+    /// First weights of the last layer, as a share of the usual ones: components begin near the prediction
+    private const double FirstOutputs = 0.1;
+
+    [ComponentName(Name = "enter")]
+    private readonly Linear enter;
+
+    [ComponentName(Name = "hidden")]
+    private readonly ModuleList<Linear> hidden;
+
+    [ComponentName(Name = "leave")]
+    private readonly Linear leave;
+
+    /// <exception cref="ArgumentException">The spec has problems; the message lists them.</exception>
+    public ContextHead(ContextSpec spec)
+        : base(nameof(ContextHead))
+    {
+        if (spec.Problems().ToArray() is { Length: > 0 } problems)
+            throw new ArgumentException(string.Join("; ", problems.Select(problem => $"{problem.Key}: {problem.Message}")), nameof(spec));
+        Spec = spec;
+        enter = nn.Linear(spec.Inputs, spec.Width);
+        hidden = new([.. Enumerable.Range(0, spec.Depth).Select(_ => nn.Linear(spec.Width, spec.Width))]);
+        leave = nn.Linear(spec.Width, spec.Outputs);
+        RegisterComponents();
+        using var none = no_grad();
+        leave.weight!.mul_(Kept(FirstOutputs));
+    }
+
+    public ContextSpec Spec { get; }
+
+    public long ParameterCount => parameters().Sum(parameter => parameter.numel());
+
+    /// <summary>Multiply-adds of one pixel.</summary>
+    public long MultiplyAdds => Layers.Sum(layer => layer.weight!.numel());
+
+    private IEnumerable<Linear> Layers => [enter, .. hidden, leave];
+
+    /// <summary>−ln p of some pixels, the mean over them and their channels, with a gradient.</summary>
+    /// <param name="pixels">(B, C, H, W) uint8, on the CPU.</param>
+    /// <param name="positions">Which: image · H·W + row · W + column.</param>
+    /// <param name="joined">(width, pixels) float32, added to the first layer's sums; null for none.</param>
+    /// <returns>A scalar.</returns>
+    public Tensor Loss(Tensor pixels, int[] positions, Tensor? joined = null)
+    {
+        using var scope = NewDisposeScope();
+        Expect(pixels);
+        var arguments = new ContextArguments(Spec, pixels.contiguous(), positions, joined is not null);
+        var tensors = joined is null ? Parameters() : [.. Parameters(), joined.contiguous()];
+        return ContextLossFunction.apply([.. tensors, arguments]).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>−ln p of whole images.</summary>
+    /// <param name="pixels">(B, C, H, W) uint8, on the CPU.</param>
+    /// <param name="joined">(width, B·H·W), as above.</param>
+    /// <returns>Of each pixel, summed over its channels, image by image: B·H·W.</returns>
+    public float[] NatsPerPixel(Tensor pixels, Tensor? joined = null)
+    {
+        using var scope = NewDisposeScope();
+        Expect(pixels);
+        using var images = Margined(Spec, pixels.contiguous());
+        using var pass = new ContextPass(Spec, Parameters());
+        var all = Everywhere(pixels);
+        var nats = new float[all.Length];
+        pass.Nats(images, all, joined, nats);
+        return nats;
+    }
+
+    /// <summary>What the net says of whole images' pixels, before it becomes a mixture.</summary>
+    /// <param name="pixels">As above.</param>
+    /// <param name="joined">As above.</param>
+    /// <returns>(<see cref="ContextSpec.Outputs"/>, B·H·W) float32.</returns>
+    public Tensor Outputs(Tensor pixels, Tensor? joined = null)
+    {
+        using var scope = NewDisposeScope();
+        Expect(pixels);
+        using var images = Margined(Spec, pixels.contiguous());
+        using var pass = new ContextPass(Spec, Parameters());
+        return pass.Outputs(images, Everywhere(pixels), joined).MoveToOuterDisposeScope();
+    }
+
+    /// <summary>What was trained, as plain numbers.</summary>
+    public ContextWeights Weights() => new(Spec, Plain(enter), [.. hidden.Select(Plain)], Plain(leave));
+
+    internal static unsafe ContextImages Margined(ContextSpec spec, Tensor pixels)
+    {
+        var shape = pixels.shape;
+        var first = pixels.numel() == 0 ? null : FusedLoss.Address<byte>(pixels);
+        return new(first, (int)shape[0], spec.Channels, (int)shape[2], (int)shape[3], spec.Radius);
+    }
+
+    private static int[] Everywhere(Tensor pixels) =>
+        [.. Enumerable.Range(0, checked((int)(pixels.shape[0] * pixels.shape[2] * pixels.shape[3])))];
+
+    private Tensor[] Parameters() => [.. Layers.SelectMany(layer => new Tensor[] { layer.weight!, layer.bias! })];
+
+    private static ContextLayer Plain(Linear layer) =>
+        new(
+            (int)layer.weight!.shape[1],
+            (int)layer.weight.shape[0],
+            layer.weight.cpu().data<float>().ToArray(),
+            layer.bias!.cpu().data<float>().ToArray()
+        );
+
+    private void Expect(Tensor pixels)
+    {
+        if (pixels.dim() != 4 || pixels.shape[1] != Spec.Channels || pixels.dtype != ScalarType.Byte)
+            throw new ArgumentException(
+                $"expected uint8 pixels of shape (B, {Spec.Channels}, H, W), got {pixels.dtype} ({string.Join(", ", pixels.shape)})",
+                nameof(pixels)
+            );
+        if (pixels.device_type != DeviceType.CPU || enter.weight!.device_type != DeviceType.CPU)
+            throw new ArgumentException(
+                $"expected pixels and weights on the CPU, got {pixels.device} and {enter.weight!.device}",
+                nameof(pixels)
+            );
+    }
+}

@@ -1,0 +1,65 @@
+using System.Numerics;
+using DQ.Core.Native;
+
+namespace DQ.Core.Likelihoods.Context;
+
+/// <summary>Of a layer's sums, row by row: ReLU(row + bias), in place, and what residual layers add it to.</summary>
+/// <param name="values">Rows, a multiple of the vector length long.</param>
+/// <param name="bias">Of each row.</param>
+/// <param name="before">The layer's inputs; null where it is not residual.</param>
+/// <param name="after">Receives inputs + ReLU; null as well.</param>
+/// <param name="rows">How many.</param>
+/// <param name="width">Their length.</param>
+internal sealed unsafe class RectifiedRows(float* values, float* bias, float* before, float* after, int rows, int width) : ParallelChunks
+{
+    private const int RowsPerChunk = 16;
+
+    public void Run() => Run((rows + RowsPerChunk - 1) / RowsPerChunk);
+
+    protected override void Chunk(int index)
+    {
+        for (var row = index * RowsPerChunk; row < Math.Min(rows, (index + 1) * RowsPerChunk); row++)
+        {
+            var offset = new Vector<float>(bias[row]);
+            var start = (long)row * width;
+            for (var at = start; at < start + width; at += Vector<float>.Count)
+            {
+                var value = Vector.MaxNative(Vector<float>.Zero, Vector.Load(values + at) + offset);
+                Vector.Store(value, values + at);
+                if (after != null)
+                    Vector.Store(Vector.Load(before + at) + value, after + at);
+            }
+        }
+    }
+}
+
+/// <summary>The way back: derivatives where the ReLU let through, and their sums by row.</summary>
+/// <param name="gradient">Of the ReLU's outputs.</param>
+/// <param name="rectified">These outputs.</param>
+/// <param name="target">Receives the derivatives of the layer's sums; may be <paramref name="gradient"/>.</param>
+/// <param name="sums">Of each row, added to.</param>
+/// <param name="rows">How many.</param>
+/// <param name="width">Their length, a multiple of the vector length.</param>
+internal sealed unsafe class RectifiedGradient(float* gradient, float* rectified, float* target, float* sums, int rows, int width)
+    : ParallelChunks
+{
+    private const int RowsPerChunk = 16;
+
+    public void Run() => Run((rows + RowsPerChunk - 1) / RowsPerChunk);
+
+    protected override void Chunk(int index)
+    {
+        for (var row = index * RowsPerChunk; row < Math.Min(rows, (index + 1) * RowsPerChunk); row++)
+        {
+            var (start, sum) = ((long)row * width, Vector<float>.Zero);
+            for (var at = start; at < start + width; at += Vector<float>.Count)
+            {
+                var passes = Vector.GreaterThan(Vector.Load(rectified + at), Vector<float>.Zero);
+                var value = Vector.Load(gradient + at) & passes.As<int, float>();
+                sum += value;
+                Vector.Store(value, target + at);
+            }
+            sums[row] += Vector.Sum(sum);
+        }
+    }
+}

@@ -1,0 +1,68 @@
+using DQ.Core.Images;
+using DQ.Core.Likelihoods.Context;
+using DQ.Core.Quantization;
+using static TorchSharp.torch;
+
+namespace DQ.Core.Training;
+
+/// <summary>A context head alone, a model without levels: the lossless codec, and the control for models with codes.</summary>
+public sealed class ContextObjective : IObjective
+{
+    private readonly TrainingSpec training;
+
+    /// <param name="spec">What to train.</param>
+    /// <param name="training">How many pixels of a batch count.</param>
+    /// <param name="seed">Of the first weights: libtorch's draws from it.</param>
+    public ContextObjective(ContextSpec spec, TrainingSpec training, long seed)
+    {
+        manual_seed(seed);
+        this.training = training;
+        Model = new ContextHead(spec);
+    }
+
+    /// <summary>One that begins with a checkpoint's weights.</summary>
+    /// <param name="path">Of a head of the same spec.</param>
+    /// <param name="spec">What to train.</param>
+    /// <param name="training">As above.</param>
+    /// <param name="seed">As above.</param>
+    /// <exception cref="Formats.WeightsException">The file can't be used; the message names it and why.</exception>
+    public static ContextObjective StartingFrom(string path, ContextSpec spec, TrainingSpec training, long seed)
+    {
+        using var file = ContextCheckpoint.Open(path);
+        var objective = new ContextObjective(spec, training, seed);
+        file.Fill(objective.Model);
+        return objective;
+    }
+
+    public ContextHead Model { get; }
+
+    public nn.Module Network => Model;
+
+    public IReadOnlyList<Quantizer> Quantizers => [];
+
+    public bool CodesAreChosen => true;
+
+    public void KeepCodes() { }
+
+    public string Kind => ContextCheckpoint.KindName;
+
+    public IReadOnlyList<CodeGrid> Grids(int height, int width) => [];
+
+    public void ChooseFirstCodes(IReadOnlyList<Tensor> batches, long seed) { }
+
+    public Tensor Targets(Batch batch) => batch.Pixels;
+
+    public (ModelLosses Losses, IReadOnlyList<Quantized> Levels) Pass(Tensor pixels, Tensor targets, TrainingMoment moment)
+    {
+        var images = (int)pixels.shape[0];
+        var count = (int)((long)training.PixelsPerStep * images / training.BatchSize);
+        var positions = RandomPixels.Choose(moment, count, images, (int)(pixels.shape[2] * pixels.shape[3]));
+        var loss = Model.Loss(pixels, positions);
+        return (new(loss, loss, zeros([])), []);
+    }
+
+    public void Write(string path, AdamOptimizer? optimizer, TrainingProgress progress, WeightAverage? average) =>
+        ContextCheckpoint.Write(path, Model, optimizer, progress, average);
+
+    public void Dispose() => Model.Dispose();
+}
