@@ -1,3 +1,5 @@
+using System.Text.Json.Serialization;
+
 namespace DQ.Core.Artifacts;
 
 /// <summary>A model on a whole split of images. Dimension = one channel of one pixel; bits = nats / ln 2.</summary>
@@ -12,6 +14,12 @@ public sealed record SplitEvaluation
     public required double? ReconstructionNatsPerDim { get; init; }
 
     public required double? ReconstructionBitsPerDim { get; init; }
+
+    /// <summary>
+    /// The same under the auxiliary likelihood, whose pixels are independent given the codes; null without a context head.
+    /// </summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public double? ReconstructionWithoutContextBitsPerDim { get; init; }
 
     /// <summary>Σ over levels of M·H·W·log2 K, per dimension: codes stored at equal length.</summary>
     public required double CodeRateUniformBitsPerDim { get; init; }

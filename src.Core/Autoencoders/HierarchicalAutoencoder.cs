@@ -9,7 +9,8 @@ namespace DQ.Core.Autoencoders;
 /// <summary>What one pass through the model gives; levels bottom first.</summary>
 /// <param name="Output">Decoder output (B, likelihood's channels, H, W), cropped to the images' own size.</param>
 /// <param name="Levels">Each level's quantization.</param>
-public sealed record ForwardPass(Tensor Output, IReadOnlyList<Quantized> Levels);
+/// <param name="Features">What the output was made of, (B, C, H, W), cropped alike, for a context head; null without one.</param>
+public sealed record ForwardPass(Tensor Output, IReadOnlyList<Quantized> Levels, Tensor? Features = null);
 
 /// <summary>The hierarchical autoencoder with a quantized bottleneck at every level (DQ-AE).</summary>
 /// <remarks>
@@ -44,6 +45,9 @@ public sealed class HierarchicalAutoencoder : nn.Module
     [ComponentName(Name = "decoder")]
     private readonly Sequential decoder;
 
+    [ComponentName(Name = "context")]
+    private readonly FeatureContext? context;
+
     /// <exception cref="ArgumentException">The spec has problems; the message lists them.</exception>
     public HierarchicalAutoencoder(AutoencoderSpec spec)
         : base(nameof(HierarchicalAutoencoder))
@@ -75,6 +79,8 @@ public sealed class HierarchicalAutoencoder : nn.Module
             Decoder(spec.Channels, spec.Channels, 1),
             nn.Conv2d(spec.Channels, Likelihood.OutputChannels, 3, padding: 1)
         );
+        if (spec.Likelihood.HasContext)
+            context = new(spec.Context with { Channels = spec.ImageChannels }, spec.Channels);
         RegisterComponents();
         if (spec.Initialization == "he")
             WeightInitialization.Apply(this, Likelihood);
@@ -83,6 +89,9 @@ public sealed class HierarchicalAutoencoder : nn.Module
     public AutoencoderSpec Spec { get; }
 
     public Likelihood Likelihood { get; }
+
+    /// <summary>What conditions pixels on the codes and on pixels before them; null where they are independent given the codes.</summary>
+    public FeatureContext? Context => context;
 
     /// <summary>Quantizers by level, bottom first.</summary>
     public IReadOnlyList<Quantizer> Quantizers { get; }
@@ -128,6 +137,7 @@ public sealed class HierarchicalAutoencoder : nn.Module
                 + grid.Through(conditioners[level]).MultiplyAdds
                 + decoded.MultiplyAdds;
         }
+        total += height * width * (context?.MultiplyAdds ?? 0);
         return total + encoding.MultiplyAdds + decoded.Anew().Through(decoder).MultiplyAdds;
     }
 
@@ -138,8 +148,12 @@ public sealed class HierarchicalAutoencoder : nn.Module
     {
         using var scope = NewDisposeScope();
         var levels = Quantize(EncodeLevels(Normalized(pixels)), moment);
-        var output = DecodeMaps([.. levels.Select(level => level.Map)], pixels.shape[2], pixels.shape[3]);
-        return new(output.MoveToOuterDisposeScope(), [.. levels.Select(level => level.MoveToOuterDisposeScope())]);
+        var (output, features) = Decoded([.. levels.Select(level => level.Map)], pixels.shape[2], pixels.shape[3], null);
+        return new(
+            output.MoveToOuterDisposeScope(),
+            [.. levels.Select(level => level.MoveToOuterDisposeScope())],
+            features?.MoveToOuterDisposeScope()
+        );
     }
 
     /// <summary>Codes per level (B, M, H_l, W_l) int64, bottom first, of (B, C, H, W) uint8 pixels.</summary>
@@ -188,6 +202,13 @@ public sealed class HierarchicalAutoencoder : nn.Module
     public Tensor DecodeMaps(IReadOnlyList<Tensor> maps, long height, long width, IReadOnlySet<int>? chosen = null)
     {
         using var scope = NewDisposeScope();
+        return Decoded(maps, height, width, chosen).Output.MoveToOuterDisposeScope();
+    }
+
+    /// The output, and for a context head the features it is made of
+    private (Tensor Output, Tensor? Features) Decoded(IReadOnlyList<Tensor> maps, long height, long width, IReadOnlySet<int>? chosen)
+    {
+        using var scope = NewDisposeScope();
         var upsampled = new Tensor[Spec.Levels];
         for (var level = 0; level < Spec.Levels; level++)
         {
@@ -206,10 +227,13 @@ public sealed class HierarchicalAutoencoder : nn.Module
             );
         }
         var joined = Spec.Levels == 1 ? upsampled[0] : cat([.. upsampled.Reverse()], 1); // top first: (B, L·C, H/s, W/s)
-        var output = decoder.forward(joined);
-        var cropped =
-            output.shape[2] == height && output.shape[3] == width ? output : output[.., .., ..(int)height, ..(int)width].contiguous();
-        return cropped.MoveToOuterDisposeScope();
+        if (context is null)
+            return (Cropped(decoder.forward(joined)).MoveToOuterDisposeScope(), null);
+        var features = decoder[1].call(decoder[0].call(joined));
+        return (Cropped(decoder[2].call(features)).MoveToOuterDisposeScope(), Cropped(features).MoveToOuterDisposeScope());
+
+        Tensor Cropped(Tensor map) =>
+            map.shape[2] == height && map.shape[3] == width ? map : map[.., .., ..(int)height, ..(int)width].contiguous();
     }
 
     /// <summary>

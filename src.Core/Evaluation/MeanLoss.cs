@@ -23,7 +23,11 @@ public static class MeanLoss
             using (batch)
             {
                 var pixels = batch.to(device);
-                sum += model.Likelihood.Loss(model.Run(pixels).Output, pixels).sum(ScalarType.Float64).item<double>();
+                var pass = model.Run(pixels);
+                var losses = model.Context is { } context
+                    ? context.NatsPerDim(pass.Features!, pixels)
+                    : model.Likelihood.Loss(pass.Output, pixels);
+                sum += losses.sum(ScalarType.Float64).item<double>();
                 images += batch.shape[0];
             }
         }

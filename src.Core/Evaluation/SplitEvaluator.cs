@@ -20,6 +20,7 @@ public sealed class SplitEvaluator
     private long[] imageShape = [];
     private long images;
     private double loss;
+    private double conditioned; // of a context head
     private double squaredError;
     private double normalizedError;
     private readonly List<double> psnr = [];
@@ -60,6 +61,8 @@ public sealed class SplitEvaluator
         var pass = model.Run(onDevice);
         var batchLoss = Sum(model.Likelihood.Loss(pass.Output, onDevice));
         loss += batchLoss;
+        if (model.Context is { } context)
+            conditioned += Sum(context.NatsPerDim(pass.Features!, onDevice));
         var mean = model.Likelihood.Mean(pass.Output);
         var original = onDevice.to_type(ScalarType.Float32);
         var squared = (mean - original).square().mean([1, 2, 3]) / Kept(255.0 * 255.0); // (B)
@@ -91,7 +94,9 @@ public sealed class SplitEvaluator
         double Bits(Func<LevelEvaluation, double> perDimension) => levels.Sum(perDimension) * dimensions;
         var rates = new RateAccounting(
             dimensions,
-            model.Likelihood.IsDensity ? loss / images : null,
+            model.Context is not null ? conditioned / images
+                : model.Likelihood.IsDensity ? loss / images
+                : null,
             Bits(level => level.CodeRateUniformBitsPerDim),
             Bits(level => level.CodeRateEmpiricalBitsPerDim)
         );
@@ -101,6 +106,8 @@ public sealed class SplitEvaluator
             DimensionsPerImage = dimensions,
             ReconstructionNatsPerDim = rates.ReconstructionNatsPerDim,
             ReconstructionBitsPerDim = rates.ReconstructionBitsPerDim,
+            ReconstructionWithoutContextBitsPerDim =
+                model.Context is not null && model.Likelihood.IsDensity ? CodeRate.NatsToBits(loss / images) : null,
             CodeRateUniformBitsPerDim = rates.CodeRateUniformBitsPerDim,
             CodeRateEmpiricalBitsPerDim = rates.CodeRateEmpiricalBitsPerDim,
             TotalUniformBitsPerDim = rates.TotalUniformBitsPerDim,

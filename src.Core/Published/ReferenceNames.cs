@@ -57,6 +57,7 @@ public sealed class ReferenceNames
             ? $"the published implementation has depthwise and vector quantizers only, this model has '{spec.Quantizer.Kind}'"
         : spec.Quantizer.Metric != EuclideanMetric.Name || spec.Quantizer.CodeProjection is not null
             ? "the published implementation compares codes by Euclidean distance, at their full width"
+        : spec.Likelihood.HasContext ? "the published implementation has no context head"
         : spec.Wiring != "concatenation"
             ? $"the published implementation has the wiring 'concatenation' only, this model has '{spec.Wiring}'"
         : null;

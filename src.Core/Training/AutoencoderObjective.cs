@@ -8,11 +8,15 @@ namespace DQ.Core.Training;
 /// <summary>An autoencoder that learns to reconstruct: <see cref="ModelLosses"/> of its own pixels.</summary>
 public sealed class AutoencoderObjective : IObjective
 {
+    private readonly TrainingSpec? training;
+
     /// <param name="spec">What to train.</param>
     /// <param name="freeze">Parts that stay as they are, <see cref="TrainingSpec.Freeze"/>.</param>
     /// <param name="seed">Of the first weights: libtorch's draws from it.</param>
-    public AutoencoderObjective(AutoencoderSpec spec, IReadOnlyList<string> freeze, long seed)
+    /// <param name="training">How many pixels a context head is shown; null for all.</param>
+    public AutoencoderObjective(AutoencoderSpec spec, IReadOnlyList<string> freeze, long seed, TrainingSpec? training = null)
     {
+        this.training = training;
         manual_seed(seed);
         Model = new HierarchicalAutoencoder(spec);
         foreach (var parameter in freeze.SelectMany(part => Model.Part(part).parameters()))
@@ -25,11 +29,18 @@ public sealed class AutoencoderObjective : IObjective
     /// <param name="spec">What to train.</param>
     /// <param name="freeze">As above.</param>
     /// <param name="seed">As above.</param>
+    /// <param name="training">As above.</param>
     /// <exception cref="Formats.WeightsException">The file can't be used; the message names it and why.</exception>
-    public static AutoencoderObjective StartingFrom(string path, AutoencoderSpec spec, IReadOnlyList<string> freeze, long seed)
+    public static AutoencoderObjective StartingFrom(
+        string path,
+        AutoencoderSpec spec,
+        IReadOnlyList<string> freeze,
+        long seed,
+        TrainingSpec? training = null
+    )
     {
         using var file = Checkpoint.Open(path);
-        var objective = new AutoencoderObjective(spec, freeze, seed);
+        var objective = new AutoencoderObjective(spec, freeze, seed, training);
         file.Fill(objective.Model);
         objective.CodesAreChosen = file.Progress.CodebooksReady;
         return objective;
@@ -56,7 +67,8 @@ public sealed class AutoencoderObjective : IObjective
     public (ModelLosses Losses, IReadOnlyList<Quantized> Levels) Pass(Tensor pixels, Tensor targets, TrainingMoment moment)
     {
         var pass = Model.Run(pixels, moment);
-        return (ModelLosses.Of(Model, pass, targets), pass.Levels);
+        var shown = Model.Context is null || training is null ? null : RandomPixels.Of(training, moment, pixels);
+        return (ModelLosses.Of(Model, pass, targets, shown), pass.Levels);
     }
 
     public void Write(string path, AdamOptimizer? optimizer, TrainingProgress progress, WeightAverage? average) =>

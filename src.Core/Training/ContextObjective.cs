@@ -54,10 +54,7 @@ public sealed class ContextObjective : IObjective
 
     public (ModelLosses Losses, IReadOnlyList<Quantized> Levels) Pass(Tensor pixels, Tensor targets, TrainingMoment moment)
     {
-        var images = (int)pixels.shape[0];
-        var count = (int)((long)training.PixelsPerStep * images / training.BatchSize);
-        var positions = RandomPixels.Choose(moment, count, images, (int)(pixels.shape[2] * pixels.shape[3]));
-        var loss = Model.Loss(pixels, positions);
+        var loss = Model.Loss(pixels, RandomPixels.Of(training, moment, pixels));
         return (new(loss, loss, zeros([])), []);
     }
 

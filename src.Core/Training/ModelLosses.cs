@@ -9,7 +9,7 @@ namespace DQ.Core.Training;
 /// cross-entropy where classes are learned.
 /// </summary>
 /// <param name="Total">What is minimized.</param>
-/// <param name="Reconstruction">Mean over the batch; nats per dimension, or squared error on normalized values. 0 where nothing is
+/// <param name="Reconstruction">Mean over the batch, with a context head over the pixels it was shown; nats per dimension, or squared error on normalized values. 0 where nothing is
 /// reconstructed.</param>
 /// <param name="Latent">Sum over levels and codebooks, unweighted; 0 without codes.</param>
 /// <param name="CrossEntropy">−log p(class | image), mean over the batch, in nats; null where there are no classes.</param>
@@ -18,11 +18,18 @@ public sealed record ModelLosses(Tensor Total, Tensor Reconstruction, Tensor Lat
     /// <param name="model">Whose weights β and likelihood are used.</param>
     /// <param name="pass">Its pass over a batch.</param>
     /// <param name="targets">(B, C, H, W) uint8, the batch's pixels.</param>
-    public static ModelLosses Of(HierarchicalAutoencoder model, ForwardPass pass, Tensor targets)
+    /// <param name="positions">Pixels that a context head is shown, as it numbers them; null for all.</param>
+    public static ModelLosses Of(HierarchicalAutoencoder model, ForwardPass pass, Tensor targets, int[]? positions = null)
     {
         var reconstruction = model.Likelihood.Loss(pass.Output, targets).mean();
         var latent = pass.Levels.Select(level => level.LatentLoss).Aggregate((sum, level) => sum + level);
-        var total = reconstruction + Kept(model.Spec.Quantizer.Commitment) * latent;
+        var pixels = reconstruction;
+        if (model.Context is { } context)
+        {
+            reconstruction = context.Loss(pass.Features!, targets, positions);
+            pixels = reconstruction + Kept(model.Spec.Likelihood.AuxiliaryWeight) * pixels;
+        }
+        var total = pixels + Kept(model.Spec.Quantizer.Commitment) * latent;
         return new(
             pass.Levels.Select(level => level.CodeLoss).OfType<Tensor>().Aggregate(total, (sum, level) => sum + level),
             reconstruction,

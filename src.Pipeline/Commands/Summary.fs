@@ -54,6 +54,27 @@ let private autoencoderRows: (string * (SplitEvaluation -> string)) list = [
                 ))))
 ]
 
+/// What a bit of codes saves of the pixels' bits, beside a model without levels; below 1 codes don't pay.
+let private rent (control: SplitEvaluation) (split: SplitEvaluation) =
+    if split.Levels.Count = 0 || not split.ReconstructionBitsPerDim.HasValue then
+        Nullable()
+    else
+        Nullable(
+            (control.TotalEmpiricalBitsPerDim.Value - split.ReconstructionBitsPerDim.Value)
+            / split.CodeRateEmpiricalBitsPerDim
+        )
+
+/// What a table of models with a context head has besides; nothing without one.
+let private contextRows (runs: SplitEvaluation list) : (string * (SplitEvaluation -> string)) list = [
+    if runs |> List.exists _.ReconstructionWithoutContextBitsPerDim.HasValue then
+        "reconstruction without context, bits/dim",
+        (fun split -> optional "F4" split.ReconstructionWithoutContextBitsPerDim)
+
+        match runs |> List.tryFind (fun split -> split.Levels.Count = 0) with
+        | Some control -> "rent per code bit (empirical)", rent control >> optional "F3"
+        | None -> ()
+]
+
 /// A number per level, bottom first; the mean over its codebooks.
 let private perCodeLevel format (value: CodebookClassification -> float) (split: SplitClassification) =
     match split.Levels |> List.ofSeq with
@@ -73,14 +94,21 @@ let private classifierRows: (string * (SplitClassification -> string)) list = [
     "perplexity", perCodeLevel "F1" _.Perplexity
 ]
 
-/// Splits one under the other: first how many images, then the rows.
+/// Splits one under the other: first how many images, then the rows, some of which depend on what all runs have.
 let private cells
-    (rows: (string * ('split -> string)) list)
+    (rows: 'split list -> (string * ('split -> string)) list)
     (images: 'split -> int64)
     (runs: IReadOnlyDictionary<string, 'split> list)
     = [
     for split in runs |> List.collect (fun splits -> List.ofSeq splits.Keys) |> List.distinct do
-        for label, show in ($"on {split}, images", images >> string) :: rows do
+        let ofSplit = [
+            for splits in runs do
+                match splits.TryGetValue split with
+                | true, found -> found
+                | _ -> ()
+        ]
+
+        for label, show in ($"on {split}, images", images >> string) :: rows ofSplit do
             label
             :: [
                 for splits in runs ->
@@ -91,10 +119,10 @@ let private cells
 ]
 
 let private autoencoderCells =
-    cells autoencoderRows (fun (split: SplitEvaluation) -> split.Images)
+    cells (fun runs -> autoencoderRows @ contextRows runs) (fun (split: SplitEvaluation) -> split.Images)
 
 let private classifierCells =
-    cells classifierRows (fun (split: SplitClassification) -> split.Images)
+    cells (fun _ -> classifierRows) (fun (split: SplitClassification) -> split.Images)
 
 /// Where weights are averaged: the one number by which to see what that gains.
 let private trainedRow label (runs: IReadOnlyDictionary<string, 'split> option list) (show: 'split -> string) = [

@@ -170,9 +170,7 @@ let private context (c: RunConfig) : (string * string) list = [
         $"expected at least one for each of training.batch_size {c.Training.BatchSize} images, got {c.Training.PixelsPerStep}"
     if Settings.isClassifier c then
         "model.likelihood.context", $"expected none: a classifier has none, got {c.Model.Likelihood.Context}"
-    elif c.Model.CodeCounts.Count > 0 then
-        "model.codes", $"expected [], no levels, with a context, got {c.Model.CodeCounts.Count}"
-    elif c.Training.Freeze.Count > 0 then
+    elif Settings.isContextAlone c && c.Training.Freeze.Count > 0 then
         "training.freeze", "expected an empty list: a context head is trained as a whole"
 ]
 

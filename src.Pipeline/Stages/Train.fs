@@ -170,8 +170,8 @@ let private autoencoder (config: RunConfig) (spec: AutoencoderSpec) (device: tor
 
     let objective =
         match from with
-        | Some file -> AutoencoderObjective.StartingFrom(file, spec, training.Freeze, config.Seed)
-        | None -> new AutoencoderObjective(spec, training.Freeze, config.Seed)
+        | Some file -> AutoencoderObjective.StartingFrom(file, spec, training.Freeze, config.Seed, training)
+        | None -> new AutoencoderObjective(spec, training.Freeze, config.Seed, training)
 
     let session = new TrainingSession(objective, training, config.Seed, device)
     let model = objective.Model
@@ -185,7 +185,7 @@ let private autoencoder (config: RunConfig) (spec: AutoencoderSpec) (device: tor
         Learner = {
             Session = session
             Criterion =
-                if model.Likelihood.IsDensity then
+                if model.Likelihood.IsDensity || Settings.hasContext config then
                     Criterion.NatsPerDim
                 else
                     Criterion.SquaredError

@@ -181,4 +181,39 @@ let tests =
                 (fun error ->
                     Expect.stringContains error.Message "expected uint8 pixels of shape (B, 3, H, W), got" "message")
         }
+
+        test "a training step's rate beside the machine's matrix products (printed)" {
+            use _ = torch.NewDisposeScope()
+            use head = new ContextHead(ContextSpec())
+            let images = pixels 8 [ 256L; 3L; 32L; 32L ]
+            let training = DQ.Core.Training.TrainingSpec(BatchSize = 256, PixelsPerStep = 16384)
+
+            use session =
+                new DQ.Core.Training.TrainingSession(
+                    new DQ.Core.Training.ContextObjective(head.Spec, training, 0L),
+                    training,
+                    0L,
+                    torch.CPU
+                )
+
+            let timing =
+                DQ.Core.Measurement.Timing.Measure(torch.CPU, 5, (fun () -> session.Step images |> ignore))
+
+            let peaks = DQ.Core.Measurement.PeakRates.Measure torch.CPU
+            // forward, back to the weights, and but for the first layer back to the inputs
+            let products =
+                16384L * (3L * head.MultiplyAdds - int64 (head.Spec.Inputs * head.Spec.Width))
+
+            let rate = 2.0 * float products / timing.MedianSeconds
+
+            printfn
+                "16,384 pixels in %.0f ms: %.1f GFLOP/s, %.0f %% of a matrix product's %.1f, %d threads"
+                (1e3 * timing.MedianSeconds)
+                (rate / 1e9)
+                (100.0 * rate / peaks.MatrixProductFlopsPerSecond)
+                (peaks.MatrixProductFlopsPerSecond / 1e9)
+                (torch.get_num_threads ())
+
+            Expect.isGreaterThan rate 0.0 "measured"
+        }
     ]

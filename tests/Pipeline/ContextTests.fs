@@ -77,6 +77,7 @@ let tests =
                     run [
                         "export"
                         nonNull (Path.GetFileName found)
+                        "-o"
                         Path.Combine(folder, "x.safetensors")
                         "--artifacts"
                         artifacts
