@@ -1,5 +1,6 @@
 using TorchSharp.Modules;
 using TorchSharp.Utils;
+using static DQ.Core.Native.Scalars;
 using static TorchSharp.torch;
 
 namespace DQ.Core.Autoencoders;
@@ -26,7 +27,7 @@ public sealed class ResidualBlock : nn.Module<Tensor, Tensor>
         RegisterComponents();
     }
 
-    public override Tensor forward(Tensor input) => layers.forward(input).add_(input);
+    public override Tensor forward(Tensor input) => layers.forward(input).add_(input, One);
 }
 
 /// <summary>Halves (stride 2) or quarters (stride 4) the sides: (B, in, H, W) to (B, C, H/stride, W/stride), not negative.</summary>

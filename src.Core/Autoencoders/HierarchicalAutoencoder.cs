@@ -2,6 +2,7 @@ using DQ.Core.Likelihoods;
 using DQ.Core.Quantization;
 using TorchSharp.Modules;
 using TorchSharp.Utils;
+using static DQ.Core.Native.HeldOperations;
 using static TorchSharp.torch;
 
 namespace DQ.Core.Autoencoders;
@@ -294,7 +295,7 @@ public sealed class HierarchicalAutoencoder : nn.Module
     {
         var decoded = conditioners[level].forward(map);
         return Spec.Wiring == "skip" && decodedAbove is not null
-            ? decoded + nn.functional.interpolate(decodedAbove, scale_factor: [2, 2], mode: InterpolationMode.Nearest)
+            ? decoded.Plus(nn.functional.interpolate(decodedAbove, scale_factor: [2, 2], mode: InterpolationMode.Nearest))
             : decoded;
     }
 

@@ -1,4 +1,5 @@
 using DQ.Core.Artifacts;
+using static DQ.Core.Native.HeldOperations;
 using static TorchSharp.torch;
 
 namespace DQ.Core.BitAllocation;
@@ -28,7 +29,7 @@ public sealed class MeasuredFeatures : IDisposable
     }
 
     /// <summary>Mean square of the outputs.</summary>
-    public double OutputPower => outputs.square().mean().item<float>();
+    public double OutputPower => outputs.Squared().mean().item<float>();
 
     /// <summary>Share of images classified right without quantization; null without labels.</summary>
     public double? Accuracy => labels is null ? null : Share(best, labels);
@@ -81,7 +82,7 @@ public sealed class MeasuredFeatures : IDisposable
             yield return features.narrow(0, start, Math.Min(batchSize, features.shape[0] - start));
     }
 
-    private static double Squares(Tensor one, Tensor other) => (one - other).square().sum(ScalarType.Float64).item<double>();
+    private static double Squares(Tensor one, Tensor other) => (one - other).Squared().sum(ScalarType.Float64).item<double>();
 
     private static double Share(Tensor one, Tensor other) => one.eq(other).to_type(ScalarType.Float64).mean().item<double>();
 }

@@ -1,3 +1,4 @@
+using static DQ.Core.Native.HeldOperations;
 using static DQ.Core.Native.Scalars;
 using static TorchSharp.torch;
 
@@ -14,7 +15,7 @@ public sealed class DoReFaQuantizer : ChannelQuantizer
 
     public override bool TakesNegative => false;
 
-    public override Tensor Widest(Tensor lowest, Tensor highest, Tensor levels) => highest + zeros_like(levels);
+    public override Tensor Widest(Tensor lowest, Tensor highest, Tensor levels) => highest.Plus(zeros_like(levels));
 
     public override Tensor Indices(Tensor values, Tensor interval, Tensor lowest, Tensor levels) =>
         ((values / Divisor(interval)).clamp_(Kept(0), Kept(1)) * (levels - Kept(1))).round_();

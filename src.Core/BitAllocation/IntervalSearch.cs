@@ -1,3 +1,4 @@
+using static DQ.Core.Native.HeldOperations;
 using static DQ.Core.Native.Scalars;
 using static TorchSharp.torch;
 
@@ -77,7 +78,7 @@ public static class IntervalSearch
         {
             using var inner = NewDisposeScope();
             var interval = first * Kept(Math.Pow(step, index));
-            var error = quantizer.Quantize(values, interval, lowest, levels).sub_(values).square().mean([1L], keepdim: true);
+            var error = quantizer.Quantize(values, interval, lowest, levels).sub_(values).Squared().mean([1L], keepdim: true);
             var better = error.less(least);
             best = where(better, interval, best).MoveToOuterDisposeScope();
             least = where(better, error, least).MoveToOuterDisposeScope();

@@ -1,3 +1,4 @@
+using static DQ.Core.Native.HeldOperations;
 using static DQ.Core.Native.Scalars;
 using static TorchSharp.torch;
 
@@ -25,8 +26,8 @@ public sealed class LevelCounts
     public void Add(Tensor indices)
     {
         using var scope = NewDisposeScope();
-        var channel = arange(Kept(bits.Length), ScalarType.Int64, indices.device).reshape(1, -1, 1, 1);
-        var counted = (indices.to_type(ScalarType.Int64) + channel * Kept(MostLevels)).flatten().bincount(null, counts.Length).cpu();
+        var channel = IntegersBelow(bits.Length, ScalarType.Int64, indices.device).reshape(1, -1, 1, 1);
+        var counted = indices.to_type(ScalarType.Int64).Plus(channel * Kept(MostLevels)).flatten().bincount(null, counts.Length).cpu();
         var added = counted.data<long>();
         for (var place = 0; place < counts.Length; place++)
             counts[place] += added[place];

@@ -1,4 +1,5 @@
 using System.Globalization;
+using static DQ.Core.Native.HeldOperations;
 using static DQ.Core.Native.Scalars;
 using static TorchSharp.torch;
 
@@ -24,7 +25,7 @@ public sealed class LogarithmicQuantizer : ChannelQuantizer
 
     public override bool TakesNegative => false;
 
-    public override Tensor Widest(Tensor lowest, Tensor highest, Tensor levels) => highest + zeros_like(levels);
+    public override Tensor Widest(Tensor lowest, Tensor highest, Tensor levels) => highest.Plus(zeros_like(levels));
 
     /// Index 0 is zero, index k + 1 is v·a^−k.
     public override Tensor Indices(Tensor values, Tensor interval, Tensor lowest, Tensor levels)
@@ -33,9 +34,9 @@ public sealed class LogarithmicQuantizer : ChannelQuantizer
         var half = (1 + 1 / powerBase) / 2;
         var power = ((Divisor(interval) * Kept(half)).log() - values.clamp_min(Kept(1e-30)).log()) / Kept(Math.Log(powerBase));
         var last = levels - Kept(2); // the smallest power's k
-        var nearest = minimum((power.floor_() + Kept(1)).clamp_min_(Kept(0)), last.clamp_min(Kept(0)));
+        var nearest = minimum(power.floor_().Plus(Kept(1)).clamp_min_(Kept(0)), last.clamp_min(Kept(0)));
         var zero = values.less(Power(interval, last) / Kept(2)).logical_or_(levels.less(2));
-        return (nearest + Kept(1)).masked_fill_(zero, Kept(0));
+        return nearest.Plus(Kept(1)).masked_fill_(zero, Kept(0));
     }
 
     public override Tensor Values(Tensor indices, Tensor interval, Tensor lowest, Tensor levels) =>

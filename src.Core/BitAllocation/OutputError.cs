@@ -1,3 +1,4 @@
+using static DQ.Core.Native.HeldOperations;
 using static TorchSharp.torch;
 
 namespace DQ.Core.BitAllocation;
@@ -64,7 +65,7 @@ public sealed class OutputError : IDisposable
     public long Evaluations { get; private set; }
 
     /// <summary>Mean square of g(z).</summary>
-    public double OutputPower => expected.square().mean().item<double>();
+    public double OutputPower => expected.Squared().mean().item<double>();
 
     /// <summary>Another allocation from here on.</summary>
     public void Set(IReadOnlyList<int> allocation)
@@ -113,7 +114,7 @@ public sealed class OutputError : IDisposable
                     Slot(copies[place], change.Channel, 1).copy_(Quantized(change));
             var batch = copies.narrow(0, 0, count).flatten(0, 1); // (K·N, C, H, W)
             var outputs = Outputs(back(batch)).view(count, expected.shape[0], -1); // (K, N, outputs)
-            var means = (outputs - expected).square().mean([1, 2]).cpu();
+            var means = (outputs - expected).Squared().mean([1, 2]).cpu();
             for (var place = 0; place < count; place++)
             {
                 errors[first + place] = means[place].item<double>();

@@ -1,3 +1,4 @@
+using static DQ.Core.Native.HeldOperations;
 using static DQ.Core.Native.Scalars;
 using static TorchSharp.torch;
 
@@ -19,5 +20,5 @@ public sealed class UniformQuantizer : ChannelQuantizer
         minimum(((values - lowest) / Divisor(interval)).floor_().clamp_min_(Kept(0)), levels - Kept(1));
 
     public override Tensor Values(Tensor indices, Tensor interval, Tensor lowest, Tensor levels) =>
-        (indices + Kept(0.5)) * interval + lowest;
+        (indices.Plus(Kept(0.5)) * interval).Plus(lowest);
 }

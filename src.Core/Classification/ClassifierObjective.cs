@@ -1,6 +1,7 @@
 using DQ.Core.Images;
 using DQ.Core.Quantization;
 using DQ.Core.Training;
+using static DQ.Core.Native.HeldOperations;
 using static DQ.Core.Native.Scalars;
 using static TorchSharp.torch;
 
@@ -63,7 +64,7 @@ public sealed class ClassifierObjective : IObjective
             return (
                 own with
                 {
-                    Total = crossEntropy + Kept(Model.Spec.AutoencoderWeight) * own.Total,
+                    Total = crossEntropy.Plus(Kept(Model.Spec.AutoencoderWeight) * own.Total),
                     CrossEntropy = crossEntropy,
                 },
                 pass.Levels
@@ -72,8 +73,8 @@ public sealed class ClassifierObjective : IObjective
         if (Quantizers.Count == 0)
             return (new(crossEntropy, zeros([]), zeros([]), crossEntropy), []);
         var level = pass.Levels[0];
-        var total = crossEntropy + Kept(Model.Spec.Quantizer.Commitment) * level.LatentLoss;
-        return (new(level.CodeLoss is { } codes ? total + codes : total, zeros([]), level.LatentLoss, crossEntropy), pass.Levels);
+        var total = crossEntropy.Plus(Kept(Model.Spec.Quantizer.Commitment) * level.LatentLoss);
+        return (new(level.CodeLoss is { } codes ? total.Plus(codes) : total, zeros([]), level.LatentLoss, crossEntropy), pass.Levels);
     }
 
     public void Remember() => (statistics ??= new BatchStatistics(Model)).Keep();

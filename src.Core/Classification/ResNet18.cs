@@ -1,5 +1,6 @@
 using TorchSharp.Modules;
 using TorchSharp.Utils;
+using static DQ.Core.Native.Scalars;
 using static TorchSharp.torch;
 
 namespace DQ.Core.Classification;
@@ -98,6 +99,6 @@ public sealed class BasicBlock : nn.Module<Tensor, Tensor>
         using var scope = NewDisposeScope();
         var inner = firstNorm.call(first.call(input)).relu_();
         var branch = secondNorm.call(second.call(inner));
-        return branch.add_(shortcut?.call(input) ?? input).relu_().MoveToOuterDisposeScope();
+        return branch.add_(shortcut?.call(input) ?? input, One).relu_().MoveToOuterDisposeScope();
     }
 }

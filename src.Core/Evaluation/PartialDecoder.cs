@@ -2,6 +2,7 @@ using DQ.Core.Artifacts;
 using DQ.Core.Autoencoders;
 using DQ.Core.Images;
 using DQ.Core.Quantization;
+using static DQ.Core.Native.HeldOperations;
 using static DQ.Core.Native.Scalars;
 using static TorchSharp.torch;
 
@@ -59,7 +60,7 @@ public sealed class PartialDecoder : IDisposable
             mean.MoveToOuterDisposeScope(),
             model.Likelihood.IsDensity ? Numbers(model.Likelihood.Loss(output, pixels)) : null,
             Numbers(ImageQuality.Psnr(mean, original)),
-            Numbers((mean - original).square().mean([1, 2, 3]) / Kept(255.0 * 255.0))
+            Numbers((mean - original).Squared().mean([1, 2, 3]) / Kept(255.0 * 255.0))
         );
     }
 
@@ -80,7 +81,7 @@ public sealed class PartialDecoder : IDisposable
             return quantizer.Embed(codes);
         var constant = codes.clone();
         constant.select(1, without.Codebook).zero_();
-        return quantizer.Embed(constant) + Shift(without);
+        return quantizer.Embed(constant).Plus(Shift(without));
     }
 
     /// Σ_k p_k f_m(k) − f_m(0), (1, O, 1, 1).
@@ -100,9 +101,9 @@ public sealed class PartialDecoder : IDisposable
             using var scope = NewDisposeScope();
             var length = Math.Min(piece, counts.Count - start);
             var codes = zeros([length, quantizer.Codebooks, 1, 1], ScalarType.Int64, device); // a batch of all codes of the codebook
-            codes.select(1, place.Codebook).copy_(arange(Kept(start), Kept(start + length), ScalarType.Int64, device).view(-1, 1, 1));
+            codes.select(1, place.Codebook).copy_(arange(Kept(start), Kept(start + length), One, ScalarType.Int64, device).view(-1, 1, 1));
             var shares = tensor([.. counts.Skip(start).Take(length).Select(count => (float)(count / total))], device: device);
-            shift.add_((quantizer.Embed(codes) * shares.view(-1, 1, 1, 1)).sum(0, keepdim: true));
+            shift.add_((quantizer.Embed(codes) * shares.view(-1, 1, 1, 1)).sum(0, keepdim: true), One);
         }
         using var inner = NewDisposeScope();
         shift.sub_(quantizer.Embed(zeros([1, quantizer.Codebooks, 1, 1], ScalarType.Int64, device)));

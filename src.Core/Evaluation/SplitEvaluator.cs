@@ -3,6 +3,7 @@ using DQ.Core.Autoencoders;
 using DQ.Core.Images;
 using DQ.Core.Likelihoods;
 using DQ.Core.Quantization;
+using static DQ.Core.Native.HeldOperations;
 using static DQ.Core.Native.Scalars;
 using static TorchSharp.torch;
 
@@ -65,12 +66,12 @@ public sealed class SplitEvaluator
             conditioned += Sum(context.NatsPerDim(pass.Features!, onDevice));
         var mean = model.Likelihood.Mean(pass.Output);
         var original = onDevice.to_type(ScalarType.Float32);
-        var squared = (mean - original).square().mean([1, 2, 3]) / Kept(255.0 * 255.0); // (B)
+        var squared = (mean - original).Squared().mean([1, 2, 3]) / Kept(255.0 * 255.0); // (B)
         squaredError += Sum(squared);
         // a squared error's own loss is over outputs as they are, not moved into the pixels' range
         normalizedError += !model.Likelihood.IsDensity
             ? batchLoss
-            : Sum((PixelNormalization.Normalize(mean) - PixelNormalization.Normalize(onDevice)).square().mean([1, 2, 3]));
+            : Sum((PixelNormalization.Normalize(mean) - PixelNormalization.Normalize(onDevice)).Squared().mean([1, 2, 3]));
         psnr.AddRange(ImageQuality.Psnr(mean, original).to_type(ScalarType.Float64).cpu().data<double>());
         ssim += Sum(ImageQuality.Ssim(mean, original));
         atlas?.Add(pass.Levels);
@@ -89,7 +90,7 @@ public sealed class SplitEvaluator
     {
         if (images == 0)
             throw new InvalidOperationException("no images were evaluated");
-        var dimensions = imageShape.Aggregate(1L, (product, side) => product * side);
+        var dimensions = imageShape.Aggregate(1L, (product, size) => product * size);
         var levels = statistics.Select((level, index) => Level(index, level, dimensions)).ToArray();
         double Bits(Func<LevelEvaluation, double> perDimension) => levels.Sum(perDimension) * dimensions;
         var rates = new RateAccounting(

@@ -1,3 +1,4 @@
+using static DQ.Core.Native.HeldOperations;
 using static DQ.Core.Native.Scalars;
 using static TorchSharp.torch;
 using static TorchSharp.torch.nn;
@@ -11,11 +12,11 @@ namespace DQ.Core.Images;
 /// </summary>
 public static class ImageQuality
 {
-    private const int WindowSide = 11;
+    private const int WindowWidth = 11;
     private const double WindowDeviation = 1.5; // pixels
     private const double Peak = 255;
 
-    /// dB; an infinite mean would hide all other images, and is no number in JSON
+    /// dB; an infinite mean would hide all other images, and JSON can't hold it
     private const double HighestPsnr = 100;
 
     /// <summary>
@@ -26,7 +27,7 @@ public static class ImageQuality
     {
         Check(images, originals);
         using var scope = NewDisposeScope();
-        var error = (images.to_type(ScalarType.Float64) - originals).square().mean([1, 2, 3]);
+        var error = (images.to_type(ScalarType.Float64) - originals).Squared().mean([1, 2, 3]);
         var decibels = (Kept(10) * (Kept(Peak * Peak) / error).log10()).clamp_max_(Kept(HighestPsnr));
         return decibels.to_type(ScalarType.Float32).MoveToOuterDisposeScope();
     }
@@ -60,18 +61,18 @@ public static class ImageQuality
         const double c1 = 0.01 * Peak * (0.01 * Peak),
             c2 = 0.03 * Peak * (0.03 * Peak);
         var similarity =
-            (Kept(2) * meanX * meanY + Kept(c1))
-            * (Kept(2) * covariance + Kept(c2))
-            / ((meanX * meanX + meanY * meanY + Kept(c1)) * (varianceX + varianceY + Kept(c2)));
+            (Kept(2) * meanX * meanY).Plus(Kept(c1))
+            * (Kept(2) * covariance).Plus(Kept(c2))
+            / ((meanX * meanX).Plus(meanY * meanY).Plus(Kept(c1)) * varianceX.Plus(varianceY).Plus(Kept(c2)));
         // planes are of equal size: one mean is both
         return similarity.reshape(batch, -1).mean([1]).to_type(ScalarType.Float32).MoveToOuterDisposeScope();
     }
 
-    private static Tensor Window(long side, Device device)
+    private static Tensor Window(long width, Device device)
     {
-        var size = (int)Math.Min(WindowSide, side - (1 - side % 2)); // the largest odd number up to side
-        var offsets = arange(Kept(size), dtype: ScalarType.Float64, device: device) - Kept((size - 1) / 2.0);
-        var weights = (offsets.square() / Kept(-2 * WindowDeviation * WindowDeviation)).exp();
+        var size = (int)Math.Min(WindowWidth, width - (1 - width % 2)); // the largest odd number up to the width
+        var offsets = IntegersBelow(size, ScalarType.Float64, device) - Kept((size - 1) / 2.0);
+        var weights = (offsets.Squared() / Kept(-2 * WindowDeviation * WindowDeviation)).exp();
         return weights / weights.sum();
     }
 

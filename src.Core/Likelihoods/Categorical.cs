@@ -1,3 +1,4 @@
+using static DQ.Core.Native.HeldOperations;
 using static DQ.Core.Native.Scalars;
 using static TorchSharp.torch;
 
@@ -29,7 +30,7 @@ public sealed class Categorical(int imageChannels) : Likelihood(imageChannels)
         Expect(output);
         using var scope = NewDisposeScope();
         using var none = no_grad();
-        var values = arange(Kept(Levels), output.dtype, output.device).view(1, Levels, 1, 1, 1);
+        var values = IntegersBelow(Levels, output.dtype, output.device).view(1, Levels, 1, 1, 1);
         return ByChannel(output).softmax(1).mul_(values).sum(1).clamp(Kept(0), Kept(255)).to(ScalarType.Float32).MoveToOuterDisposeScope();
     }
 

@@ -1,3 +1,4 @@
+using static DQ.Core.Native.HeldOperations;
 using static DQ.Core.Native.Scalars;
 using static TorchSharp.torch;
 
@@ -57,7 +58,8 @@ public sealed class LogisticMixture : Likelihood
         using var scope = NewDisposeScope();
         using var _ = no_grad();
         bias.zero_();
-        var means = (arange(Kept(Components), dtype: ScalarType.Float32) + Kept(0.5))
+        var means = IntegersBelow(Components, ScalarType.Float32)
+            .Plus(Kept(0.5))
             .mul(Kept(2.0 / Components))
             .sub(Kept(1))
             .mul(Kept(FirstMeans));
@@ -80,7 +82,7 @@ public sealed class LogisticMixture : Likelihood
         var values = Scaled(pixels, output.dtype);
         var joint = Weights(output).log_softmax(1); // (B, n, H, W)
         for (var channel = 0; channel < ImageChannels; channel++)
-            joint = joint + LogMass(output, values, channel);
+            joint = joint.Plus(LogMass(output, values, channel));
         return joint.logsumexp(1).mean([1, 2]).div(Kept(-ImageChannels)).MoveToOuterDisposeScope();
     }
 
@@ -102,13 +104,10 @@ public sealed class LogisticMixture : Likelihood
             var mean = ShiftedMean(precise, channel, expected);
             var scale = LogScale(precise, channel).exp();
             // E clip(X) = −1 + ∫ P(X > x) dx over [−1, 1]
-            expected.Add(
-                (nn.functional.softplus((mean + Kept(1)) / scale, 1, 30) - nn.functional.softplus((mean - Kept(1)) / scale, 1, 30)) * scale
-                    - Kept(1)
-            );
+            expected.Add(((mean.Plus(Kept(1)) / scale).Softplus(30) - ((mean - Kept(1)) / scale).Softplus(30)) * scale - Kept(1));
         }
         var channels = expected.Select(map => map.mul(weights).sum(1)).ToArray();
-        return stack(channels, 1).add(Kept(1)).mul(Kept(127.5)).clamp(Kept(0), Kept(255)).to(ScalarType.Float32).MoveToOuterDisposeScope();
+        return stack(channels, 1).Plus(Kept(1)).mul(Kept(127.5)).clamp(Kept(0), Kept(255)).to(ScalarType.Float32).MoveToOuterDisposeScope();
     }
 
     /// <summary>Draws a component by its weight, then each channel's logistic given the rounded values drawn before it.</summary>
@@ -126,10 +125,10 @@ public sealed class LogisticMixture : Likelihood
             var mean = ShiftedMean(output, channel, drawn).gather(1, choice);
             var scale = LogScale(output, channel).gather(1, choice).exp();
             var uniform = rand(mean.shape, mean.dtype, mean.device, generator: generator);
-            var value = mean + scale * (uniform.log() - uniform.neg().log1p());
-            drawn.Add(value.add(Kept(1)).mul(Kept(127.5)).round().clamp(Kept(0), Kept(255)).div(Kept(127.5)).sub(Kept(1)));
+            var value = mean.Plus(scale * (uniform.log() - uniform.neg().log1p()));
+            drawn.Add(value.Plus(Kept(1)).mul(Kept(127.5)).round().clamp(Kept(0), Kept(255)).div(Kept(127.5)).sub(Kept(1)));
         }
-        return cat(drawn, 1).add(Kept(1)).mul(Kept(127.5)).round().to(ScalarType.Byte).MoveToOuterDisposeScope();
+        return cat(drawn, 1).Plus(Kept(1)).mul(Kept(127.5)).round().to(ScalarType.Byte).MoveToOuterDisposeScope();
     }
 
     /// <summary>
@@ -147,11 +146,11 @@ public sealed class LogisticMixture : Likelihood
         var values = Scaled(pixels, ScalarType.Float64);
         var posterior = Weights(precise);
         for (var earlier = 0; earlier < channel; earlier++)
-            posterior = posterior + LogMass(precise, values, earlier);
+            posterior = posterior.Plus(LogMass(precise, values, earlier));
         posterior = posterior.softmax(1);
         var mean = ShiftedMean(precise, channel, values);
         var logScale = LogScale(precise, channel);
-        var grid = arange(Kept(Levels), ScalarType.Float64, output.device).div(Kept(127.5)).sub(Kept(1)).view(1, Levels, 1, 1);
+        var grid = IntegersBelow(Levels, ScalarType.Float64, output.device).div(Kept(127.5)).sub(Kept(1)).view(1, Levels, 1, 1);
         var total = zeros([output.size(0), Levels, output.size(2), output.size(3)], ScalarType.Float64, output.device);
         for (var component = 0; component < Components; component++)
         {
@@ -177,8 +176,8 @@ public sealed class LogisticMixture : Likelihood
         return channel switch
         {
             0 => mean,
-            1 => mean + Part(output, 0, 2).tanh() * earlier[0],
-            _ => mean + Part(output, 1, 2).tanh() * earlier[0] + Part(output, 2, 2).tanh() * earlier[1],
+            1 => mean.Plus(Part(output, 0, 2).tanh() * earlier[0]),
+            _ => mean.Plus(Part(output, 1, 2).tanh() * earlier[0]).Plus(Part(output, 2, 2).tanh() * earlier[1]),
         };
     }
 
@@ -200,10 +199,10 @@ public sealed class LogisticMixture : Likelihood
         var (E, g) = (distance.neg().exp(), h.neg().exp());
         // the bound is far below any mass that is used; it keeps the gradient of an unused logarithm finite
         var width = h.mul(Kept(-2)).expm1().neg().clamp(min: Kept(1e-12));
-        var inside = width.log() - distance - (E * (Kept(1) + g * g) + g * (Kept(1) + E * E)).log();
+        var inside = width.log() - distance - (E * (g * g).Plus(Kept(1))).Plus(g * (E * E).Plus(Kept(1))).log();
         var density = -distance - logScale - Kept(2) * E.log1p() - Kept(Math.Log(127.5));
         var body = where(inside > Kept(Math.Log(LeastMass)), inside, density);
-        var atZero = nn.functional.logsigmoid(a + h);
+        var atZero = nn.functional.logsigmoid(a.Plus(h));
         var atTop = nn.functional.logsigmoid(h - a);
         return where(value < Kept(-0.999), atZero, where(value > Kept(0.999), atTop, body)).MoveToOuterDisposeScope();
     }

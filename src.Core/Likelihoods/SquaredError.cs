@@ -1,3 +1,4 @@
+using static DQ.Core.Native.HeldOperations;
 using static TorchSharp.torch;
 
 namespace DQ.Core.Likelihoods;
@@ -12,7 +13,7 @@ public sealed class SquaredError(int imageChannels) : Likelihood(imageChannels)
     private protected override Tensor LossOf(Tensor output, Tensor pixels)
     {
         using var scope = NewDisposeScope();
-        return output.sub(PixelNormalization.Normalize(pixels)).square().mean([1, 2, 3]).MoveToOuterDisposeScope();
+        return output.sub(PixelNormalization.Normalize(pixels)).Squared().mean([1, 2, 3]).MoveToOuterDisposeScope();
     }
 
     public override Tensor Mean(Tensor output)

@@ -64,12 +64,12 @@ public static class LibTorch
     private static LibTorchReport LoadOnce(string? explicitFolder)
     {
         var fromEnvironment = Environment.GetEnvironmentVariable("DQ_LIBTORCH");
-        var (source, given) =
+        var (source, chosenFolder) =
             !string.IsNullOrWhiteSpace(explicitFolder) ? ("--libtorch", explicitFolder)
             : !string.IsNullOrWhiteSpace(fromEnvironment) ? ("DQ_LIBTORCH", fromEnvironment)
             : ("package", null);
         var notes = new List<string>();
-        var folder = given is null ? PackageFolder() : GivenFolder(source, given);
+        var folder = chosenFolder is null ? PackageFolder() : FolderOf(source, chosenFolder);
         var bridge =
             FindBeside(BridgeFile)
             ?? throw new LibTorchException(
@@ -81,11 +81,11 @@ public static class LibTorch
         var (handle, used, relaxed) = LoadBridge(bridge, notes);
         NativeLibrary.SetDllImportResolver(typeof(torch).Assembly, (name, _, _) => name == "LibTorchSharp" ? handle : IntPtr.Zero);
         MarkLoaded();
-        var found = given is null ? PackageVersion() : FoundVersion(folder);
-        if (found is not null && !SameMinor(found, BuiltFor))
-            notes.Add($"TorchSharp was built for libtorch {BuiltFor}, {folder} holds {found}: tried all the same");
+        var heldVersion = chosenFolder is null ? PackageVersion() : FoundVersion(folder);
+        if (heldVersion is not null && !SameMinor(heldVersion, BuiltFor))
+            notes.Add($"TorchSharp was built for libtorch {BuiltFor}, {folder} holds {heldVersion}: tried all the same");
         var version = typeof(torch).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()!.InformationalVersion;
-        return new(source, folder, used, relaxed, version.Split('+')[0], BuiltFor, found, cuda, notes);
+        return new(source, folder, used, relaxed, version.Split('+')[0], BuiltFor, heldVersion, cuda, notes);
     }
 
     private static string BridgeFile =>
@@ -104,12 +104,12 @@ public static class LibTorch
             $"no libtorch beside the program ({AppContext.BaseDirectory}); set DQ_LIBTORCH to a folder with {LibraryFile("torch_cpu")}, such as torch/lib of a Python install"
         );
 
-    private static string GivenFolder(string source, string given)
+    private static string FolderOf(string source, string chosenFolder)
     {
         var file = LibraryFile("torch_cpu");
-        string[] places = [given, Path.Combine(given, "lib")];
+        string[] places = [chosenFolder, Path.Combine(chosenFolder, "lib")];
         return Array.Find(places, place => File.Exists(Path.Combine(place, file)))
-            ?? throw new LibTorchException($"{source}: expected a folder with {file}, found none in {given}");
+            ?? throw new LibTorchException($"{source}: expected a folder with {file}, found none in {chosenFolder}");
     }
 
     private static string? FindBeside(string file)
@@ -180,10 +180,10 @@ public static class LibTorch
     private static string RelaxedCopy(string bridge)
     {
         var content = File.ReadAllBytes(bridge);
-        var found = Sha256.Of(content);
-        if (found != KnownBridge)
+        var checksum = Sha256.Of(content);
+        if (checksum != KnownBridge)
             throw new LibTorchException(
-                $"{bridge} needs {MissingVersion} and is not the file this program knows how to relax (SHA-256 {found}, expected {KnownBridge}); install libstdc++ of gcc 13 or later"
+                $"{bridge} needs {MissingVersion} and is not the file this program knows how to relax (SHA-256 {checksum}, expected {KnownBridge}); install libstdc++ of gcc 13 or later"
             );
         var relaxed = SymbolVersion.MakeWeak(content, MissingVersion);
         foreach (var folder in CacheFolders())

@@ -7,9 +7,9 @@ namespace DQ.Core.Native;
 /// The fault is TorchSharp's, seen in 0.107.0. <c>tensor * 2</c> and the like make a <c>Scalar</c> of the number and give libtorch the
 /// address of its native part only. Nothing holds the object from then on, so a collection at that moment frees what libtorch still
 /// reads: an exception at best, another number at worst. What <see cref="Kept(double)"/> gives is held here until a few thousand
-/// others have come. Every number that the program hands to a tensor operation goes through it; a test reads the compiled code for
-/// such that don't (<c>tests/Native/HeldScalarsTests.fs</c>). Out of reach is the factor 1 that TorchSharp itself makes within
-/// <c>a + b</c> and <c>a − b</c> of two tensors.
+/// others have come. Every number that the program hands to a tensor operation goes through it. Some operations make a number
+/// themselves, such as the factor 1 of <c>a + b</c>: <see cref="HeldOperations"/> stand for them. A test reads the compiled code, and
+/// TorchSharp's, for calls that hand on or make a number that nothing holds (<c>tests/Native/HeldScalarsTests.fs</c>).
 /// </remarks>
 public static class Scalars
 {
@@ -18,6 +18,9 @@ public static class Scalars
 
     private static readonly Scalar?[] ring = new Scalar?[Held];
     private static uint next;
+
+    /// <summary>The factor 1 of an addend: <c>a.add_(b, One)</c>.</summary>
+    public static Scalar One { get; } = 1;
 
     public static Scalar Kept(double value) => Keep(value);
 

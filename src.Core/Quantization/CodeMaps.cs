@@ -1,3 +1,4 @@
+using static DQ.Core.Native.HeldOperations;
 using static DQ.Core.Native.Scalars;
 using static TorchSharp.torch;
 
@@ -21,7 +22,7 @@ internal static class CodeMaps
     public static Tensor Lookup(Tensor codebooks, Tensor chosen)
     {
         var (books, codeCount, width) = (codebooks.shape[0], codebooks.shape[1], codebooks.shape[2]);
-        var offsets = arange(Kept(books), device: chosen.device).unsqueeze(1) * Kept(codeCount);
-        return codebooks.view(-1, width).index_select(0, (chosen + offsets).reshape(-1)).view(books, -1, width);
+        var offsets = IntegersBelow(books, device: chosen.device).unsqueeze(1) * Kept(codeCount);
+        return codebooks.view(-1, width).index_select(0, chosen.Plus(offsets).reshape(-1)).view(books, -1, width);
     }
 }

@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using static DQ.Core.Native.HeldOperations;
 using static DQ.Core.Native.Scalars;
 using static TorchSharp.torch;
 
@@ -62,7 +63,7 @@ public abstract class CodeRevival
                 if (wanted is null || mask[code])
                     foreach (ref var value in values.Slice(code * (int)width, (int)width))
                         value = (float)random.NextNormal();
-            drawn = drawn + noise.view(books, codeCount, width).to(vectors.device) * Kept(0.01 / Math.Sqrt(width));
+            drawn = drawn.Plus(noise.view(books, codeCount, width).to(vectors.device) * Kept(0.01 / Math.Sqrt(width)));
         }
         return drawn.MoveToOuterDisposeScope();
     }

@@ -1,3 +1,4 @@
+using static DQ.Core.Native.HeldOperations;
 using static DQ.Core.Native.Scalars;
 using static TorchSharp.torch;
 
@@ -45,6 +46,6 @@ internal sealed class CodeTies(Tensor recorded)
     {
         var (books, count, width) = (indices.shape[0], indices.shape[1], codes.shape[2]);
         var e = codes.detach().to_type(ScalarType.Float64).gather(1, indices.unsqueeze(2).expand(books, count, width)); // (M, N, D)
-        return ((z - e).square().sum(2), (z.norm(2) + e.norm(2)).square());
+        return ((z - e).Squared().sum(2), z.norm(2).Plus(e.norm(2)).Squared());
     }
 }

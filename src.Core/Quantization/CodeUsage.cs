@@ -1,5 +1,6 @@
 using System.Numerics;
 using System.Runtime.InteropServices;
+using static DQ.Core.Native.HeldOperations;
 using static DQ.Core.Native.Scalars;
 using static TorchSharp.torch;
 
@@ -88,7 +89,7 @@ public sealed class CodeUsage : IDisposable
     private static void AddOnDevice(Tensor vectors, Tensor chosen, Tensor counts, Tensor sums)
     {
         var (books, codeCount, width) = (sums.shape[0], sums.shape[1], sums.shape[2]);
-        var flat = (chosen + arange(Kept(books), device: chosen.device).unsqueeze(1) * Kept(codeCount)).view(-1); // (M·N)
+        var flat = chosen.Plus(IntegersBelow(books, device: chosen.device).unsqueeze(1) * Kept(codeCount)).view(-1); // (M·N)
         var rows = vectors.expand(books, vectors.shape[1], width).reshape(-1, width);
         counts.view(-1).index_add_(0, flat, ones(flat.shape[0], device: flat.device), Kept(1));
         sums.view(-1, width).index_add_(0, flat, rows, Kept(1));

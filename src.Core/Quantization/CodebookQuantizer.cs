@@ -1,3 +1,4 @@
+using static DQ.Core.Native.HeldOperations;
 using static DQ.Core.Native.Scalars;
 using static TorchSharp.torch;
 
@@ -90,7 +91,7 @@ public abstract class CodebookQuantizer : Quantizer
         if (training)
             Usage.Add(vectors, chosen, codes.detach());
         var nearest = CodeMaps.Vectors(CodeMaps.Lookup(codes, chosen), batch, height, width);
-        var squares = (nearest.detach() - input).square(); // (B, M, D, H, W)
+        var squares = (nearest.detach() - input).Squared(); // (B, M, D, H, W)
         var errors = squares.mean([0, 2, 3, 4]); // (M)
         return new(
             Gradient.Apply(input, nearest).reshape(batch, OutputChannels, height, width),

@@ -1,3 +1,4 @@
+using static DQ.Core.Native.HeldOperations;
 using static TorchSharp.torch;
 
 namespace DQ.Core.Quantization;
@@ -11,7 +12,7 @@ namespace DQ.Core.Quantization;
 /// Known deviation: the listing shifts the input by tan(offset / half) so that 0 stays 0 for even levels; the inverse of tanh does that.
 /// The error reported is the squared distance of rounded to bounded values; nothing commits (latent loss 0).
 /// A code's number has the first dimension as its lowest digit, as in the listing. Infinite inputs take the outermost values; a position
-/// with an input that is no number has code 0, and a quantized map that is no number.
+/// with a NaN input has code 0, and its quantized map is NaN.
 /// Axis legend: B batch, M groups, d dimensions of a group, H W grid sides.
 /// </remarks>
 public sealed class FiniteScalarQuantizer : Quantizer
@@ -39,12 +40,12 @@ public sealed class FiniteScalarQuantizer : Quantizer
     /// <summary>What keeps a level's K from being made, or null.</summary>
     internal static string? CodesProblem(QuantizerSpec spec, int codes)
     {
-        if (spec.Levels is { Count: > 0 } given)
+        if (spec.Levels is { Count: > 0 } levels)
         {
-            var product = given.Aggregate(1L, (product, level) => product * level);
+            var product = levels.Aggregate(1L, (product, level) => product * level);
             return product == codes
                 ? null
-                : $"expected the product of quantizer.levels, {string.Join("·", given)} = {product}, got {codes}";
+                : $"expected the product of quantizer.levels, {string.Join("·", levels)} = {product}, got {codes}";
         }
         if (FiniteScalarLevels.For(codes) is not null)
             return null;
@@ -54,8 +55,8 @@ public sealed class FiniteScalarQuantizer : Quantizer
 
     /// <summary>The levels a specification gives for K codes.</summary>
     internal static IReadOnlyList<int> LevelsFor(QuantizerSpec spec, int codes) =>
-        spec.Levels is { Count: > 0 } given
-            ? given
+        spec.Levels is { Count: > 0 } levels
+            ? levels
             : FiniteScalarLevels.For(codes) ?? throw new ArgumentException(CodesProblem(spec, codes), nameof(codes));
 
     public override int Codebooks { get; }
@@ -70,15 +71,15 @@ public sealed class FiniteScalarQuantizer : Quantizer
     {
         var input = map.to_type(ScalarType.Float32).view(map.shape[0], Codebooks, levels.Count, map.shape[2], map.shape[3]);
         var bounded =
-            (input + PerDimension(level => Math.Atanh(Offset(level) / Half(level)), map.device)).tanh() * PerDimension(Half, map.device)
+            input.Plus(PerDimension(level => Math.Atanh(Offset(level) / Half(level)), map.device)).tanh() * PerDimension(Half, map.device)
             - PerDimension(Offset, map.device);
         var steps = PerDimension(level => level / 2, map.device); // from the lowest value to 0
         var rounded = bounded.detach().round();
         var (scaled, values) = (bounded / steps, rounded / steps);
-        var places = ((rounded + steps) * PerDimension(Places(), map.device)).sum(2); // (B, M, H, W); exact below 2^24
-        // cast as it is, what is no number would be a code there is not; the map and with it the loss stay no numbers
+        var places = (rounded.Plus(steps) * PerDimension(Places(), map.device)).sum(2); // (B, M, H, W); exact below 2^24
+        // cast as it is, NaN would become a code that does not exist; the map stays NaN, and so does the loss
         var chosen = places.nan_to_num(nan: 0).to_type(ScalarType.Int64);
-        var squares = (values - scaled.detach()).square(); // (B, M, d, H, W)
+        var squares = (values - scaled.detach()).Squared(); // (B, M, d, H, W)
         return new(
             gradient.Apply(scaled, values).reshape(map.shape),
             chosen,

@@ -1,3 +1,4 @@
+using static DQ.Core.Native.HeldOperations;
 using static TorchSharp.torch;
 
 namespace DQ.Core.Quantization;
@@ -31,5 +32,5 @@ public sealed class StraightThrough : GradientEstimator
 {
     public const string Name = "straight_through";
 
-    protected override Tensor Estimate(Tensor input, Tensor quantized) => input + (quantized - input).detach();
+    protected override Tensor Estimate(Tensor input, Tensor quantized) => input.Plus((quantized - input).detach());
 }

@@ -1,5 +1,6 @@
 using TorchSharp.Modules;
 using TorchSharp.Utils;
+using static DQ.Core.Native.HeldOperations;
 using static DQ.Core.Native.Scalars;
 using static TorchSharp.torch;
 
@@ -71,14 +72,14 @@ public sealed class GumbelQuantizer : Quantizer
         var logs = nn.functional.log_softmax(logits, 2);
         var probabilities = logs.exp();
         var (chosen, vectors) = training ? Sample(logits, moment) : Likeliest(logits); // (M, N), (M, N, D)
-        var squares = (bmm(probabilities.detach(), codes.detach()) - vectors.detach()).square(); // (M, N, D)
+        var squares = (bmm(probabilities.detach(), codes.detach()) - vectors.detach()).Squared(); // (M, N, D)
         return new(
             CodeMaps.Vectors(vectors, batch, height, width).reshape(batch, OutputChannels, height, width),
             CodeMaps.Indices(chosen, batch, height, width),
             zeros([], device: map.device),
             squares.mean([1, 2]),
             // KL(p ‖ uniform) = ln K − H(p), mean over positions
-            Kept(spec.UniformWeight) * ((probabilities * logs).sum(2).mean([1]) + Kept(Math.Log(CodeCount))).sum(),
+            Kept(spec.UniformWeight) * (probabilities * logs).sum(2).mean([1]).Plus(Kept(Math.Log(CodeCount))).sum(),
             Distances(CodeMaps.Vectors(squares, batch, height, width))
         );
     }
@@ -100,10 +101,10 @@ public sealed class GumbelQuantizer : Quantizer
     /// One code each in value, the relaxed sample in gradient.
     private (Tensor Chosen, Tensor Vectors) Sample(Tensor logits, TrainingMoment moment)
     {
-        var soft = ((logits + Noise(logits, moment)) / Kept(Temperature(moment))).softmax(2);
+        var soft = (logits.Plus(Noise(logits, moment)) / Kept(Temperature(moment))).softmax(2);
         var chosen = soft.argmax(2);
         var hard = nn.functional.one_hot(chosen, CodeCount).to_type(ScalarType.Float32);
-        return (chosen, bmm(hard + (soft - soft.detach()), codes));
+        return (chosen, bmm(hard.Plus(soft - soft.detach()), codes));
     }
 
     /// −ln E with E exponential is Gumbel's distribution.

@@ -1,4 +1,5 @@
 using System.Numerics;
+using static DQ.Core.Native.HeldOperations;
 using static DQ.Core.Native.Scalars;
 using static TorchSharp.torch;
 
@@ -55,7 +56,7 @@ public sealed class LookupFreeQuantizer : Quantizer
         var input = map.to_type(ScalarType.Float32).view(map.shape[0], Codebooks, bits, map.shape[2], map.shape[3]);
         var positive = input.detach() > Kept(0); // (B, M, d, H, W)
         var signs = positive.to_type(ScalarType.Float32) * Kept(2) - Kept(1);
-        var squares = (signs - input).square(); // (B, M, d, H, W)
+        var squares = (signs - input).Squared(); // (B, M, d, H, W)
         var errors = squares.mean([0, 2, 3, 4]); // (M)
         return new(
             gradient.Apply(input, signs).reshape(map.shape),
@@ -80,7 +81,7 @@ public sealed class LookupFreeQuantizer : Quantizer
         var logits = Kept(4) * input.permute(1, 0, 3, 4, 2).reshape(Codebooks, -1, bits); // (M, N, d)
         var share = logits.sigmoid();
         // H(σ(x)) = softplus(x) − x·σ(x), without logarithms of zero
-        var each = (nn.functional.softplus(logits) - logits * share).sum(2).mean([1]); // (M)
+        var each = (logits.Softplus() - logits * share).sum(2).mean([1]); // (M)
         var low = Corners(share.narrow(2, 0, bits / 2));
         var high = Corners(share.narrow(2, bits / 2, bits - bits / 2));
         var mean = bmm(high.transpose(1, 2), low) / Kept(logits.shape[1]); // E[q], (M, 2^⌈d/2⌉, 2^⌊d/2⌋)
@@ -93,7 +94,7 @@ public sealed class LookupFreeQuantizer : Quantizer
     {
         var corners = ones(share.shape[0], share.shape[1], 1, device: share.device);
         foreach (var one in share.unbind(2))
-            corners = cat([corners * (Kept(1) - one).unsqueeze(2), corners * one.unsqueeze(2)], 2);
+            corners = cat([corners * one.negative().Plus(Kept(1)).unsqueeze(2), corners * one.unsqueeze(2)], 2);
         return corners;
     }
 

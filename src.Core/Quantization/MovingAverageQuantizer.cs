@@ -1,4 +1,5 @@
 using TorchSharp.Utils;
+using static DQ.Core.Native.HeldOperations;
 using static DQ.Core.Native.Scalars;
 using static TorchSharp.torch;
 
@@ -46,7 +47,7 @@ public abstract class MovingAverageQuantizer : CodebookQuantizer
         counts.mul_(Kept(decay)).add_(seen.Counts, alpha: Kept(1 - decay));
         sums.mul_(Kept(decay)).add_(seen.Sums, alpha: Kept(1 - decay));
         var total = counts.sum(1, keepdim: true);
-        var smoothed = (counts + Kept(spec.Epsilon)) / (total + Kept(CodeCount * spec.Epsilon)) * total; // Ñ (M, K)
+        var smoothed = counts.Plus(Kept(spec.Epsilon)) / total.Plus(Kept(CodeCount * spec.Epsilon)) * total; // Ñ (M, K)
         codes.copy_(sums / smoothed.unsqueeze(2));
         return Revive(new CodebookState(codes, counts, sums, smoothed), seen, seed, step);
     }

@@ -1,3 +1,4 @@
+using static DQ.Core.Native.HeldOperations;
 using static DQ.Core.Native.Scalars;
 using static TorchSharp.torch;
 
@@ -31,7 +32,7 @@ public static class NearestCodes
         var origin = Origin(codes);
         var centred = codes - origin;
         // the first term of three, |u|², does not change which code is nearest
-        var lengths = centred.square().sum(2).unsqueeze(1); // (M, 1, K)
+        var lengths = centred.Squared().sum(2).unsqueeze(1); // (M, 1, K)
         var transposed = centred.transpose(1, 2) * Kept(-2); // (M, D, K)
         var chosen = empty(books, rows, dtype: ScalarType.Int64, device: codes.device);
         var chunk = Math.Max(LeastRows, ChunkElements / (books * count));
@@ -40,7 +41,7 @@ public static class NearestCodes
             using var inner = NewDisposeScope();
             var length = Math.Min(chunk, rows - start);
             var part = vectors.narrow(1, start, length) - origin; // (M, n, D)
-            var distances = bmm(part, transposed).add_(lengths); // (M, n, K)
+            var distances = bmm(part, transposed).add_(lengths, One); // (M, n, K)
             if (distances.device_type == TorchSharp.DeviceType.CPU)
                 RowMinimum.Find(distances, chosen, start);
             else
@@ -53,7 +54,7 @@ public static class NearestCodes
     private static Tensor Origin(Tensor codes)
     {
         var mean = codes.mean([1], keepdim: true);
-        var variance = (codes - mean).square().sum(2, keepdim: true).mean([1], keepdim: true); // (M, 1, 1)
-        return where(mean.square().sum(2, keepdim: true) > variance * Kept(Near * Near), mean, zeros_like(mean));
+        var variance = (codes - mean).Squared().sum(2, keepdim: true).mean([1], keepdim: true); // (M, 1, 1)
+        return where(mean.Squared().sum(2, keepdim: true) > variance * Kept(Near * Near), mean, zeros_like(mean));
     }
 }

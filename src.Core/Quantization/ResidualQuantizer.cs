@@ -1,3 +1,4 @@
+using static DQ.Core.Native.HeldOperations;
 using static TorchSharp.torch;
 
 namespace DQ.Core.Quantization;
@@ -32,7 +33,7 @@ public sealed class ResidualQuantizer(QuantizerSpec spec, int codebooks, int cod
         if (training)
             Usage.Add(seen, chosen, Codebook);
         var sums = CodeMaps.Vectors(CodeMaps.Lookup(Codebook, chosen), batch, height, width).cumsum(1); // what the first m stages add up to, (B, M, D, H, W)
-        var squares = (sums - input).square(); // (B, M, D, H, W)
+        var squares = (sums - input).Squared(); // (B, M, D, H, W)
         var errors = squares.mean([0, 2, 3, 4]); // (M)
         return new(
             Gradient.Apply(input, sums.narrow(1, Codebooks - 1, 1)).reshape(batch, Width, height, width),

@@ -1,3 +1,4 @@
+using static DQ.Core.Native.HeldOperations;
 using static DQ.Core.Native.Scalars;
 using static TorchSharp.torch;
 
@@ -25,16 +26,17 @@ public sealed class RotationTrick : GradientEstimator
     {
         var (from, length) = Unit(input.detach()); // (B, S, D, …), (B, S, 1, …)
         var (to, newLength) = Unit(quantized); // (B, M, D, …), (B, M, 1, …)
-        var (middle, _) = Unit(from + to);
-        var turned =
-            input - Kept(2) * middle * (middle * input).sum(Axis, keepdim: true) + Kept(2) * to * (from * input).sum(Axis, keepdim: true);
+        var (middle, _) = Unit(from.Plus(to));
+        var turned = (input - Kept(2) * middle * (middle * input).sum(Axis, keepdim: true)).Plus(
+            Kept(2) * to * (from * input).sum(Axis, keepdim: true)
+        );
         var rotated = newLength / length * turned;
-        return rotated + (quantized - rotated).detach();
+        return rotated.Plus((quantized - rotated).detach());
     }
 
     private static (Tensor Direction, Tensor Length) Unit(Tensor vectors)
     {
-        var length = vectors.square().sum(Axis, keepdim: true).sqrt().clamp_min(Kept(LeastLength));
+        var length = vectors.Squared().sum(Axis, keepdim: true).sqrt().clamp_min(Kept(LeastLength));
         return (vectors / length, length);
     }
 }

@@ -1,5 +1,6 @@
 using TorchSharp.Modules;
 using TorchSharp.Utils;
+using static DQ.Core.Native.HeldOperations;
 using static DQ.Core.Native.Scalars;
 using static TorchSharp.torch;
 
@@ -48,7 +49,7 @@ public sealed class VectorGradientQuantizer : CodebookQuantizer
         return Revive(new CodebookState(codes, counts), seen, seed, step);
     }
 
-    protected override Tensor CodeLoss(Tensor nearest, Tensor input) => (nearest - input.detach()).square().mean([0, 2, 3, 4]).sum();
+    protected override Tensor CodeLoss(Tensor nearest, Tensor input) => (nearest - input.detach()).Squared().mean([0, 2, 3, 4]).sum();
 
     protected override void Start(Tensor centres, Tensor expected)
     {

@@ -1,4 +1,5 @@
 using TorchSharp.Modules;
+using static DQ.Core.Native.HeldOperations;
 using static DQ.Core.Native.Scalars;
 using static TorchSharp.torch;
 
@@ -57,7 +58,7 @@ public sealed class AdamOptimizer : IDisposable
         var sum = 0.0;
         foreach (var gradient in gradients)
             if (gradient is not null)
-                sum += gradient.square().sum(ScalarType.Float64).item<double>();
+                sum += gradient.Squared().sum(ScalarType.Float64).item<double>();
         return Math.Sqrt(sum);
     }
 
@@ -133,6 +134,6 @@ public sealed class AdamOptimizer : IDisposable
         second.mul_(Kept(factors.Beta2)).addcmul_(slope, slope, Kept(1 - factors.Beta2));
         value
             .mul_(Kept(factors.Keep))
-            .addcdiv_(first, second.sqrt().div_(Kept(factors.RootCorrection)).add_(Kept(factors.Epsilon)), Kept(-factors.Step));
+            .addcdiv_(first, second.sqrt().div_(Kept(factors.RootCorrection)).add_(Kept(factors.Epsilon), One), Kept(-factors.Step));
     }
 }

@@ -1,4 +1,5 @@
 using DQ.Core.Autoencoders;
+using static DQ.Core.Native.HeldOperations;
 using static DQ.Core.Native.Scalars;
 using static TorchSharp.torch;
 
@@ -22,16 +23,16 @@ public sealed record ModelLosses(Tensor Total, Tensor Reconstruction, Tensor Lat
     public static ModelLosses Of(HierarchicalAutoencoder model, ForwardPass pass, Tensor targets, int[]? positions = null)
     {
         var reconstruction = model.Likelihood.Loss(pass.Output, targets).mean();
-        var latent = pass.Levels.Select(level => level.LatentLoss).Aggregate((sum, level) => sum + level);
+        var latent = pass.Levels.Select(level => level.LatentLoss).Aggregate((sum, level) => sum.Plus(level));
         var pixels = reconstruction;
         if (model.Context is { } context)
         {
             reconstruction = context.Loss(pass.Features!, targets, positions);
-            pixels = reconstruction + Kept(model.Spec.Likelihood.AuxiliaryWeight) * pixels;
+            pixels = reconstruction.Plus(Kept(model.Spec.Likelihood.AuxiliaryWeight) * pixels);
         }
-        var total = pixels + Kept(model.Spec.Quantizer.Commitment) * latent;
+        var total = pixels.Plus(Kept(model.Spec.Quantizer.Commitment) * latent);
         return new(
-            pass.Levels.Select(level => level.CodeLoss).OfType<Tensor>().Aggregate(total, (sum, level) => sum + level),
+            pass.Levels.Select(level => level.CodeLoss).OfType<Tensor>().Aggregate(total, (sum, level) => sum.Plus(level)),
             reconstruction,
             latent
         );

@@ -4,6 +4,7 @@ using DQ.Core.Likelihoods;
 using DQ.Core.Published;
 using DQ.Core.Quantization;
 using DQ.Core.Training;
+using static DQ.Core.Native.HeldOperations;
 using static DQ.Core.Native.Scalars;
 using static TorchSharp.torch;
 
@@ -17,7 +18,7 @@ namespace DQ.Core.Verification;
 /// <param name="Ties">Codes that differ and pass, because the recorded one is as near within float32's resolution.</param>
 public sealed record ParityResult(string Quantity, double Error, double Tolerance, string Measure, long Ties = 0)
 {
-    /// <summary>Not so when the error is no number.</summary>
+    /// <summary>False when the error is NaN.</summary>
     public bool Passed => Error <= Tolerance;
 }
 
@@ -216,7 +217,7 @@ public static class ParityCheck
     private static double RelativeError(Tensor actual, double expected) => Math.Abs(actual.item<float>() - expected) / Math.Abs(expected);
 
     private static double TotalNorm(IEnumerable<Tensor> tensors) =>
-        Math.Sqrt(tensors.Sum(tensor => tensor.square().sum(ScalarType.Float64).item<double>()));
+        Math.Sqrt(tensors.Sum(tensor => tensor.Squared().sum(ScalarType.Float64).item<double>()));
 
     private static double NormError(Tensor actual, Tensor expected)
     {

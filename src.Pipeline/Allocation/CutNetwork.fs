@@ -140,13 +140,16 @@ let private checked' (subject: Subject) (maps: torch.Tensor) =
 
     if shape.Length <> 4 then
         maps.Dispose()
-        let found = shape[1..] |> Array.map string |> String.concat ", "
+        let sizes = shape[1..] |> Array.map string |> String.concat ", "
 
         problem
             subject
             "layer"
-            $"expected a layer whose output has channels, rows and columns, '{subject.Config.Layer}' has ({found})"
-    elif not (quantizer subject.Config).TakesNegative && maps.min().ToSingle() < 0.0f then
+            $"expected a layer whose output has channels, rows and columns, '{subject.Config.Layer}' has ({sizes})"
+    elif
+        not (quantizer subject.Config).TakesNegative
+        && maps.min().item<float32>() < 0.0f
+    then
         maps.Dispose()
 
         problem

@@ -2,12 +2,9 @@
 module DQ.Tests.Native.HeldScalarsTests
 
 open System
-open System.IO
+open System.Collections.Generic
 open System.Reflection
 open System.Reflection.Emit
-open System.Reflection.Metadata
-open System.Reflection.Metadata.Ecma335
-open System.Reflection.PortableExecutable
 open System.Runtime.CompilerServices
 open Expecto
 open TorchSharp
@@ -22,7 +19,7 @@ let private opCodes =
     ]
 
 /// Tokens of the methods that a body calls.
-let private calls (il: byte[]) = [
+let private tokens (il: byte[]) = [
     let mutable at = 0
 
     while at < il.Length do
@@ -52,70 +49,72 @@ let private calls (il: byte[]) = [
               | _ -> 4
 ]
 
-let private isNumber (kind: byte) =
-    [
-        SignatureTypeCode.Int32
-        SignatureTypeCode.Int64
-        SignatureTypeCode.Single
-        SignatureTypeCode.Double
-    ]
-    |> List.exists (fun code -> byte code = kind)
+/// The methods and constructors of an assembly, each with the methods it calls.
+let private callsIn (assembly: Assembly) = [
+    let all =
+        BindingFlags.Public
+        ||| BindingFlags.NonPublic
+        ||| BindingFlags.Instance
+        ||| BindingFlags.Static
+        ||| BindingFlags.DeclaredOnly
 
-/// Whether there is a number among the types of an operator's signature.
-let rec private hasNumber (types: byte list) =
-    match types with
-    | [] -> false
-    // a class or a structure, and its token of one, two or four bytes
-    | (0x11uy | 0x12uy) :: token ->
-        let length =
-            if token.Head < 0x80uy then 1
-            elif token.Head < 0xC0uy then 2
-            else 4
+    for owner in assembly.GetTypes() do
+        let ofType =
+            if owner.IsGenericType then
+                owner.GetGenericArguments()
+            else
+                [||]
 
-        hasNumber (List.skip length token)
-    | kind :: rest -> isNumber kind || hasNumber rest
+        for caller in Seq.append (Seq.cast<MethodBase>(owner.GetMethods all)) (Seq.cast (owner.GetConstructors all)) do
+            match caller.GetMethodBody() with
+            | null -> ()
+            | body ->
+                let ofMethod =
+                    if caller.IsGenericMethod then
+                        caller.GetGenericArguments()
+                    else
+                        [||]
 
-/// A conversion of a number to a Scalar, or an operator of a tensor and a number, which has that conversion inside.
-let private isUnheld (reader: MetadataReader) (token: int) =
-    let entity = MetadataTokens.EntityHandle token
-
-    if entity.Kind <> HandleKind.MemberReference then
-        false
-    else
-        let called = reader.GetMemberReference(MemberReferenceHandle.op_Explicit entity)
-
-        if called.Parent.Kind <> HandleKind.TypeReference then
-            false
-        else
-            let owner = reader.GetTypeReference(TypeReferenceHandle.op_Explicit called.Parent)
-
-            match reader.GetString owner.Name, reader.GetString called.Name with
-            | "Scalar", "op_Implicit"
-            | "ScalarExtensionMethods", _ -> true
-            | "Tensor", ("op_Addition" | "op_Subtraction" | "op_Multiply" | "op_Division" | "op_Modulus") ->
-                // after the calling convention and the count
-                reader.GetBlobBytes called.Signature |> List.ofArray |> List.skip 2 |> hasNumber
-            | _ -> false
-
-/// Methods of an assembly that hand numbers on unheld.
-let private unheldIn (assembly: Assembly) = [
-    use file = new PEReader(File.OpenRead assembly.Location)
-    let reader = file.GetMetadataReader()
-
-    for handle in reader.MethodDefinitions do
-        let found = reader.GetMethodDefinition handle
-
-        if found.RelativeVirtualAddress <> 0 then
-            let body = nonNull (file.GetMethodBody(found.RelativeVirtualAddress).GetILBytes())
-
-            let declaring = reader.GetTypeDefinition(found.GetDeclaringType())
-            let owner = reader.GetString declaring.Name
-
-            if owner <> "Scalars" && calls body |> List.exists (isUnheld reader) then
-                $"{owner}.{reader.GetString found.Name}"
+                caller,
+                [
+                    for token in tokens (nonNull (body.GetILAsByteArray())) do
+                        nonNull (caller.Module.ResolveMethod(token, ofType, ofMethod))
+                ]
 ]
 
-/// Two ways to do it wrong, for the test to find.
+/// The methods of TorchSharp that make a number, and those of its methods that call one of these.
+let private makers =
+    lazy
+        (let calls = callsIn typeof<Scalar>.Assembly
+
+         let rec close (makers: HashSet<MethodBase>) =
+             let more = [
+                 for caller, called in calls do
+                     if not (makers.Contains caller) && List.exists makers.Contains called then
+                         caller
+             ]
+
+             makers.UnionWith more
+             if more.IsEmpty then makers else close makers
+
+         let isNumber (made: MethodBase) =
+             made.DeclaringType = typeof<Scalar>
+             && (made.IsConstructor || made.Name = "op_Implicit")
+
+         calls |> List.map fst |> List.filter isNumber |> HashSet |> close)
+
+/// Methods of an assembly that hand on, or have TorchSharp make, numbers that nothing holds.
+let private unheldIn (assembly: Assembly) = [
+    for caller, called in callsIn assembly do
+        let owner = nonNull caller.DeclaringType
+
+        if owner <> typeof<Scalars> then
+            match List.tryFind makers.Value.Contains called with
+            | Some maker -> $"{owner.Name}.{caller.Name}: {(nonNull maker.DeclaringType).Name}.{maker.Name}"
+            | None -> ()
+]
+
+/// Ways to do it wrong, for the test to find.
 [<MethodImpl(MethodImplOptions.NoInlining)>]
 let unheldOperator (tensor: torch.Tensor) = tensor * 2.0
 
@@ -124,24 +123,62 @@ let unheldConversion (tensor: torch.Tensor) =
     tensor.clamp_min (Scalar.op_Implicit 1L)
 
 [<MethodImpl(MethodImplOptions.NoInlining)>]
+let unheldFactor (tensor: torch.Tensor) = tensor + tensor
+
+[<MethodImpl(MethodImplOptions.NoInlining)>]
+let unheldReading (tensor: torch.Tensor) = tensor.ToSingle()
+
+[<MethodImpl(MethodImplOptions.NoInlining)>]
 let held (tensor: torch.Tensor) =
-    (tensor * tensor).clamp_min(Scalars.Kept 1.0)
+    HeldOperations.Plus(tensor * tensor, tensor).clamp_min(Scalars.Kept 1.0).item<float32>()
 
 [<Tests>]
 let tests =
     testList "Native.HeldScalars" [
-        test "every number the core hands to a tensor operation is held" {
-            Expect.isEmpty (unheldIn (typeof<Scalars>.Assembly)) "use Scalars.Kept in these methods"
+        test "every number in a tensor operation of the core is held" {
+            Expect.isEmpty (unheldIn typeof<Scalars>.Assembly) "use Scalars.Kept or HeldOperations in these methods"
         }
 
-        test "and every number the program hands" {
-            Expect.isEmpty (unheldIn (typeof<DQ.Pipeline.StageError>.Assembly)) "use Scalars.Kept in these methods"
+        test "and in those of the program" {
+            Expect.isEmpty
+                (unheldIn typeof<DQ.Pipeline.StageError>.Assembly)
+                "use Scalars.Kept or HeldOperations in these methods"
         }
 
-        test "operators and conversions are found, held numbers and tensors are not" {
+        test "operators, conversions, factors and readings are found, held numbers and tensors are not" {
             let here = unheldIn (Assembly.GetExecutingAssembly())
-            Expect.contains here $"HeldScalarsTests.{nameof unheldOperator}" "operator"
-            Expect.contains here $"HeldScalarsTests.{nameof unheldConversion}" "conversion"
-            Expect.isFalse (List.contains $"HeldScalarsTests.{nameof held}" here) "held"
+
+            let isListed name =
+                here
+                |> List.exists _.StartsWith($"HeldScalarsTests.{name}:", StringComparison.Ordinal)
+
+            for name in
+                [
+                    nameof unheldOperator
+                    nameof unheldConversion
+                    nameof unheldFactor
+                    nameof unheldReading
+                ] do
+                Expect.isTrue (isListed name) name
+
+            Expect.isFalse (isListed (nameof held)) "held"
+        }
+
+        test "operations with held numbers give the bits of TorchSharp's own" {
+            use _ = torch.NewDisposeScope()
+            let a = torch.linspace (-40, 40, 999, torch.float32)
+            let b = a.flip 0L * a
+
+            for name, ours, theirs in
+                [
+                    "sum", HeldOperations.Plus(a, b), a + b
+                    "sum with a number", HeldOperations.Plus(a, Scalars.Kept 0.3), a + 0.3
+                    "square", HeldOperations.Squared a, a.square ()
+                    "softplus", HeldOperations.Softplus a, torch.nn.functional.softplus a
+                    "softplus, threshold", HeldOperations.Softplus(a, 30.0), torch.nn.functional.softplus (a, 1.0, 30.0)
+                    "integers", HeldOperations.IntegersBelow 7L, torch.arange (Scalar.op_Implicit 7)
+                ] do
+                Expect.equal ours.dtype theirs.dtype name
+                Expect.equal (ours.bytes.ToArray()) (theirs.bytes.ToArray()) name
         }
     ]

@@ -1,5 +1,7 @@
 using System.Numerics;
 using TorchSharp;
+using static DQ.Core.Native.HeldOperations;
+using static DQ.Core.Native.Scalars;
 using static TorchSharp.torch;
 
 namespace DQ.Core.Likelihoods.Context;
@@ -68,7 +70,7 @@ internal sealed unsafe class ContextPass : IDisposable
             using var perChunk = NewDisposeScope();
             var (count, width) = Prepare(images, positions, start);
             Forward(width, joined?.narrow(1, start, count));
-            result.narrow(1, start, count).copy_(outputs.Rows(width).narrow(1, 0, count) + biases[^1].unsqueeze(1));
+            result.narrow(1, start, count).copy_(outputs.Rows(width).narrow(1, 0, count).Plus(biases[^1].unsqueeze(1)));
         }
         return result;
     }
@@ -137,7 +139,7 @@ internal sealed unsafe class ContextPass : IDisposable
             var target = sums.Rows(width);
             target.addmm_(weights[layer], (layer == 0 ? inputs : activations[layer - 1]).Rows(width), 0, 1);
             if (layer == 0 && joined is not null)
-                target.narrow(1, 0, joined.shape[1]).add_(joined);
+                target.narrow(1, 0, joined.shape[1]).add_(joined, One);
             var (before, after) = rectified[layer] is null ? (null, null) : (activations[layer - 1], activations[layer]);
             new RectifiedRows(
                 sums.First,
@@ -156,7 +158,7 @@ internal sealed unsafe class ContextPass : IDisposable
     {
         var slopes = outputs.Rows(width);
         Add(gradients, spec.Depth + 1, slopes, activations[^1].Rows(width));
-        gradients[2 * (spec.Depth + 1) + 1].add_(slopes.sum(1));
+        gradients[2 * (spec.Depth + 1) + 1].add_(slopes.sum(1), One);
         gradient.Rows(width).addmm_(weights[^1].t(), slopes, 0, 1);
         for (var layer = spec.Depth; layer >= 0; layer--)
         {
