@@ -62,10 +62,6 @@ let private fingerprintOf (stage: RunStage<'i, 'o>) standing parts =
 let private isWhole (stage: RunStage<'i, 'o>) folder (record: RunRecord) =
     record.Status = RunStatus.Completed && (stage.Damage folder record).IsNone
 
-let private isCompleted (_, record: RunRecord) = record.Status = RunStatus.Completed
-
-let private stored folder record : string * RunRecord = folder, record
-
 /// Finished runs of a fingerprint, the latest first.
 let completed (standing: Standing) (fingerprint: string) : (string * RunRecord) list =
     standing.Runs()
@@ -82,12 +78,11 @@ let private standingOf (standing: Standing) title fingerprint =
     if standing.Force then
         Ok None
     else
-        Store.ofFingerprint (standing.Runs()) title fingerprint
-        |> Result.map (fun runs ->
-            runs
-            |> List.tryFind isCompleted
-            |> Option.orElse (List.tryHead runs)
-            |> Option.map (fun (run, record) -> stored run.Folder record))
+        match completed standing fingerprint with
+        | latest :: _ -> Ok(Some latest)
+        | [] ->
+            Store.ofFingerprint (standing.Runs()) title fingerprint
+            |> Result.map (List.tryHead >> Option.map (fun (run, record) -> run.Folder, record))
 
 /// Dotted keys whose values differ between two trees.
 let rec private differences prefix (a: JsonObject) (b: JsonObject) : string list = [
