@@ -8,9 +8,12 @@ open System.Globalization
 let number (format: string) (value: float) =
     value.ToString(format, CultureInfo.InvariantCulture)
 
+/// A number of a record as text. Records of C# have Nullable, as their JSON has null.
+let orMissing (missing: string) (show: float -> string) (value: Nullable<float>) =
+    value |> Option.ofNullable |> Option.map show |> Option.defaultValue missing
+
 /// A dash where there is none.
-let optional format (value: Nullable<float>) =
-    if value.HasValue then number format value.Value else "–"
+let optional format = orMissing "–" (number format)
 
 /// With commas between thousands.
 let counted (value: int64) =

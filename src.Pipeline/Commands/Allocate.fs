@@ -155,8 +155,7 @@ let private grid (record: AllocationRecord) (cell: AllocationPoint -> string) =
 
 let private percent value = number "+0.0;-0.0" value + " %"
 
-let private optionalPercent (value: Nullable<float>) =
-    if value.HasValue then percent value.Value else "–"
+let private optionalPercent = orMissing "–" percent
 
 let private text (run: AllocatedRun) =
     let record = run.Allocation
@@ -198,7 +197,7 @@ let private text (run: AllocatedRun) =
             $"\n{small.Channels.Count} channels, {small.Budget} bits, all {small.Tried} allocations tried: least error {least}; above it: "
 
             small.Methods
-            |> Seq.map (fun found -> $"{found.Method} {percent found.GapPercent}")
+            |> Seq.map (fun row -> $"{row.Method} {percent row.GapPercent}")
             |> String.concat ", "
 
             "\n"

@@ -108,11 +108,8 @@ let private measure (context: StageContext) (variant: Variant) repetitions check
             )
     }
 
-let private optional scale format (value: Nullable<float>) =
-    if value.HasValue then
-        number format (value.Value * scale)
-    else
-        ""
+let private optional scale format =
+    orMissing "" (fun value -> number format (value * scale))
 
 let private table (record: BenchmarkRecord) =
     let summary =
@@ -182,7 +179,7 @@ let private checkedCount name (value: int option) fallback =
     | _ -> Ok(value |> Option.defaultValue fallback)
 
 let run (place: Workplace) (arguments: ParseResults<Arguments>) =
-    let asked =
+    let settings =
         result {
             let! variants =
                 Command.variants
@@ -204,7 +201,7 @@ let run (place: Workplace) (arguments: ParseResults<Arguments>) =
         }
 
     task {
-        match asked with
+        match settings with
         | Error error -> return Error error
         | Ok(variant, repetitions, threads, checkpoint) ->
             return!

@@ -23,17 +23,14 @@ type Spent = { Seconds: float; MultiplyAdds: float }
 let multiplyAdds (forwardPerImage: int64) (images: int64) =
     float TrainingSession.MultiplyAddsFactor * float forwardPerImage * float images
 
-let private point (spent: Spent) perImage step images seconds (nats: Nullable<float>) (squared: Nullable<float>) =
+let private point (spent: Spent) perImage step images seconds (nats: float option) (squared: float option) =
     ChainPoint(
         step,
         spent.Seconds + seconds,
         spent.MultiplyAdds + multiplyAdds perImage images,
-        nats,
-        (if nats.HasValue then
-             Nullable(nats.Value / Math.Log 2.0)
-         else
-             Nullable()),
-        squared
+        Option.toNullable nats,
+        nats |> Option.map (fun nats -> nats / Math.Log 2.0) |> Option.toNullable,
+        Option.toNullable squared
     )
 
 /// The validations during training, where that was at the last size.
@@ -47,8 +44,8 @@ let private ofValidations spent perImage (run: string) = [
                 record.Step
                 record.ImagesSeen
                 record.Seconds
-                record.ReconstructionNatsPerDim
-                record.ReconstructionSquaredError
+                (Option.ofNullable record.ReconstructionNatsPerDim)
+                (Option.ofNullable record.ReconstructionSquaredError)
         | _ -> ()
 ]
 
@@ -73,7 +70,7 @@ let private ofCheckpoints
             ModuleExtensionMethods.``to`` (model, device) |> ignore
             let limit = min config.Loop.ValidationImages images.Count
             let loss = MeanLoss.Of(model, images.Batches(config.Evaluation.BatchSize, limit))
-            let loss = if Double.IsFinite loss then Nullable loss else Nullable()
+            let loss = if Double.IsFinite loss then Some loss else None
             let isDensity = model.Likelihood.IsDensity
 
             point
@@ -82,8 +79,8 @@ let private ofCheckpoints
                 state.Step
                 state.ImagesSeen
                 state.Seconds
-                (if isDensity then loss else Nullable())
-                (if isDensity then Nullable() else loss)
+                (if isDensity then loss else None)
+                (if isDensity then None else loss)
 
             context.Progress(Report.counted title "checkpoints" (int64 (index + 1)) (int64 states.Length))
     ]
@@ -137,8 +134,7 @@ let private columns =
 let csv (chain: ChainRecord) =
     let number = number "R"
 
-    let optional (value: Nullable<float>) =
-        if value.HasValue then number value.Value else ""
+    let optional = Numbers.orMissing "" number
 
     let rows curve (stage: ChainStageRecord) = [
         for point in stage.Points ->

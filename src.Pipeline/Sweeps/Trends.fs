@@ -72,10 +72,10 @@ let private alongCodes (rows: (Row * float) list) =
 
 /// None where there is nothing to judge by.
 let private all (checks: bool list) =
-    if checks.IsEmpty then
-        Nullable()
-    else
-        Nullable(List.forall id checks)
+    if checks.IsEmpty then None else Some(List.forall id checks)
+
+let private trend (name, subject, claim, holds, evidence) =
+    SweepTrend(name, subject, claim, Option.toNullable holds, evidence)
 
 let private quantizers rows =
     rows |> List.map (fst >> kind) |> List.distinct
@@ -83,7 +83,7 @@ let private quantizers rows =
 /// The loss falls at every step of every series, looked at for each quantizer.
 let private falls name claim along (shared: Row -> string) (varied: Row -> string) rows = [
     for quantizer in quantizers rows do
-        let found = along (rows |> List.filter (fun (row, _) -> kind row = quantizer))
+        let series = along (rows |> List.filter (fun (row, _) -> kind row = quantizer))
 
         let line (members: (Row * float) list) =
             let row = fst members.Head
@@ -92,20 +92,20 @@ let private falls name claim along (shared: Row -> string) (varied: Row -> strin
 
         let holds =
             all [
-                for members in found do
+                for members in series do
                     for (_, before), (_, after) in List.pairwise members -> after < before
             ]
 
-        SweepTrend(name, quantizer, claim, holds, [| for members in found -> line members |])
+        trend (name, quantizer, claim, holds, [| for members in series -> line members |])
 ]
 
 /// Change of the loss in percent each time the position doubles, mean over the series, first to last.
-let private perDoubling (position: Row -> float) (found: (Row * float) list list) =
-    match found with
+let private perDoubling (position: Row -> float) (series: (Row * float) list list) =
+    match series with
     | [] -> None
-    | found ->
+    | series ->
         Some(
-            found
+            series
             |> List.averageBy (fun members ->
                 let first, last = List.head members, List.last members
 
@@ -124,11 +124,11 @@ let private codesMatterLess name rows = [
                 perDoubling (codes >> List.head >> float) (alongCodes mine)
             with
             | Some byCodebooks, Some byCodes ->
-                Nullable(byCodes > byCodebooks),
+                Some(byCodes > byCodebooks),
                 [| $"loss per doubling: {percent byCodebooks} of M, {percent byCodes} of K" |]
-            | _ -> Nullable(), [||]
+            | _ -> None, [||]
 
-        SweepTrend(name, quantizer, "the loss falls more when M doubles than when K does", holds, evidence)
+        trend (name, quantizer, "the loss falls more when M doubles than when K does", holds, evidence)
 ]
 
 /// Depthwise and vector quantization with everything else equal.
@@ -151,30 +151,30 @@ let private compared (dq: Row * float, vq: Row * float) =
 let private tolerance = 0.01
 
 let private equalAtOne name rows =
-    let found = pairs (fun row -> codebooks row = 1) rows
+    let matched = pairs (fun row -> codebooks row = 1) rows
 
     let equal ((_, dq: float), (_, vq: float)) = abs (dq - vq) <= tolerance * vq
 
     [
-        SweepTrend(
+        trend (
             name,
             "",
             "with one codebook, depthwise and vector quantization are the same, within 1 % of the loss",
-            all (List.map equal found),
-            [| for pair in found -> compared pair |]
+            all (List.map equal matched),
+            [| for pair in matched -> compared pair |]
         )
     ]
 
 let private below name rows =
-    let found = pairs (fun row -> codebooks row > 1) rows
+    let matched = pairs (fun row -> codebooks row > 1) rows
 
     [
-        SweepTrend(
+        trend (
             name,
             "",
             "with more than one codebook, depthwise quantization has the lower loss",
-            all [ for (_, dq), (_, vq) in found -> dq < vq ],
-            [| for pair in found -> compared pair |]
+            all [ for (_, dq), (_, vq) in matched -> dq < vq ],
+            [| for pair in matched -> compared pair |]
         )
     ]
 
@@ -207,7 +207,7 @@ let private stepsToMatch name rows =
                 | _ -> ()
         ]
 
-    let found = [
+    let reachings = [
         for (dq, _), (vq, _) in pairs (fun row -> codebooks row > 1) rows do
             let dqRuns, vqRuns = runs dq, runs vq
 
@@ -229,12 +229,12 @@ let private stepsToMatch name rows =
     ]
 
     [
-        SweepTrend(
+        trend (
             name,
             "",
             "depthwise quantization reaches the best validation loss of vector quantization in fewer steps",
-            all (List.map fst found),
-            [| for _, line in found -> line |]
+            all (List.map fst reachings),
+            [| for _, line in reachings -> line |]
         )
     ]
 
@@ -251,12 +251,12 @@ let private known: (string * (string -> (Row * float) list -> SweepTrend list)) 
 let names = List.map fst known
 
 /// The trends of these names in the completed rows.
-let judge (asked: string list) (rows: Row list) : SweepTrend list =
+let judge (wanted: string list) (rows: Row list) : SweepTrend list =
     let rows =
         rows |> List.choose (fun row -> loss row |> Option.map (fun loss -> row, loss))
 
     [
         for name, look in known do
-            if List.contains name asked then
+            if List.contains name wanted then
                 yield! look name rows
     ]

@@ -115,9 +115,10 @@ module Window =
             Option.toNullable (mean window window.GradientNorm),
             window.Skipped,
             (if window.Seconds > 0.0 then
-                 System.Nullable(float window.Images / window.Seconds)
+                 Some(float window.Images / window.Seconds)
              else
-                 System.Nullable()),
+                 None)
+            |> Option.toNullable,
             match meanPerplexity window with
             | None -> null
             | Some perplexity -> [|
