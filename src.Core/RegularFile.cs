@@ -10,7 +10,7 @@ public static partial class RegularFile
 {
     private const int TypeBits = 0xF000;
 
-    /// <summary>What is at a path that is no file of bytes, such as "a pipe"; null for a file, and where nothing is.</summary>
+    /// <summary>What a path names that is not a file of bytes, such as "a pipe"; null for a file, and where nothing is.</summary>
     public static string? WhyNot(string path)
     {
         if (OperatingSystem.IsWindows())

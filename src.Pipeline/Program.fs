@@ -150,7 +150,7 @@ let private dispatch (place: Workplace) (parsed: ParseResults<Arguments>) : Task
 
 /// Minutes after which the command saves and stops: what a timer can hold, 2^32 milliseconds and no more.
 let private maxMinutes (parsed: ParseResults<Arguments>) : Result<float option, StageError> =
-    let given =
+    let minutes =
         match parsed.GetSubCommand() with
         | Run arguments
         | Train arguments -> arguments.TryGetResult ModelArguments.Max_Minutes
@@ -161,10 +161,10 @@ let private maxMinutes (parsed: ParseResults<Arguments>) : Result<float option, 
         | Allocate arguments -> arguments.TryGetResult Allocate.Max_Minutes
         | _ -> None
 
-    match given with
+    match minutes with
     | Some minutes when not (minutes > 0.0 && minutes < 70_000.0) ->
         Error(Usage $"--max-minutes: expected a number above 0 and below 70000, got {minutes}")
-    | _ -> Ok given
+    | _ -> Ok minutes
 
 /// Argu's first line; the usage it adds is what --help shows.
 let private usageError (error: ArguParseException) =
@@ -202,7 +202,7 @@ let private execute (parsed: ParseResults<Arguments>) =
 
     let output = Output verbosity
 
-    let given = [
+    let options = [
         for dir in Option.toList (parsed.TryGetResult Artifacts) -> "ARTIFACTS", dir
         for name in Option.toList (parsed.TryGetResult Device) -> "DEVICE", name
         for dir in Option.toList (parsed.TryGetResult Libtorch) -> "LIBTORCH", dir
@@ -211,7 +211,7 @@ let private execute (parsed: ParseResults<Arguments>) =
     match maxMinutes parsed with
     | Error error -> output.Failure error
     | Ok maxMinutes ->
-        let settings, host = Workplace.settings given verbosity
+        let settings, host = Workplace.settings options verbosity
         use _ = host
         use interruption = new Interruption(maxMinutes)
 

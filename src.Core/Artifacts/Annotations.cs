@@ -18,8 +18,8 @@ public static class Annotations
         return File.Exists(path) ? ArtifactJson.Read<AnnotationsRecord>(path).Runs : new Dictionary<string, RunAnnotation>();
     }
 
-    /// <summary>Changes what is said of one run, one process at a time; the file is replaced whole.</summary>
-    /// <returns>What is said of it now.</returns>
+    /// <summary>Changes the annotation of one run, one process at a time; the file is replaced whole.</summary>
+    /// <returns>Its annotation afterwards.</returns>
     /// <exception cref="ArtifactException">Damaged, or of an unknown schema version: left as it is.</exception>
     /// <exception cref="IOException">It can't be written, or another process holds it for long.</exception>
     public static RunAnnotation Change(string artifacts, string run, Func<RunAnnotation, RunAnnotation> change)

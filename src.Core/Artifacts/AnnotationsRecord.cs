@@ -7,11 +7,11 @@ public sealed record AnnotationsRecord : IArtifact
 
     public int Schema { get; init; } = CurrentSchema;
 
-    /// <summary>By run id; a run that nothing is said of has no entry.</summary>
+    /// <summary>By run id; a run without an annotation has no entry.</summary>
     public required IReadOnlyDictionary<string, RunAnnotation> Runs { get; init; }
 }
 
-/// <summary>What is said of one run.</summary>
+/// <summary>The annotation of one run.</summary>
 public sealed record RunAnnotation
 {
     public static RunAnnotation None { get; } = new();

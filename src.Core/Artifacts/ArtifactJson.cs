@@ -12,7 +12,7 @@ public interface IArtifact
     static abstract int CurrentSchema { get; }
 
     /// <summary>Brings a record of an earlier version to the current one, in place.</summary>
-    /// <returns>False where there is no way from that version.</returns>
+    /// <returns>False where that version can't be migrated.</returns>
     static virtual bool Migrate(JsonObject record, int version) => false;
 
     /// <summary>The version the record was written with.</summary>

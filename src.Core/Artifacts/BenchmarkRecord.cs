@@ -47,7 +47,7 @@ public sealed record BenchmarkPart(string Name, double MedianSeconds, double Spr
 {
     public required double ImagesPerSecond { get; init; }
 
-    /// <summary>Its median over that of the whole step; null for what is no part of a step.</summary>
+    /// <summary>Its median over that of the whole step; null for what a step does not contain.</summary>
     public double? ShareOfStep { get; init; }
 
     /// <summary>Of convolutions, two per multiply-add; null where there are none.</summary>

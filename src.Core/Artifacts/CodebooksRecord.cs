@@ -2,7 +2,7 @@ namespace DQ.Core.Artifacts;
 
 /// <summary>
 /// <c>codebooks.json</c>: what the codebooks of a run learned, on whole splits. Arrays are in <see cref="Tensors"/> beside it, under the
-/// names said here; <see cref="Formats.SafeTensorsFile.ReadArray{T}"/> reads them without libtorch.
+/// names listed here; <see cref="Formats.SafeTensorsFile.ReadArray{T}"/> reads them without libtorch.
 /// </summary>
 public sealed record CodebooksRecord : IArtifact
 {

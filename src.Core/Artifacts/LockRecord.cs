@@ -7,7 +7,7 @@ namespace DQ.Core.Artifacts;
 /// <param name="ProcessId">Process of the owner on <paramref name="Host"/>.</param>
 /// <param name="ProcessStartedUtc">Its start: process ids are used again.</param>
 /// <param name="Host">Machine name.</param>
-/// <param name="HeartbeatUtc">When the owner last said that it lives.</param>
+/// <param name="HeartbeatUtc">When the owner last showed that it is alive.</param>
 /// <param name="Token">Drawn each time the lock is taken: an owner that finds another one has lost it.</param>
 public sealed record LockRecord(
     int Schema,

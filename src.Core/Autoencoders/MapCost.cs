@@ -25,19 +25,19 @@ internal readonly record struct MapCost(long MultiplyAdds, long Height, long Wid
         {
             case Conv2d convolution:
             {
-                var (height, width) = (Side(Height, 0), Side(Width, 1));
+                var (height, width) = (Size(Height, 0), Size(Width, 1));
                 return new(MultiplyAdds + height * width * Weights(convolution), height, width);
 
-                long Side(long side, int axis) =>
-                    (side + 2 * convolution.padding![axis] - convolution.kernel_size[axis]) / convolution.stride[axis] + 1;
+                long Size(long size, int axis) =>
+                    (size + 2 * convolution.padding![axis] - convolution.kernel_size[axis]) / convolution.stride[axis] + 1;
             }
             case ConvTranspose2d transposed:
             {
                 var spread = Plus(Positions * Weights(transposed));
-                return spread with { Height = Side(Height, 0), Width = Side(Width, 1) };
+                return spread with { Height = Size(Height, 0), Width = Size(Width, 1) };
 
-                long Side(long side, int axis) =>
-                    (side - 1) * transposed.stride[axis] - 2 * transposed.padding![axis] + transposed.kernel_size[axis];
+                long Size(long size, int axis) =>
+                    (size - 1) * transposed.stride[axis] - 2 * transposed.padding![axis] + transposed.kernel_size[axis];
             }
             case NearestUpsample upsample:
                 return this with { Height = Height * upsample.Factor, Width = Width * upsample.Factor };

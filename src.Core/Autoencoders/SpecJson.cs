@@ -18,7 +18,7 @@ public static class SpecJson
 
     public static string Write(AutoencoderSpec spec) => JsonSerializer.Serialize(spec, Options);
 
-    /// <param name="json">What is not said has its default.</param>
+    /// <param name="json">Absent keys have their defaults.</param>
     /// <param name="where">For messages: a file, and what in it.</param>
     /// <exception cref="WeightsException">Not such JSON, or a spec with problems; the first is said.</exception>
     public static AutoencoderSpec Read(string json, string where)

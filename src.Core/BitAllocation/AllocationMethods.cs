@@ -90,9 +90,9 @@ public static class AllocationMethods
     {
         var before = error.Evaluations;
         var greedy = new GreedyAllocation(error, statistics, settings);
-        var given = greedy.Give(start ?? new int[error.Channels], budget, progress, cancellation);
-        var givenError = error.Current();
-        var (bits, moved) = greedy.Move(given, cancellation);
-        return new(bits, error.Current(), error.Evaluations - before, given, givenError, moved);
+        var unmoved = greedy.Give(start ?? new int[error.Channels], budget, progress, cancellation);
+        var unmovedError = error.Current();
+        var (bits, moved) = greedy.Move(unmoved, cancellation);
+        return new(bits, error.Current(), error.Evaluations - before, unmoved, unmovedError, moved);
     }
 }

@@ -28,12 +28,12 @@ public sealed class GreedyAllocation(OutputError error, ChannelStatistics statis
     public int[] Give(IReadOnlyList<int> start, int budget, Action<int> progress, CancellationToken cancellation = default)
     {
         error.Set(start);
-        for (var given = start.Sum(); given < budget; given++)
+        for (var spent = start.Sum(); spent < budget; spent++)
         {
             var candidates = Candidates().Select(channel => new BitChange(channel, error.Bits[channel] + 1)).ToArray();
             var errors = error.Of([.. candidates.Select(change => new[] { change })], cancellation);
             error.Apply(candidates[Least(errors)]);
-            progress(given + 1);
+            progress(spent + 1);
         }
         return [.. error.Bits];
     }

@@ -95,11 +95,11 @@ public sealed record IntervalTable(IntervalSubject Subject, float[] Lowest, floa
         const int Columns = 8;
         if (cells.Length != Columns)
             throw new ArtifactException($"{path}: expected {Columns} columns in every line, got {cells.Length}");
-        var found = new IntervalSubject(cells[0], cells[1], cells[2]);
-        if (found != expected)
+        var subject = new IntervalSubject(cells[0], cells[1], cells[2]);
+        if (subject != expected)
             throw new ArtifactException(
                 $"{path}: expected a table for network {expected.Network}, layer {expected.Layer}, quantizer {expected.Quantizer}; it was made for "
-                    + $"network {found.Network}, layer {found.Layer}, quantizer {found.Quantizer}"
+                    + $"network {subject.Network}, layer {subject.Layer}, quantizer {subject.Quantizer}"
             );
     }
 }

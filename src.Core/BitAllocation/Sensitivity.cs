@@ -16,7 +16,7 @@ public static class Sensitivity
     /// </summary>
     /// <param name="table">Has e_c.</param>
     /// <param name="error">Asked at these bits: s_c is its answer over e_c there, 0 for a channel without error.</param>
-    /// <param name="bits">About those that channels will have: the weight is that of errors of such a size.</param>
+    /// <param name="bits">About as many as channels will have: the weight holds for errors of that size.</param>
     /// <param name="cancellation">Looked at before every batch.</param>
     /// <returns>By channel, then bits.</returns>
     public static double[][] Model(IntervalTable table, OutputError error, int bits, CancellationToken cancellation = default)

@@ -20,7 +20,7 @@ public sealed record CodesHeader
     /// <summary>The schema version this program writes and reads.</summary>
     public const int CurrentSchema = 1;
 
-    private const int LargestSide = 1 << 16;
+    private const int LargestSize = 1 << 16;
     private const int MostCodebooks = 1 << 16;
     private const long MostIndices = 1 << 28;
 
@@ -59,7 +59,7 @@ public sealed record CodesHeader
         var (top, cell) = (Levels[^1].Cell, Levels[level].Cell);
         return (Padded(Size(image).Height), Padded(Size(image).Width));
 
-        int Padded(int side) => (side + top - 1) / top * (top / cell);
+        int Padded(int size) => (size + top - 1) / top * (top / cell);
     }
 
     /// <summary>Indices of a level for an image, M·H·W.</summary>
@@ -121,13 +121,13 @@ public sealed record CodesHeader
                 return $"levels[{level}]: expected 1 to {1 << 20} codes and the bits they need, got {codes} and {bits}";
             if (codebooks is < 1 or > MostCodebooks)
                 return $"levels[{level}].codebooks: expected 1 to {MostCodebooks}, got {codebooks}";
-            if (cell is < 1 or > LargestSide || Levels[^1].Cell % cell != 0)
+            if (cell is < 1 or > LargestSize || Levels[^1].Cell % cell != 0)
                 return $"levels[{level}].cell: expected a divisor of the top level's, got {cell}";
         }
         if (Count < 0 || Sizes.Count != 1 && Sizes.Count != Count)
             return $"sizes: expected one or {Count}, got {Sizes.Count}";
-        if (Sizes.Any(size => size is not { Height: >= 1 and <= LargestSide, Width: >= 1 and <= LargestSide }))
-            return $"sizes: expected heights and widths from 1 to {LargestSide}";
+        if (Sizes.Any(size => size is not { Height: >= 1 and <= LargestSize, Width: >= 1 and <= LargestSize }))
+            return $"sizes: expected heights and widths from 1 to {LargestSize}";
         if (Names.Count != 0 && Names.Count != Count)
             return $"names: expected none or {Count}, got {Names.Count}";
         return Names.All(IsPlain) && Names.Select(Path.GetFileNameWithoutExtension).Distinct(StringComparer.Ordinal).Count() == Names.Count

@@ -5,7 +5,7 @@ using static TorchSharp.torch;
 
 namespace DQ.Core.Codes;
 
-/// <summary>Between images, a model, and its codes as numbers. Axis legend: B batch, M codebooks, H W sides of a level's grid.</summary>
+/// <summary>Turns images into the codes of a model, and codes into images. Axis legend: B batch, M codebooks, H W sides of a level's grid.</summary>
 public static class ModelCodes
 {
     /// <summary>The header of a model's codes of images.</summary>

@@ -58,8 +58,8 @@ public static class NpzFile
     private static void Begin(Stream array, string type, int[] shape)
     {
         const int preamble = 10;
-        var sides = string.Concat(shape.Select(side => string.Create(CultureInfo.InvariantCulture, $"{side}, ")));
-        var text = $"{{'descr': '{type}', 'fortran_order': False, 'shape': ({sides.TrimEnd()}), }}";
+        var sizes = string.Concat(shape.Select(size => string.Create(CultureInfo.InvariantCulture, $"{size}, ")));
+        var text = $"{{'descr': '{type}', 'fortran_order': False, 'shape': ({sizes.TrimEnd()}), }}";
         var padded = (preamble + text.Length + 1 + 63) / 64 * 64 - preamble;
         array.Write([0x93, .. "NUMPY"u8, 1, 0, (byte)padded, (byte)(padded >> 8)]);
         array.Write(Encoding.ASCII.GetBytes(text.PadRight(padded - 1) + '\n'));

@@ -8,7 +8,7 @@ namespace DQ.Core.Density;
 /// </summary>
 /// <remarks>
 /// Source: Fostiropoulos &amp; Boehm, section 5.1. Both give a map (B, H·D, H, H) for a depthwise quantizer of H codebooks.
-/// Axis legend: B batch, C channels, H side, S = H segments, D width.
+/// Axis legend: B batch, C channels, H size, S = H segments, D width.
 /// </remarks>
 public sealed record FeatureSlicing
 {
@@ -28,7 +28,7 @@ public sealed record FeatureSlicing
     private Func<Tensor, Tensor> Arrange { get; }
 
     /// <summary>Width D of a vector.</summary>
-    public static int Width(long channels, long side) => (int)((channels + side - 1) / side);
+    public static int Width(long channels, long size) => (int)((channels + size - 1) / size);
 
     /// <summary>(B, C, H, H) to (B, H·D, H, H).</summary>
     public Tensor Cut(Tensor features)
@@ -36,11 +36,11 @@ public sealed record FeatureSlicing
         if (features.dim() != 4 || features.shape[2] != features.shape[3])
             throw new ArgumentException($"expected features (B, C, H, H), got ({string.Join(", ", features.shape)})", nameof(features));
         using var scope = NewDisposeScope();
-        var (batch, channels, side) = (features.shape[0], features.shape[1], features.shape[2]);
-        var width = Width(channels, side);
-        var padded = nn.functional.pad(features, [0, 0, 0, 0, 0, side * width - channels]); // (B, H·D, H, H)
-        return Arrange(padded.view(batch, side, width, side, side))
-            .reshape(batch, side * width, side, side)
+        var (batch, channels, size) = (features.shape[0], features.shape[1], features.shape[2]);
+        var width = Width(channels, size);
+        var padded = nn.functional.pad(features, [0, 0, 0, 0, 0, size * width - channels]); // (B, H·D, H, H)
+        return Arrange(padded.view(batch, size, width, size, size))
+            .reshape(batch, size * width, size, size)
             .contiguous()
             .MoveToOuterDisposeScope();
     }

@@ -37,9 +37,9 @@ public sealed class NearestPatches
     public void Add(Quantized level, int firstImage)
     {
         using var scope = NewDisposeScope();
-        var given = level.Distances ?? throw new ArgumentException("expected a level quantized in evaluation", nameof(level));
+        var measured = level.Distances ?? throw new ArgumentException("expected a level quantized in evaluation", nameof(level));
         var chosen = MemoryMarshal.Cast<byte, long>(level.Indices.cpu().contiguous().bytes);
-        var near = MemoryMarshal.Cast<byte, float>(given.to_type(ScalarType.Float32).cpu().contiguous().bytes);
+        var near = MemoryMarshal.Cast<byte, float>(measured.to_type(ScalarType.Float32).cpu().contiguous().bytes);
         var positions = (int)(level.Indices.shape[2] * level.Indices.shape[3]);
         for (var at = 0; at < chosen.Length; at++)
         {

@@ -12,7 +12,7 @@ public sealed class PatchAtlas
     private const int MostPatches = 40960;
 
     /// Pixels; larger patches are shrunk.
-    private const int LargestSide = 32;
+    private const int LargestWidth = 32;
 
     /// Pixels that a sheet is wide, about.
     private const int SheetWidth = 1024;
@@ -74,7 +74,7 @@ public sealed class PatchAtlas
     )
     {
         var cell = spec.CellSide(level);
-        var shown = Math.Min(2 * cell, LargestSide);
+        var shown = Math.Min(2 * cell, LargestWidth);
         var count = Math.Min(histogram.CodeCount, Math.Max(1, MostPatches / (nearest.Codebooks * nearest.Patches)));
         var size = (nearest.Codebooks, count, nearest.Patches);
         var (imageOf, rowOf, columnOf, distanceOf) = (
@@ -142,16 +142,16 @@ public sealed class PatchAtlas
         [.. Enumerable.Range(0, uses.Count).OrderByDescending(code => uses[code]).Take(count).Order()];
 
     /// A square of an image, black beyond it.
-    private static PixelImage Patch(PackedImages source, int index, int top, int left, int side)
+    private static PixelImage Patch(PackedImages source, int index, int top, int left, int width)
     {
-        var patch = new PixelImage(source.Channels, side, side);
+        var patch = new PixelImage(source.Channels, width, width);
         var pixels = source[index];
-        var (from, to) = (Math.Max(0, -left), Math.Min(side, source.Width - left));
+        var (from, to) = (Math.Max(0, -left), Math.Min(width, source.Width - left));
         for (var channel = 0; channel < source.Channels; channel++)
-        for (var y = Math.Max(0, -top); y < Math.Min(side, source.Height - top) && from < to; y++)
+        for (var y = Math.Max(0, -top); y < Math.Min(width, source.Height - top) && from < to; y++)
             pixels
                 .Slice((channel * source.Height + top + y) * source.Width + left + from, to - from)
-                .CopyTo(patch.Plane(channel)[(y * side + from)..]);
+                .CopyTo(patch.Plane(channel)[(y * width + from)..]);
         return patch;
     }
 

@@ -8,21 +8,21 @@ namespace DQ.Core.Features;
 internal static class NetworkInput
 {
     /// <param name="pixels">(B, 3 or 1, rows, columns) uint8; gray images become three equal colours.</param>
-    /// <param name="side">Other sizes are resized to so many rows and columns.</param>
+    /// <param name="size">Other sizes are resized to so many rows and columns.</param>
     /// <param name="device">Of the result.</param>
     /// <returns>(B, 3, side, side) float32, the caller's.</returns>
-    public static Tensor Of(Tensor pixels, int side, Device device)
+    public static Tensor Of(Tensor pixels, int size, Device device)
     {
         using var scope = NewDisposeScope();
         var onDevice = pixels.to(device);
         var coloured = onDevice.shape[1] == 1 ? onDevice.expand(-1, 3, -1, -1) : onDevice;
         var sized =
-            (coloured.shape[2], coloured.shape[3]) == (side, side)
+            (coloured.shape[2], coloured.shape[3]) == (size, size)
                 ? coloured
-                : stack([.. PixelImage.FromTensor(coloured).Select(image => Resized(image, side))]).to(device);
+                : stack([.. PixelImage.FromTensor(coloured).Select(image => Resized(image, size))]).to(device);
         return PixelNormalization.Normalize(sized).MoveToOuterDisposeScope();
     }
 
-    private static Tensor Resized(PixelImage image, int side) =>
-        tensor(AreaResize.Resize(image, side, side).Bytes, [image.Channels, side, side], ScalarType.Byte);
+    private static Tensor Resized(PixelImage image, int size) =>
+        tensor(AreaResize.Resize(image, size, size).Bytes, [image.Channels, size, size], ScalarType.Byte);
 }

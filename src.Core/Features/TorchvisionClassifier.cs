@@ -16,7 +16,7 @@ namespace DQ.Core.Features;
 public static class TorchvisionClassifier
 {
     /// <summary>Rows and columns of the images they were trained on.</summary>
-    public const int Side = 224;
+    public const int Size = 224;
 
     private static readonly Dictionary<string, Architecture> Known = new(StringComparer.Ordinal)
     {
@@ -32,7 +32,7 @@ public static class TorchvisionClassifier
     /// <param name="path">torchvision's <c>.pth</c>, or the same as safetensors; as many classes as its last layer has.</param>
     /// <param name="device">Where it runs.</param>
     /// <returns>In evaluation mode; the caller's.</returns>
-    /// <exception cref="WeightsException">The file is no such network; names it and the first differences.</exception>
+    /// <exception cref="WeightsException">The file holds another network; names it and the first differences.</exception>
     public static LayeredNetwork Load(string name, string path, Device device)
     {
         var architecture = Known[name];
@@ -48,7 +48,7 @@ public static class TorchvisionClassifier
             NetworkWeights.Fill(network, file, path, $"torchvision's {architecture.Title}", _ => false);
             network.to(device);
             network.eval();
-            return new(name, network, pixels => NetworkInput.Of(pixels, Side, device), parts.SelectMany(Members));
+            return new(name, network, pixels => NetworkInput.Of(pixels, Size, device), parts.SelectMany(Members));
         }
         catch
         {

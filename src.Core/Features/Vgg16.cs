@@ -16,7 +16,7 @@ namespace DQ.Core.Features;
 public sealed class Vgg16 : FeatureExtractor
 {
     /// <summary>Rows and columns of the images it was trained on.</summary>
-    public const int TrainedSide = 224;
+    public const int TrainedSize = 224;
 
     /// <summary>Its factor from an image's side to its map's.</summary>
     public const int Shrinkage = 32;
@@ -25,23 +25,23 @@ public sealed class Vgg16 : FeatureExtractor
     private static readonly int[] Layers = [64, 64, 0, 128, 128, 0, 256, 256, 256, 0, 512, 512, 512, 0, 512, 512, 512, 0];
 
     private readonly Network network = new();
-    private readonly int side;
+    private readonly int size;
     private readonly Device device;
 
-    private Vgg16(int side, Device device) => (this.side, this.device) = (side, device);
+    private Vgg16(int size, Device device) => (this.size, this.device) = (size, device);
 
     public override string Name => "vgg16";
 
     /// <param name="path">torchvision's <c>.pth</c>, or the same as safetensors.</param>
-    /// <param name="side">Images are resized to so many rows and columns, a multiple of 32.</param>
+    /// <param name="size">Images are resized to so many rows and columns, a multiple of 32.</param>
     /// <param name="device">Where it runs.</param>
-    /// <exception cref="WeightsException">The file is no such network; names it and the first differences.</exception>
-    public static Vgg16 Load(string path, int side, Device device)
+    /// <exception cref="WeightsException">The file holds another network; names it and the first differences.</exception>
+    public static Vgg16 Load(string path, int size, Device device)
     {
-        if (side < Shrinkage || side % Shrinkage != 0)
-            throw new ArgumentException($"expected a side that is a multiple of {Shrinkage}, got {side}", nameof(side));
+        if (size < Shrinkage || size % Shrinkage != 0)
+            throw new ArgumentException($"expected a side that is a multiple of {Shrinkage}, got {size}", nameof(size));
         using var file = TensorFile.Open(path);
-        var loaded = new Vgg16(side, device);
+        var loaded = new Vgg16(size, device);
         try
         {
             NetworkWeights.Fill(
@@ -66,7 +66,7 @@ public sealed class Vgg16 : FeatureExtractor
     {
         using var scope = NewDisposeScope();
         using var _ = no_grad();
-        return network.forward(NetworkInput.Of(pixels, side, device)).MoveToOuterDisposeScope();
+        return network.forward(NetworkInput.Of(pixels, size, device)).MoveToOuterDisposeScope();
     }
 
     public override void Dispose() => network.Dispose();

@@ -63,11 +63,11 @@ internal sealed partial record NpyHeader(string ElementType, bool IsBigEndian, I
         var match = Dictionary().Match(text);
         if (!match.Success)
             throw new WeightsException($"expected an array of numbers, last axis fastest, found {WeightsException.Quote(text.Trim())}");
-        var sides = match.Groups["shape"].Value.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
+        var sizes = match.Groups["shape"].Value.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
         return new(
             match.Groups["type"].Value,
             match.Groups["order"].Value == ">",
-            [.. sides.Select(side => (long)int.Parse(side, CultureInfo.InvariantCulture))],
+            [.. sizes.Select(size => (long)int.Parse(size, CultureInfo.InvariantCulture))],
             dataOffset
         );
     }

@@ -60,7 +60,7 @@ public sealed class PickledArray : PickledValue
     private void Fill(PickledValue shape, PickledValue type, PickledValue bytes)
     {
         if (
-            shape is not PickledSequence { Items: var sides }
+            shape is not PickledSequence { Items: var sizes }
             || type is not PickledObject { ClassName: PickleCalls.NumpyType } described
             || !described.Attributes.TryGetValue("code", out var code)
             || code is not PickledText { Value: [_, >= '1' and <= '8'] element }
@@ -69,15 +69,15 @@ public sealed class PickledArray : PickledValue
             throw new WeightsException("expected numpy arrays with a shape, a type of numbers and bytes");
         ElementType = element;
         IsBigEndian = described.Attributes.TryGetValue("byteorder", out var order) && order is PickledText { Value: ">" };
-        Shape = [.. sides.Select(Side)];
+        Shape = [.. sizes.Select(Size)];
         Bytes = content.Value;
-        var expected = Shape.Aggregate((BigInteger)(element[1] - '0'), (product, side) => product * side);
+        var expected = Shape.Aggregate((BigInteger)(element[1] - '0'), (product, size) => product * size);
         if (expected != Bytes.Length)
             throw new WeightsException($"expected {expected} bytes in a numpy array of its shape, found {Bytes.Length}");
     }
 
-    private static long Side(PickledValue value) =>
-        value is PickledInteger { Value: var side } && side >= 0 && side <= int.MaxValue
-            ? (long)side
+    private static long Size(PickledValue value) =>
+        value is PickledInteger { Value: var size } && size >= 0 && size <= int.MaxValue
+            ? (long)size
             : throw new WeightsException($"expected sides of numpy arrays from 0 to {int.MaxValue}");
 }

@@ -86,8 +86,8 @@ public sealed class PyTorchArchive : IDisposable
                 $"{path}: expected a dictionary of tensors, found {Describe(Root)}; save model.state_dict() instead of the model"
             );
         var sets = Sets(root);
-        var found = sets.Where(set => key is null || set.Key == key).ToList();
-        if (found is [var only])
+        var matching = sets.Where(set => key is null || set.Key == key).ToList();
+        if (matching is [var only])
             return only.Tensors;
         var names = string.Join(", ", sets.Select(set => WeightsException.Quote(set.Key)));
         if (sets.Count > 0)
@@ -151,8 +151,8 @@ public sealed class PyTorchArchive : IDisposable
                 return $"{WeightsException.Quote(name)}, {Describe(value)}, among {tensors} tensors";
             if (2 * tensors > dictionary.Count && key is not PickledText)
                 return $"a tensor whose name is no text among {tensors} tensors";
-            if (place == "" && value is PickledDictionary inner && Mixed(inner, $"{name}.") is { } found)
-                return found;
+            if (place == "" && value is PickledDictionary inner && Mixed(inner, $"{name}.") is { } within)
+                return within;
         }
         return null;
     }

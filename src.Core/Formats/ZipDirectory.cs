@@ -204,8 +204,8 @@ public sealed class ZipDirectory : IDisposable
         try
         {
             using var bytes = Part(entry, 0, entry.Bytes);
-            var (checksum, found) = Crc32.Of(bytes, entry.Bytes);
-            if (found != entry.Bytes || checksum != entry.Checksum)
+            var (checksum, bytesRead) = Crc32.Of(bytes, entry.Bytes);
+            if (bytesRead != entry.Bytes || checksum != entry.Checksum)
                 throw new WeightsException($"{damage}, found {checksum:x8}");
         }
         catch (InvalidDataException error)

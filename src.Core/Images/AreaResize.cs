@@ -75,12 +75,12 @@ public static class AreaResize
     {
         if (image.Height == image.Width)
             return image;
-        var side = Math.Min(image.Height, image.Width);
-        var (top, left) = ((image.Height - side) / 2, (image.Width - side) / 2);
-        var result = new PixelImage(image.Channels, side, side);
+        var size = Math.Min(image.Height, image.Width);
+        var (top, left) = ((image.Height - size) / 2, (image.Width - size) / 2);
+        var result = new PixelImage(image.Channels, size, size);
         for (var channel = 0; channel < image.Channels; channel++)
-        for (var y = 0; y < side; y++)
-            image.Plane(channel).Slice((top + y) * image.Width + left, side).CopyTo(result.Plane(channel).Slice(y * side, side));
+        for (var y = 0; y < size; y++)
+            image.Plane(channel).Slice((top + y) * image.Width + left, size).CopyTo(result.Plane(channel).Slice(y * size, size));
         return result;
     }
 

@@ -7,7 +7,7 @@ namespace DQ.Core.Images;
 /// texture, and its own sharpness, and the whole a little sensor noise.
 /// </summary>
 /// <remarks>
-/// Image n is a pure function of (seed, n, side): it does not depend on threads or on other images. The last bits of the
+/// Image n is a pure function of (seed, n, size): it does not depend on threads or on other images. The last bits of the
 /// system's cosine and square root enter, so another processor architecture may round single pixels differently.
 /// </remarks>
 public static class DeadLeaves
@@ -18,19 +18,19 @@ public static class DeadLeaves
     private const int MaximalLeaves = 20_000;
     private const float Covered = 1f / 512; // what shines through of anything behind is under half a level
 
-    /// <summary>Makes image <paramref name="index"/> of a seed: red, green and blue planes (3, side, side).</summary>
-    public static byte[] Generate(long seed, long index, int side)
+    /// <summary>Makes image <paramref name="index"/> of a seed: red, green and blue planes (3, size, size).</summary>
+    public static byte[] Generate(long seed, long index, int size)
     {
-        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(side);
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(size);
         var random = new SplitMix64(seed, index);
         var palette = new Palette(ref random);
-        var color = new float[3 * side * side]; // [0, 1], what has been seen so far
-        var open = new float[side * side]; // share of each pixel still uncovered
+        var color = new float[3 * size * size]; // [0, 1], what has been seen so far
+        var open = new float[size * size]; // share of each pixel still uncovered
         Array.Fill(open, 1f);
         var uncovered = open.Length;
         // front to back: what is covered is final, so a picture is done when nothing is open
         for (var leaf = 0; leaf < MaximalLeaves && uncovered > 0; leaf++)
-            uncovered -= new Leaf(ref random, side, palette).Paint(color, open, side);
+            uncovered -= new Leaf(ref random, size, palette).Paint(color, open, size);
 
         var bytes = new byte[color.Length];
         for (var i = 0; i < color.Length; i++)
@@ -90,15 +90,15 @@ public static class DeadLeaves
             _waveY,
             _waveHeight; // a grating: radians per pixel, amplitude
 
-        public Leaf(ref SplitMix64 random, int side, in Palette palette)
+        public Leaf(ref SplitMix64 random, int size, in Palette palette)
         {
-            _radius = (float)Radius(ref random, 0.05 * side, 2.0 * side, side);
-            _x = (side + 2 * _radius) * (float)random.NextDouble() - _radius;
-            _y = (side + 2 * _radius) * (float)random.NextDouble() - _radius;
+            _radius = (float)Radius(ref random, 0.05 * size, 2.0 * size, size);
+            _x = (size + 2 * _radius) * (float)random.NextDouble() - _radius;
+            _y = (size + 2 * _radius) * (float)random.NextDouble() - _radius;
             _softness = 0.8f + (float)random.NextDouble();
             _color = palette.Draw(ref random);
 
-            var shade = 0.12f * (float)random.NextNormal() / Math.Min(_radius, side);
+            var shade = 0.12f * (float)random.NextNormal() / Math.Min(_radius, size);
             var direction = 2 * MathF.PI * (float)random.NextDouble();
             (_shadeX, _shadeY) = (shade * MathF.Cos(direction), shade * MathF.Sin(direction));
 
@@ -110,16 +110,16 @@ public static class DeadLeaves
         }
 
         /// <summary>Paints what is still open under the disk; returns how many pixels that closes.</summary>
-        public int Paint(float[] color, float[] open, int side)
+        public int Paint(float[] color, float[] open, int size)
         {
             var reach = _radius + _softness / 2;
-            var (top, bottom) = (Math.Max(0, (int)(_y - reach)), Math.Min(side - 1, (int)(_y + reach)));
-            var (left, right) = (Math.Max(0, (int)(_x - reach)), Math.Min(side - 1, (int)(_x + reach)));
+            var (top, bottom) = (Math.Max(0, (int)(_y - reach)), Math.Min(size - 1, (int)(_y + reach)));
+            var (left, right) = (Math.Max(0, (int)(_x - reach)), Math.Min(size - 1, (int)(_x + reach)));
             var closed = 0;
             for (var row = top; row <= bottom; row++)
             for (var column = left; column <= right; column++)
             {
-                var pixel = row * side + column;
+                var pixel = row * size + column;
                 if (open[pixel] == 0)
                     continue;
                 var (dx, dy) = (column + 0.5f - _x, row + 0.5f - _y);
@@ -140,8 +140,8 @@ public static class DeadLeaves
                 }
 
                 color[pixel] += share * (_color.Red + light);
-                color[pixel + side * side] += share * (_color.Green + light);
-                color[pixel + 2 * side * side] += share * (_color.Blue + light);
+                color[pixel + size * size] += share * (_color.Green + light);
+                color[pixel + 2 * size * size] += share * (_color.Blue + light);
             }
 
             return closed;
@@ -152,10 +152,10 @@ public static class DeadLeaves
         /// their bounding box in proportion to (s + 2r)², so the density here is s²r⁻³ + 4s r⁻² + 4r⁻¹: one of three powers is
         /// chosen by its mass between the limits, then inverted.
         /// </summary>
-        private static double Radius(ref SplitMix64 random, double least, double most, double side)
+        private static double Radius(ref SplitMix64 random, double least, double most, double size)
         {
-            var cubes = side * side / 2 * (1 / (least * least) - 1 / (most * most));
-            var squares = 4 * side * (1 / least - 1 / most);
+            var cubes = size * size / 2 * (1 / (least * least) - 1 / (most * most));
+            var squares = 4 * size * (1 / least - 1 / most);
             var inverses = 4 * Math.Log(most / least);
             var choice = random.NextDouble() * (cubes + squares + inverses);
             var u = random.NextDouble();

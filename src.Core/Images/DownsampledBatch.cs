@@ -4,24 +4,24 @@ using DQ.Core.Formats;
 namespace DQ.Core.Images;
 
 /// <summary>
-/// One file of down-sampled ImageNet (Chrabaszcz et al. 2017): a pickled dictionary, or an npz archive, with <c>data</c> (N, 3·side·side)
+/// One file of down-sampled ImageNet (Chrabaszcz et al. 2017): a pickled dictionary, or an npz archive, with <c>data</c> (N, 3·size·size)
 /// uint8, the red plane first, and <c>labels</c> from 1. Nothing in it is executed. Safe to read from several threads.
 /// </summary>
 public sealed class DownsampledBatch : IDisposable
 {
     private readonly PixelRows rows;
 
-    private DownsampledBatch(PixelRows rows, (int Count, int Side) shape, int[] labels)
+    private DownsampledBatch(PixelRows rows, (int Count, int Size) shape, int[] labels)
     {
         this.rows = rows;
-        (Count, Side) = shape;
+        (Count, Size) = shape;
         Labels = labels;
     }
 
     public int Count { get; }
 
     /// <summary>Pixels.</summary>
-    public int Side { get; }
+    public int Size { get; }
 
     /// <summary>Classes, from 0.</summary>
     public IReadOnlyList<int> Labels { get; }
@@ -42,7 +42,7 @@ public sealed class DownsampledBatch : IDisposable
         }
     }
 
-    /// <summary>Copies an image (3, side, side).</summary>
+    /// <summary>Copies an image (3, size, size).</summary>
     public void Read(int index, Span<byte> pixels) => rows.Read((long)index * pixels.Length, pixels);
 
     public void Dispose() => rows.Dispose();
@@ -104,7 +104,7 @@ public sealed class DownsampledBatch : IDisposable
             using var content = zip.Open(labelsEntry, labelsHeader.DataOffset, labelsEntry.Bytes - labelsHeader.DataOffset);
             var labels = new byte[labelsEntry.Bytes - labelsHeader.DataOffset];
             content.ReadExactly(labels);
-            if (entry.Bytes - header.DataOffset != (long)shape.Count * 3 * shape.Side * shape.Side || entry.Bytes > System.Array.MaxLength)
+            if (entry.Bytes - header.DataOffset != (long)shape.Count * 3 * shape.Size * shape.Size || entry.Bytes > System.Array.MaxLength)
                 throw new WeightsException(
                     $"expected as many bytes in data.npy as its shape says, found {entry.Bytes - header.DataOffset}"
                 );
@@ -128,15 +128,15 @@ public sealed class DownsampledBatch : IDisposable
         return (entry, NpyHeader.Read(start));
     }
 
-    private static (int Count, int Side) ShapeOf(string type, IReadOnlyList<long> shape)
+    private static (int Count, int Size) ShapeOf(string type, IReadOnlyList<long> shape)
     {
         if (type == "u1" && shape is [> 0 and <= int.MaxValue, > 0 and var bytes] && bytes % 3 == 0)
         {
-            var side = (int)Math.Round(Math.Sqrt(bytes / 3.0));
-            if (3L * side * side == bytes)
-                return ((int)shape[0], side);
+            var size = (int)Math.Round(Math.Sqrt(bytes / 3.0));
+            if (3L * size * size == bytes)
+                return ((int)shape[0], size);
         }
-        throw new WeightsException($"expected data of bytes (N, 3·side·side), found {type} ({string.Join(", ", shape)})");
+        throw new WeightsException($"expected data of bytes (N, 3·size·size), found {type} ({string.Join(", ", shape)})");
     }
 
     private static int[] Classes(IReadOnlyList<long> labels, int count)

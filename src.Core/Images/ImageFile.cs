@@ -12,7 +12,7 @@ public static class ImageFile
     public static IReadOnlyList<string> Extensions { get; } = [".png", ".jpg", ".jpeg", ".webp"];
 
     /// <summary>
-    /// Pixels an image may have where nothing else is said, 8192 × 8192: decoding takes up to ten bytes for each.
+    /// Pixels an image may have by default, 8192 × 8192: decoding takes up to ten bytes for each.
     /// </summary>
     public const long DefaultMaxPixels = 1L << 26;
 

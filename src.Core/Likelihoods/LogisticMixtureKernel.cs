@@ -209,7 +209,7 @@ internal sealed unsafe class LogisticMixtureKernel(int imageChannels, int compon
         for (var v = 0; v < blocks.Width; v += Vector<float>.Count)
         {
             var at = row + v;
-            var (x, a, given) = (Vector.Load(values + v), Vector.Load(means + at), Vector.Load(logScales + at));
+            var (x, a, logScale) = (Vector.Load(values + v), Vector.Load(means + at), Vector.Load(logScales + at));
             var (E, lessG, inverse) = (Vector.Load(blocks.E + at), Vector.Load(blocks.LessG + at), Vector.Load(blocks.Inverse + at));
             var g = one + lessG;
             var (E2, g2) = (Vector.MultiplyAddEstimate(E, E, one), Vector.MultiplyAddEstimate(g, g, one)); // 1 + E², 1 + g²
@@ -220,7 +220,7 @@ internal sealed unsafe class LogisticMixtureKernel(int imageChannels, int compon
             var factorInside = overBoth * bin * bin;
             var inside = Vector.GreaterThan(E * factorInside, new Vector<float>((float)LogisticMixture.LeastMass));
             var factor = Vector.ConditionalSelect(inside, factorInside, overE * overE * new Vector<float>(1 / 127.5f));
-            var linear = -Vector.Abs(a) - Vector.AndNot(Vector.MinNative(most, Vector.MaxNative(least, given)), inside.As<int, float>());
+            var linear = -Vector.Abs(a) - Vector.AndNot(Vector.MinNative(most, Vector.MaxNative(least, logScale)), inside.As<int, float>());
             if (Edges(x))
             {
                 var q = TailArgument(x, a, inverse);
@@ -248,7 +248,7 @@ internal sealed unsafe class LogisticMixtureKernel(int imageChannels, int compon
                 byScale = Vector.ConditionalSelect(EdgeLanes(x), -q * tail, byScale);
             }
             Vector.Store(byMean, means + at);
-            var outside = Vector.LessThan(given, least) | Vector.GreaterThan(given, most);
+            var outside = Vector.LessThan(logScale, least) | Vector.GreaterThan(logScale, most);
             Vector.Store(Vector.AndNot(byScale, outside.As<int, float>()), logScales + at);
         }
     }

@@ -12,12 +12,12 @@ public static class PeakRates
     {
         using var scope = NewDisposeScope();
         using var _ = no_grad();
-        const long side = 1024;
-        var (left, right) = (randn(side, side, device: device), randn(side, side, device: device));
+        const long size = 1024;
+        var (left, right) = (randn(size, size, device: device), randn(size, size, device: device));
         var (maps, kernels) = (randn(32, 128, 16, 16, device: device), randn(128, 128, 3, 3, device: device));
         var (source, target) = (zeros(1 << 24, device: device), zeros(1 << 24, device: device));
         return new MachinePeaks(
-            2.0 * side * side * side / Best(() => left.mm(right)),
+            2.0 * size * size * size / Best(() => left.mm(right)),
             2.0 * maps.numel() * 128 * 9 / Best(() => nn.functional.conv2d(maps, kernels, padding: [1, 1])),
             2.0 * sizeof(float) * source.numel() / Best(() => target.copy_(source))
         );

@@ -33,8 +33,8 @@ public sealed class PublishedCheckpoint : IDisposable
         var described = Find("model_config");
         if (((described as PickledObject)?.Attributes ?? described as PickledDictionary) is not { } config)
             return;
-        var given = Settings(config);
-        Spec = PublishedModel.Spec(given, $"{path}: model_config");
+        var settings = Settings(config);
+        Spec = PublishedModel.Spec(settings, $"{path}: model_config");
         PublishedModel.CheckSize(
             Spec,
             model.ToDictionary(entry => entry.Key, entry => entry.Value.Sizes.ToArray()),
@@ -43,17 +43,17 @@ public sealed class PublishedCheckpoint : IDisposable
         Notes =
         [
             .. names.Notes,
-            .. given
+            .. settings
                 .Keys.Where(key => !PublishedModel.Defaults.ContainsKey(key))
                 .Select(key => $"model_config.{key}: no setting of the published model, ignored"),
-            .. PublishedModel.Notes(given).Select(note => $"model_config.{note}"),
+            .. PublishedModel.Notes(settings).Select(note => $"model_config.{note}"),
         ];
     }
 
     /// <summary>The model; null when the file does not say.</summary>
     public AutoencoderSpec? Spec { get; }
 
-    /// <summary>What is said in the file's configuration and means nothing or something else here, one line each.</summary>
+    /// <summary>Settings of the file's configuration that have no meaning or another one here, one line each.</summary>
     public IReadOnlyList<string> Notes { get; } = [];
 
     /// <summary>Training steps made; 0 when the file does not say.</summary>

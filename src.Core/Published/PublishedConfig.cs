@@ -33,7 +33,7 @@ public sealed record PublishedTest(string ModelPath, string Dataset, int ImageSi
 /// <param name="Model">The model, with the published initialization and revival.</param>
 /// <param name="Training">How it is trained.</param>
 /// <param name="Test">What is tested; null without that section.</param>
-/// <param name="Notes">What is said there and means nothing or something else here: one line each, naming section and key.</param>
+/// <param name="Notes">Settings that have no meaning or another one here: one line each, naming section and key.</param>
 public sealed record PublishedConfig(AutoencoderSpec Model, PublishedTraining Training, PublishedTest? Test, IReadOnlyList<string> Notes)
 {
     // defaults of TrainConfig and TestConfig; stats are no setting
@@ -99,23 +99,23 @@ public sealed record PublishedConfig(AutoencoderSpec Model, PublishedTraining Tr
         new(values.Text("model_path"), values.Text("dataset"), values.Count("image_size"), values.Count("batch_size"));
 
     private static T Checked<T>(
-        Dictionary<string, string> given,
+        Dictionary<string, string> settings,
         Dictionary<string, string> defaults,
         string where,
         Func<PublishedValues, T> read
     )
     {
-        var values = new PublishedValues(given, defaults);
+        var values = new PublishedValues(settings, defaults);
         var result = read(values);
         return values.Problems.Count == 0 ? result : throw new WeightsException($"{where}: {string.Join("; ", values.Problems)}");
     }
 
     private static IEnumerable<string> Unknown(
         string section,
-        Dictionary<string, string> given,
+        Dictionary<string, string> settings,
         IReadOnlyDictionary<string, string> known
     ) =>
-        given
+        settings
             .Keys.Where(key => !known.ContainsKey(key))
             .Select(key => $"{section}.{key}: no setting of the published implementation, ignored");
 }

@@ -32,13 +32,13 @@ internal static class PublishedModel
         };
 
     /// <summary>A spec of the settings given, defaults for the rest. Names it does not know are the caller's to report.</summary>
-    /// <param name="given">Texts by name.</param>
+    /// <param name="settings">Texts by name.</param>
     /// <param name="where">For messages: a file and what in it.</param>
     /// <exception cref="WeightsException">Values that cannot be read or make no model: all are named.</exception>
-    public static AutoencoderSpec Spec(IReadOnlyDictionary<string, string> given, string where)
+    public static AutoencoderSpec Spec(IReadOnlyDictionary<string, string> settings, string where)
     {
         // ε is a constant of the released code; parity files state it
-        var values = new PublishedValues(given, new Dictionary<string, string>(Defaults) { ["eps"] = "1e-5" });
+        var values = new PublishedValues(settings, new Dictionary<string, string>(Defaults) { ["eps"] = "1e-5" });
         var spec = new AutoencoderSpec
         {
             ImageChannels = values.Integer("in_channel"),
@@ -107,8 +107,8 @@ internal static class PublishedModel
     }
 
     /// <summary>Settings that mean something else there, one line each.</summary>
-    public static IEnumerable<string> Notes(IReadOnlyDictionary<string, string> given) =>
-        given.TryGetValue("decay", out var decay) && decay != Defaults["decay"]
+    public static IEnumerable<string> Notes(IReadOnlyDictionary<string, string> settings) =>
+        settings.TryGetValue("decay", out var decay) && decay != Defaults["decay"]
             ? [$"decay: the published code ignores it and trains with {Defaults["decay"]}; here it is {decay}"]
             : [];
 }

@@ -73,7 +73,7 @@ public sealed class ReferenceNames
     /// <param name="reference">A state dict, or what there is one tensor of for every trained parameter (gradients, moments).</param>
     /// <param name="trainedOnly">True for the latter.</param>
     /// <param name="source">Where they are from, for messages: a file.</param>
-    /// <exception cref="WeightsException">Names are missing or unknown, or shapes are others: all of it is said at once.</exception>
+    /// <exception cref="WeightsException">Names are missing or unknown, or shapes differ: all of them are listed at once.</exception>
     public IReadOnlyDictionary<string, Tensor> FromReference(
         IReadOnlyDictionary<string, Tensor> reference,
         string source,
@@ -91,7 +91,7 @@ public sealed class ReferenceNames
 
     /// <summary>Tensors under our names to the published ones, in the order of <see cref="Entries"/>, fresh and owned by the caller.</summary>
     /// <param name="ours">A state dict.</param>
-    /// <exception cref="ArgumentException">Not the state dict of such a model; what is wrong is said at once.</exception>
+    /// <exception cref="ArgumentException">Not the state dict of such a model; all differences are listed at once.</exception>
     public IReadOnlyList<KeyValuePair<string, Tensor>> ToReference(IReadOnlyDictionary<string, Tensor> ours)
     {
         if (Problems(mappings.ToDictionary(mapping => mapping.Name, mapping => mapping.Shape), ours) is { Count: > 0 } problems)
@@ -165,21 +165,21 @@ public sealed class ReferenceNames
     }
 
     /// <summary>Names and shapes are those expected, and no others.</summary>
-    /// <exception cref="WeightsException">They are not; all of it is said at once.</exception>
-    internal static void Check(IReadOnlyDictionary<string, long[]> expected, IReadOnlyDictionary<string, Tensor> found, string source)
+    /// <exception cref="WeightsException">They differ; all differences are listed at once.</exception>
+    internal static void Check(IReadOnlyDictionary<string, long[]> expected, IReadOnlyDictionary<string, Tensor> tensors, string source)
     {
-        if (Problems(expected, found) is { Count: > 0 } problems)
+        if (Problems(expected, tensors) is { Count: > 0 } problems)
             throw new WeightsException($"{source}: not the weights of this model: {string.Join("; ", problems)}");
     }
 
-    private static List<string> Problems(IReadOnlyDictionary<string, long[]> expected, IReadOnlyDictionary<string, Tensor> found)
+    private static List<string> Problems(IReadOnlyDictionary<string, long[]> expected, IReadOnlyDictionary<string, Tensor> tensors)
     {
-        var missing = expected.Keys.Where(name => !found.ContainsKey(name)).ToList();
-        var unknown = found.Keys.Where(name => !expected.ContainsKey(name)).Select(WeightsException.Quote).ToList();
+        var missing = expected.Keys.Where(name => !tensors.ContainsKey(name)).ToList();
+        var unknown = tensors.Keys.Where(name => !expected.ContainsKey(name)).Select(WeightsException.Quote).ToList();
         var others = expected
-            .Where(entry => found.TryGetValue(entry.Key, out var tensor) && !tensor.shape.SequenceEqual(entry.Value))
+            .Where(entry => tensors.TryGetValue(entry.Key, out var tensor) && !tensor.shape.SequenceEqual(entry.Value))
             .Select(entry =>
-                $"{entry.Key} expected ({string.Join(", ", entry.Value)}), found ({string.Join(", ", found[entry.Key].shape)})"
+                $"{entry.Key} expected ({string.Join(", ", entry.Value)}), found ({string.Join(", ", tensors[entry.Key].shape)})"
             )
             .ToList();
         return [.. Problem("missing", missing), .. Problem("unknown", unknown), .. Problem("of another shape", others)];

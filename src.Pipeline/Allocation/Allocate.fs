@@ -53,13 +53,13 @@ type private Bench = {
 let private budget channels (average: float) =
     int (Math.Round(average * float channels))
 
-let private report (bench: Bench) title total given =
-    bench.Context.Progress(Report.counted title "bits" (int64 given) (int64 total))
+let private report (bench: Bench) title total bits =
+    bench.Context.Progress(Report.counted title "bits" (int64 bits) (int64 total))
 
 let private timed (work: unit -> 'a) =
     let watch = Stopwatch.StartNew()
-    let found = work ()
-    found, watch.Elapsed.TotalSeconds
+    let result = work ()
+    result, watch.Elapsed.TotalSeconds
 
 let private find (bench: Bench) (error: OutputError) statistics name start budget : FoundAllocation =
     if name = AllocationMethods.Greedy then
@@ -85,21 +85,21 @@ let private point (bench: Bench) (measured: MeasuredFeatures) (known: Allocation
         |> Option.bind (fun point -> Option.ofObj point.GivenBits)
         |> Option.toObj
 
-    let found, seconds =
+    let allocated, seconds =
         timed (fun () -> find bench bench.Error bench.Statistics name start (budget bench.Error.Channels average))
 
     let point =
         AllocationPoint(
             Method = name,
             AverageBits = average,
-            Bits = found.Bits,
-            CalibrationOutputSquaredError = found.OutputSquaredError,
-            Test = measured.Measure(found.Bits, bench.Intervals, bench.Calibration),
-            Evaluations = found.Evaluations,
+            Bits = allocated.Bits,
+            CalibrationOutputSquaredError = allocated.OutputSquaredError,
+            Test = measured.Measure(allocated.Bits, bench.Intervals, bench.Calibration),
+            Evaluations = allocated.Evaluations,
             Seconds = seconds
         )
 
-    match found with
+    match allocated with
     | :? GreedyFound as greedy -> point.Moved(greedy.GivenBits, greedy.GivenOutputSquaredError, greedy.Moved)
     | _ -> point
 
@@ -128,14 +128,14 @@ let private smallCase (bench: Bench) =
         least,
         [|
             for name in bench.Config.Methods do
-                let found = find bench error bench.Statistics name null budget
+                let allocated = find bench error bench.Statistics name null budget
 
                 SmallCaseMethod(
                     name,
-                    found.Bits,
-                    found.OutputSquaredError,
+                    allocated.Bits,
+                    allocated.OutputSquaredError,
                     (if least > 0.0 then
-                         100.0 * (found.OutputSquaredError / least - 1.0)
+                         100.0 * (allocated.OutputSquaredError / least - 1.0)
                      else
                          0.0)
                 )
@@ -149,15 +149,15 @@ let private online (bench: Bench) (test: TestFeatures) table place =
     let channels = error.Channels
     let budget = budget channels bench.Config.OnlineBits
 
-    let found, seconds =
+    let allocated, seconds =
         timed (fun () ->
             find bench error (ChannelStatistics.Of(own, bench.Intervals)) AllocationMethods.Greedy null budget)
 
     ImageAllocation(
         test.Places[place],
         bench.Config.OnlineBits,
-        found.Bits,
-        found.OutputSquaredError,
+        allocated.Bits,
+        allocated.OutputSquaredError,
         error.Of(table: int[]),
         error.Of(BaselineAllocations.Equal(channels, budget)),
         SideInformation.AllocationBits channels,

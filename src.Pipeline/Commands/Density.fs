@@ -129,7 +129,7 @@ let private source (place: Workplace) (arguments: ParseResults<Arguments>) sets 
     | None, Some file ->
         result {
             do! refuse "--level" (arguments.Contains Level)
-            let side = arguments.GetResult(Image_Side, Vgg16.TrainedSide)
+            let side = arguments.GetResult(Image_Side, Vgg16.TrainedSize)
 
             if side < Vgg16.Shrinkage || side % Vgg16.Shrinkage <> 0 then
                 return! Error(Usage $"--image-side: expected a multiple of {Vgg16.Shrinkage}, got {side}")

@@ -104,7 +104,7 @@ let run (place: Workplace) (arguments: ParseResults<Arguments>) : Task<Result<un
         match torch with
         | Error _ -> [ [ "libtorch"; "does not load" ] ]
         | Ok torch ->
-            let found =
+            let version =
                 torch.Report.FoundTorchVersion
                 |> Option.ofObj
                 |> Option.defaultValue "version not said"
@@ -116,7 +116,7 @@ let run (place: Workplace) (arguments: ParseResults<Arguments>) : Task<Result<un
                     ""
 
             [
-                [ "libtorch"; $"{found}, from {torch.Report.Source}: {torch.Report.Folder}" ]
+                [ "libtorch"; $"{version}, from {torch.Report.Source}: {torch.Report.Folder}" ]
                 [
                     "TorchSharp"
                     $"{torch.Report.TorchSharpVersion}, built for libtorch {torch.Report.ExpectedTorchVersion}"

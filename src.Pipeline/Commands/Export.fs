@@ -30,12 +30,12 @@ type Arguments =
 
 let example = "dq export quickstart-dq -o weights.safetensors --names reference"
 
-let private oneOf (option: string) (choices: (string * 'a) list) (given: string) =
-    match choices |> List.tryFind (fun (name, _) -> name = given) with
+let private oneOf (option: string) (choices: (string * 'a) list) (choice: string) =
+    match choices |> List.tryFind (fun (name, _) -> name = choice) with
     | Some(_, choice) -> Ok choice
     | None ->
         let names = choices |> List.map fst |> String.concat " or "
-        Error(Usage $"{option} {given}: expected {names}")
+        Error(Usage $"{option} {choice}: expected {names}")
 
 [<RequireQualifiedAccess>]
 type private Naming =

@@ -118,22 +118,32 @@ let private annotate (place: Workplace) (store: Store) id (change: RunAnnotation
     result {
         let! folder, record = Store.find store id
         let run = nonNull (Path.GetFileName folder)
-        let! said = annotated (fun () -> Annotations.Change(store.Root, run, change))
-        let tags = String.concat ", " said.Tags
+        let! annotation = annotated (fun () -> Annotations.Change(store.Root, run, change))
+        let tags = String.concat ", " annotation.Tags
 
         let text =
             Table.render Table.Left [
                 [ "id"; record.Id ]
                 [ "tags"; (if tags = "" then "–" else tags) ]
-                [ "note"; (if said.Note = "" then "–" else said.Note) ]
-                [ "archived"; (if said.Archived then "yes" else "no") ]
+                [ "note"; (if annotation.Note = "" then "–" else annotation.Note) ]
+                [ "archived"; (if annotation.Archived then "yes" else "no") ]
             ]
 
-        place.Output.Result(text, {| Id = record.Id; Annotation = said |})
+        place.Output.Result(
+            text,
+            {|
+                Id = record.Id
+                Annotation = annotation
+            |}
+        )
     }
 
 /// Which runs the command line asks for; every condition has to name something that some run has.
-let private chosen (arguments: ParseResults<ListArguments>) (said: IReadOnlyDictionary<string, RunAnnotation>) runs =
+let private chosen
+    (arguments: ParseResults<ListArguments>)
+    (annotations: IReadOnlyDictionary<string, RunAnnotation>)
+    runs
+    =
     result {
         let! conditions = arguments.GetResults Where |> List.traverseResultM RunQuery.parse
 
@@ -169,7 +179,7 @@ let private chosen (arguments: ParseResults<ListArguments>) (said: IReadOnlyDict
         | None -> ()
 
         let isTagged (record: RunRecord) tag =
-            match said.TryGetValue record.Id with
+            match annotations.TryGetValue record.Id with
             | true, annotation -> Seq.contains tag annotation.Tags
             | _ -> false
 
@@ -192,17 +202,17 @@ let private chosen (arguments: ParseResults<ListArguments>) (said: IReadOnlyDict
 let private list (place: Workplace) (store: Store) (arguments: ParseResults<ListArguments>) =
     result {
         let all = arguments.Contains Archived
-        let! said = annotated (fun () -> Annotations.Read store.Root)
+        let! annotations = annotated (fun () -> Annotations.Read store.Root)
 
         let archived (run: StoredRun) =
-            match said.TryGetValue(nonNull (Path.GetFileName run.Folder)) with
-            | true, said -> said.Archived
+            match annotations.TryGetValue(nonNull (Path.GetFileName run.Folder)) with
+            | true, annotation -> annotation.Archived
             | _ -> false
 
         let runs = Store.list store |> List.filter (fun run -> all || not (archived run))
 
         let! known =
-            chosen arguments said [
+            chosen arguments annotations [
                 for run in runs do
                     match run.Record with
                     | Ok record -> run.Folder, record

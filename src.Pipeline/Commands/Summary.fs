@@ -113,7 +113,7 @@ let private cells
             :: [
                 for splits in runs ->
                     match splits.TryGetValue split with
-                    | true, found -> show found
+                    | true, evaluated -> show evaluated
                     | _ -> "–"
             ]
 ]

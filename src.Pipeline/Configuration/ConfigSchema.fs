@@ -14,7 +14,7 @@ open DQ.Pipeline
 /// Summaries by member name, from the documentation files beside the assemblies.
 let private summaries =
     lazy
-        (let found = Dictionary<string, XElement>()
+        (let byName = Dictionary<string, XElement>()
 
          for assembly in [ Assembly.GetExecutingAssembly(); typeof<DQ.Core.SpecProblem>.Assembly ] do
              let file = Path.Combine(AppContext.BaseDirectory, $"{assembly.GetName().Name}.xml")
@@ -22,10 +22,10 @@ let private summaries =
              if File.Exists file then
                  for entry in XDocument.Load(file).Descendants(XName.Get "member") do
                      match entry.Attribute(XName.Get "name"), entry.Element(XName.Get "summary") with
-                     | NonNull name, NonNull summary -> found[name.Value] <- summary
+                     | NonNull name, NonNull summary -> byName[name.Value] <- summary
                      | _ -> ()
 
-         found)
+         byName)
 
 let rec private text (node: XNode) : string =
     match node with

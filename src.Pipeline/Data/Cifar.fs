@@ -9,8 +9,8 @@ open DQ.Core.Images
 open DQ.Pipeline
 open DQ.Pipeline.Configuration
 
-let private side = 32
-let private imageBytes = 3 * side * side
+let private size = 32
+let private imageBytes = 3 * size * size
 
 /// One of the two, or one of CIFAR-100's two labellings.
 type Layout = {
@@ -152,7 +152,7 @@ let private split (layout: Layout) classCount (paths: string list) =
             Name = name
             Read =
                 fun index ->
-                    let image = PixelImage(3, side, side)
+                    let image = PixelImage(3, size, size)
 
                     if not (read image.Bytes index (int64 layout.LabelBytes)) then
                         raise (InvalidDataException "the file ends inside this record")
@@ -182,7 +182,7 @@ let open' (layout: Layout) (path: string) : Result<ImageSource, StageError> =
 
             return {
                 ClassNames = classes
-                Shape = Some(3, side, side)
+                Shape = Some(3, size, size)
                 Train = train
                 Validation = None
                 Test = Some test

@@ -33,11 +33,11 @@ let private openAll (path: string) =
 
     try
         for file in (FolderWalk.walk path).Files do
-            let found = fileName.Match(nonNull (Path.GetFileName file.Path))
+            let named = fileName.Match(nonNull (Path.GetFileName file.Path))
 
-            if found.Success then
+            if named.Success then
                 let file = file.Path
-                let number = found.Groups[1]
+                let number = named.Groups[1]
 
                 opened <-
                     {
@@ -54,20 +54,20 @@ let private openAll (path: string) =
 
 /// The batches of one size: of several, the smallest that is not below the one asked for.
 let private ofOneSize path (imageSize: int option) (batches: Batch list) =
-    let sides = batches |> List.map _.Content.Side |> List.distinct |> List.sort
-    let listed = sides |> List.map string |> String.concat ", "
+    let sizes = batches |> List.map _.Content.Size |> List.distinct |> List.sort
+    let listed = sizes |> List.map string |> String.concat ", "
 
-    match sides, imageSize with
+    match sizes, imageSize with
     | [], _ -> Error(Data $"{path}: expected train_data_batch_1 … and val_data (.npz or pickled), found none of them")
-    | [ side ], None -> Ok(side, batches)
+    | [ size ], None -> Ok(size, batches)
     | _, None -> Error(Data $"{path}: found images of sides {listed}: expected data.image_size to say which")
-    | _, Some size ->
-        match sides |> List.tryFind (fun side -> side >= size) with
+    | _, Some least ->
+        match sizes |> List.tryFind (fun size -> size >= least) with
         | None ->
-            Error(Data $"{path}: expected images of at least {size}×{size} (data.image_size), found sides {listed}")
-        | Some side -> Ok(side, batches |> List.filter (fun batch -> batch.Content.Side = side))
+            Error(Data $"{path}: expected images of at least {least}×{least} (data.image_size), found sides {listed}")
+        | Some size -> Ok(size, batches |> List.filter (fun batch -> batch.Content.Size = size))
 
-let private split (batches: Batch list) side =
+let private split (batches: Batch list) size =
     let places = [|
         for index, batch in List.indexed batches do
             for place in 0 .. batch.Content.Count - 1 -> index, place
@@ -89,7 +89,7 @@ let private split (batches: Batch list) side =
         Read =
             fun index ->
                 let batch, place = places[index]
-                let image = PixelImage(3, side, side)
+                let image = PixelImage(3, size, size)
                 batches[batch].Content.Read(place, image.Bytes.AsSpan())
                 image
     }
@@ -104,32 +104,32 @@ let open' (path: string) (imageSize: int option) : Result<ImageSource, StageErro
 
             let opened =
                 result {
-                    let! side, batches = ofOneSize path imageSize all
+                    let! size, batches = ofOneSize path imageSize all
                     let train = batches |> List.filter _.Number.IsSome |> List.sortBy _.Number
                     let test = batches |> List.filter _.Number.IsNone
 
                     match train, test with
-                    | [], _ -> return! Error(Data $"{path}: expected train_data_batch_1 … of side {side}, found none")
+                    | [], _ -> return! Error(Data $"{path}: expected train_data_batch_1 … of side {size}, found none")
                     | _, [ _ ] -> ()
                     | _, others ->
                         return!
                             Error(
                                 Data
-                                    $"{path}: expected one file val_data of side {side}, found {others.Length} of them"
+                                    $"{path}: expected one file val_data of side {size}, found {others.Length} of them"
                             )
 
                     match train |> List.countBy _.Number |> List.tryFind (fun (_, count) -> count > 1) with
                     | Some(number, _) ->
                         let number = Option.get number
-                        return! Error(Data $"{path}: found train_data_batch_{number} of side {side} more than once")
+                        return! Error(Data $"{path}: found train_data_batch_{number} of side {size} more than once")
                     | None -> ()
 
                     return {
                         ClassNames = [ for number in 1..classes -> string number ]
-                        Shape = Some(3, side, side)
-                        Train = split train side
+                        Shape = Some(3, size, size)
+                        Train = split train size
                         Validation = None
-                        Test = Some(split test side)
+                        Test = Some(split test size)
                         Files = [ for batch in train @ test -> ImageSource.file path batch.Path ]
                         LeftOut = []
                         OtherFiles = 0

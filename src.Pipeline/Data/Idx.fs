@@ -58,14 +58,15 @@ let private read (path: string) magic axes =
             let headerBytes = 4 + 4 * axes
             let header = Array.zeroCreate<byte> headerBytes
 
-            let found =
+            let headerRead =
                 content.ReadAtLeast(header.AsSpan(), headerBytes, throwOnEndOfStream = false)
 
             let number place =
                 BinaryPrimitives.ReadInt32BigEndian(ReadOnlySpan(header, 4 * place, 4))
 
-            if found < headerBytes then
-                return! Error(Data $"{path}: expected an idx header of {headerBytes} bytes, got {found} bytes in all")
+            if headerRead < headerBytes then
+                return!
+                    Error(Data $"{path}: expected an idx header of {headerBytes} bytes, got {headerRead} bytes in all")
 
             if number 0 <> magic then
                 let what =
@@ -101,13 +102,18 @@ let private read (path: string) magic axes =
 
             let bytes = Array.zeroCreate<byte>(int values)
 
-            let found =
+            let bytesRead =
                 content.ReadAtLeast(bytes.AsSpan(), bytes.Length, throwOnEndOfStream = false)
 
-            let more = if found = bytes.Length then content.ReadByte() else -1
+            let more = if bytesRead = bytes.Length then content.ReadByte() else -1
 
-            if found < bytes.Length || more >= 0 then
-                let total = if more >= 0 then "more" else string (found + headerBytes)
+            if bytesRead < bytes.Length || more >= 0 then
+                let total =
+                    if more >= 0 then
+                        "more"
+                    else
+                        string (bytesRead + headerBytes)
+
                 return! Error(Data $"{path}: expected {values + bigint headerBytes} bytes for {shape}, got {total}")
 
             return sizes, bytes

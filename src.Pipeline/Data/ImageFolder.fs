@@ -58,8 +58,8 @@ let private find (tree: FileTree) folder =
             | _ -> Error(Data $"{place}/{name}: expected images in this class folder, found none"))
         |> Result.map (fun groups -> Classes(Array.ofList groups, loose))
 
-let private toSplit tree maxPixels (classNames: string list) found =
-    match found with
+let private toSplit tree maxPixels (classNames: string list) layout =
+    match layout with
     | Flat names -> split tree maxPixels names None
     | Classes(groups, _) ->
         let labelled = [|

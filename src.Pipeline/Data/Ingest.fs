@@ -190,22 +190,22 @@ let private untrained (classNames: string list) (train: Packing.Packed) (others:
     | Some labels ->
         let trained = Set.ofArray labels
 
-        let found =
+        let unseen =
             others
             |> List.collect (fun part -> part.Labels |> Option.map List.ofArray |> Option.defaultValue [])
             |> List.distinct
             |> List.filter (fun label -> not (trained.Contains label))
             |> List.sort
 
-        if not found.IsEmpty then
+        if not unseen.IsEmpty then
             let names =
-                found
+                unseen
                 |> List.truncate 5
                 |> List.map (fun label -> $"'{classNames[label]}'")
                 |> String.concat ", "
 
-            let more = if found.Length > 5 then ", …" else ""
-            $"{found.Length} classes have images in validation or test and none in train: {names}{more}"
+            let more = if unseen.Length > 5 then ", …" else ""
+            $"{unseen.Length} classes have images in validation or test and none in train: {names}{more}"
 ]
 
 let private pack hashes (config: DataConfig) name folder (source: ImageSource) progress cancellation =

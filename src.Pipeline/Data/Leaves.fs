@@ -4,20 +4,20 @@ module DQ.Pipeline.Data.Leaves
 open DQ.Core.Images
 open DQ.Pipeline.Configuration
 
-let private ownSide = 32
+let private ownSize = 32
 
-/// `count` images of a seed, drawn at `side` where one is asked for.
-let source seed count (side: int option) : ImageSource =
-    let side = defaultArg side ownSide
+/// `count` images of a seed, drawn at `size` where one is asked for.
+let source seed count (size: int option) : ImageSource =
+    let size = defaultArg size ownSize
 
     {
         ClassNames = []
-        Shape = Some(3, side, side)
+        Shape = Some(3, size, size)
         Train = {
             Count = count
             Labels = None
             Name = fun index -> $"leaves[{index}]"
-            Read = fun index -> PixelImage(DeadLeaves.Generate(seed, int64 index, side), 3, side, side)
+            Read = fun index -> PixelImage(DeadLeaves.Generate(seed, int64 index, size), 3, size, size)
         }
         Validation = None
         Test = None

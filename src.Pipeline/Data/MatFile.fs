@@ -171,9 +171,9 @@ let read (path: string) (names: string list) : NumericArray list =
     | _ -> invalid $"expected a MAT-file of level 5, got {what}"
 
     let wanted name = List.contains name names
-    let found = ResizeArray<NumericArray>()
+    let arrays = ResizeArray<NumericArray>()
 
-    while found.Count < names.Length && file.Position < file.Length do
+    while arrays.Count < names.Length && file.Position < file.Length do
         let head = exactly file 8
         let kind, bytes = int (uint32At head 0), int64 (uint32At head 4)
         let start = file.Position
@@ -186,15 +186,15 @@ let read (path: string) (names: string list) : NumericArray list =
 
             match tag inflated with
             | inner, _, None when inner = miMatrix ->
-                matrix inflated wanted (bytes * mostInflation) |> Option.iter found.Add
+                matrix inflated wanted (bytes * mostInflation) |> Option.iter arrays.Add
             | _ -> ()
         elif kind = miMatrix then
-            matrix file wanted bytes |> Option.iter found.Add
+            matrix file wanted bytes |> Option.iter arrays.Add
 
         // arrays are padded to 8 bytes, what is compressed is not
         file.Position <- start + bytes
 
-    List.ofSeq found
+    List.ofSeq arrays
 
 /// The values as whole numbers, whatever they are stored as.
 let integers (array: NumericArray) : int[] =

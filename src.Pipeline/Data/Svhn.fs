@@ -8,18 +8,18 @@ open DQ.Core.Images
 open DQ.Pipeline
 open DQ.Pipeline.Configuration
 
-let private side = 32
-let private plane = side * side
+let private size = 32
+let private plane = size * size
 
 /// The image (C, H, W) at a place: in the file columns are fastest to rows, as MATLAB has it.
 let private image (values: byte[]) index =
-    let image = PixelImage(3, side, side)
+    let image = PixelImage(3, size, size)
 
     for channel in 0..2 do
-        for row in 0 .. side - 1 do
-            for column in 0 .. side - 1 do
-                image.Bytes[channel * plane + row * side + column] <-
-                    values[(index * 3 + channel) * plane + column * side + row]
+        for row in 0 .. size - 1 do
+            for column in 0 .. size - 1 do
+                image.Bytes[channel * plane + row * size + column] <-
+                    values[(index * 3 + channel) * plane + column * size + row]
 
     image
 
@@ -72,7 +72,7 @@ let open' (path: string) : Result<ImageSource, StageError> =
 
         return {
             ClassNames = [ for digit in 0..9 -> string digit ]
-            Shape = Some(3, side, side)
+            Shape = Some(3, size, size)
             Train = train
             Validation = None
             Test = Some test

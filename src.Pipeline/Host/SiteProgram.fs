@@ -93,26 +93,26 @@ let describe () =
     | Error problem -> Error problem
 
 /// Keeps errors of ours, passes the rest on.
-let rec private listen (errors: StreamReader) (said: ResizeArray<string>) : Task<unit> =
+let rec private listen (errors: StreamReader) (messages: ResizeArray<string>) : Task<unit> =
     task {
         match! errors.ReadLineAsync() with
         | null -> return ()
         | line ->
             if line.StartsWith("dq: ", StringComparison.Ordinal) then
-                said.Add line[4..]
+                messages.Add line[4..]
             else
                 eprintfn $"{line}"
 
-            return! listen errors said
+            return! listen errors messages
     }
 
 /// Runs a process to its end; its errors are ours.
 let private run (start: ProcessStartInfo) (place: Workplace) : Task<Result<unit, StageError>> =
     task {
         use child = nonNull (Process.Start start)
-        let said = ResizeArray<string>()
+        let messages = ResizeArray<string>()
 
-        let listened = listen child.StandardError said
+        let listened = listen child.StandardError messages
 
         use _ =
             place.Interruption.Token.Register(fun () ->
@@ -125,8 +125,8 @@ let private run (start: ProcessStartInfo) (place: Workplace) : Task<Result<unit,
         match child.ExitCode with
         | 0 -> return Ok()
         | _ when place.Interruption.Token.IsCancellationRequested -> return Ok()
-        | 2 when said.Count > 0 -> return Error(Usage(String.concat "; " said))
-        | _ when said.Count > 0 -> return Error(Data(String.concat "; " said))
+        | 2 when messages.Count > 0 -> return Error(Usage(String.concat "; " messages))
+        | _ when messages.Count > 0 -> return Error(Data(String.concat "; " messages))
         | code -> return Error(CheckFailed $"{start.FileName}: ended with code {code}")
     }
 

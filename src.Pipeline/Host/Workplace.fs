@@ -54,11 +54,11 @@ module Workplace =
 
     /// The host's settings and logging. Command-line values win over the environment; `DQ_Logging__LogLevel__Default`
     /// and its like set what is logged.
-    let settings (given: (string * string) list) (verbosity: Verbosity) : HostSettings * IHost =
+    let settings (options: (string * string) list) (verbosity: Verbosity) : HostSettings * IHost =
         let builder = Host.CreateEmptyApplicationBuilder(HostApplicationBuilderSettings())
         builder.Configuration.AddEnvironmentVariables "DQ_" |> ignore
 
-        let overlay = [ for key, value in given -> KeyValuePair<string, string | null>(key, value) ]
+        let overlay = [ for key, value in options -> KeyValuePair<string, string | null>(key, value) ]
         builder.Configuration.AddInMemoryCollection overlay |> ignore
 
         builder.Logging
@@ -86,7 +86,7 @@ module Workplace =
 
         {
             Artifacts = value "ARTIFACTS" "artifacts"
-            LibTorch = List.tryPick (fun (key, value) -> if key = "LIBTORCH" then Some value else None) given
+            LibTorch = List.tryPick (fun (key, value) -> if key = "LIBTORCH" then Some value else None) options
             Device = value "DEVICE" "cpu"
         },
         host
@@ -112,7 +112,7 @@ module Workplace =
             report.TorchSharpVersion,
             (match report.FoundTorchVersion with
              | null -> "unknown"
-             | found -> found),
+             | version -> version),
             RuntimeInformation.FrameworkDescription,
             RuntimeInformation.OSDescription,
             Option.toObj commit

@@ -23,7 +23,7 @@ type Network =
     /// The encoder of a trained run: its checkpoint's file, a level.
     | Encoder of run: RunRecord * checkpoint: string * level: int
     /// torchvision's VGG-16 in a file, images brought to a side.
-    | Vgg of file: string * side: int
+    | Vgg of file: string * size: int
 
 /// How densities are estimated.
 type DensityConfig = {
@@ -80,7 +80,7 @@ let private settings (input: DensitySubject) =
     | Encoder(_, checkpoint, level) ->
         density["checkpoint"] <- JsonValue.Create(Path.GetFileName checkpoint)
         density["level"] <- JsonValue.Create level
-    | Vgg(_, side) -> density["image_side"] <- JsonValue.Create side
+    | Vgg(_, size) -> density["image_side"] <- JsonValue.Create size
 
     let tree = JsonObject()
     tree["name"] <- JsonValue.Create(title input.Network)
@@ -98,7 +98,7 @@ let private dependsOn (standing: Standing) (subject: DensitySubject) (parts: str
 
 let private extractor (device: torch.Device) network : FeatureExtractor =
     match network with
-    | Vgg(file, side) -> Vgg16.Load(file, side, device)
+    | Vgg(file, size) -> Vgg16.Load(file, size, device)
     | Encoder(_, file, level) ->
         use checkpoint = Checkpoint.Open file
         let model = checkpoint.Model()
@@ -168,7 +168,7 @@ let private work (context: StageContext) (subject: DensitySubject) device (datas
         use unseen = extract context network split test config.TestImages
 
         let training = DensityTraining(config.Quantizer, config.Steps, config.BatchSize)
-        let side = int shape[2]
+        let size = int shape[2]
 
         let known: DensityRow seq =
             if File.Exists path then
@@ -182,7 +182,7 @@ let private work (context: StageContext) (subject: DensitySubject) device (datas
             DensityRecord(
                 Features = network.Name,
                 Channels = int shape[1],
-                Side = side,
+                Side = size,
                 Width = FeatureSlicing.Width(shape[1], shape[2]),
                 Dataset = dataset.Name,
                 TrainImages = int features.shape[0],
@@ -197,12 +197,12 @@ let private work (context: StageContext) (subject: DensitySubject) device (datas
 
         for index, (slicing, _) in Seq.indexed (rows config []) do
             use learned = slicing.Cut features
-            use asked = slicing.Cut unseen
+            use judged = slicing.Cut unseen
             let codes = table[index].Codes
 
             for seed in table[index].Runs.Count .. config.Seeds - 1 do
                 let estimate =
-                    DensityEstimator.Estimate(learned, asked, side, codes, training, int64 seed, context.Cancellation)
+                    DensityEstimator.Estimate(learned, judged, size, codes, training, int64 seed, context.Cancellation)
 
                 table[index] <-
                     DensityRow(Slicing = slicing.Name, Codes = codes, Runs = [| yield! table[index].Runs; estimate |])

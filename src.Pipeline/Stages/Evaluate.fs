@@ -105,16 +105,17 @@ let private readIfThere<'record when 'record: not struct and 'record: not null a
 /// The evaluation in a run's folder, if it is the one of this fingerprint.
 let find (kind: RunKind) (config: EvaluationConfig) fingerprint (folder: string) : Evaluation option =
     // made before version 0.2.0, and of the data set that is asked about
-    let isFormer (found: string) =
+    let isFormer (recorded: string) =
         let record = Store.read folder
 
         record.Parents
         |> Seq.exists (fun parent ->
-            found = formerFingerprint config kind record parent.Fingerprint
+            recorded = formerFingerprint config kind record parent.Fingerprint
             && Fingerprint.parts (subjectName record (Fingerprint.Of parent.Fingerprint))
                |> Option.exists (fun parts -> nameOf config parts = fingerprint))
 
-    let isIt (found: string) = found = fingerprint || isFormer found
+    let isIt (recorded: string) =
+        recorded = fingerprint || isFormer recorded
 
     if kind = RunKind.Classify then
         readIfThere<ClassificationRecord> folder RunLayout.Classification

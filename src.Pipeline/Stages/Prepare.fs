@@ -37,7 +37,7 @@ let foresee (standing: Standing) (config: DataConfig) : Result<Ingest.Foreseen, 
     | true, known -> Ok known
     | _ ->
         Ingest.foresee standing.Hashes config
-        |> Result.map (fun found -> standing.Sources.GetOrAdd(config, found))
+        |> Result.map (fun foreseen -> standing.Sources.GetOrAdd(config, foreseen))
 
 let private plan (config: DataConfig) (standing: Standing) =
     result {

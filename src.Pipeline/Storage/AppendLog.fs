@@ -25,11 +25,11 @@ type AppendLog(path: string, length: int64) =
             new FileStream(path, FileMode.OpenOrCreate, FileAccess.Write, FileShare.ReadWrite, 0)
 
         if file.Length < length then
-            let found = file.Length
+            let bytes = file.Length
             file.Dispose()
 
             raise (
-                ArtifactException $"{path}: expected at least {length} bytes, as the checkpoint recorded, found {found}"
+                ArtifactException $"{path}: expected at least {length} bytes, as the checkpoint recorded, found {bytes}"
             )
 
         file.SetLength length

@@ -47,7 +47,7 @@ type RunLock private (folder: string, record: LockRecord) =
 
     let isOurs () =
         match read folder with
-        | Some found -> found.Token = record.Token
+        | Some current -> current.Token = record.Token
         | None -> false
 
     let beat () =

@@ -52,12 +52,12 @@ let private record (board: Board) (published: Tables.Entry list) (states: (Sweep
 
 let private statistic (row: SweepRow) name =
     match row.Metrics.TryGetValue name with
-    | true, found -> Some found
+    | true, value -> Some value
     | _ -> None
 
 let private published (row: SweepRow) name =
     match row.Published.TryGetValue name with
-    | true, found -> Some found.Value
+    | true, value -> Some value.Value
     | _ -> None
 
 let private quoted (text: string) =
@@ -98,9 +98,9 @@ let csv (sweep: SweepRecord) =
         string row.Cells.Count
         string row.Completed
         for name in metrics do
-            let found = statistic row name
-            number (found |> Option.map _.Mean)
-            number (found |> Option.bind (fun found -> Option.ofNullable found.SampleDeviation))
+            let metric = statistic row name
+            number (metric |> Option.map _.Mean)
+            number (metric |> Option.bind (fun metric -> Option.ofNullable metric.SampleDeviation))
             number (published row name)
     ]
 
@@ -118,19 +118,19 @@ let private title loss =
 let private meanOf format (row: SweepRow) name =
     match statistic row name with
     | None -> "–"
-    | Some found ->
-        match Option.ofNullable found.SampleDeviation with
-        | Some deviation -> $"{number format found.Mean} ± {number format deviation}"
-        | None -> number format found.Mean
+    | Some metric ->
+        match Option.ofNullable metric.SampleDeviation with
+        | Some deviation -> $"{number format metric.Mean} ± {number format deviation}"
+        | None -> number format metric.Mean
 
 /// A share as a percentage.
 let private percent name (row: SweepRow) =
     match statistic row name with
     | None -> "–"
-    | Some found ->
-        match Option.ofNullable found.SampleDeviation with
-        | Some deviation -> $"""{number "F2" (100.0 * found.Mean)} ± {number "F2" (100.0 * deviation)}"""
-        | None -> number "F2" (100.0 * found.Mean)
+    | Some metric ->
+        match Option.ofNullable metric.SampleDeviation with
+        | Some deviation -> $"""{number "F2" (100.0 * metric.Mean)} ± {number "F2" (100.0 * deviation)}"""
+        | None -> number "F2" (100.0 * metric.Mean)
 
 /// One table per loss, the first line its head. Empty columns are left out.
 let private tables (sweep: SweepRecord) : string list list list = [

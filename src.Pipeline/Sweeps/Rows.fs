@@ -65,9 +65,9 @@ let metricNames =
 let private valuesOf split (run: FinishedCell) : (string * Nullable<float>) list =
     let ofSplit (splits: IReadOnlyDictionary<string, 'split>) metrics =
         match splits.TryGetValue split with
-        | true, found ->
+        | true, judged ->
             (seconds, Nullable (nonNull run.Record.Trained).Seconds)
-            :: [ for name, value in metrics -> name, value found ]
+            :: [ for name, value in metrics -> name, value judged ]
         | _ -> []
 
     match run.Evaluation with
@@ -110,7 +110,7 @@ let private statistics split (cells: (Cell * CellState) list) : IReadOnlyDiction
             | _ -> ()
     ]
 
-    let found = Dictionary<string, SweepStatistic>()
+    let statistics = Dictionary<string, SweepStatistic>()
 
     for name in metricNames do
         match
@@ -121,9 +121,9 @@ let private statistics split (cells: (Cell * CellState) list) : IReadOnlyDiction
             ]
         with
         | [] -> ()
-        | values -> found[name] <- statistic values
+        | values -> statistics[name] <- statistic values
 
-    found
+    statistics
 
 /// A row per setting, in the order of the cells.
 let ofStates (keys: string list) (published: Tables.Entry list) (states: (Cell * CellState) list) : Row list =

@@ -73,10 +73,10 @@ let private isFor (tree: JsonObject) (entry: Entry) =
 
 /// What was published for a configuration, by metric; of two numbers for one metric the one that comes first.
 let find (entries: Entry list) (tree: JsonObject) : IReadOnlyDictionary<string, PublishedValue> =
-    let found = Dictionary<string, PublishedValue>()
+    let values = Dictionary<string, PublishedValue>()
 
     for entry in entries do
         if isFor tree entry then
-            found.TryAdd(entry.Metric, entry.Value) |> ignore
+            values.TryAdd(entry.Metric, entry.Value) |> ignore
 
-    found
+    values

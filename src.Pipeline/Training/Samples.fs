@@ -9,7 +9,7 @@ open DQ.Core.Images
 open DQ.Pipeline
 
 /// Small images are drawn at least this large in the grid, in pixels of the picture.
-let private shownSide = 96
+let private shownSize = 96
 
 /// File of the grid beside its samples.json.
 let grid = "reconstructions.png"
@@ -63,7 +63,7 @@ let write (folder: string) (images: PackedImages) split (chosen: SampleImage[]) 
         |> Array.length
         |> max 1
 
-    let zoom = max 1 (shownSide / max images.Height images.Width)
+    let zoom = max 1 (shownSize / max images.Height images.Width)
     ImageFile.WritePng(Path.Combine(folder, grid), sheets.Grid(columns, zoom))
 
     ArtifactJson.Write(

@@ -13,7 +13,7 @@ public static class PublishedPoints
 
     /// <summary>The data set most of it is on; side of its images in pixels.</summary>
     private const string Dataset = "cifar10";
-    private const int Side = 32;
+    private const int Width = 32;
 
     private static readonly IReadOnlyList<(string Likelihood, PlaneGroup Group)> All = Read();
 
@@ -58,9 +58,9 @@ public static class PublishedPoints
         )
             yield break;
         var spec = new AutoencoderSpec { CodeCounts = codes, Codebooks = books.Value };
-        var bits = CodeRate.UniformBitsPerImage(spec.Grids(Side, Side));
+        var bits = CodeRate.UniformBitsPerImage(spec.Grids(Width, Width));
         yield return new(
-            bits / (3 * Side * Side),
+            bits / (3 * Width * Width),
             nats / Math.Log(2),
             $"{column.ToUpperInvariant()}, M = {books}, K = {string.Join(", ", codes)}",
             $"published: {nats} nats/dim of reconstruction; the uniform code rate is computed"

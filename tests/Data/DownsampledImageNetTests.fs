@@ -75,7 +75,7 @@ let tests =
         for form in [ "protocol2"; "protocol4"; "protocol5"; "numpy2"; "label-array" ] do
             test $"{form}: another way of writing the same" {
                 use batch = DownsampledBatch.Open(at [ "forms"; form ], InflatedFiles())
-                Expect.equal (batch.Count, batch.Side) (count, 8) "shape"
+                Expect.equal (batch.Count, batch.Size) (count, 8) "shape"
                 Expect.sequenceEqual batch.Labels [ 0..4 ] "labels"
                 let read = Array.zeroCreate 192
                 batch.Read(4, read.AsSpan())
@@ -85,7 +85,7 @@ let tests =
         for form, message in
             [
                 "refused-call", "pathlib.PurePosixPath"
-                "refused-type", "expected data of bytes (N, 3·side·side), found f4 (5, 192)"
+                "refused-type", "expected data of bytes (N, 3·size·size), found f4 (5, 192)"
                 "refused-order", "the last axis fastest"
                 "refused-shape", "found u1 (5, 191)"
                 "refused-labels", "expected 5 labels, found 4"
@@ -144,7 +144,7 @@ let tests =
 
                         try
                             use batch = DownsampledBatch.Open(file, InflatedFiles())
-                            batch.Read(0, (Array.zeroCreate (3 * batch.Side * batch.Side)).AsSpan())
+                            batch.Read(0, (Array.zeroCreate (3 * batch.Size * batch.Size)).AsSpan())
                         with
                         | :? InvalidDataException
                         | :? EndOfStreamException

@@ -113,7 +113,7 @@ let private write (path: string) (tensors: (string * int list) list) =
     SafeTensorsFile.WriteArrays(path, arrays)
 
 let private image =
-    let side = TorchvisionClassifier.Side
+    let side = TorchvisionClassifier.Size
 
     lazy
         (torch
