@@ -145,7 +145,7 @@ let private dispatch (place: Workplace) (parsed: ParseResults<Arguments>) : Task
     | Report arguments -> Report.run place arguments
     | Doctor arguments -> Doctor.run place arguments
     | Schema arguments -> Schema.run arguments
-    | Completion arguments -> Completion.run parser arguments
+    | Completion arguments -> Completion.run place parser arguments
     | other -> Task.FromResult(Error(Usage $"{other} is no command"))
 
 /// Minutes after which the command saves and stops: what a timer can hold, 2^32 milliseconds and no more.

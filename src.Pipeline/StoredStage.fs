@@ -353,3 +353,15 @@ let ofResult (stage: ResultStage<'i, 'r, 'o>) : Stage<'i, 'o> = {
     Plan = planResult stage
     Run = runResult stage
 }
+
+/// Takes a run from the disk, unless somebody works on it. Without run.json it is no run from here on; the rest is only files.
+let remove (folder: string) : Result<unit, StageError> =
+    result {
+        let! held = RunLock.Take folder
+
+        do
+            use held = held
+            held.Guarded(fun () -> IO.File.Delete(IO.Path.Combine(folder, RunLayout.Run)))
+
+        IO.Directory.Delete(folder, recursive = true)
+    }

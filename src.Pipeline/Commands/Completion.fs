@@ -5,6 +5,7 @@ open System.Threading.Tasks
 open Argu
 open DQ.Pipeline
 open DQ.Pipeline.Commands.CompletionTree
+open DQ.Pipeline.Host
 
 type Arguments =
     | [<MainCommand; ExactlyOnce>] Shell of SHELL: string
@@ -272,7 +273,13 @@ let script (shell: string) (root: Node) : Result<string, StageError> =
     | "powershell" -> Ok(powershell root)
     | other -> Error(Usage $"{other}: expected bash, zsh, fish or powershell")
 
-let run (parser: ArgumentParser) (arguments: ParseResults<Arguments>) : Task<Result<unit, StageError>> =
-    script (arguments.GetResult Shell) (ofParser "dq" parser)
-    |> Result.map (fun text -> printf "%s" text)
+let run
+    (place: Workplace)
+    (parser: ArgumentParser)
+    (arguments: ParseResults<Arguments>)
+    : Task<Result<unit, StageError>> =
+    let shell = arguments.GetResult Shell
+
+    script shell (ofParser "dq" parser)
+    |> Result.map (fun text -> place.Output.Result(text, {| Shell = shell; Script = text |}))
     |> Task.FromResult

@@ -119,6 +119,20 @@ let ofParser (name: string) (parser: ArgumentParser) : Node =
                         let name = List.head case.CommandLineNames.Value
                         node $"{path} {name}" name case.Description.Value (inherited @ passedOn) child
                     | None -> ()
+
+                // those without arguments have no parser
+                for case in cases do
+                    if case.ArgumentType = ArgumentType.SubCommand && (valueOfCase case).IsNone then
+                        let name = List.head case.CommandLineNames.Value
+
+                        {
+                            Path = $"{path} {name}"
+                            Name = name
+                            Usage = case.Description.Value
+                            Flags = inherited @ passedOn @ [ help ]
+                            Free = Value.Nothing
+                            Children = []
+                        }
             ]
         }
 

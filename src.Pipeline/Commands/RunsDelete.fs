@@ -68,21 +68,6 @@ let private children (all: StoredRun list) (going: Set<string>) id = [
         | _ -> ()
 ]
 
-/// Nobody works on it from here on: without run.json it is no run, and the rest is only files.
-let private remove (store: Store) (folder: string, record: RunRecord) =
-    result {
-        let! held = RunLock.Take folder
-
-        do
-            use held = held
-            held.Guarded(fun () -> File.Delete(Path.Combine(folder, RunLayout.Run)))
-
-        Directory.Delete(folder, recursive = true)
-
-        Annotations.Change(store.Root, record.Id, (fun _ -> RunAnnotation.None))
-        |> ignore
-    }
-
 let delete (place: Workplace) (arguments: ParseResults<DeleteArguments>) =
     result {
         let store = Workplace.store place
@@ -113,7 +98,10 @@ let delete (place: Workplace) (arguments: ParseResults<DeleteArguments>) =
 
         if not (arguments.Contains DeleteArguments.Dry_Run) then
             for folder, record, _ in sized do
-                do! remove store (folder, record)
+                do! StoredStage.remove folder
+
+                Annotations.Change(store.Root, record.Id, (fun _ -> RunAnnotation.None))
+                |> ignore
 
         let total = sized |> List.sumBy (fun (_, _, bytes) -> bytes)
 

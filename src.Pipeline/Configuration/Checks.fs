@@ -90,7 +90,8 @@ let knownSide (c: DataConfig) =
     | SourceKind.Idx
     | SourceKind.Folder
     | SourceKind.ImageNetDownsampled
-    | SourceKind.Numpy -> None
+    | SourceKind.Numpy
+    | SourceKind.Parquet -> None
 
 /// The channels the data will have.
 let knownChannels (c: DataConfig) =

@@ -4,7 +4,7 @@ open DQ.Pipeline
 
 /// Where images come from and how they are cut in splits: the `data` part of a configuration.
 type DataConfig = {
-    /// `dead_leaves`, `cifar10`, `cifar100` (fine classes), `cifar100_coarse`, `svhn`, `idx`, `folder`, `tiny_imagenet`, `imagenet_downsampled` or `numpy`.
+    /// `dead_leaves`, `cifar10`, `cifar100` (fine classes), `cifar100_coarse`, `svhn`, `idx`, `folder`, `tiny_imagenet`, `imagenet_downsampled`, `numpy` or `parquet`.
     Source: SourceKind
     /// Folder, file or zip; null for `dead_leaves`.
     Path: string | null
@@ -82,6 +82,8 @@ module DataConfig =
                         $"expected a side whose square is at most data.max_pixels ({config.MaxPixels}), got {side}"
             | None when config.Source = SourceKind.Folder ->
                 problem "image_size" "expected the side in pixels to bring a folder's images to, got null"
+            | None when config.Source = SourceKind.Parquet ->
+                problem "image_size" "expected the side in pixels to bring the images to, got null"
 
             | None -> ()
 

@@ -18,6 +18,7 @@ type SourceKind =
     | TinyImageNet
     | ImageNetDownsampled
     | Numpy
+    | Parquet
 
     /// The name in configurations.
     member this.Name =
@@ -32,6 +33,7 @@ type SourceKind =
         | TinyImageNet -> "tiny_imagenet"
         | ImageNetDownsampled -> "imagenet_downsampled"
         | Numpy -> "numpy"
+        | Parquet -> "parquet"
 
 and SourceKindConverter() =
     inherit JsonConverter<SourceKind>()
@@ -47,6 +49,7 @@ and SourceKindConverter() =
         SourceKind.TinyImageNet
         SourceKind.ImageNetDownsampled
         SourceKind.Numpy
+        SourceKind.Parquet
     ]
 
     /// In the order in which messages list them.
@@ -72,5 +75,6 @@ module SourceKind =
     let hasImageFiles kind =
         match kind with
         | SourceKind.Folder
-        | SourceKind.TinyImageNet -> true
+        | SourceKind.TinyImageNet
+        | SourceKind.Parquet -> true
         | _ -> false

@@ -37,6 +37,7 @@ let private openSource (config: DataConfig) =
     | SourceKind.TinyImageNet -> TinyImageNet.open' path config.MaxPixels
     | SourceKind.ImageNetDownsampled -> DownsampledImageNet.open' path config.ImageSize
     | SourceKind.Numpy -> Numpy.open' path
+    | SourceKind.Parquet -> ParquetImages.open' path config.MaxPixels
 
 let private withSource config (work: ImageSource -> Result<'value, StageError>) =
     openSource config

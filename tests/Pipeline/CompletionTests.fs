@@ -48,6 +48,8 @@ let private cases = [
     [ "runs"; "list"; "--st" ], [ "--status" ], [ "--tag" ]
     [ "runs"; "list"; "--status"; "" ], [ "completed"; "failed" ], [ "--status" ]
     [ "runs"; "show"; "2026-01-01" ], [ "2026-01-01-first-0000001" ], [ "2026-01-02-second-0000002" ]
+    [ "datasets"; "" ], [ "list"; "show" ], [ "compare" ]
+    [ "datasets"; "list"; "--js" ], [ "--json" ], [ "--count" ]
     [ "train"; "--js" ], [ "--json" ], [ "--quiet" ]
     [ "train"; "x.json"; "--set"; "training.ste" ], [ "training.steps=" ], [ "training.batch_size=" ]
     [ "completion"; "f" ], [ "fish" ], [ "bash" ]
@@ -130,6 +132,9 @@ let tests =
             Expect.equal made.ExitCode 0 made.Errors
             Expect.stringContains made.Output "Register-ArgumentCompleter -Native -CommandName dq" "registered"
             Expect.stringContains made.Output "'dq runs list' = @('--archived'" "names of options"
+            let json = run [ "completion"; "fish"; "--json" ]
+            let tree = nonNull (System.Text.Json.Nodes.JsonNode.Parse json.Output)
+            Expect.stringContains ((nonNull tree["script"]).ToString()) "complete -c dq" "in JSON"
             Expect.equal (run [ "completion"; "csh" ]).ExitCode 2 "another shell"
         }
     ]
