@@ -1,6 +1,8 @@
+using System.IO.Compression;
 using DQ.Reports.Catalog;
 using DQ.Reports.Metrics;
 using Microsoft.AspNetCore.HttpOverrides;
+using Microsoft.AspNetCore.ResponseCompression;
 using MudBlazor.Services;
 
 namespace DQ.Reports.Hosting;
@@ -32,8 +34,11 @@ public static class Site
         builder.Services.AddResponseCompression(options =>
         {
             options.EnableForHttps = true;
-            options.MimeTypes = ["text/html", "text/csv", "application/json"];
+            // the component library's files come without their compressed forms under names that browsers keep
+            options.MimeTypes = ["text/html", "text/csv", "application/json", "text/css", "text/javascript"];
         });
+        builder.Services.Configure<GzipCompressionProviderOptions>(options => options.Level = CompressionLevel.Optimal);
+        builder.Services.Configure<BrotliCompressionProviderOptions>(options => options.Level = CompressionLevel.Fastest);
         // where to listen is said once it does; keys are kept unencrypted because they guard nothing but forms of this machine's pages
         builder
             .Logging.SetMinimumLevel(LogLevel.Warning)

@@ -217,7 +217,7 @@ let tests =
 
             Expect.equal site.Address.AbsolutePath "/dq/" "printed as it is reached"
 
-            let html (path: string) =
+            let text (path: string) =
                 use request = new HttpRequestMessage(HttpMethod.Get, Uri(site.Address, path))
                 request.Headers.Host <- "dq.example.org"
 
@@ -241,8 +241,14 @@ let tests =
 
                 unpacked.ReadToEnd()
 
-            Expect.stringContains (html "/dq/") "<base href=\"/dq/\"" "the proxy passes its path on"
-            Expect.stringContains (html "/") "<base href=\"/dq/\"" "or takes it away"
+            let html = text "/dq/"
+            Expect.stringContains html "<base href=\"/dq/\"" "the proxy passes its path on"
+            Expect.stringContains (text "/") "<base href=\"/dq/\"" "or takes it away"
+
+            let style =
+                RegularExpressions.Regex.Match(html, "_content/MudBlazor/[^\"]+css").Value
+
+            Expect.stringContains (text $"/dq/{style}") ".mud-" "other people's files are compressed too"
         }
 
         test "settings that can't be used are one line" {
