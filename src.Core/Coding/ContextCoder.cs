@@ -1,5 +1,3 @@
-using System.Runtime.InteropServices;
-
 namespace DQ.Core.Coding;
 
 /// <summary>Pictures to streams and back by a frozen context head: what one thread works with.</summary>
@@ -68,7 +66,7 @@ internal sealed unsafe class ContextCoder(FrozenContext model)
             throw new InvalidDataException("a stream that does not end with its last symbol");
     }
 
-    private static byte* Bytes(ContextPixels pixels) => (byte*)System.Runtime.CompilerServices.Unsafe.AsPointer(ref MemoryMarshal.GetArrayDataReference(pixels.Bytes));
+    private static byte* Bytes(ContextPixels pixels) => ContextNet.Address(pixels.Bytes);
 
     private static void FillMargins(ContextPixels pixels, Wavefronts.Run run, int wavefront)
     {
@@ -116,7 +114,7 @@ internal sealed unsafe class ContextCoder(FrozenContext model)
             {
                 var value = bytes[_places[i] + channel];
                 intervals[i * channels + channel] = _mixture.Take(value);
-                _mixture.Next(channel, value);
+                _mixture.Next(value);
             }
         }
     }
@@ -132,7 +130,7 @@ internal sealed unsafe class ContextCoder(FrozenContext model)
                 var value = _mixture.Find(decoder.Slot(PixelMixture.FrequencyBits), out var start, out var frequency);
                 decoder.Advance(start, frequency, PixelMixture.FrequencyBits);
                 bytes[_places[i] + channel] = (byte)value;
-                _mixture.Next(channel, value);
+                _mixture.Next(value);
             }
         }
     }

@@ -51,6 +51,8 @@ public static unsafe class ContextFreezer
         }
         var ones = Enumerable.Repeat(1.0, spec.Outputs).ToArray();
         var leave = Scaled(weights.Leave, units, activationLimits, ones, bits => bits > 16 ? 1L << (bits - 17) : 0);
+        if (leave.Shift < 16)
+            throw new ArgumentException("the last layer's weights are too large for integers", nameof(weights));
         return new FrozenContext(spec, floor, enter, hidden, leave);
     }
 

@@ -21,7 +21,8 @@ internal abstract unsafe class ContextNet
         Model = model;
         InputStride = Padded(model.Spec.Inputs);
         HiddenStride = Padded(model.Spec.Width);
-        OutputStride = Padded(model.Spec.Outputs);
+        // the mixture's vectors read up to three numbers beyond the last output
+        OutputStride = Padded(model.Spec.Outputs + 3);
         _inputs = GC.AllocateArray<short>(BatchPixels * InputStride, pinned: true);
         _outputs = GC.AllocateArray<int>(BatchPixels * OutputStride, pinned: true);
     }
@@ -53,7 +54,8 @@ internal abstract unsafe class ContextNet
     /// <summary>Computes <see cref="Outputs"/> of the first pixels from their <see cref="Inputs"/>.</summary>
     public abstract void Run(int pixels);
 
-    private protected static T* Address<T>(T[] pinned)
+    /// <summary>Of an array that is pinned.</summary>
+    public static T* Address<T>(T[] pinned)
         where T : unmanaged => (T*)Unsafe.AsPointer(ref MemoryMarshal.GetArrayDataReference(pinned));
 
     private static int Padded(int count) => (count + RowPadding - 1) / RowPadding * RowPadding;

@@ -84,7 +84,7 @@ public sealed class FrozenContext
         CheckLayer("enter", Enter, Spec.Inputs, Spec.Width, InputLimits(Spec), 1, 30);
         foreach (var layer in Hidden)
             CheckLayer("hidden", layer, Spec.Width, Spec.Width, activations, 1, 30);
-        CheckLayer("leave", Leave, Spec.Width, Spec.Outputs, activations, 0, 30);
+        CheckLayer("leave", Leave, Spec.Width, Spec.Outputs, activations, 16, 30);
     }
 
     private static void CheckLayer(string name, FrozenLayer layer, int inputs, int outputs, int[] limits, int leastShift, int mostShift)

@@ -121,7 +121,9 @@ internal static unsafe class IntegerProduct<TVector, TLanes>
             e1 = bias1,
             f0 = bias0,
             f1 = bias1;
-        short* row3 = inputs + 3 * stride;
+        nint second = stride,
+            third = 2 * second;
+        var fourth = inputs + 3 * second;
         for (var pair = 0; pair < pairs; pair++)
         {
             var w0 = TLanes.LoadWeights(weights);
@@ -130,23 +132,23 @@ internal static unsafe class IntegerProduct<TVector, TLanes>
             var x = TLanes.Repeat(inputs);
             a0 = TLanes.MultiplyAdd(a0, x, w0);
             a1 = TLanes.MultiplyAdd(a1, x, w1);
-            x = TLanes.Repeat(inputs + stride);
+            x = TLanes.Repeat(inputs + second);
             b0 = TLanes.MultiplyAdd(b0, x, w0);
             b1 = TLanes.MultiplyAdd(b1, x, w1);
-            x = TLanes.Repeat(inputs + 2 * stride);
+            x = TLanes.Repeat(inputs + third);
             c0 = TLanes.MultiplyAdd(c0, x, w0);
             c1 = TLanes.MultiplyAdd(c1, x, w1);
-            x = TLanes.Repeat(row3);
+            x = TLanes.Repeat(fourth);
             d0 = TLanes.MultiplyAdd(d0, x, w0);
             d1 = TLanes.MultiplyAdd(d1, x, w1);
-            x = TLanes.Repeat(row3 + stride);
+            x = TLanes.Repeat(fourth + second);
             e0 = TLanes.MultiplyAdd(e0, x, w0);
             e1 = TLanes.MultiplyAdd(e1, x, w1);
-            x = TLanes.Repeat(row3 + 2 * stride);
+            x = TLanes.Repeat(fourth + third);
             f0 = TLanes.MultiplyAdd(f0, x, w0);
             f1 = TLanes.MultiplyAdd(f1, x, w1);
             inputs += 2;
-            row3 += 2;
+            fourth += 2;
         }
         TLanes.StoreSums(a0, sums);
         TLanes.StoreSums(a1, sums + count);

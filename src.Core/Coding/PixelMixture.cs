@@ -17,39 +17,30 @@ internal sealed unsafe class PixelMixture
     public const int FrequencyBits = 24;
 
     private const int Symbols = 256;
-    private const int WeightBits = 24;
-    private const int InverseBits = 20;
 
-    // e^7.5 / 127.5 · 2²⁰: the inverse scale of a pixel's step at the smallest log scale, −7.5
-    private const ulong LargestInverse = 14869568;
-    private const long LeastLogScale = -(15L << 15);
-    private const long LargestLogScale = 2L << 16;
-    private const long LargestMean = 1L << 31;
-
-    private readonly FrozenContext _model;
-    private readonly int _mixtures;
+    private readonly MixtureTerms _terms;
     private readonly int _channels;
-    private readonly int _outputShift;
-    private readonly long[] _weights;
-    private readonly long[] _means;
-    private readonly long[] _inverses;
-    private readonly int[] _lower;
-    private readonly int[] _upper;
+    private readonly int[] _weights;
+    private readonly int[] _means;
+    private int[] _lower;
+    private int[] _upper;
+    private int[] _middle;
+    private readonly long[] _parts;
     private readonly int[] _past = new int[3];
-    private int* _outputs;
     private int* _predictions;
-    private int* _contrasts;
+    private int _channel;
 
     public PixelMixture(FrozenContext model)
     {
-        _model = model;
-        (_mixtures, _channels) = (model.Spec.Mixtures, model.Spec.Channels);
-        _outputShift = model.Leave.Shift - 16;
-        _weights = new long[_mixtures];
-        _means = new long[_mixtures];
-        _inverses = new long[_mixtures];
-        _lower = new int[_mixtures];
-        _upper = new int[_mixtures];
+        _channels = model.Spec.Channels;
+        _terms = new MixtureTerms(model);
+        var count = _terms.Padded;
+        _weights = GC.AllocateArray<int>(count, pinned: true);
+        _means = GC.AllocateArray<int>(count, pinned: true);
+        _lower = GC.AllocateArray<int>(count, pinned: true);
+        _upper = GC.AllocateArray<int>(count, pinned: true);
+        _middle = GC.AllocateArray<int>(count, pinned: true);
+        _parts = new long[count];
     }
 
     /// <summary>Begins a pixel.</summary>
@@ -58,138 +49,109 @@ internal sealed unsafe class PixelMixture
     /// <param name="contrasts">Of the channels.</param>
     public void Begin(int* outputs, int* predictions, int* contrasts)
     {
-        _outputs = outputs;
         _predictions = predictions;
-        _contrasts = contrasts;
-        var largest = outputs[0];
-        for (var k = 1; k < _mixtures; k++)
-            largest = Math.Max(largest, outputs[k]);
-        var exponential = IntegerTables.Exponential;
+        _channel = 0;
+        _terms.Fill(outputs, predictions, contrasts);
         long total = 0;
-        for (var k = 0; k < _mixtures; k++)
-        {
-            var below = Fixed((long)largest - outputs[k]) >> (16 - IntegerTables.ExponentialStepsBits);
-            total += _weights[k] = exponential[Math.Min(below, exponential.Length - 1)];
-        }
+        for (var k = 0; k < _parts.Length; k++)
+            total += _parts[k] = _terms.Weights[k];
         Normalize(total);
-        Prepare(0);
+        new ReadOnlySpan<int>(_terms.Means(0), _means.Length).CopyTo(_means);
     }
 
     /// <summary>Where the value of the current channel begins, and its frequency.</summary>
     public (uint Start, uint Frequency) Take(int value)
     {
-        Ends(value, _lower);
-        Ends(value + 1, _upper);
-        return Finish(value);
+        var start = Cumulative(value, _lower);
+        return (start, Cumulative(value + 1, _upper) - start);
     }
 
     /// <summary>The value of the current channel to which a number below 2²⁴ belongs; see <see cref="Take"/>.</summary>
     public int Find(uint slot, out uint start, out uint frequency)
     {
-        var (low, high) = (0, Symbols);
-        while (high - low > 1)
+        // from the prediction outward in growing steps, then by halves; the ends of the range are kept
+        var (low, high) = (-1, Symbols + 1);
+        var (begin, end) = (0u, 0u);
+        var (at, step) = (Math.Clamp(_means[0] >> 16, 1, Symbols - 1), 2);
+        while (true)
         {
-            var middle = (low + high) >> 1;
-            if (Cumulative(middle) <= slot)
-                low = middle;
+            var cumulative = Cumulative(at, _middle);
+            if (cumulative <= slot)
+            {
+                (low, begin) = (at, cumulative);
+                (_lower, _middle) = (_middle, _lower);
+            }
             else
-                high = middle;
+            {
+                (high, end) = (at, cumulative);
+                (_upper, _middle) = (_middle, _upper);
+            }
+            if (high - low == 1)
+                break;
+            at =
+                high > Symbols ? Math.Min(low + step, Symbols)
+                : low < 0 ? Math.Max(high - step, 0)
+                : (low + high) >> 1;
+            step *= 2;
         }
-        (start, frequency) = Take(low);
+        (start, frequency) = (begin, end - begin);
         return low;
     }
 
     /// <summary>Goes on to the next channel.</summary>
-    /// <param name="channel">The one that <paramref name="value"/> is of.</param>
-    /// <param name="value">What was coded.</param>
-    public void Next(int channel, int value)
+    /// <param name="value">What was coded of the current one.</param>
+    public void Next(int value)
     {
-        if (channel + 1 == _channels)
+        if (++_channel == _channels)
             return;
-        _past[channel] = value - _predictions[channel];
+        _past[_channel - 1] = value - _predictions[_channel - 1];
         long total = 0;
-        for (var k = 0; k < _mixtures; k++)
-            total += _weights[k] *= _upper[k] - _lower[k] + 1;
+        for (var k = 0; k < _parts.Length; k++)
+            total += _parts[k] = _weights[k] * (_upper[k] - _lower[k] + 1L);
         var extra = Math.Max(0, 64 - 31 - BitOperations.LeadingZeroCount((ulong)total));
         total = 0;
-        for (var k = 0; k < _mixtures; k++)
-            total += _weights[k] >>= extra;
+        for (var k = 0; k < _parts.Length; k++)
+            total += _parts[k] >>= extra;
         Normalize(total);
-        Prepare(channel + 1);
+        var means = _terms.Means(_channel);
+        for (var k = 0; k < _means.Length; k++)
+        {
+            long mean = means[k];
+            for (var earlier = 0; earlier < _channel; earlier++)
+                mean += _terms.Shares(_channel, earlier)[k] * _past[earlier];
+            _means[k] = MixtureTerms.Bounded(mean);
+        }
     }
 
-    private (uint Start, uint Frequency) Finish(int value)
-    {
-        var start = value == 0 ? 0 : Share(_lower) + (uint)value;
-        var end = value == Symbols - 1 ? 1u << FrequencyBits : Share(_upper) + (uint)value + 1;
-        return (start, end - start);
-    }
-
-    private uint Cumulative(int value)
-    {
-        Ends(value, _lower);
-        return Share(_lower) + (uint)value;
-    }
-
-    /// The distributions of the components at value − ½, times 2³⁰.
-    private void Ends(int value, int[] ends)
+    private uint Cumulative(int value, int[] ends)
     {
         if (value == 0)
         {
             Array.Clear(ends);
-            return;
+            return 0;
         }
         if (value == Symbols)
         {
             Array.Fill(ends, 1 << IntegerTables.UnitBits);
-            return;
+            return 1u << FrequencyBits;
         }
-        var edge = ((long)value << 16) - (1 << 15);
-        for (var k = 0; k < ends.Length; k++)
-            ends[k] = IntegerTables.Logistic(((edge - _means[k]) * _inverses[k]) >> InverseBits);
+        var share = LogisticSum.At(
+            (value << 16) - (1 << 15),
+            ContextNet.Address(_means),
+            _terms.Inverses(_channel),
+            ContextNet.Address(_weights),
+            ends.Length,
+            ContextNet.Address(ends)
+        );
+        return (uint)((share * ((1 << FrequencyBits) - Symbols)) >> IntegerTables.UnitBits) + (uint)value;
     }
 
-    private uint Share(int[] ends)
-    {
-        long sum = 0;
-        for (var k = 0; k < ends.Length; k++)
-            sum += _weights[k] * ends[k];
-        return (uint)(((sum >> WeightBits) * ((1 << FrequencyBits) - Symbols)) >> IntegerTables.UnitBits);
-    }
-
-    /// Makes the weights sum to 2²⁴ or a little less. Their total is below 2³⁴.
+    /// Makes of the parts weights that sum to 2²⁴ or a little less. Their total is below 2³⁵.
     private void Normalize(long total)
     {
         const int Bits = 38;
-        var inverse = (1L << (WeightBits + Bits)) / Math.Max(total, 1);
-        for (var k = 0; k < _weights.Length; k++)
-            _weights[k] = (_weights[k] * inverse) >> Bits;
+        var inverse = (1L << (LogisticSum.WeightBits + Bits)) / Math.Max(total, 1);
+        for (var k = 0; k < _parts.Length; k++)
+            _weights[k] = (int)((_parts[k] * inverse) >> Bits);
     }
-
-    private void Prepare(int channel)
-    {
-        var means = _outputs + _mixtures * (1 + channel);
-        var scales = _outputs + _mixtures * (1 + _channels + channel);
-        var shares = _outputs + _mixtures * (1 + 2 * _channels + channel * (channel - 1) / 2);
-        var contrast = _contrasts[channel];
-        long unit = _model.Contrast.Units[contrast],
-            logUnit = _model.Contrast.LogUnits[contrast],
-            prediction = (long)_predictions[channel] << 16;
-        for (var k = 0; k < _mixtures; k++)
-        {
-            var mean = prediction + ((unit * Math.Clamp(Fixed(means[k]), -(1L << 24), 1L << 24)) >> 16);
-            for (var earlier = 0; earlier < channel; earlier++)
-                mean += HyperbolicTangent(Fixed(shares[earlier * _mixtures + k])) * _past[earlier];
-            _means[k] = Math.Clamp(mean, -LargestMean, LargestMean);
-            var scale = Math.Clamp(Fixed(scales[k]) + logUnit, LeastLogScale, LargestLogScale);
-            var power = IntegerTables.Exponential[(scale - LeastLogScale) >> (16 - IntegerTables.ExponentialStepsBits)];
-            _inverses[k] = (long)((power * LargestInverse) >> IntegerTables.UnitBits);
-        }
-    }
-
-    /// 16 bits behind the point
-    private static long HyperbolicTangent(long argument) => (IntegerTables.Logistic(2 * argument) - (1 << 29)) >> 13;
-
-    /// An output of the net with 16 bits behind the point.
-    private long Fixed(long output) => _outputShift >= 0 ? output >> _outputShift : output << -_outputShift;
 }
