@@ -26,7 +26,10 @@ internal sealed class ChunkPlanner(int groupPixels, int bandPixels)
     public const int DefaultGroupPixels = 1 << 17;
 
     /// <summary>Pixels of a large picture's band.</summary>
-    public const int DefaultBandPixels = 1 << 18;
+    public const int DefaultBandPixels = 1 << 19;
+
+    /// <summary>Pixels of a picture that stays whole.</summary>
+    private const int LargestWhole = 1 << 22;
 
     private readonly Group _color = new(3);
     private readonly Group _gray = new(1);
@@ -44,7 +47,7 @@ internal sealed class ChunkPlanner(int groupPixels, int bandPixels)
     private IEnumerable<Chunk> Plane(int image, LosslessEntry entry, bool isAlpha, int channels)
     {
         var pixels = (long)entry.Width * entry.Height;
-        if (pixels > bandPixels)
+        if (pixels > (entry.IsWhole && !isAlpha ? Math.Max(bandPixels, LargestWhole) : bandPixels))
         {
             var bands = (int)Math.Min((pixels + bandPixels - 1) / bandPixels, entry.Height);
             for (var band = 0; band < bands; band++)

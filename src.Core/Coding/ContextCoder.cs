@@ -137,7 +137,10 @@ internal sealed unsafe class ContextCoder(FrozenContext model)
 
     private void RunNet(byte* bytes, int count)
     {
-        fixed (int* predictions = _predictions, contrasts = _contrasts)
+        fixed (
+            int* predictions = _predictions,
+                contrasts = _contrasts
+        )
             for (var i = 0; i < count; i++)
                 ContextInputs.Fill(
                     bytes + _places[i],
@@ -153,7 +156,10 @@ internal sealed unsafe class ContextCoder(FrozenContext model)
 
     private void Begin(int pixel)
     {
-        fixed (int* predictions = _predictions, contrasts = _contrasts)
+        fixed (
+            int* predictions = _predictions,
+                contrasts = _contrasts
+        )
             _mixture.Begin(_net.Outputs + pixel * _net.OutputStride, predictions + pixel * MostChannels, contrasts + pixel * MostChannels);
     }
 }

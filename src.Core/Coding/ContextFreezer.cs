@@ -130,37 +130,43 @@ public static unsafe class ContextFreezer
         Span<int> predictions = stackalloc int[3],
             contrasts = stackalloc int[3];
         foreach (var piece in images.Pieces)
-        for (var row = 0; row < piece.Height; row++)
-        for (var column = 0; column < piece.Width; column++)
-        {
-            if (at++ % step != 0)
-                continue;
-            fixed (byte* bytes = images.Bytes)
-            fixed (short* inputs = numbers)
-            fixed (int* p = predictions, c = contrasts)
-                ContextInputs.Fill(
-                    bytes + piece.Origin + row * piece.Stride + column * spec.Channels,
-                    piece.Stride,
-                    spec,
-                    tables,
-                    inputs,
-                    p,
-                    c
-                );
-            var values = new float[spec.Inputs];
-            for (var i = 0; i < values.Length; i++)
-                values[i] = numbers[i] / (float)(1 << FrozenContext.InputBits) * (i < spec.Neighbours * spec.Channels ? (float)DifferenceShare : 1);
-            values = Applied(weights.Enter, values);
-            Raise(activity[0], values);
-            values = Applied(weights.Hidden[0], values);
-            foreach (var further in weights.Hidden.Skip(1))
+            for (var row = 0; row < piece.Height; row++)
+            for (var column = 0; column < piece.Width; column++)
             {
-                var more = Applied(further, values);
+                if (at++ % step != 0)
+                    continue;
+                fixed (byte* bytes = images.Bytes)
+                fixed (short* inputs = numbers)
+                fixed (
+                    int* p = predictions,
+                        c = contrasts
+                )
+                    ContextInputs.Fill(
+                        bytes + piece.Origin + row * piece.Stride + column * spec.Channels,
+                        piece.Stride,
+                        spec,
+                        tables,
+                        inputs,
+                        p,
+                        c
+                    );
+                var values = new float[spec.Inputs];
                 for (var i = 0; i < values.Length; i++)
-                    values[i] += more[i];
+                    values[i] =
+                        numbers[i]
+                        / (float)(1 << FrozenContext.InputBits)
+                        * (i < spec.Neighbours * spec.Channels ? (float)DifferenceShare : 1);
+                values = Applied(weights.Enter, values);
+                Raise(activity[0], values);
+                values = Applied(weights.Hidden[0], values);
+                foreach (var further in weights.Hidden.Skip(1))
+                {
+                    var more = Applied(further, values);
+                    for (var i = 0; i < values.Length; i++)
+                        values[i] += more[i];
+                }
+                Raise(activity[1], values);
             }
-            Raise(activity[1], values);
-        }
         return activity;
     }
 

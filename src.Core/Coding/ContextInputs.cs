@@ -18,7 +18,15 @@ internal static unsafe class ContextInputs
     /// <param name="inputs">Of the net.</param>
     /// <param name="predictions">A prediction a channel.</param>
     /// <param name="contrasts">A contrast a channel, an index of the tables.</param>
-    public static void Fill(byte* pixel, int stride, ContextSpec spec, ContrastTables tables, short* inputs, int* predictions, int* contrasts)
+    public static void Fill(
+        byte* pixel,
+        int stride,
+        ContextSpec spec,
+        ContrastTables tables,
+        short* inputs,
+        int* predictions,
+        int* contrasts
+    )
     {
         if (spec.Channels == 3)
             Color(pixel, stride, spec, tables, inputs, predictions, contrasts);
@@ -26,7 +34,15 @@ internal static unsafe class ContextInputs
             Gray(pixel, stride, spec, tables, inputs, predictions, contrasts);
     }
 
-    private static void Color(byte* pixel, int stride, ContextSpec spec, ContrastTables tables, short* inputs, int* predictions, int* contrasts)
+    private static void Color(
+        byte* pixel,
+        int stride,
+        ContextSpec spec,
+        ContrastTables tables,
+        short* inputs,
+        int* predictions,
+        int* contrasts
+    )
     {
         int s0 = Contrast(pixel, stride, 3),
             s1 = Contrast(pixel + 1, stride, 3),
@@ -58,7 +74,15 @@ internal static unsafe class ContextInputs
             Others(pixel + channel, stride, 3, predictions[channel], contrasts[channel], tables, inputs + channel);
     }
 
-    private static void Gray(byte* pixel, int stride, ContextSpec spec, ContrastTables tables, short* inputs, int* predictions, int* contrasts)
+    private static void Gray(
+        byte* pixel,
+        int stride,
+        ContextSpec spec,
+        ContrastTables tables,
+        short* inputs,
+        int* predictions,
+        int* contrasts
+    )
     {
         var contrast = contrasts[0] = 6 * Contrast(pixel, stride, 1);
         var prediction = predictions[0] = Median(pixel, stride, 1);

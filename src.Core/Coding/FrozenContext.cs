@@ -90,7 +90,9 @@ public sealed class FrozenContext
     private static void CheckLayer(string name, FrozenLayer layer, int inputs, int outputs, int[] limits, int leastShift, int mostShift)
     {
         if (layer.Inputs != inputs || layer.Outputs != outputs)
-            throw new InvalidDataException($"{name}: expected {inputs} inputs and {outputs} outputs, got {layer.Inputs} and {layer.Outputs}");
+            throw new InvalidDataException(
+                $"{name}: expected {inputs} inputs and {outputs} outputs, got {layer.Inputs} and {layer.Outputs}"
+            );
         if (layer.Weights.Length != inputs * outputs || layer.Bias.Length != outputs)
             throw new InvalidDataException($"{name}: expected {inputs * outputs} weights and {outputs} biases");
         if (layer.Shift < leastShift || layer.Shift > mostShift)

@@ -27,17 +27,18 @@ internal static class IntegerTables
     // e^(−1/256) and e^(−1/64), times 2⁶³; ln 2 times 2⁶²
     private const ulong ExponentialStep = 9187413517043429148;
     private const ulong LogisticStep = 9080376907458843210;
+
     // e^7.5 / 127.5 · 2²⁰
     private const long LargestInverse = 14869568;
     private const ulong LogarithmOf2 = 3196577161300663915;
 
     /// <summary>e^(−i/256) · 2³⁰, i = 0 … 16 · 256.</summary>
     public static int[] Exponential { get; } =
-        [.. Powers(ExponentialStep, (ExponentialRange << ExponentialStepsBits) + 1).Select(power => (int)((power + (1UL << 32)) >> 33))];
+    [.. Powers(ExponentialStep, (ExponentialRange << ExponentialStepsBits) + 1).Select(power => (int)((power + (1UL << 32)) >> 33))];
 
     /// <summary>Inverse scales in a pixel's steps, 20 bits behind the point: e^(7.5 − i/256) / 127.5, i = 0 … 9.5 · 256.</summary>
     public static int[] InverseScales { get; } =
-        [.. Exponential.Take((19 << (ExponentialStepsBits - 1)) + 1).Select(power => (int)((power * LargestInverse) >> ExponentialBits))];
+    [.. Exponential.Take((19 << (ExponentialStepsBits - 1)) + 1).Select(power => (int)((power * LargestInverse) >> ExponentialBits))];
 
     /// 2²⁸ / (1 + e^(−i/64)), i = 0 … 22 · 64 + 1; from 20 on it is 2²⁸
     private static readonly int[] LogisticTable =
@@ -48,7 +49,7 @@ internal static class IntegerTables
 
     /// <summary>Of each entry of the table but the last, and its distance to the next in the upper half.</summary>
     public static long[] LogisticPairs { get; } =
-        [.. LogisticTable.Zip(LogisticTable.Skip(1), (value, next) => ((long)(next - value) << 32) | (uint)value)];
+    [.. LogisticTable.Zip(LogisticTable.Skip(1), (value, next) => ((long)(next - value) << 32) | (uint)value)];
 
     /// <summary>The logistic function · 2²⁸, never falling.</summary>
     /// <param name="argument">With 16 bits behind the point, above −2³¹.</param>

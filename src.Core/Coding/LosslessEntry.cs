@@ -24,6 +24,9 @@ public sealed record LosslessEntry
     /// <summary>Whether the three channels are equal everywhere: then one is coded.</summary>
     public bool IsGrayColor { get; init; }
 
+    /// <summary>Whether its colors stay in one chunk, up to a limit: for drawings, where what repeats may be far away.</summary>
+    public bool IsWhole { get; init; }
+
     /// <summary>When the file was last changed, in ticks of 100 ns since the year 1, UTC; null where that is not known.</summary>
     public long? ModifiedTicks { get; init; }
 

@@ -59,7 +59,7 @@ internal sealed record LosslessIndex(
         writer.Number(Models.Count);
         foreach (var model in Models)
         {
-            writer.Number(model.Channels);
+            writer.Number(model.Channels / 2);
             writer.Raw(Convert.FromHexString(model.Hash));
             writer.Number(model.PackedBytes);
         }
@@ -78,6 +78,7 @@ internal sealed record LosslessIndex(
                     | (entry.Name != null ? 8 : 0)
                     | (entry.ModifiedTicks != null ? 16 : 0)
                     | (entry.Profile != null ? 32 : 0)
+                    | (entry.IsWhole ? 64 : 0)
             );
         foreach (var entry in Entries)
             writer.Number(entry.Width);
@@ -118,7 +119,7 @@ internal sealed record LosslessIndex(
         var bandPixels = reader.Number(1, 1 << 24);
         var models = new ModelReference[reader.Number(0, 2)];
         for (var i = 0; i < models.Length; i++)
-            models[i] = new(reader.Number(1, 3), Convert.ToHexStringLower(reader.Raw(HashBytes)), reader.Number(0, int.MaxValue));
+            models[i] = new(2 * reader.Number(0, 1) + 1, Convert.ToHexStringLower(reader.Raw(HashBytes)), reader.Number(0, int.MaxValue));
         var profiles = new byte[reader.Count()][];
         for (var i = 0; i < profiles.Length; i++)
             profiles[i] = reader.Bytes().ToArray();
@@ -129,7 +130,7 @@ internal sealed record LosslessIndex(
         var widths = new int[count];
         var heights = new int[count];
         foreach (ref var flag in flags.AsSpan())
-            flag = reader.Number(0, 63);
+            flag = reader.Number(0, 127);
         foreach (ref var width in widths.AsSpan())
             width = reader.Number(1, LosslessEntry.LargestSide);
         foreach (ref var height in heights.AsSpan())
@@ -156,6 +157,7 @@ internal sealed record LosslessIndex(
                 Channels = (flags[i] & 1) != 0 ? 3 : 1,
                 HasAlpha = (flags[i] & 2) != 0,
                 IsGrayColor = (flags[i] & 5) == 5,
+                IsWhole = (flags[i] & 64) != 0,
                 ModifiedTicks = times[i],
                 Profile = (flags[i] & 32) != 0 ? profiles[reader.Number(0, profiles.Length - 1)] : null,
             };

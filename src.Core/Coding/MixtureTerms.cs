@@ -11,7 +11,7 @@ internal sealed unsafe class MixtureTerms
 {
     // 512 steps of a pixel: with edges of up to 2²⁴ and inverse scales below 2²⁴, arguments of the logistic function fit 31 bits
     private const int LargestMean = 1 << 25;
-    
+
     // 64 units of contrast, each of up to 2²⁴: the distance fits 31 bits
     private const int LargestOffset = 1 << 22;
     private const int LargestShare = 1 << 24;
@@ -98,7 +98,10 @@ internal sealed unsafe class MixtureTerms
     internal void Vectors(int* outputs, int* predictions, int* contrasts)
     {
         var largest = Vector128.Create(Largest(outputs));
-        fixed (int* exponential = IntegerTables.Exponential, inverses = IntegerTables.InverseScales)
+        fixed (
+            int* exponential = IntegerTables.Exponential,
+                inverses = IntegerTables.InverseScales
+        )
         fixed (long* logistic = IntegerTables.LogisticPairs)
         {
             var last = Vector128.Create(IntegerTables.Exponential.Length - 1);
