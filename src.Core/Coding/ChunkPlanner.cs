@@ -11,10 +11,7 @@ internal sealed record ChunkPiece(int Image, bool IsAlpha, int Width, int FirstR
 /// <summary>What is coded together, and decoded on its own.</summary>
 /// <param name="Channels">1 or 3, of every piece.</param>
 /// <param name="Pieces">In the order of pictures.</param>
-internal sealed record Chunk(int Channels, IReadOnlyList<ChunkPiece> Pieces)
-{
-    public long Pixels => Pieces.Sum(piece => (long)piece.Width * piece.Rows);
-}
+internal sealed record Chunk(int Channels, IReadOnlyList<ChunkPiece> Pieces);
 
 /// <summary>
 /// Cuts pictures into chunks. Small planes with the same number of channels share a chunk; a large one is cut into bands of rows, all of

@@ -5,6 +5,7 @@ open System.IO
 open DQ.Core
 open DQ.Core.Coding
 open DQ.Pipeline
+open DQ.Pipeline.Host
 open FsToolkit.ErrorHandling
 
 /// Bytes a file of a frozen model may have.
@@ -21,10 +22,8 @@ let private read (file: string) : Result<FrozenContext, StageError> =
 let ofFiles (files: string list) : Result<FrozenContext list, StageError> = files |> List.traverseResultM read
 
 /// The built-in models.
-let builtIn = [
-    BuiltInModels.All.Color |> Option.ofObj
-    BuiltInModels.All.Gray |> Option.ofObj
-]
+let builtIn =
+    [ BuiltInModels.All.Color; BuiltInModels.All.Gray ] |> List.choose Option.ofObj
 
 /// Models by channels: of several for the same, the first.
 let select (models: FrozenContext list) =

@@ -162,7 +162,8 @@ let tests =
         }
 
         test "a damaged model is refused in one line" {
-            let packed = FrozenContextFile.Write(freeze (small 1) 4)
+            let model = freeze (small 1) 4
+            let packed = FrozenContextFile.Write model
 
             for length in 0..7 .. packed.Length - 1 do
                 refused "" (fun () -> FrozenContextFile.Read(ReadOnlySpan(packed, 0, length)) |> ignore)
@@ -172,8 +173,12 @@ let tests =
             for _ in 1..300 do
                 let changed = mutate random packed.Length [| 0uy; 255uy |] packed
 
-                if changed <> packed then
-                    refused "" (fun () -> FrozenContextFile.Read(ReadOnlySpan changed) |> ignore)
+                // bits that fill up the last byte mean nothing
+                try
+                    let read = FrozenContextFile.Read(ReadOnlySpan changed)
+                    Expect.equal read.Hash model.Hash "the same content"
+                with :? InvalidDataException as error ->
+                    Expect.isFalse (error.Message.Contains '\n') "one line"
         }
 
         test "weights whose sums could overflow are refused" {

@@ -36,6 +36,73 @@ let private nets (model: FrozenContext) : (string * ContextNet) list = [
         "512 bits", ContextNet<Vector512<int>, Lanes512> model
 ]
 
+let private checkFrequencies () =
+    let model = freeze (small 3) 12
+    let mixture = PixelMixture model
+    let net = ContextNet.For model
+    outputs net 20 |> ignore
+    let predictions = [| 0; 128; 255 |]
+    let contrasts = [| 0; 700; ContrastTables.Largest |]
+    use predictions = fixed predictions
+    use contrasts = fixed contrasts
+
+    for pixel in 0..19 do
+        mixture.Begin(NativePtr.add net.Outputs (pixel * net.OutputStride), predictions, contrasts)
+
+        for channel in 0..2 do
+            let mutable next = 0u
+
+            for value in 0..255 do
+                let struct (start, frequency) = mixture.Take value
+                Expect.equal start next "no gap"
+                Expect.isGreaterThan frequency 0u "at least 1"
+                next <- start + frequency
+
+                for slot in [ start; start + frequency - 1u ] do
+                    let mutable foundStart, foundFrequency = 0u, 0u
+                    let found = mixture.Find(slot, &foundStart, &foundFrequency)
+                    Expect.equal (found, foundStart, foundFrequency) (value, start, frequency) "found"
+
+            Expect.equal next (1u <<< PixelMixture.FrequencyBits) "sum"
+            let value = 40 * channel + pixel
+            mixture.Take value |> ignore
+            mixture.Next value
+
+let private checkTerms () =
+    for spec in [ small 3; small 1; ContextSpec(Width = 16, Mixtures = 7) ] do
+        let model = freeze spec 13
+        let net = ContextNet.For model
+        outputs net 30 |> ignore
+        let random = Random 3
+
+        for pixel in 0..29 do
+            let predictions = Array.init 3 (fun _ -> random.Next 256)
+            let contrasts = Array.init 3 (fun _ -> random.Next(ContrastTables.Largest + 1))
+            use predictions = fixed predictions
+            use contrasts = fixed contrasts
+            let at = NativePtr.add net.Outputs (pixel * net.OutputStride)
+
+            let read fill =
+                let terms = MixtureTerms model
+                fill terms
+
+                [
+                    for channel in 0 .. spec.Channels - 1 do
+                        for k in 0 .. spec.Mixtures - 1 do
+                            NativePtr.get terms.Weights k
+                            NativePtr.get (terms.Means channel) k
+                            NativePtr.get (terms.Inverses channel) k
+
+                            for earlier in 0 .. channel - 1 do
+                                NativePtr.get (terms.Shares(channel, earlier)) k
+                ]
+
+            if LogisticSum.HasVectors then
+                Expect.equal
+                    (read (fun (terms: MixtureTerms) -> terms.Vectors(at, predictions, contrasts)))
+                    (read (fun terms -> terms.Plain(at, predictions, contrasts)))
+                    $"pixel {pixel}"
+
 [<Tests>]
 let tests =
     testList "Coding.Kernels" [
@@ -71,74 +138,8 @@ let tests =
                 let other = LogisticSum.Vectors(edge, means, inverses, weights, count, vectorEnds)
                 Expect.equal (other, vectors) (one, plain) $"edge {edge}"
 
-        test "frequencies of a channel rise from 0 to 2²⁴, and every value is found in its own" {
-            let model = freeze (small 3) 12
-            let mixture = PixelMixture model
-            let net = ContextNet.For model
-            outputs net 20 |> ignore
-            let predictions = [| 0; 128; 255 |]
-            let contrasts = [| 0; 700; ContrastTables.Largest |]
-            use predictions = fixed predictions
-            use contrasts = fixed contrasts
-
-            for pixel in 0..19 do
-                mixture.Begin(NativePtr.add net.Outputs (pixel * net.OutputStride), predictions, contrasts)
-
-                for channel in 0..2 do
-                    let mutable next = 0u
-
-                    for value in 0..255 do
-                        let struct (start, frequency) = mixture.Take value
-                        Expect.equal start next "no gap"
-                        Expect.isGreaterThan frequency 0u "at least 1"
-                        next <- start + frequency
-
-                        for slot in [ start; start + frequency - 1u ] do
-                            let mutable foundStart, foundFrequency = 0u, 0u
-                            let found = mixture.Find(slot, &foundStart, &foundFrequency)
-                            Expect.equal (found, foundStart, foundFrequency) (value, start, frequency) "found"
-
-                    Expect.equal next (1u <<< PixelMixture.FrequencyBits) "sum"
-                    let value = 40 * channel + pixel
-                    mixture.Take value |> ignore
-                    mixture.Next value
-        }
-
-        test "terms of a mixture are the same with and without vectors" {
-            for spec in [ small 3; small 1; ContextSpec(Width = 16, Mixtures = 7) ] do
-                let model = freeze spec 13
-                let net = ContextNet.For model
-                outputs net 30 |> ignore
-                let random = Random 3
-
-                for pixel in 0..29 do
-                    let predictions = Array.init 3 (fun _ -> random.Next 256)
-                    let contrasts = Array.init 3 (fun _ -> random.Next(ContrastTables.Largest + 1))
-                    use predictions = fixed predictions
-                    use contrasts = fixed contrasts
-                    let at = NativePtr.add net.Outputs (pixel * net.OutputStride)
-
-                    let read fill =
-                        let terms = MixtureTerms model
-                        fill terms
-
-                        [
-                            for channel in 0 .. spec.Channels - 1 do
-                                for k in 0 .. spec.Mixtures - 1 do
-                                    NativePtr.get terms.Weights k
-                                    NativePtr.get (terms.Means channel) k
-                                    NativePtr.get (terms.Inverses channel) k
-
-                                    for earlier in 0 .. channel - 1 do
-                                        NativePtr.get (terms.Shares(channel, earlier)) k
-                        ]
-
-                    if LogisticSum.HasVectors then
-                        Expect.equal
-                            (read (fun (terms: MixtureTerms) -> terms.Vectors(at, predictions, contrasts)))
-                            (read (fun terms -> terms.Plain(at, predictions, contrasts)))
-                            $"pixel {pixel}"
-        }
+        test "frequencies of a channel rise from 0 to 2²⁴, and every value is found in its own" { checkFrequencies () }
+        test "terms of a mixture are the same with and without vectors" { checkTerms () }
 
         testProperty "what is coded is decoded, with any frequencies"
         <| fun (seed: int) ->

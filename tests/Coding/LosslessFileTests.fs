@@ -104,14 +104,16 @@ let private pictures: Gen<LosslessPicture list> =
 
                     let alpha =
                         if hasAlpha then
-                            flat 1 image.Height image.Width seed
+                            Some(flat 1 image.Height image.Width seed)
                         else
-                            null
+                            None
 
                     let! ticks =
                         Gen.elements [ None; Some 0L; Some DateTime.MaxValue.Ticks; Some 638_000_000_000_000_000L ]
 
-                    let! profile = Gen.elements [ null; null; [| 1uy; 2uy; 3uy |]; Array.zeroCreate 300 ]
+                    let! profile =
+                        Gen.elements [ None; None; Some [| 1uy; 2uy; 3uy |]; Some(Array.zeroCreate 300) ]
+
                     return image, alpha, ticks, profile
                 })
 
@@ -122,9 +124,9 @@ let private pictures: Gen<LosslessPicture list> =
                 LosslessPicture(
                     (if named then $"ordner/bild {index} ä.png" else null),
                     image,
-                    alpha,
+                    Option.toObj alpha,
                     Option.toNullable ticks,
-                    profile
+                    Option.toObj profile
                 )
         ]
     }

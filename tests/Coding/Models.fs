@@ -54,7 +54,7 @@ let noise channels height width (seed: int) =
     image
 
 /// A picture's pixels with their margins.
-let pixels radius (images: PixelImage list) =
+let internal pixels radius (images: PixelImage list) =
     let result =
         ContextPixels([| for image in images -> struct (image.Width, image.Height) |], images[0].Channels, radius)
 
