@@ -70,39 +70,40 @@ module private Floats =
         let largest = Array.max o[.. k - 1]
         let total = Seq.sumBy (fun i -> exp (o[i] - largest)) [ 0 .. k - 1 ]
 
-        let mass i =
-            let past = perChannel (fun ch -> scaled (float (value ch)) - prediction[ch])
+        let past = perChannel (fun ch -> scaled (float (value ch)) - prediction[ch])
 
-            let channelMass ch =
-                let unit = 0.6 * sigma[ch]
+        let channelMass i ch =
+            let unit = 0.6 * sigma[ch]
 
-                let share earlier =
-                    tanh o[k * (1 + 2 * c + ch * (ch - 1) / 2 + earlier) + i] * past[earlier]
+            let share earlier =
+                tanh o[k * (1 + 2 * c + ch * (ch - 1) / 2 + earlier) + i] * past[earlier]
 
-                let mean =
-                    prediction[ch] + o[k * (1 + ch) + i] * unit + Seq.sumBy share [ 0 .. ch - 1 ]
+            let mean =
+                prediction[ch] + o[k * (1 + ch) + i] * unit + Seq.sumBy share [ 0 .. ch - 1 ]
 
-                let scale = exp (Math.Clamp(o[k * (1 + c + ch) + i] + log unit, -7.5, 2.0))
-                let v = value ch
+            let scale = exp (Math.Clamp(o[k * (1 + c + ch) + i] + log unit, -7.5, 2.0))
+            let v = value ch
 
-                let upper =
-                    if v = 255 then
-                        1.0
-                    else
-                        logistic ((scaled (float v) - mean + 1.0 / 255.0) / scale)
+            let edge side =
+                logistic ((scaled (float v) - mean + side / 255.0) / scale)
 
-                let lower =
-                    if v = 0 then
-                        0.0
-                    else
-                        logistic ((scaled (float v) - mean - 1.0 / 255.0) / scale)
+            (if v = 255 then 1.0 else edge 1.0) - (if v = 0 then 0.0 else edge -1.0)
 
-                max (upper - lower) 0.0
+        let start = Array.init k (fun i -> exp (o[i] - largest) / total)
 
-            exp (o[i] - largest) / total
-            * Seq.fold (fun product ch -> product * channelMass ch) 1.0 [ 0 .. c - 1 ]
+        // what every value gets at least, and what every component keeps, count for colors that no component expects
+        let step (weights: float[], bits) ch =
+            let masses = Array.init k (fun i -> channelMass i ch)
+            let mass = Seq.sum (Seq.map2 (*) weights masses)
+            let coded = mass * (1.0 - 2.0 ** -16.0) + 2.0 ** -24.0
 
-        -Math.Log2(max (Seq.sumBy mass [ 0 .. k - 1 ]) 1e-30)
+            let kept =
+                Array.map2 (fun weight mass -> weight * (mass + 2.0 ** -28.0)) weights masses
+
+            let sum = Array.sum kept
+            Array.map (fun weight -> weight / sum) kept, bits - Math.Log2 coded
+
+        ((start, 0.0), [ 0 .. c - 1 ]) ||> List.fold step |> snd
 
     let bits (weights: ContextWeights) (image: PixelImage) =
         let channel (row: int) column ch =
