@@ -1,3 +1,4 @@
+using DQ.Core.Images;
 using DQ.Core.Likelihoods.Context;
 
 namespace DQ.Core.Coding;
@@ -19,6 +20,25 @@ public static unsafe class ContextFreezer
 
     /// Units that are never far from 0 get no scale beyond this share of what is possible at all.
     private const double LeastActivityShare = 1.0 / 32;
+
+    /// Dead leaves by whose activations scales are chosen, and how wide they are.
+    private const int LeavesImages = 24;
+    private const int LeavesWidth = 64;
+
+    /// <summary>Freezes a head; the scales of its activations are chosen on dead leaves, so that they depend on the weights alone.</summary>
+    /// <param name="weights">The trained head.</param>
+    /// <exception cref="ArgumentException">The head can't be frozen: its floor is too small, or its numbers are too large or not finite.</exception>
+    public static FrozenContext Freeze(ContextWeights weights)
+    {
+        var spec = weights.Spec;
+        var pixels = new ContextPixels([.. Enumerable.Repeat((LeavesWidth, LeavesWidth), LeavesImages)], spec.Channels, spec.Radius);
+        for (var i = 0; i < LeavesImages; i++)
+        {
+            var leaves = new PixelImage(DeadLeaves.Generate(0, i, LeavesWidth), 3, LeavesWidth, LeavesWidth).WithChannels(spec.Channels);
+            new LosslessPicture(null, leaves, null, null, null).CopyTo(pixels, i, new ChunkPiece(i, false, LeavesWidth, 0, LeavesWidth));
+        }
+        return Freeze(weights, pixels);
+    }
 
     /// <param name="weights">The trained head.</param>
     /// <param name="images">Of the kind it will code, interleaved; a few dozen do.</param>

@@ -16,6 +16,7 @@ open FsToolkit.ErrorHandling
 type Arguments =
     | [<MainCommand; ExactlyOnce>] Images of IMAGE: string list
     | [<Mandatory; Unique; AltCommandLine("-o")>] Output of FILE: string
+    | [<Unique>] Run of RUN: string
     | Model of FILE: string
     | [<Unique>] With_Model
     | [<Unique>] Check
@@ -30,6 +31,8 @@ type Arguments =
             | Images _ ->
                 "PNG, JPEG or WebP files of any size, folders and zips of them; or one packed data set: its folder, or a part of its name."
             | Output _ -> "the file to write."
+            | Run _ ->
+                "id of a run of a context head alone (model.codes: []), or a part of an id that only one run has: its last checkpoint, frozen, is the model."
             | Model _ ->
                 "a frozen model instead of the built-in one for its number of channels; once for color, once for gray."
             | With_Model -> "put the models into the file, so that it stands alone."
@@ -210,7 +213,7 @@ let private check (context: StageContext) output models threads (sources: Source
     | [] -> Ok()
     | first :: _ -> Error(CheckFailed $"{output}: {first} does not come out as it went in; please report it")
 
-let private compress (context: StageContext) (arguments: ParseResults<Arguments>) =
+let private compress (place: Workplace) (context: StageContext) (arguments: ParseResults<Arguments>) =
     result {
         let output = arguments.GetResult Output
 
@@ -218,8 +221,9 @@ let private compress (context: StageContext) (arguments: ParseResults<Arguments>
             arguments.GetResult(Arguments.Max_Pixels, ImageFile.DefaultMaxPixels)
 
         let! threads = LosslessModels.threads (arguments.TryGetResult Threads)
-        let! chosen = LosslessModels.ofFiles (arguments.GetResults Model)
-        let models = LosslessModels.select (chosen @ LosslessModels.builtIn)
+        let! ofRun = LosslessModels.ofRun place (arguments.TryGetResult Run)
+        let! ofFiles = LosslessModels.ofFiles (arguments.GetResults Model)
+        let models = LosslessModels.select (ofRun @ ofFiles @ LosslessModels.builtIn)
         let inputs = arguments.GetResult Images
 
         let! folder =
@@ -247,5 +251,6 @@ let private compress (context: StageContext) (arguments: ParseResults<Arguments>
     }
 
 let run (place: Workplace) (arguments: ParseResults<Arguments>) =
-    Command.inContext place false (fun context -> Stage.inBackground context (fun () -> compress context arguments))
+    Command.inContext place false (fun context ->
+        Stage.inBackground context (fun () -> compress place context arguments))
     |> Command.finish (fun (text, data) -> place.Output.Result(text, data))

@@ -14,6 +14,7 @@ open FsToolkit.ErrorHandling
 type Arguments =
     | [<MainCommand; ExactlyOnce>] File of FILE: string
     | [<Mandatory; Unique; AltCommandLine("-o")>] Output of DIR: string
+    | [<Unique>] Run of RUN: string
     | Model of FILE: string
     | [<Unique>] Threads of N: int
     | [<Unique>] Max_Pixels of N: int64
@@ -23,6 +24,8 @@ type Arguments =
             match this with
             | File _ -> "a file of dq compress."
             | Output _ -> "folder for the pictures, as PNG."
+            | Run _ ->
+                "id of a run of a context head alone (model.codes: []), or a part of an id that only one run has: its last checkpoint, frozen, is the model."
             | Model _ -> "a frozen model that made the file, where that is neither in it nor built in."
             | Threads _ -> "threads that decode (default: one per processor)."
             | Max_Pixels _ ->
@@ -65,17 +68,18 @@ let private targets (file: string) (opened: LosslessFile) =
         | None -> return Array.ofList names
     }
 
-let private decompress (context: StageContext) (arguments: ParseResults<Arguments>) =
+let private decompress (place: Workplace) (context: StageContext) (arguments: ParseResults<Arguments>) =
     result {
         let file = arguments.GetResult File
         let folder = arguments.GetResult Output
         let! threads = LosslessModels.threads (arguments.TryGetResult Threads)
-        let! chosen = LosslessModels.ofFiles (arguments.GetResults Model)
+        let! ofRun = LosslessModels.ofRun place (arguments.TryGetResult Run)
+        let! ofFiles = LosslessModels.ofFiles (arguments.GetResults Model)
 
         use opened =
             LosslessFile.Open(file, arguments.GetResult(Arguments.Max_Pixels, ImageFile.DefaultMaxPixels))
 
-        let models = opened.Resolve(chosen @ LosslessModels.builtIn)
+        let models = opened.Resolve(ofRun @ ofFiles @ LosslessModels.builtIn)
         let! names = targets file opened
         let mutable completed = 0
 
@@ -106,6 +110,7 @@ let private describe (folder: string) (names: string[]) =
     | _ -> $"{names.Length} pictures in {folder}, {names[0]} to {Array.last names}\n"
 
 let run (place: Workplace) (arguments: ParseResults<Arguments>) =
-    Command.inContext place false (fun context -> Stage.inBackground context (fun () -> decompress context arguments))
+    Command.inContext place false (fun context ->
+        Stage.inBackground context (fun () -> decompress place context arguments))
     |> Command.finish (fun (folder, names) ->
         place.Output.Result(describe folder names, {| Folder = folder; Pictures = names |}))

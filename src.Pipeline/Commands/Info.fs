@@ -13,6 +13,7 @@ type Arguments =
     | [<MainCommand; ExactlyOnce>] File of FILE: string
     | [<Unique>] List
     | [<Unique>] Verify
+    | [<Unique>] Run of RUN: string
     | Model of FILE: string
     | [<Unique>] Threads of N: int
 
@@ -22,6 +23,8 @@ type Arguments =
             | File _ -> "a file of dq compress."
             | List -> "a line for each picture, too."
             | Verify -> "decode all of it, which checks every checksum, and say how fast that was."
+            | Run _ ->
+                "id of a run of a context head alone (model.codes: []), or a part of an id that only one run has: its last checkpoint, frozen, is the model."
             | Model _ -> "for --verify: a frozen model that made the file, where that is neither in it nor built in."
             | Threads _ -> "for --verify: threads that decode (default: one per processor)."
 
@@ -46,11 +49,17 @@ let private line (number: int) (entry: LosslessEntry) = [
 ]
 
 /// Decodes everything; the seconds that took.
-let private verify (context: StageContext) (arguments: ParseResults<Arguments>) (opened: LosslessFile) =
+let private verify
+    (place: Workplace)
+    (context: StageContext)
+    (arguments: ParseResults<Arguments>)
+    (opened: LosslessFile)
+    =
     result {
         let! threads = LosslessModels.threads (arguments.TryGetResult Threads)
-        let! chosen = LosslessModels.ofFiles (arguments.GetResults Model)
-        let models = opened.Resolve(chosen @ LosslessModels.builtIn)
+        let! ofRun = LosslessModels.ofRun place (arguments.TryGetResult Run)
+        let! ofFiles = LosslessModels.ofFiles (arguments.GetResults Model)
+        let models = opened.Resolve(ofRun @ ofFiles @ LosslessModels.builtIn)
         let clock = Stopwatch.StartNew()
 
         for index, _ in Seq.indexed (opened.Read(models, threads, context.Cancellation)) do
@@ -59,14 +68,14 @@ let private verify (context: StageContext) (arguments: ParseResults<Arguments>) 
         return clock.Elapsed.TotalSeconds
     }
 
-let private info (context: StageContext) (arguments: ParseResults<Arguments>) =
+let private info (place: Workplace) (context: StageContext) (arguments: ParseResults<Arguments>) =
     result {
         let file = arguments.GetResult File
         use opened = LosslessFile.Open(file, Int64.MaxValue)
 
         let! seconds =
             if arguments.Contains Verify then
-                verify context arguments opened |> Result.map Some
+                verify place context arguments opened |> Result.map Some
             else
                 Ok None
 
@@ -104,5 +113,5 @@ let private info (context: StageContext) (arguments: ParseResults<Arguments>) =
     }
 
 let run (place: Workplace) (arguments: ParseResults<Arguments>) =
-    Command.inContext place false (fun context -> Stage.inBackground context (fun () -> info context arguments))
+    Command.inContext place false (fun context -> Stage.inBackground context (fun () -> info place context arguments))
     |> Command.finish (fun (text, data) -> place.Output.Result(text, data))

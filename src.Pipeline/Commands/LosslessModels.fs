@@ -1,9 +1,11 @@
 /// Which frozen models `dq compress` and `dq decompress` use.
 module DQ.Pipeline.Commands.LosslessModels
 
+open System
 open System.IO
 open DQ.Core
 open DQ.Core.Coding
+open DQ.Core.Training
 open DQ.Pipeline
 open DQ.Pipeline.Host
 open FsToolkit.ErrorHandling
@@ -18,8 +20,30 @@ let private read (file: string) : Result<FrozenContext, StageError> =
     | :? InvalidDataException
     | :? IOException as problem -> Error(Data $"{file}: {problem.Message}")
 
+/// The context head of a checkpoint, frozen.
+let frozen (file: string) : Result<FrozenContext, StageError> =
+    use checkpoint = ContextCheckpoint.Open file
+    use head = checkpoint.Head()
+
+    try
+        Ok(ContextFreezer.Freeze(head.Weights()))
+    with :? ArgumentException as problem ->
+        Error(Data $"{file}: {problem.Message}")
+
 /// The models of these files, as far as they go.
 let ofFiles (files: string list) : Result<FrozenContext list, StageError> = files |> List.traverseResultM read
+
+/// The last checkpoint's context head of a run that has nothing else, frozen.
+let ofRun (place: Workplace) (run: string option) : Result<FrozenContext list, StageError> =
+    match run with
+    | None -> Ok []
+    | Some id ->
+        result {
+            let! file, _ = Command.checkpoint place (Some id) None
+            let! _ = Workplace.loadTorch place
+            let! model = frozen file
+            return [ model ]
+        }
 
 /// The built-in models.
 let builtIn =
@@ -33,7 +57,7 @@ let select (models: FrozenContext list) =
 /// Threads that code: as many as the machine has, unless the command line says otherwise.
 let threads (asked: int option) : Result<int, StageError> =
     match asked with
-    | None -> Ok System.Environment.ProcessorCount
+    | None -> Ok Environment.ProcessorCount
     | Some threads when threads >= 1 && threads <= 1024 -> Ok threads
     | Some threads -> Error(Usage $"--threads: expected a number from 1 to 1024, got {threads}")
 

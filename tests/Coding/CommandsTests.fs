@@ -7,9 +7,12 @@ open System.Text.Json
 open Expecto
 open DQ.Core.Coding
 open DQ.Core.Images
+open DQ.Core.Likelihoods.Context
+open DQ.Core.Training
 open DQ.Tests.Coding.Models
 open DQ.Tests.Pipeline.Program
 open DQ.Tests.TemporaryFolder
+open TorchSharp
 
 let private succeeded (finished: Finished) =
     Expect.equal finished.ExitCode 0 finished.Errors
@@ -167,6 +170,35 @@ let tests =
                 failed 3 "chunk 0" (run [ "decompress"; file; "-o"; target; "--model"; color; "--quiet" ])
                 Expect.isFalse (Directory.Exists target) "nothing is written"
                 failed 2 "--threads" (run [ "compress"; source; "-o"; file; "--threads"; "0" ]))
+        }
+
+        test "a trained head is exported as a frozen model, which codes close to what the head says" {
+            inFolder (fun folder ->
+                use head = new ContextHead(small 3)
+                let checkpoint = Path.Combine(folder, "head.safetensors")
+                ContextCheckpoint.Write(checkpoint, head, null, TrainingProgress(0L, 3L, 0L, true, 1.0, 3L))
+                let frozen = Path.Combine(folder, "head.dqm")
+                succeeded (run [ "export"; checkpoint; "-o"; frozen ]) |> ignore
+                let model = FrozenContextFile.Read(ReadOnlySpan(File.ReadAllBytes frozen))
+                Expect.equal model.Hash (ContextFreezer.Freeze(head.Weights())).Hash "the same model"
+                let image = picture 3 40 50 1
+
+                use tensor =
+                    torch
+                        .tensor(image.Bytes, dtype = torch.ScalarType.Byte)
+                        .reshape(1L, 3L, int64 image.Height, int64 image.Width)
+
+                let floats = (head.NatsPerPixel tensor |> Seq.sumBy float) / log 2.0
+
+                let integers =
+                    ContextCoder(model).Bits(pixels 3 [ image ], Threading.CancellationToken.None)
+
+                Expect.isLessThan
+                    (abs (integers - floats) / float image.Bytes.Length)
+                    0.003
+                    $"{integers} and {floats} bits"
+
+                failed 3 "--names ours" (run [ "export"; checkpoint; "-o"; frozen; "--names"; "reference" ]))
         }
 
         test "names that lead out of the folder are refused" {

@@ -169,7 +169,7 @@ let tests =
                 let height, width = 700, 801
 
                 let pictures = [
-                    plain (picture 3 height width 7)
+                    plain (noise 3 height width 7)
                     LosslessPicture("a", flat 3 height width 3, flat 1 height width 4, Nullable(), null)
                     plain (picture 1 3 5 1)
                 ]
