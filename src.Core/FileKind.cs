@@ -30,6 +30,8 @@ public static class FileKind
         ([.. "Rar!"u8], "a RAR archive"),
         ([0x28, 0xb5, 0x2f, 0xfd], "a zstandard file"),
         ([.. "DQCODES1"u8], "a file of codes"),
+        ([.. "DQLOSSL1"u8], "a lossless file"),
+        ([.. "DQFROZN1"u8], "a frozen model"),
         ([0x80, 0x02], "a Python pickle"),
         ([0x80, 0x03], "a Python pickle"),
         ([0x80, 0x04], "a Python pickle"),

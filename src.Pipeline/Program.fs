@@ -29,6 +29,9 @@ type Arguments =
     | [<CliPrefix(CliPrefix.None)>] Reconstruct of ParseResults<Reconstruct.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Encode of ParseResults<Encode.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Decode of ParseResults<Decode.Arguments>
+    | [<CliPrefix(CliPrefix.None)>] Compress of ParseResults<Compress.Arguments>
+    | [<CliPrefix(CliPrefix.None)>] Decompress of ParseResults<Decompress.Arguments>
+    | [<CliPrefix(CliPrefix.None)>] Info of ParseResults<Info.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Verify of ParseResults<Verify.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Bench of ParseResults<Bench.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Serve of ParseResults<Serve.Arguments>
@@ -65,6 +68,9 @@ type Arguments =
             | Reconstruct _ -> "reconstruct pictures with a trained model, and print their rates."
             | Encode _ -> "write images as codes, for another model or program."
             | Decode _ -> "make pictures from codes."
+            | Compress _ -> "pack pictures into one lossless file."
+            | Decompress _ -> "unpack a lossless file."
+            | Info _ -> "say what a lossless file holds."
             | Verify _ -> "compare this program with recorded outputs of the published implementation."
             | Bench _ -> "time the parts of training and evaluation on this machine."
             | Serve _ -> "serve the report site: runs, curves, pictures, comparisons in a browser."
@@ -99,6 +105,9 @@ let private examples = [
     "reconstruct", Reconstruct.example
     "encode", Encode.example
     "decode", Decode.example
+    "compress", Compress.example
+    "decompress", Decompress.example
+    "info", Info.example
     "verify", Verify.example
     "bench", Bench.example
     "serve", Serve.example
@@ -139,6 +148,9 @@ let private dispatch (place: Workplace) (parsed: ParseResults<Arguments>) : Task
     | Reconstruct arguments -> Reconstruct.run place arguments
     | Encode arguments -> Encode.run place arguments
     | Decode arguments -> Decode.run place arguments
+    | Compress arguments -> Compress.run place arguments
+    | Decompress arguments -> Decompress.run place arguments
+    | Info arguments -> Info.run place arguments
     | Verify arguments -> Verify.run place arguments
     | Bench arguments -> Bench.run place arguments
     | Serve arguments -> Serve.run place arguments

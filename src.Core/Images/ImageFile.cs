@@ -48,7 +48,23 @@ public static class ImageFile
     /// <param name="content">The whole file.</param>
     /// <param name="maxPixels">Height times width it may have; what its header claims is looked at before memory is taken.</param>
     /// <exception cref="InvalidDataException">Not a whole image of a known format, or too large; what was expected, without a file's name.</exception>
-    public static PixelImage Decode(byte[] content, long maxPixels = DefaultMaxPixels)
+    public static PixelImage Decode(byte[] content, long maxPixels = DefaultMaxPixels) => Opened(content, maxPixels, Pixels);
+
+    /// <summary>
+    /// Decodes an image with nothing lost: opacities on their own, and the profile as it stands in the file. A camera's orientation mark
+    /// is followed.
+    /// </summary>
+    /// <param name="content">The whole file.</param>
+    /// <param name="maxPixels">Height times width it may have; what its header claims is looked at before memory is taken.</param>
+    /// <exception cref="InvalidDataException">As for <see cref="Decode"/>, or it has more than 8 bits a channel.</exception>
+    public static StoredImage DecodeStored(byte[] content, long maxPixels = DefaultMaxPixels)
+    {
+        if (PngMetadata.BitsPerChannel(content) is > 8 and var bits)
+            throw new InvalidDataException($"expected 8 bits a channel, got {bits}");
+        return Opened(content, maxPixels, StoredPixels);
+    }
+
+    private static T Opened<T>(byte[] content, long maxPixels, Func<SKCodec, byte[], T> decode)
     {
         using var stream = new MemoryStream(content, writable: false);
         using var codec =
@@ -65,9 +81,9 @@ public static class ImageFile
                 $"expected a whole {codec.EncodedFormat} image, got a damaged one: its {content.Length} bytes can't hold the {codec.Info.Width} × {codec.Info.Height} pixels it claims"
             );
         if (pixels <= LargePixels)
-            return Pixels(codec, content);
+            return decode(codec, content);
         lock (Large)
-            return Pixels(codec, content);
+            return decode(codec, content);
     }
 
     /// Pixels that so many bytes can hold at most. PNG: a byte of deflate becomes at most 1032. JPEG: at least a bit for each block of 64,
@@ -83,24 +99,65 @@ public static class ImageFile
 
     private static PixelImage Pixels(SKCodec codec, byte[] content)
     {
-        var gray = codec.Info.ColorType == SKColorType.Gray8;
+        using var bitmap = Bitmap(codec);
+        return Orient(Planes(bitmap, IsGray(codec) ? 1 : 3), Origin(codec, content));
+    }
+
+    private static StoredImage StoredPixels(SKCodec codec, byte[] content)
+    {
+        using var bitmap = Bitmap(codec);
+        var origin = Origin(codec, content);
+        var colors = Plane(bitmap, 0, IsGray(codec) ? 1 : 3);
+        var alpha = codec.Info.AlphaType == SKAlphaType.Opaque ? null : Plane(bitmap, 3, 1);
+        return new StoredImage(Orient(colors, origin), alpha == null ? null : Orient(alpha, origin), IccProfile.Of(content));
+    }
+
+    private static bool IsGray(SKCodec codec) => codec.Info.ColorType == SKColorType.Gray8;
+
+    private static SKBitmap Bitmap(SKCodec codec)
+    {
         var info = new SKImageInfo(codec.Info.Width, codec.Info.Height, SKColorType.Rgba8888, SKAlphaType.Unpremul);
-        using var bitmap = new SKBitmap(info);
+        var bitmap = new SKBitmap(info);
         var result = codec.GetPixels(info, bitmap.GetPixels());
-        if (result != SKCodecResult.Success)
-            throw new InvalidDataException($"expected a whole {codec.EncodedFormat} image, got a damaged one ({result})");
+        if (result == SKCodecResult.Success)
+            return bitmap;
+        bitmap.Dispose();
+        throw new InvalidDataException($"expected a whole {codec.EncodedFormat} image, got a damaged one ({result})");
+    }
+
+    private static SKEncodedOrigin Origin(SKCodec codec, byte[] content)
+    {
         var origin = codec.EncodedOrigin;
         // the decoder follows Exif in JPEG and WebP only
-        if (codec.EncodedFormat == SKEncodedImageFormat.Png && origin == SKEncodedOrigin.TopLeft)
-            origin = (SKEncodedOrigin)PngMetadata.Orientation(content);
-        return Orient(Planes(bitmap, gray ? 1 : 3), origin);
+        return codec.EncodedFormat == SKEncodedImageFormat.Png && origin == SKEncodedOrigin.TopLeft
+            ? (SKEncodedOrigin)PngMetadata.Orientation(content)
+            : origin;
+    }
+
+    /// Channels of a bitmap as they are.
+    private static PixelImage Plane(SKBitmap bitmap, int first, int channels)
+    {
+        var image = new PixelImage(channels, bitmap.Height, bitmap.Width);
+        var pixels = bitmap.GetPixelSpan();
+        for (var row = 0; row < image.Height; row++)
+        for (var column = 0; column < image.Width; column++)
+        for (var channel = 0; channel < channels; channel++)
+            image.Bytes[(channel * image.Height + row) * image.Width + column] = pixels[
+                row * bitmap.RowBytes + 4 * column + first + channel
+            ];
+        return image;
     }
 
     /// <summary>Encodes as PNG, exactly.</summary>
-    public static byte[] EncodePng(PixelImage image)
+    public static byte[] EncodePng(PixelImage image) => EncodePng(new StoredImage(image, null, null));
+
+    /// <summary>Encodes as PNG, exactly, with opacities and profile.</summary>
+    public static byte[] EncodePng(StoredImage stored)
     {
-        var gray = image.Channels == 1;
-        using var bitmap = new SKBitmap(image.Width, image.Height, gray ? SKColorType.Gray8 : SKColorType.Rgba8888, SKAlphaType.Opaque);
+        var (image, alpha, profile) = stored;
+        var gray = image.Channels == 1 && alpha == null;
+        var alphaType = alpha == null ? SKAlphaType.Opaque : SKAlphaType.Unpremul;
+        using var bitmap = new SKBitmap(image.Width, image.Height, gray ? SKColorType.Gray8 : SKColorType.Rgba8888, alphaType);
         var pixels = bitmap.GetPixelSpan();
         for (var row = 0; row < image.Height; row++)
         {
@@ -114,15 +171,14 @@ public static class ImageFile
                     continue;
                 }
 
-                target[4 * column] = image.Plane(0)[at];
-                target[4 * column + 1] = image.Plane(1)[at];
-                target[4 * column + 2] = image.Plane(2)[at];
-                target[4 * column + 3] = 255;
+                for (var channel = 0; channel < 3; channel++)
+                    target[4 * column + channel] = image.Plane(channel % image.Channels)[at];
+                target[4 * column + 3] = alpha?.Bytes[at] ?? 255;
             }
         }
 
         using var data = bitmap.Encode(SKEncodedImageFormat.Png, 100);
-        return data.ToArray();
+        return profile == null ? data.ToArray() : IccProfile.IntoPng(data.AsSpan(), profile);
     }
 
     /// <summary>Writes a PNG file, whole or not at all.</summary>

@@ -25,6 +25,9 @@ internal static class PngMetadata
         return png[24] is 1 or 2 or 4 or 8 or 16 ? png[24] * channels : null;
     }
 
+    /// <summary>Bits of a stored channel; null where the header is not where it should be.</summary>
+    public static int? BitsPerChannel(ReadOnlySpan<byte> png) => BitsPerPixel(png) == null ? null : png[24];
+
     /// <summary>The orientation, 1 to 8, of the eXIf chunk; 1 where there is none or it can't be read.</summary>
     public static int Orientation(ReadOnlySpan<byte> png)
     {

@@ -45,7 +45,7 @@ let example =
 let private batchSize = 64
 
 /// The folder of the packed data set that is meant, if one is.
-let private datasetFolder (store: Store) (inputs: string list) =
+let datasetFolder (store: Store) (inputs: string list) =
     let isDataset (folder: string) =
         File.Exists(Path.Combine(folder, DatasetRecord.FileName))
 

@@ -1,10 +1,13 @@
 /// `dq export`: a run's weights for other programs.
 module DQ.Pipeline.Commands.Export
 
+open System
 open System.IO
 open System.Threading.Tasks
 open Argu
+open DQ.Core
 open DQ.Core.Classification
+open DQ.Core.Coding
 open DQ.Core.Published
 open DQ.Core.Training
 open DQ.Pipeline
@@ -23,7 +26,8 @@ type Arguments =
         member this.Usage =
             match this with
             | Source _ -> "id of a run, or a part of an id that only one run has; or a checkpoint file."
-            | Output _ -> "the safetensors file to write."
+            | Output _ ->
+                "the safetensors file to write; of a context head that stands alone, the frozen model (.dqm) for dq compress."
             | Names _ ->
                 "ours (default), reference: those of the published implementation; of a classifier torchvision: those of its resnet18."
             | Checkpoint _ -> "last (default) or best, of a run."
@@ -80,6 +84,20 @@ let private writeClassifier file output names =
         return checkpoint.Progress.StepsDone
     }
 
+/// In integers, as `dq compress` takes it.
+let private writeContext file output names =
+    result {
+        match names with
+        | Naming.Ours -> ()
+        | _ -> return! Error(Data $"{file}: a context head is exported in integers; expected --names ours")
+
+        let! model = LosslessModels.frozen file
+        let packed = FrozenContextFile.Write model
+        AtomicFile.Write(output, (fun stream -> stream.Write(ReadOnlySpan packed)))
+        use checkpoint = ContextCheckpoint.Open file
+        return checkpoint.Progress.StepsDone
+    }
+
 let private write file output names =
     let kind =
         use checkpoint = new CheckpointFile(file)
@@ -87,6 +105,8 @@ let private write file output names =
 
     if kind = ClassifierCheckpoint.KindName then
         writeClassifier file output names
+    elif kind = ContextCheckpoint.KindName then
+        writeContext file output names
     else
         writeAutoencoder file output names
 

@@ -1,0 +1,157 @@
+using System.Numerics;
+
+namespace DQ.Core.Coding;
+
+/// <summary>
+/// The mixture of logistics of one pixel in integers, and its frequencies channel by channel: after each channel the components'
+/// weights become what its value makes of them.
+/// </summary>
+/// <remarks>
+/// Salimans et al., "PixelCNN++" (ICLR 2017), §2.1, relative to prediction and contrast. A value x from 0 to 255 of a channel has
+/// cumulative frequency ⌊F(x − ½) · (2²⁴ − 256)⌋ + x, F being the mixture's distribution: so every value has a frequency of at least 1,
+/// and only the two ends of a value are ever computed. The lowest value takes all mass below it, the highest all above.
+/// </remarks>
+internal sealed unsafe class PixelMixture
+{
+    /// <summary>Bits of frequencies: they sum to 2²⁴.</summary>
+    public const int FrequencyBits = 24;
+
+    private const int Symbols = 256;
+
+    private readonly MixtureTerms _terms;
+    private readonly int _channels;
+    private readonly int[] _weights;
+    private readonly int[] _means;
+    private int[] _lower;
+    private int[] _upper;
+    private int[] _middle;
+    private readonly long[] _parts;
+    private readonly int[] _past = new int[3];
+    private int* _predictions;
+    private int _channel;
+
+    public PixelMixture(FrozenContext model)
+    {
+        _channels = model.Spec.Channels;
+        _terms = new MixtureTerms(model);
+        var count = _terms.Padded;
+        _weights = GC.AllocateArray<int>(count, pinned: true);
+        _means = GC.AllocateArray<int>(count, pinned: true);
+        _lower = GC.AllocateArray<int>(count, pinned: true);
+        _upper = GC.AllocateArray<int>(count, pinned: true);
+        _middle = GC.AllocateArray<int>(count, pinned: true);
+        _parts = new long[count];
+    }
+
+    /// <summary>Begins a pixel.</summary>
+    /// <param name="outputs">Of the net.</param>
+    /// <param name="predictions">Of the channels.</param>
+    /// <param name="contrasts">Of the channels.</param>
+    public void Begin(int* outputs, int* predictions, int* contrasts)
+    {
+        _predictions = predictions;
+        _channel = 0;
+        _terms.Fill(outputs, predictions, contrasts);
+        long total = 0;
+        for (var k = 0; k < _parts.Length; k++)
+            total += _parts[k] = _terms.Weights[k];
+        Normalize(total);
+        new ReadOnlySpan<int>(_terms.Means(0), _means.Length).CopyTo(_means);
+    }
+
+    /// <summary>Where the value of the current channel begins, and its frequency.</summary>
+    public (uint Start, uint Frequency) Take(int value)
+    {
+        var start = Cumulative(value, _lower);
+        return (start, Cumulative(value + 1, _upper) - start);
+    }
+
+    /// <summary>The value of the current channel to which a number below 2²⁴ belongs; see <see cref="Take"/>.</summary>
+    public int Find(uint slot, out uint start, out uint frequency)
+    {
+        // from the prediction outward in growing steps, then by halves; the ends of the range are kept
+        var (low, high) = (-1, Symbols + 1);
+        var (begin, end) = (0u, 0u);
+        var (at, step) = (Math.Clamp(_means[0] >> 16, 1, Symbols - 1), 2);
+        while (true)
+        {
+            var cumulative = Cumulative(at, _middle);
+            if (cumulative <= slot)
+            {
+                (low, begin) = (at, cumulative);
+                (_lower, _middle) = (_middle, _lower);
+            }
+            else
+            {
+                (high, end) = (at, cumulative);
+                (_upper, _middle) = (_middle, _upper);
+            }
+            if (high - low == 1)
+                break;
+            at =
+                high > Symbols ? Math.Min(low + step, Symbols)
+                : low < 0 ? Math.Max(high - step, 0)
+                : (low + high) >> 1;
+            step *= 2;
+        }
+        (start, frequency) = (begin, end - begin);
+        return low;
+    }
+
+    /// <summary>Goes on to the next channel.</summary>
+    /// <param name="value">What was coded of the current one.</param>
+    public void Next(int value)
+    {
+        if (++_channel == _channels)
+            return;
+        _past[_channel - 1] = value - _predictions[_channel - 1];
+        long total = 0;
+        for (var k = 0; k < _parts.Length; k++)
+            total += _parts[k] = _weights[k] * (_upper[k] - _lower[k] + 1L);
+        var extra = Math.Max(0, 64 - 31 - BitOperations.LeadingZeroCount((ulong)total));
+        total = 0;
+        for (var k = 0; k < _parts.Length; k++)
+            total += _parts[k] >>= extra;
+        Normalize(total);
+        var means = _terms.Means(_channel);
+        for (var k = 0; k < _means.Length; k++)
+        {
+            long mean = means[k];
+            for (var earlier = 0; earlier < _channel; earlier++)
+                mean += _terms.Shares(_channel, earlier)[k] * _past[earlier];
+            _means[k] = MixtureTerms.Bounded(mean);
+        }
+    }
+
+    private uint Cumulative(int value, int[] ends)
+    {
+        if (value == 0)
+        {
+            Array.Clear(ends);
+            return 0;
+        }
+        if (value == Symbols)
+        {
+            Array.Fill(ends, 1 << IntegerTables.UnitBits);
+            return 1u << FrequencyBits;
+        }
+        var share = LogisticSum.At(
+            (value << 16) - (1 << 15),
+            ContextNet.Address(_means),
+            _terms.Inverses(_channel),
+            ContextNet.Address(_weights),
+            ends.Length,
+            ContextNet.Address(ends)
+        );
+        return (uint)((share * ((1 << FrequencyBits) - Symbols)) >> IntegerTables.UnitBits) + (uint)value;
+    }
+
+    /// Makes of the parts weights that sum to 2²⁴ or a little less. Their total is below 2³⁵.
+    private void Normalize(long total)
+    {
+        const int Bits = 38;
+        var inverse = (1L << (LogisticSum.WeightBits + Bits)) / Math.Max(total, 1);
+        for (var k = 0; k < _parts.Length; k++)
+            _weights[k] = (int)((_parts[k] * inverse) >> Bits);
+    }
+}

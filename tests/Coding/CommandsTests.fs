@@ -1,0 +1,230 @@
+/// `dq compress`, `decompress` and `info` as processes.
+module DQ.Tests.Coding.CommandsTests
+
+open System
+open System.IO
+open System.Text.Json
+open Expecto
+open DQ.Core.Coding
+open DQ.Core.Images
+open DQ.Core.Likelihoods.Context
+open DQ.Core.Training
+open DQ.Tests.Coding.Models
+open DQ.Tests.Pipeline.Program
+open DQ.Tests.TemporaryFolder
+open TorchSharp
+
+let private succeeded (finished: Finished) =
+    Expect.equal finished.ExitCode 0 finished.Errors
+    finished.Output
+
+let private failed exitCode (reason: string) (finished: Finished) =
+    Expect.equal finished.ExitCode exitCode finished.Errors
+    Expect.equal (finished.Errors.Trim().Split('\n').Length) 1 $"one line: {finished.Errors}"
+    Expect.stringContains finished.Errors reason "reason"
+
+let private under (environment: string) arguments =
+    finish (startAfter environment arguments)
+
+/// A folder of pictures of all kinds.
+let private makePictures folder =
+    let time = DateTime(2024, 2, 29, 12, 34, 56, DateTimeKind.Utc)
+    Directory.CreateDirectory(Path.Combine(folder, "inner")) |> ignore
+    let opacity = picture 1 20 31 9
+
+    for name, image in
+        [
+            "color.png", StoredImage(picture 3 33 47 1, null, null)
+            "inner/gray.png", StoredImage(picture 1 20 31 2, null, Array.init 500 byte)
+            "inner/clear.png", StoredImage(picture 3 20 31 3, opacity, [| 1uy; 2uy |])
+            "dot.png", StoredImage(noise 3 1 1 4, null, null)
+        ] do
+        let file = Path.Combine(folder, name)
+        File.WriteAllBytes(file, ImageFile.EncodePng image)
+        File.SetLastWriteTimeUtc(file, time)
+
+let private modelFile folder channels =
+    let file = Path.Combine(folder, $"{channels}.dqm")
+    File.WriteAllBytes(file, FrozenContextFile.Write(freeze (small channels) channels))
+    file
+
+let private planes (file: string) =
+    let image = ImageFile.DecodeStored(File.ReadAllBytes file)
+
+    image.Colors.Channels,
+    List.ofArray image.Colors.Bytes,
+    (match image.Alpha with
+     | NonNull alpha -> List.ofArray alpha.Bytes
+     | Null -> []),
+    (match image.Profile with
+     | NonNull profile -> List.ofArray profile
+     | Null -> [])
+
+[<Tests>]
+let tests =
+    testList "Coding.Commands" [
+        test "a folder comes back: names, pixels, opacities, times, profiles" {
+            inFolder (fun folder ->
+                let source, target = Path.Combine(folder, "in"), Path.Combine(folder, "out")
+                makePictures source
+                let file = Path.Combine(folder, "all.dqz")
+                let output = succeeded (run [ "compress"; source; "-o"; file; "--check"; "--json" ])
+                let json = JsonDocument.Parse(output).RootElement
+                Expect.equal (json.GetProperty("pictures").GetInt32()) 4 "pictures"
+                Expect.equal (json.GetProperty("file_bytes").GetInt64()) (FileInfo(file).Length) "bytes"
+                succeeded (run [ "decompress"; file; "-o"; target; "--quiet" ]) |> ignore
+
+                for name in [ "color.png"; "inner/gray.png"; "inner/clear.png"; "dot.png" ] do
+                    let one, other = Path.Combine(source, name), Path.Combine(target, name)
+                    Expect.equal (planes other) (planes one) name
+                    Expect.equal (File.GetLastWriteTimeUtc other) (File.GetLastWriteTimeUtc one) name
+
+                let shown = succeeded (run [ "info"; file; "--list" ])
+                Expect.stringContains shown "inner/clear.png" "list"
+                Expect.stringContains shown "color and alpha" "kind")
+        }
+
+        test "files are the same whatever instructions and threads made them, and each reads the other's" {
+            inFolder (fun folder ->
+                let source = Path.Combine(folder, "in")
+                makePictures source
+                let color, gray = modelFile folder 3, modelFile folder 1
+
+                let environments = [
+                    ""
+                    "export DOTNET_EnableAVX512F=0; "
+                    "export DOTNET_EnableAVX2=0; "
+                    "export DOTNET_EnableHWIntrinsic=0; "
+                ]
+
+                let made = [
+                    for index, environment in List.indexed environments do
+                        let file = Path.Combine(folder, $"{index}.dqz")
+
+                        under environment [
+                            "compress"
+                            source
+                            "-o"
+                            file
+                            "--model"
+                            color
+                            "--model"
+                            gray
+                            "--with-model"
+                            "--threads"
+                            string (1 + index)
+                        ]
+                        |> succeeded
+                        |> ignore
+
+                        file, environment
+                ]
+
+                let first = File.ReadAllBytes(fst made[0])
+
+                for file, environment in made do
+                    Expect.equal (File.ReadAllBytes file) first environment
+
+                for environment in [ environments[0]; environments[3] ] do
+                    let target = Path.Combine(folder, "out")
+
+                    under environment [ "decompress"; fst made[0]; "-o"; target; "--threads"; "2" ]
+                    |> succeeded
+                    |> ignore
+
+                    Expect.equal
+                        (planes (Path.Combine(target, "color.png")))
+                        (planes (Path.Combine(source, "color.png")))
+                        environment
+
+                    Directory.Delete(target, true))
+        }
+
+        test "what can't be used ends with one line and exit code 3, and leaves nothing" {
+            inFolder (fun folder ->
+                let source, target = Path.Combine(folder, "in"), Path.Combine(folder, "out")
+                makePictures source
+                let file = Path.Combine(folder, "all.dqz")
+                let color = modelFile folder 3
+                failed 3 "expected an image" (run [ "compress"; Path.Combine(folder, "none.png"); "-o"; file ])
+                let text = Path.Combine(folder, "text.png")
+                File.WriteAllText(text, "no picture")
+
+                failed
+                    3
+                    "text.png"
+                    (run [ "compress"; Path.Combine(source, "color.png"); text; "-o"; file; "--quiet" ])
+
+                Expect.isFalse (File.Exists file) "nothing is left"
+                Expect.isEmpty (Directory.GetFiles(folder, "*.tmp")) "nothing is left"
+
+                succeeded (run [ "compress"; source; "-o"; file; "--model"; color; "--quiet" ])
+                |> ignore
+
+                failed 3 "--model FILE" (run [ "decompress"; file; "-o"; target ])
+                let whole = File.ReadAllBytes file
+                File.WriteAllBytes(file, whole[.. whole.Length - 2])
+                failed 3 "cut short" (run [ "decompress"; file; "-o"; target; "--model"; color ])
+                whole[20] <- whole[20] ^^^ 1uy
+                File.WriteAllBytes(file, whole)
+                failed 3 "chunk 0" (run [ "decompress"; file; "-o"; target; "--model"; color; "--quiet" ])
+                Expect.isFalse (Directory.Exists target) "nothing is written"
+                failed 2 "--threads" (run [ "compress"; source; "-o"; file; "--threads"; "0" ]))
+        }
+
+        test "a trained head is exported as a frozen model, which codes close to what the head says" {
+            inFolder (fun folder ->
+                use head = new ContextHead(small 3)
+                let checkpoint = Path.Combine(folder, "head.safetensors")
+                ContextCheckpoint.Write(checkpoint, head, null, TrainingProgress(0L, 3L, 0L, true, 1.0, 3L))
+                let frozen = Path.Combine(folder, "head.dqm")
+                succeeded (run [ "export"; checkpoint; "-o"; frozen ]) |> ignore
+                let model = FrozenContextFile.Read(ReadOnlySpan(File.ReadAllBytes frozen))
+                Expect.equal model.Hash (ContextFreezer.Freeze(head.Weights())).Hash "the same model"
+                let image = picture 3 40 50 1
+
+                use tensor =
+                    torch
+                        .tensor(image.Bytes, dtype = torch.ScalarType.Byte)
+                        .reshape(1L, 3L, int64 image.Height, int64 image.Width)
+
+                let floats = (head.NatsPerPixel tensor |> Seq.sumBy float) / log 2.0
+
+                let integers =
+                    ContextCoder(model).Bits(pixels 3 [ image ], Threading.CancellationToken.None)
+
+                Expect.isLessThan
+                    (abs (integers - floats) / float image.Bytes.Length)
+                    0.003
+                    $"{integers} and {floats} bits"
+
+                failed 3 "--names ours" (run [ "export"; checkpoint; "-o"; frozen; "--names"; "reference" ]))
+        }
+
+        test "names that lead out of the folder are refused" {
+            inFolder (fun folder ->
+                let file = Path.Combine(folder, "out.dqz")
+
+                for name in
+                    [
+                        "../a.png"
+                        "/a.png"
+                        "a//b.png"
+                        "a/../../b.png"
+                        "C:/a.png"
+                        "a\\b.png"
+                        "a\nb.png"
+                    ] do
+                    DQ.Core.AtomicFile.Write(
+                        file,
+                        fun stream ->
+                            let writer =
+                                LosslessWriter(stream, CodingModels.None, false, 1, Threading.CancellationToken.None)
+
+                            writer.Add(LosslessPicture(name, picture 1 4 4 1, null, Nullable(), null))
+                            writer.Finish()
+                    )
+
+                    failed 3 "inside the folder" (run [ "decompress"; file; "-o"; Path.Combine(folder, "out") ]))
+        }
+    ]

@@ -1,0 +1,170 @@
+module DQ.Tests.Coding.KernelTests
+
+#nowarn "9"
+
+open System
+open System.Runtime.Intrinsics
+open Expecto
+open FsCheck
+open Microsoft.FSharp.NativeInterop
+open DQ.Core.Coding
+open DQ.Core.Likelihoods.Context
+open DQ.Tests.Coding.Models
+
+/// Outputs of a net for random inputs, the same for the same seed.
+let private outputs (net: ContextNet) pixels =
+    let random = Random 9
+
+    for i in 0 .. pixels * net.InputStride - 1 do
+        NativePtr.set net.Inputs i (int16 (random.Next 65535 - 32767))
+
+    net.Run pixels
+
+    [|
+        for pixel in 0 .. pixels - 1 do
+            for output in 0 .. net.Model.Spec.Outputs - 1 do
+                NativePtr.get net.Outputs (pixel * net.OutputStride + output)
+    |]
+
+let private nets (model: FrozenContext) : (string * ContextNet) list = [
+    "plain", ContextNet<int, Lanes1> model
+    if Lanes128.IsSupported then
+        "128 bits", ContextNet<Vector128<int>, Lanes128> model
+    if Lanes256.IsSupported then
+        "256 bits", ContextNet<Vector256<int>, Lanes256> model
+    if Lanes512.IsSupported then
+        "512 bits", ContextNet<Vector512<int>, Lanes512> model
+]
+
+let private checkFrequencies () =
+    let model = freeze (small 3) 12
+    let mixture = PixelMixture model
+    let net = ContextNet.For model
+    outputs net 20 |> ignore
+    let predictions = [| 0; 128; 255 |]
+    let contrasts = [| 0; 700; ContrastTables.Largest |]
+    use predictions = fixed predictions
+    use contrasts = fixed contrasts
+
+    for pixel in 0..19 do
+        mixture.Begin(NativePtr.add net.Outputs (pixel * net.OutputStride), predictions, contrasts)
+
+        for channel in 0..2 do
+            let mutable next = 0u
+
+            for value in 0..255 do
+                let struct (start, frequency) = mixture.Take value
+                Expect.equal start next "no gap"
+                Expect.isGreaterThan frequency 0u "at least 1"
+                next <- start + frequency
+
+                for slot in [ start; start + frequency - 1u ] do
+                    let mutable foundStart, foundFrequency = 0u, 0u
+                    let found = mixture.Find(slot, &foundStart, &foundFrequency)
+                    Expect.equal (found, foundStart, foundFrequency) (value, start, frequency) "found"
+
+            Expect.equal next (1u <<< PixelMixture.FrequencyBits) "sum"
+            let value = 40 * channel + pixel
+            mixture.Take value |> ignore
+            mixture.Next value
+
+let private checkTerms () =
+    for spec in [ small 3; small 1; ContextSpec(Width = 16, Mixtures = 7) ] do
+        let model = freeze spec 13
+        let net = ContextNet.For model
+        outputs net 30 |> ignore
+        let random = Random 3
+
+        for pixel in 0..29 do
+            let predictions = Array.init 3 (fun _ -> random.Next 256)
+            let contrasts = Array.init 3 (fun _ -> random.Next(ContrastTables.Largest + 1))
+            use predictions = fixed predictions
+            use contrasts = fixed contrasts
+            let at = NativePtr.add net.Outputs (pixel * net.OutputStride)
+
+            let read fill =
+                let terms = MixtureTerms model
+                fill terms
+
+                [
+                    for channel in 0 .. spec.Channels - 1 do
+                        for k in 0 .. spec.Mixtures - 1 do
+                            NativePtr.get terms.Weights k
+                            NativePtr.get (terms.Means channel) k
+                            NativePtr.get (terms.Inverses channel) k
+
+                            for earlier in 0 .. channel - 1 do
+                                NativePtr.get (terms.Shares(channel, earlier)) k
+                ]
+
+            if LogisticSum.HasVectors then
+                Expect.equal
+                    (read (fun (terms: MixtureTerms) -> terms.Vectors(at, predictions, contrasts)))
+                    (read (fun terms -> terms.Plain(at, predictions, contrasts)))
+                    $"pixel {pixel}"
+
+[<Tests>]
+let tests =
+    testList "Coding.Kernels" [
+        test "products are the same for all instruction sets" {
+            for spec in [ small 3; small 1; ContextSpec(Width = 33, Depth = 3, Mixtures = 7) ] do
+                let model = freeze spec 11
+                let all = nets model
+
+                for pixels in [ 1; 5; 6; 50; ContextNet.BatchPixels ] do
+                    let expected = outputs (snd all[0]) pixels
+
+                    for name, net in List.tail all do
+                        Expect.equal (outputs net pixels) expected $"{name}, {pixels} pixels"
+        }
+
+        testProperty "logistic sums are the same with and without vectors"
+        <| fun (seed: int) ->
+            let count = 12
+            let random = Random seed
+            let means = Array.init count (fun _ -> random.Next(1 <<< 26) - (1 <<< 25))
+            let inverses = Array.init count (fun _ -> random.Next(1 <<< 24))
+            let weights = Array.init count (fun _ -> random.Next(1 <<< 21))
+            let edge = random.Next(1 <<< 24)
+            let plain, vectors = Array.zeroCreate count, Array.zeroCreate count
+            use means = fixed means
+            use inverses = fixed inverses
+            use weights = fixed weights
+            use plainEnds = fixed plain
+            use vectorEnds = fixed vectors
+            let one = LogisticSum.Plain(edge, means, inverses, weights, count, plainEnds)
+
+            if LogisticSum.HasVectors then
+                let other = LogisticSum.Vectors(edge, means, inverses, weights, count, vectorEnds)
+                Expect.equal (other, vectors) (one, plain) $"edge {edge}"
+
+        test "frequencies of a channel rise from 0 to 2²⁴, and every value is found in its own" { checkFrequencies () }
+        test "terms of a mixture are the same with and without vectors" { checkTerms () }
+
+        testProperty "what is coded is decoded, with any frequencies"
+        <| fun (seed: int) ->
+            let random = Random seed
+
+            let symbols = [|
+                for _ in 1 .. random.Next 2000 do
+                    let bits = 8 + random.Next 17
+                    let start = uint32 (random.Next((1 <<< bits) - 1))
+                    struct (start, 1u + uint32 (random.Next((1 <<< bits) - int start)), bits)
+            |]
+
+            let encoder = RansEncoder()
+
+            for i in symbols.Length - 1 .. -1 .. 0 do
+                let struct (start, frequency, bits) = symbols[i]
+                encoder.Put(start, frequency, bits)
+
+            let bytes = encoder.Finish()
+            let mutable decoder = RansDecoder(ReadOnlySpan bytes)
+
+            for struct (start, frequency, bits) in symbols do
+                let slot = decoder.Slot bits
+                Expect.isTrue (slot >= start && slot - start < frequency) "slot"
+                decoder.Advance(start, frequency, bits)
+
+            Expect.isTrue decoder.IsAtEnd "end"
+    ]
