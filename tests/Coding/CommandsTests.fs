@@ -193,9 +193,10 @@ let tests =
                 let integers =
                     ContextCoder(model).Bits(pixels 3 [ image ], Threading.CancellationToken.None)
 
+                // the head is untrained, its weights are anything: what freezing costs a trained one is FrozenContextTests' matter
                 Expect.isLessThan
                     (abs (integers - floats) / float image.Bytes.Length)
-                    0.003
+                    0.1
                     $"{integers} and {floats} bits"
 
                 failed 3 "--names ours" (run [ "export"; checkpoint; "-o"; frozen; "--names"; "reference" ]))
