@@ -172,7 +172,7 @@ let tests =
                 failed 2 "--threads" (run [ "compress"; source; "-o"; file; "--threads"; "0" ]))
         }
 
-        test "a trained head is exported as a frozen model, which codes close to what the head says" {
+        test "a trained head is exported as a frozen model, which costs no more than the head says" {
             inFolder (fun folder ->
                 use head = new ContextHead(small 3)
                 let checkpoint = Path.Combine(folder, "head.safetensors")
@@ -193,10 +193,10 @@ let tests =
                 let integers =
                     ContextCoder(model).Bits(pixels 3 [ image ], Threading.CancellationToken.None)
 
-                // the head is untrained, its weights are anything: what freezing costs a trained one is FrozenContextTests' matter
+                // a head that was not trained is surprised by more than frequencies of at least 1 let a color cost
                 Expect.isLessThan
-                    (abs (integers - floats) / float image.Bytes.Length)
-                    0.1
+                    ((integers - floats) / float image.Bytes.Length)
+                    0.003
                     $"{integers} and {floats} bits"
 
                 failed 3 "--names ours" (run [ "export"; checkpoint; "-o"; frozen; "--names"; "reference" ]))

@@ -79,6 +79,8 @@ let tests =
                         nonNull (Path.GetFileName found)
                         "-o"
                         Path.Combine(folder, "x.safetensors")
+                        "--names"
+                        "reference"
                         "--artifacts"
                         artifacts
                     ]
@@ -87,7 +89,7 @@ let tests =
 
                 Expect.stringContains
                     refused.Errors
-                    "expected a checkpoint of kind autoencoder, found context"
+                    "a context head is exported in integers; expected --names ours"
                     "one line")
         }
 
