@@ -63,6 +63,14 @@ let private measure (context: StageContext) (variant: Variant) repetitions check
         let config = variant.Config
         let! device = Device.ofName context.Device
         let! spec = Train.fitted config dataset
+
+        if Settings.isContextAlone config then
+            return!
+                Error(
+                    Usage
+                        $"{Train.title variant}: dq bench takes models with levels apart, this one has none (model.codes)"
+                )
+
         let! objective = objective config checkpoint spec
         use session = new TrainingSession(objective, config.Training, config.Seed, device)
         checkpoint |> Option.iter session.Restore
