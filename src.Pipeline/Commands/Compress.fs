@@ -128,17 +128,10 @@ let private ofPaths maxPixels (paths: string list) =
 /// The images of a packed data set: numbered, without names.
 let private ofDataset (context: StageContext) (arguments: ParseResults<Arguments>) folder =
     result {
-        let name = arguments.GetResult(Arguments.Split, "train")
-
         let! split =
-            Split.tryParse name
-            |> Result.requireSome (Usage $"--split {name}: expected train, validation or test")
+            PackedSplit.openIn context folder (arguments.TryGetResult Split) (arguments.TryGetResult Limit)
 
-        let! dataset = Dataset.check context.Standing.Hashes folder
-        let! opened = Dataset.open' dataset
-        let images = (opened.Part split).Images
-        let limit = arguments.GetResult(Limit, 0)
-        let count = if limit > 0 then min limit images.Count else images.Count
+        let images = split.Images
 
         let read index =
             let pixels =
@@ -147,14 +140,14 @@ let private ofDataset (context: StageContext) (arguments: ParseResults<Arguments
             LosslessPicture(null, pixels, null, Nullable(), null)
 
         let sources = [
-            for index in 0 .. count - 1 ->
+            for index in 0 .. split.Count - 1 ->
                 {
-                    Label = $"{folder}, {name} {index}"
+                    Label = $"{folder}, {split.Name} {index}"
                     Read = fun () -> read index
                 }
         ]
 
-        return sources, (opened :> IDisposable).Dispose
+        return sources, (split.Set :> IDisposable).Dispose
     }
 
 let private write (context: StageContext) output models withModel threads (sources: Source list) =
@@ -229,12 +222,14 @@ let private compress (place: Workplace) (context: StageContext) (arguments: Pars
         let! folder =
             match inputs with
             | [ single ] when FileTree.isZip single || File.Exists single -> Ok None
-            | _ -> Encode.datasetFolder context.Store inputs
+            | _ -> PackedSplit.datasetFolder context.Store inputs
 
         let! sources, close =
             match folder with
             | Some folder -> ofDataset context arguments folder
-            | None -> ofPaths maxPixels inputs
+            | None ->
+                PackedSplit.refuseForFiles (arguments.TryGetResult Split) (arguments.TryGetResult Limit)
+                |> Result.bind (fun () -> ofPaths maxPixels inputs)
 
         try
             let clock = Stopwatch.StartNew()

@@ -44,47 +44,13 @@ let example =
 /// Images of a batch, where they come from a data set.
 let private batchSize = 64
 
-/// The folder of the packed data set that is meant, if one is.
-let datasetFolder (store: Store) (inputs: string list) =
-    let isDataset (folder: string) =
-        File.Exists(Path.Combine(folder, DatasetRecord.FileName))
-
-    match inputs with
-    | [ folder ] when isDataset folder -> Ok(Some folder)
-    | [ name ] when not (Path.Exists name) ->
-        let packed = Path.Combine(store.Root, RunLayout.Datasets)
-
-        let fitting =
-            if Directory.Exists packed then
-                Directory.GetDirectories packed
-                |> Array.filter (fun folder ->
-                    isDataset folder
-                    && (nonNull (Path.GetFileName folder)).Contains(name, StringComparison.Ordinal))
-            else
-                [||]
-
-        match fitting with
-        | [| folder |] -> Ok(Some folder)
-        | [||] -> Error(Data $"{name}: expected an image or a data set in {packed}, found neither")
-        | several ->
-            let names = several |> Array.map (Path.GetFileName >> nonNull) |> String.concat ", "
-            Error(Data $"'{name}' fits several data sets: {names}")
-    | _ -> Ok None
-
 /// The images of a data set's split: header, and codes batch by batch.
 let private ofDataset (context: StageContext) (arguments: ParseResults<Arguments>) model run folder =
     result {
-        let name = arguments.GetResult(Arguments.Split, "train")
-
         let! split =
-            Split.tryParse name
-            |> Result.requireSome (Usage $"--split {name}: expected train, validation or test")
+            PackedSplit.openIn context folder (arguments.TryGetResult Split) (arguments.TryGetResult Limit)
 
-        let! dataset = Dataset.check context.Standing.Hashes folder
-        let! opened = Dataset.open' dataset
-        let images = (opened.Part split).Images
-        let limit = arguments.GetResult(Limit, 0)
-        let count = if limit > 0 then min limit images.Count else images.Count
+        let images = split.Images
 
         if images.Channels <> (model: HierarchicalAutoencoder).Spec.ImageChannels then
             return!
@@ -94,11 +60,11 @@ let private ofDataset (context: StageContext) (arguments: ParseResults<Arguments
                 )
 
         let header =
-            ModelCodes.Header(model, run, count, [| ImageSize(images.Height, images.Width) |], [||])
+            ModelCodes.Header(model, run, split.Count, [| ImageSize(images.Height, images.Width) |], [||])
 
         let codes =
             seq {
-                for batch in Evaluate.batches context $"encode {name}" images batchSize limit do
+                for batch in Evaluate.batches context $"encode {split.Name}" images batchSize split.Count do
                     use batch = batch
                     yield! ModelCodes.Encode(model, batch)
             }
@@ -159,14 +125,16 @@ let private encode (place: Workplace) (context: StageContext) (arguments: ParseR
         let! checkpoint, run =
             Command.checkpoint place (arguments.TryGetResult Run) (arguments.TryGetResult Checkpoint)
 
-        let! folder = datasetFolder context.Store (arguments.GetResult Images)
+        let! folder = PackedSplit.datasetFolder context.Store (arguments.GetResult Images)
         use! model = Command.model place checkpoint
         let run = Option.toObj run
 
         let! header, codes =
             match folder with
             | Some folder -> ofDataset context arguments model run folder
-            | None -> ofFiles context model run (arguments.GetResult Images)
+            | None ->
+                PackedSplit.refuseForFiles (arguments.TryGetResult Split) (arguments.TryGetResult Limit)
+                |> Result.bind (fun () -> ofFiles context model run (arguments.GetResult Images))
 
         write header codes
         return output, header
