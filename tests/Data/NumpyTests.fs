@@ -39,14 +39,7 @@ let private npz (file: string) compression (arrays: (string * byte[]) list) =
         use entry = zip.CreateEntry(name + ".npy", compression).Open()
         entry.Write content
 
-let private opened path (look: ImageSource -> 'a) =
-    match Numpy.open' path with
-    | Ok source ->
-        try
-            look source
-        finally
-            source.Close()
-    | Error error -> failtestf "%A" (StageError.lines error)
+let private opened path look = looked look (Numpy.open' path)
 
 [<Tests>]
 let tests =

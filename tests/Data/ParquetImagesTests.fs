@@ -45,14 +45,8 @@ let private write (file: string) (rows: ((byte[] | null) * int64) list) =
         .GetAwaiter()
         .GetResult()
 
-let private opened path (look: ImageSource -> unit) =
-    match ParquetImages.open' path mostPixels with
-    | Ok source ->
-        try
-            look source
-        finally
-            source.Close()
-    | Error error -> failtestf "%A" (StageError.lines error)
+let private opened path look =
+    looked look (ParquetImages.open' path mostPixels)
 
 [<Tests>]
 let tests =

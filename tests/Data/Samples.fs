@@ -3,9 +3,11 @@ module DQ.Tests.Data.Samples
 
 open System
 open System.IO
+open Expecto
 open DQ.Core.Images
 open DQ.Pipeline
 open DQ.Pipeline.Configuration
+open DQ.Pipeline.Data
 
 let leaves: DataConfig = {
     Source = SourceKind.DeadLeaves
@@ -92,3 +94,13 @@ let ok (result: Result<'value, StageError>) =
     match result with
     | Ok value -> value
     | Error problem -> failwith (String.concat "; " (StageError.lines problem))
+
+/// What a look at a source gives; it is closed after it.
+let looked (look: ImageSource -> 'a) (source: Result<ImageSource, StageError>) =
+    match source with
+    | Ok source ->
+        try
+            look source
+        finally
+            source.Close()
+    | Error error -> failtestf "%A" (StageError.lines error)

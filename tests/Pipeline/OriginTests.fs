@@ -16,38 +16,25 @@ open DQ.Pipeline.Training
 open DQ.Tests.Pipeline.Contexts
 open DQ.Tests.TemporaryFolder
 
-let private tiny = [
-    "data.count=60"
-    "data.image_size=8"
-    "model.channels=8"
-    "model.residual_channels=8"
-    "model.coder_blocks=1"
-    "model.codes=[8,8]"
-    "model.codebooks=2"
-    "model.code_width=4"
-    "training.steps=12"
-    "training.batch_size=4"
-    "training.learning_rate=1e-3"
-    "training.log_every=5"
-    "training.validate_every=3"
-    "training.checkpoint_every=7"
-    "training.sample_every=0"
-    "training.initialization_batches=2"
-    "evaluation.samples=2"
-    "evaluation.ablation_images=0"
-    "evaluation.atlas_patches=0"
-]
+let private tiny =
+    TinyRuns.model
+    @ [
+        "training.steps=12"
+        "training.batch_size=4"
+        "training.learning_rate=1e-3"
+        "training.log_every=5"
+        "training.validate_every=3"
+        "training.checkpoint_every=7"
+        "training.sample_every=0"
+        "training.initialization_batches=2"
+        "evaluation.samples=2"
+        "evaluation.ablation_images=0"
+        "evaluation.atlas_patches=0"
+    ]
 
-let private resolve sets =
-    tiny @ sets
-    |> List.map ConfigTree.assignment
-    |> List.choose Result.toOption
-    |> Config.ofLayers "tiny.json"
+let private resolve sets = TinyRuns.resolve (tiny @ sets)
 
-let private variant sets : Variant =
-    match resolve sets with
-    | Ok [ variant ] -> variant
-    | other -> failtestf "%A" other
+let private variant sets = TinyRuns.variantOf (tiny @ sets)
 
 let private train root sets =
     run (quiet root) (Pipelines.model (variant sets)) |> get

@@ -15,35 +15,21 @@ open DQ.Tests.Pipeline.Contexts
 open DQ.Tests.Pipeline.Program
 open DQ.Tests.TemporaryFolder
 
-let private tiny = [
-    "data.count=60"
-    "data.image_size=8"
-    "model.channels=8"
-    "model.residual_channels=8"
-    "model.coder_blocks=1"
-    "model.codes=[8,8]"
-    "model.codebooks=2"
-    "model.code_width=4"
-    "training.steps=6"
-    "training.batch_size=4"
-    "training.log_every=2"
-    "training.validate_every=3"
-    "training.sample_every=0"
-    "training.initialization_batches=2"
-    "evaluation.samples=2"
-    "evaluation.ablation_images=0"
-    "evaluation.atlas_patches=0"
-]
+let private tiny =
+    TinyRuns.model
+    @ [
+        "training.steps=6"
+        "training.batch_size=4"
+        "training.log_every=2"
+        "training.validate_every=3"
+        "training.sample_every=0"
+        "training.initialization_batches=2"
+        "evaluation.samples=2"
+        "evaluation.ablation_images=0"
+        "evaluation.atlas_patches=0"
+    ]
 
-let private variant sets : Variant =
-    match
-        tiny @ sets
-        |> List.map ConfigTree.assignment
-        |> List.choose Result.toOption
-        |> Config.ofLayers "tiny.json"
-    with
-    | Ok [ variant ] -> variant
-    | other -> failtestf "%A" other
+let private variant sets = TinyRuns.variantOf (tiny @ sets)
 
 let private train root sets : Train.TrainedRun =
     DQ.Tests.Pipeline.Contexts.run (quiet root) (Pipelines.model (variant sets))
