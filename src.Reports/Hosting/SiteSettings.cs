@@ -1,5 +1,7 @@
 using System.Net;
 using System.Security.Cryptography;
+using System.Text;
+using DQ.Core;
 
 namespace DQ.Reports.Hosting;
 
@@ -15,6 +17,8 @@ public sealed record SiteSettings(string Artifacts, string Urls, string PathBase
 
     /// <summary>Characters that a token must have: fewer are guessed.</summary>
     public const int ShortestToken = 16;
+
+    private const int LargestTokenFile = 4096;
 
     /// <summary>Whether only this machine can reach the site.</summary>
     public bool IsLocal { get; } = AllowedHosts.Count == 0 && Urls.Split(';', StringSplitOptions.RemoveEmptyEntries).All(IsLoopback);
@@ -46,11 +50,11 @@ public sealed record SiteSettings(string Artifacts, string Urls, string PathBase
         if ((Value(configuration, "TOKEN-FILE") ?? Value(configuration, "TOKEN_FILE")) is { } file)
             try
             {
-                token = File.ReadAllText(file).Trim();
+                token = Encoding.UTF8.GetString(RegularFile.ReadAllBytes(file, LargestTokenFile)).Trim();
             }
-            catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+            catch (Exception error) when (error is IOException or InvalidDataException or UnauthorizedAccessException)
             {
-                throw new ArgumentException($"--token-file: {error.Message}", error);
+                throw new ArgumentException($"--token-file {file}: {error.Message}", error);
             }
         return token is null || token.Length >= ShortestToken
             ? token

@@ -255,7 +255,8 @@ let tests =
             for arguments, said in
                 [
                     [ "--token"; "short" ], "--token: expected at least 16 characters, got 5"
-                    [ "--token-file"; "/no/such/file" ], "--token-file: "
+                    [ "--token-file"; "/no/such/file" ], "--token-file /no/such/file: "
+                    [ "--token-file"; "/dev/zero" ], "--token-file /dev/zero: "
                     [ "--path-base"; "/a b" ], "--path-base: expected a path such as /dq, got '/a b'"
                 ] do
                 use started = startSite ([ "--artifacts"; artifacts.Value ] @ arguments)
