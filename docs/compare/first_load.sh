@@ -1,0 +1,12 @@
+#!/usr/bin/env bash
+# Bytes over the wire of a page of the report site with all that it names: first_load.sh URL [ENCODINGS]
+set -euo pipefail
+url=${1:?the address of a page, such as http://localhost:5080/}
+encodings=${2:-gzip}
+page=$(curl -fsS --compressed "$url")
+{
+  echo ""
+  grep -oE '(src|href)="[^"]+\.(js|css|woff2|svg)"' <<<"$page" | sed -E 's/^[a-z]+="//; s/"$//' | sort -u
+} | while read -r name; do
+  curl -fsS -H "Accept-Encoding: $encodings" -o /dev/null -w '%{size_download}\n' "${url%/}/$name"
+done | awk '{ sum += $1 } END { print sum }'
