@@ -28,6 +28,8 @@ type StageError =
     | OutOfMemory of message: string * fittingBatchSize: int option
     /// Stopped by a signal after saving: 2 for Ctrl-C, 15 for SIGTERM.
     | Interrupted of signal: int
+    /// Stopped by a signal in a command that saves nothing on the way; what it leaves.
+    | Abandoned of signal: int * left: string
     /// Stopped after `--max-minutes`, saved: no failure, but what follows is not done either.
     | TimeUp of minutes: float
     /// A check the user asked for failed.
@@ -48,7 +50,8 @@ module StageError =
         | Storage _ -> 3
         | Numerical _ -> 4
         | OutOfMemory _ -> 5
-        | Interrupted signal -> 128 + signal
+        | Interrupted signal
+        | Abandoned(signal, _) -> 128 + signal
         | Several(_, exitCode) -> exitCode
 
     /// Messages quote what a file holds, line breaks and all.
@@ -77,6 +80,7 @@ module StageError =
         | TimeUp minutes -> [
             $"stopped after {minutes} minutes; saved, the same command goes on from here"
           ]
+        | Abandoned(_, left) -> [ $"interrupted; {left}" ]
         | Interrupted 2 -> [ "interrupted; saved, the same command goes on from here" ]
         | Interrupted signal -> [ $"stopped by signal {signal}; saved, the same command goes on from here" ]
 

@@ -76,6 +76,8 @@ type StageContext = {
     Cancellation: CancellationToken
     /// Why it was cancelled.
     Stopped: unit -> StageError
+    /// Whether a run that is taken up again goes on with as many threads as it was begun with, and so to the same numbers.
+    KeepThreads: bool
     Progress: Report -> unit
     /// One line for the user.
     Note: string -> unit

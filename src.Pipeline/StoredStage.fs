@@ -248,6 +248,9 @@ let private runRun (stage: RunStage<'i, 'o>) (context: StageContext) (input: Art
                         | Finished(folder, record) -> return folder, record
                         | Resumed(folder, record, held)
                         | Fresh(folder, record, held) ->
+                            if context.KeepThreads && record.Threads <= Environment.ProcessorCount then
+                                torch.set_num_threads record.Threads
+
                             use _ = held
                             let! ended = perform context device work (RunFile(folder, held, record))
                             return folder, ended

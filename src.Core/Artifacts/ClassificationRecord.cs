@@ -1,3 +1,5 @@
+using System.Text.Json.Serialization;
+
 namespace DQ.Core.Artifacts;
 
 /// <summary><c>classification.json</c>: a run's classifier on whole splits.</summary>
@@ -12,6 +14,10 @@ public sealed record ClassificationRecord : IArtifact
 
     /// <summary>Folder name of the data set under <c>datasets/</c>.</summary>
     public required string Dataset { get; init; }
+
+    /// <summary>At most this many images of a split, the first ones; null for all.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public int? Limit { get; init; }
 
     /// <summary>File name of the checkpoint evaluated.</summary>
     public required string Checkpoint { get; init; }

@@ -1,3 +1,5 @@
+using System.Text.Json.Serialization;
+
 namespace DQ.Core.Artifacts;
 
 /// <summary><c>evaluation.json</c>: a run's model on whole splits.</summary>
@@ -12,6 +14,10 @@ public sealed record EvaluationRecord : IArtifact
 
     /// <summary>Folder name of the data set under <c>datasets/</c>; null in records of before it was kept.</summary>
     public string? Dataset { get; init; }
+
+    /// <summary>At most this many images of a split, the first ones; null for all.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public int? Limit { get; init; }
 
     /// <summary>File name of the checkpoint evaluated.</summary>
     public required string Checkpoint { get; init; }

@@ -17,6 +17,9 @@ public static class RunLayout
     public const string Events = "events.jsonl";
     public const string Checkpoints = "checkpoints";
     public const string Evaluation = "evaluation.json";
+
+    /// <summary>Folder with a folder for each evaluation beside the run's own: on other images, or with other settings.</summary>
+    public const string Evaluations = "evaluations";
     public const string Codebooks = "codebooks.json";
     public const string Density = "density.json";
     public const string Classification = "classification.json";

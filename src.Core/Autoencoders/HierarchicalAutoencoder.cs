@@ -142,6 +142,36 @@ public sealed class HierarchicalAutoencoder : nn.Module
         return total + encoding.MultiplyAdds + decoded.Anew().Through(decoder).MultiplyAdds;
     }
 
+    /// <summary>Pixels on every side of a part of an image that the part's codes depend on.</summary>
+    public int CodesReach
+    {
+        get
+        {
+            var encodings = new Reach[Spec.Levels];
+            var reach = new Reach(0, 1);
+            for (var level = 0; level < Spec.Levels; level++)
+                encodings[level] = reach = reach.Through(encoders[level]);
+            var (farthest, decoded) = (0, 0);
+            for (var level = Spec.Levels - 1; level >= 0; level--)
+            {
+                // a code depends on its level's encoding and on what was decoded above; "skip" hands that on
+                var code = encodings[level] with
+                {
+                    Pixels = Math.Max(encodings[level].Pixels, decoded),
+                };
+                farthest = Math.Max(farthest, code.Pixels);
+                decoded = Math.Max(code.Through(conditioners[level]).Pixels, decoded + code.Jump);
+            }
+            return farthest;
+        }
+    }
+
+    /// <summary>Pixels on every side of a part of an image on whose codes the decoder's output of that part depends.</summary>
+    public int DecodingReach =>
+        Enumerable
+            .Range(0, Spec.Levels)
+            .Max(level => new Reach(0, Spec.CellSide(level)).Through(upsamplers[level]).Through(decoder).Pixels);
+
     /// <summary>One pass with gradients where enabled; in training mode the quantizers collect what their codes will learn from.</summary>
     /// <param name="pixels">(B, image channels, H, W) uint8.</param>
     /// <param name="moment">Where training is; evaluation does not depend on it.</param>

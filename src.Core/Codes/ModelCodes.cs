@@ -42,11 +42,14 @@ public static class ModelCodes
         return [.. Enumerable.Range(0, (int)pixels.shape[0]).Select(image => levels.Select(level => level[image]).ToArray())];
     }
 
-    /// <summary>The codes of one image with the model's channels.</summary>
-    public static int[][] Encode(HierarchicalAutoencoder model, PixelImage image)
+    /// <summary>The codes of one image with the model's channels, tile by tile where it is large (<see cref="TiledModel"/>).</summary>
+    /// <param name="model">Is put in evaluation mode.</param>
+    /// <param name="image">With the model's channels.</param>
+    /// <param name="progress">Told the share of the work that is done, up to 1; may throw to stop.</param>
+    public static int[][] Encode(HierarchicalAutoencoder model, PixelImage image, Action<double>? progress = null)
     {
-        using var pixels = tensor(image.Bytes, [1, image.Channels, image.Height, image.Width], ScalarType.Byte);
-        return Encode(model, pixels)[0];
+        using var scope = NewDisposeScope();
+        return [.. new TiledModel(model).Encode(image, progress).Select(level => Numbers(level)[0])];
     }
 
     /// <summary>The picture an image's codes stand for: the expected pixels, of the image's own size.</summary>
@@ -54,19 +57,25 @@ public static class ModelCodes
     /// <param name="header">Of codes of this model, see <see cref="Mismatch"/>.</param>
     /// <param name="image">Its number.</param>
     /// <param name="levels">Its codes, as from <see cref="CodesFile.Read"/>.</param>
-    public static PixelImage Decode(HierarchicalAutoencoder model, CodesHeader header, int image, int[][] levels)
+    /// <param name="progress">Told the share of the work that is done, up to 1; may throw to stop.</param>
+    public static PixelImage Decode(
+        HierarchicalAutoencoder model,
+        CodesHeader header,
+        int image,
+        int[][] levels,
+        Action<double>? progress = null
+    )
     {
         using var scope = NewDisposeScope();
-        var device = model.parameters().First().device;
         var codes = levels.Select(
             (indices, level) =>
             {
                 var (height, width) = header.Grid(image, level);
-                return tensor(indices, ScalarType.Int64, device).view(1, header.Levels[level].Codebooks, height, width);
+                return tensor(indices, ScalarType.Int64).view(1, header.Levels[level].Codebooks, height, width);
             }
         );
         var size = header.Size(image);
-        return PixelImage.FromTensor(Reconstructions.Mean(model, [.. codes], size.Height, size.Width))[0];
+        return new TiledModel(model).Mean([.. codes], size.Height, size.Width, progress);
     }
 
     /// <summary>Why codes are not of this model; null when they are.</summary>

@@ -32,6 +32,9 @@ public static class ImageQuality
         return decibels.to_type(ScalarType.Float32).MoveToOuterDisposeScope();
     }
 
+    /// <summary>The same in dB of a mean squared error.</summary>
+    public static double Psnr(double meanSquaredError) => Math.Min(HighestPsnr, 10 * Math.Log10(Peak * Peak / meanSquaredError));
+
     /// <summary>
     /// Structural similarity (Wang, Bovik, Sheikh &amp; Simoncelli, "Image quality assessment", IEEE TIP 2004, eq. 13): an 11×11
     /// Gaussian window of deviation 1.5, K1 = 0.01, K2 = 0.03, the mean over window positions that lie inside the image, then

@@ -81,7 +81,7 @@ public sealed record TrainingSpec
             yield return new("schedule", $"expected constant or cosine, got '{Schedule}'");
         if (!(FinalLearningRate >= 0) || (hasRate && FinalLearningRate > LearningRate))
             yield return new("final_learning_rate", $"expected a number from 0 to learning_rate, got {FinalLearningRate}");
-        if (WarmupSteps < 0 || WarmupSteps > Steps)
+        if (WarmupSteps < 0 || (Steps >= 1 && WarmupSteps > Steps))
             yield return new("warmup_steps", $"expected an integer from 0 to steps, got {WarmupSteps}");
         if (!(WeightDecay >= 0))
             yield return new("weight_decay", $"expected a number of at least 0, got {WeightDecay}");

@@ -26,19 +26,22 @@ let example = "dq doctor --json"
 
 type private Torch = {
     Report: LibTorchReport
-    Threads: int
+    Threads: Threads.Threads
     Cuda: bool
     CudaDevices: int
 }
 
 let private torchState (place: Workplace) =
     Workplace.loadTorch place
-    |> Result.map (fun report ->
+    |> Result.bind (fun report ->
+        Threads.choose place.Settings.Threads
+        |> Result.map (fun threads -> report, threads))
+    |> Result.map (fun (report, threads) ->
         let cuda = report.CudaLibraries && torch.cuda.is_available ()
 
         {
             Report = report
-            Threads = torch.get_num_threads ()
+            Threads = threads
             Cuda = cuda
             CudaDevices = if cuda then torch.cuda.device_count () else 0
         })
@@ -80,8 +83,9 @@ let private advice (place: Workplace) torch site disk available = [
             else
                 "for a GPU: --libtorch DIR or DQ_LIBTORCH with a libtorch that has CUDA, such as torch/lib of a Python install, or build with -p:TorchBackend=cuda"
 
-        if place.Settings.Device <> "cpu" && not torch.Cuda then
-            $"the device asked for, {place.Settings.Device}, can't be used"
+        match Device.ofName place.Settings.Device with
+        | Ok _ -> ()
+        | Error error -> yield! StageError.lines error
     match site.Program with
     | Error problem -> $"dq serve and dq report: {problem}"
     | Ok _ -> ()
@@ -122,7 +126,7 @@ let run (place: Workplace) (arguments: ParseResults<Arguments>) : Task<Result<un
                     $"{torch.Report.TorchSharpVersion}, built for libtorch {torch.Report.ExpectedTorchVersion}"
                 ]
                 [ "bridge"; torch.Report.Bridge + relaxed ]
-                [ "threads"; string torch.Threads ]
+                [ "threads"; Threads.describe torch.Threads ]
                 [
                     "CUDA"
                     (if torch.Cuda then
@@ -177,7 +181,7 @@ let run (place: Workplace) (arguments: ParseResults<Arguments>) : Task<Result<un
              | Error _ -> Unchecked.defaultof<_>)
         Threads =
             (match torch with
-             | Ok torch -> Nullable torch.Threads
+             | Ok torch -> Nullable torch.Threads.Count
              | Error _ -> Nullable())
         CudaDevices =
             (match torch with

@@ -111,7 +111,9 @@ module Config =
             Tree = named
         }
 
-        let ofAll = start :: List.map shared layers
+        // assignments go over what variants of files say
+        let assigned, ofFiles = layers |> List.partition ConfigTree.isAssignment
+        let under = start :: List.map shared ofFiles
 
         let mentions =
             ([], layers)
@@ -131,8 +133,8 @@ module Config =
             |> List.distinct
             |> List.filter kept
 
-        let layersOf name : ConfigTree.Layer list = [
-            for layer, other, tree in mentions do
+        let variantOf name (layer: ConfigTree.Layer) : ConfigTree.Layer list = [
+            for other, tree in variantsOf layer do
                 match tree with
                 | Some(:? JsonObject as tree) when other = name -> {
                     layer with
@@ -142,10 +144,18 @@ module Config =
                 | _ -> ()
         ]
 
+        let layersOf name = [
+            yield! under
+            yield! ofFiles |> List.collect (variantOf name)
+            for set in assigned do
+                shared set
+                yield! variantOf name set
+        ]
+
         let resolved =
             match names with
-            | [] -> [ "", resolve check file ofAll ]
-            | names -> [ for name in names -> name, resolve check file (ofAll @ layersOf name) ]
+            | [] -> [ "", resolve check file (under @ List.map shared assigned) ]
+            | names -> [ for name in names -> name, resolve check file (layersOf name) ]
 
         match
             resolved

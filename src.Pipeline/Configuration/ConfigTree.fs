@@ -91,11 +91,17 @@ let private nest (keys: string[]) (value: JsonNode | null) : JsonNode | null =
         outer[key] <- inner
         outer)
 
+/// Where assignments come from, for messages.
+let private commandLine = "--set"
+
+/// Whether a layer is an assignment of the command line.
+let isAssignment (layer: Layer) = layer.File = commandLine
+
 /// `a.b=c` as a tree; `c` is JSON where it parses as such and a string otherwise.
 let assignment (text: string) : Result<Layer, ConfigProblem> =
     let problem message =
         Error {
-            File = "--set"
+            File = commandLine
             Key = text
             Message = message
         }
@@ -118,7 +124,7 @@ let assignment (text: string) : Result<Layer, ConfigProblem> =
             match nest keys value with
             | :? JsonObject as tree ->
                 Ok {
-                    File = "--set"
+                    File = commandLine
                     Prefix = ""
                     Tree = tree
                 }

@@ -60,7 +60,15 @@ module DataConfig =
                 []
 
         [
-            if config.Source <> SourceKind.DeadLeaves then
+            if config.Source = SourceKind.DeadLeaves then
+                match config.Path with
+                | null
+                | "" -> ()
+                | path ->
+                    problem
+                        "path"
+                        $"expected none with data.source dead_leaves, whose images are drawn, got '{path}': say what it holds, such as --set data.source=cifar10"
+            else
                 match config.Path with
                 | null
                 | "" ->

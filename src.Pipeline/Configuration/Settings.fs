@@ -243,3 +243,56 @@ module Settings =
         "classification.backbone", List.ofSeq DQ.Core.Classification.ClassifierBackbone.Names
         "classification.quantized", [ "none"; "pooled"; "grid" ]
     ]
+
+    /// The least value of keys that have one, for editors; each item's, of a list. Values are checked by `Checks`, and a test
+    /// compares the two.
+    let minima: (string * float) list = [
+        "data.image_size", 1.0
+        "data.count", 1.0
+        "data.validation", 0.0
+        "data.test", 0.0
+        "data.limit", 0.0
+        "data.max_corrupt", 0.0
+        "data.max_pixels", 1.0
+        "data.shift", 0.0
+        "model.channels", 2.0
+        "model.residual_blocks", 0.0
+        "model.residual_channels", 1.0
+        "model.coder_blocks", 1.0
+        "model.codes", 1.0
+        "model.codebooks", 1.0
+        "model.code_width", 1.0
+        "model.quantizer.commitment", 0.0
+        "model.quantizer.decay", 0.0
+        "model.quantizer.decay_warmup", 1.0
+        "model.quantizer.revival_threshold", 0.0
+        "training.steps", 1.0
+        "training.batch_size", 1.0
+        "training.accumulate", 1.0
+        "training.final_learning_rate", 0.0
+        "training.warmup_steps", 0.0
+        "training.weight_decay", 0.0
+        "training.clip_norm", 0.0
+        "training.log_every", 1.0
+        "training.validate_every", 1.0
+        "training.validation_images", 1.0
+        "training.checkpoint_every", 1.0
+        "training.keep", 1.0
+        "training.sample_every", 0.0
+        "training.samples", 1.0
+        "training.initialization_batches", 1.0
+        "training.collapse_perplexity", 0.0
+        "training.revival_burst", 0.0
+        "training.skip_limit", 1.0
+        "training.fallbacks", 0.0
+        "evaluation.limit", 0.0
+        "evaluation.frequency_images", 0.0
+        "evaluation.batch_size", 1.0
+        "evaluation.samples", 0.0
+        "evaluation.extremes", 0.0
+        "evaluation.ablation_images", 0.0
+        "evaluation.atlas_patches", 0.0
+    ]
+
+    /// Keys whose values are above 0.
+    let positive: string list = [ "training.learning_rate"; "model.quantizer.epsilon" ]

@@ -151,19 +151,29 @@ type Output(verbosity: Verbosity) =
         else
             printf "%s" text
 
-    /// Says what went wrong, a line per problem, with --json on standard output too; gives the exit code.
+    /// Says what went wrong, or that the time was up, a line per problem, with --json on standard output too; gives the exit code.
     member this.Failure(error: StageError) =
         let lines = StageError.lines error
         let exitCode = StageError.exitCode error
+
+        // a progress that did not end by itself hid it
+        if isInteractive then
+            terminal.Cursor.Show true
 
         for line in lines do
             eprintfn $"dq: {line}"
 
         if verbosity.Json then
+            let stopped, errors =
+                match error with
+                | TimeUp _ -> Some(String.concat "; " lines), []
+                | _ -> None, lines
+
             this.Result(
                 "",
                 {|
-                    Errors = lines
+                    Errors = errors
+                    Stopped = Option.toObj stopped
                     ExitCode = exitCode
                 |}
             )

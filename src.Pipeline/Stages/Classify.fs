@@ -19,11 +19,11 @@ open TorchSharp
 let private version = 1
 
 /// The trained run whose codes two_stage sees: its folder and record; None in the other modes.
-let private codesOf (store: Store) (config: RunConfig) : Result<(string * RunRecord) option, StageError> =
+let private codesOf (store: Store) note (config: RunConfig) : Result<(string * RunRecord) option, StageError> =
     match config.Classification.Mode, config.Classification.Autoencoder with
     | "two_stage", NonNull id ->
         result {
-            let! folder, record = Store.find store id
+            let! folder, record = Store.find store note id
 
             if record.Kind = RunKind.Classify || record.Status <> RunStatus.Completed then
                 return!
@@ -140,7 +140,7 @@ let maker (store: Store) (variant: Variant) device (dataset: Dataset) : Result<O
 
     result {
         do! checkLabels dataset
-        let! codes = codesOf store config
+        let! codes = codesOf store ignore config
 
         let! from =
             codes
@@ -166,7 +166,8 @@ let maker (store: Store) (variant: Variant) device (dataset: Dataset) : Result<O
     }
 
 let private stageOf (variant: Variant) (origin: Origin) : Stage<Dataset, TrainedRun> =
-    let codes (standing: Standing) = codesOf standing.Store variant.Config
+    let codes note (standing: Standing) =
+        codesOf standing.Store note variant.Config
 
     let ofRun (codes: (string * RunRecord) option) =
         let parents = codes |> Option.toList |> List.map (snd >> parentOf)
@@ -199,11 +200,16 @@ let private stageOf (variant: Variant) (origin: Origin) : Stage<Dataset, Trained
 
     {
         Name = $"classify {title variant}"
-        Plan = fun standing input -> codes standing |> Result.bind (fun codes -> (ofRun codes).Plan standing input)
+        Plan =
+            fun standing input ->
+                codes ignore standing
+                |> Result.bind (fun codes -> (ofRun codes).Plan standing input)
         Run =
             fun context input ->
                 taskResult {
-                    let! codes = Stage.inBackground context (fun () -> codes context.Standing)
+                    let! codes =
+                        Stage.inBackground context (fun () -> codes context.Note context.Standing)
+
                     return! (ofRun codes).Run context input
                 }
     }

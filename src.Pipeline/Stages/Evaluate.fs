@@ -102,7 +102,63 @@ let private readIfThere<'record when 'record: not struct and 'record: not null a
     else
         None
 
-/// The evaluation in a run's folder, if it is the one of this fingerprint.
+/// Whether an evaluation is the run's own: of its own images, as its configuration says. A run without images, such as an
+/// imported one, has the first one that was made of it.
+let private isOwn (config: EvaluationConfig) fingerprint (folder: string) (run: RunRecord) (dataset: Dataset) =
+    match run.Parents |> Seq.tryFind (fun parent -> parent.Kind = "dataset") with
+    | Some images ->
+        let recorded =
+            ConfigTree.mergeObjects Settings.allDefaults run.Config |> Config.ofTree
+
+        images.Fingerprint = dataset.Record.Fingerprint
+        && settings config = settings recorded.Evaluation
+    | None ->
+        readIfThere<EvaluationRecord> folder RunLayout.Evaluation
+        |> Option.forall (fun first -> first.Fingerprint = fingerprint)
+
+/// The folder of an evaluation beside the run's own.
+let private besideFolder (config: EvaluationConfig) (fingerprint: string) (run: TrainedRun) =
+    let first = if config.Limit > 0 then $"-first-{config.Limit}" else ""
+    Path.Combine(run.Folder, RunLayout.Evaluations, $"{run.Dataset.Name}{first}-{fingerprint[..7]}")
+
+/// Writes a folder that is there whole or not at all.
+let private writeFolder (folder: string) (write: string -> unit) =
+    let temporary = folder + ".tmp"
+
+    for left in [ temporary; folder ] do
+        if Directory.Exists left then
+            Directory.Delete(left, true)
+
+    Directory.CreateDirectory temporary |> ignore
+    write temporary
+    Directory.Move(temporary, folder)
+
+/// The folders of a run that may hold an evaluation, its own first.
+let folders (folder: string) : string list = [
+    folder
+    let beside = Path.Combine(folder, RunLayout.Evaluations)
+
+    if Directory.Exists beside then
+        for one in Directory.GetDirectories beside |> Array.sort do
+            if not (one.EndsWith ".tmp") then
+                one
+]
+
+let private inFolder (folder: string) : Evaluation option =
+    readIfThere<EvaluationRecord> folder RunLayout.Evaluation
+    |> Option.map Evaluation.Autoencoder
+    |> Option.orElseWith (fun () ->
+        readIfThere<ClassificationRecord> folder RunLayout.Classification
+        |> Option.map Evaluation.Classifier)
+
+/// A run's own evaluation; an `ArtifactException` where it can't be read.
+let own (folder: string) : Evaluation option = inFolder folder
+
+/// The evaluations beside it, with other settings or on other images.
+let beside (folder: string) : Evaluation list =
+    folders folder |> List.tail |> List.choose inFolder
+
+/// The evaluation in a run's folder, if there is the one of this fingerprint.
 let find (kind: RunKind) (config: EvaluationConfig) fingerprint (folder: string) : Evaluation option =
     // made before version 0.2.0, and of the data set that is asked about
     let isFormer (recorded: string) =
@@ -117,14 +173,12 @@ let find (kind: RunKind) (config: EvaluationConfig) fingerprint (folder: string)
     let isIt (recorded: string) =
         recorded = fingerprint || isFormer recorded
 
-    if kind = RunKind.Classify then
-        readIfThere<ClassificationRecord> folder RunLayout.Classification
-        |> Option.filter (fun (record: ClassificationRecord) -> isIt record.Fingerprint)
-        |> Option.map Evaluation.Classifier
-    else
-        readIfThere<EvaluationRecord> folder RunLayout.Evaluation
-        |> Option.filter (fun (record: EvaluationRecord) -> isIt record.Fingerprint)
-        |> Option.map Evaluation.Autoencoder
+    let isOfKind evaluation =
+        match evaluation with
+        | Evaluation.Autoencoder record -> kind <> RunKind.Classify && isIt record.Fingerprint
+        | Evaluation.Classifier record -> kind = RunKind.Classify && isIt record.Fingerprint
+
+    folders folder |> List.tryPick (inFolder >> Option.filter isOfKind)
 
 /// The first images of a split in batches, reporting on the way.
 let batches (context: StageContext) title (images: PackedImages) size limit =
@@ -171,13 +225,28 @@ let private wrongChannels (job: Job) expected =
     Data
         $"{job.Images.Folder}: expected images of {expected} channels for this model, found {job.Images.Record.Channels}; see data.image_channels"
 
+let private limitOf (config: EvaluationConfig) =
+    if config.Limit > 0 then
+        Nullable config.Limit
+    else
+        Nullable()
+
+/// What an evaluation leaves: files for a folder, and the run's headline where it is the run's own.
+type private Findings = {
+    Evaluation: Evaluation
+    Write: string -> unit
+    Headline: RunRecord -> RunRecord
+}
+
 /// A record that lands in the run's folder, last: where it is, the rest is whole.
-let private written record (headline: Headline) write =
-    Evaluation.Autoencoder record,
-    fun (file: RunFile) ->
-        write file
-        file.Save(_.Evaluated(headline))
-        ArtifactJson.Write(file.Path RunLayout.Evaluation, record)
+let private written record (headline: Headline) (write: string -> unit) = {
+    Evaluation = Evaluation.Autoencoder record
+    Write =
+        fun folder ->
+            write folder
+            ArtifactJson.Write(Path.Combine(folder, RunLayout.Evaluation), record)
+    Headline = _.Evaluated(headline)
+}
 
 /// An evaluator that has seen a split.
 let private evaluateSplit (job: Job) model frequencies (atlas: PatchAtlas option) split =
@@ -282,6 +351,7 @@ let private autoencoder (job: Job) =
             EvaluationRecord(
                 Fingerprint = job.Fingerprint,
                 Dataset = job.Images.Set.Name,
+                Limit = limitOf config,
                 Checkpoint = nonNull (Path.GetFileName job.Checkpoint),
                 Step = step,
                 Parameters = model.ParameterCount,
@@ -293,7 +363,7 @@ let private autoencoder (job: Job) =
 
         let headline = Headline.Of(shownName, step, splits[shownName])
 
-        return written record headline (fun file -> Examine.write file.Folder examined)
+        return written record headline (fun folder -> Examine.write folder examined)
     }
 
 /// The same of a model without levels: there are no codes to count, and no reconstructions to look at.
@@ -327,6 +397,7 @@ let private contextHead (job: Job) =
             EvaluationRecord(
                 Fingerprint = job.Fingerprint,
                 Dataset = job.Images.Set.Name,
+                Limit = limitOf config,
                 Checkpoint = nonNull (Path.GetFileName job.Checkpoint),
                 Step = step,
                 Parameters = head.ParameterCount,
@@ -398,6 +469,7 @@ let private classifier (job: Job) =
             ClassificationRecord(
                 Fingerprint = job.Fingerprint,
                 Dataset = job.Images.Set.Name,
+                Limit = limitOf job.Config,
                 Checkpoint = nonNull (Path.GetFileName job.Checkpoint),
                 Step = step,
                 Parameters = model.ParameterCount,
@@ -414,12 +486,11 @@ let private classifier (job: Job) =
         let headline =
             ClassificationHeadline(shown, last.Images, step, last.Accuracy, last.BitsPerImageUniform)
 
-        return
-            Evaluation.Classifier record,
-            fun (file: RunFile) ->
-                file.Save(_.Evaluated(headline))
-                // last: where it is, the rest is whole
-                ArtifactJson.Write(file.Path RunLayout.Classification, record)
+        return {
+            Evaluation = Evaluation.Classifier record
+            Write = fun folder -> ArtifactJson.Write(Path.Combine(folder, RunLayout.Classification), record)
+            Headline = _.Evaluated(headline)
+        }
     }
 
 let private evaluate
@@ -445,7 +516,7 @@ let private evaluate
             Fingerprint = fingerprint
         }
 
-        let! evaluation, write =
+        let! findings =
             if run.Record.Kind = RunKind.Classify then
                 classifier job
             elif CheckpointFile.KindOf checkpoint = ContextCheckpoint.KindName then
@@ -453,11 +524,18 @@ let private evaluate
             else
                 autoencoder job
 
-        file.Guarded(fun () -> write file)
+        if isOwn config fingerprint run.Folder file.Record run.Dataset then
+            file.Guarded(fun () ->
+                file.Save findings.Headline
+                findings.Write run.Folder)
+        else
+            let folder = besideFolder config fingerprint run
+            file.Guarded(fun () -> writeFolder folder findings.Write)
+            context.Note $"{title}: kept beside the run's own evaluation, in {folder}"
 
         return {
             Run = { run with Record = file.Record }
-            Evaluation = evaluation
+            Evaluation = findings.Evaluation
         }
     }
 

@@ -38,6 +38,7 @@ type RunFile(folder: string, held: RunLock, begun: RunRecord) =
         let status =
             match error with
             | Interrupted _
+            | Abandoned _
             | TimeUp _
             | Storage _ -> RunStatus.Interrupted
             | _ -> RunStatus.Failed

@@ -42,7 +42,7 @@ module Origin =
         match Option.ofObj config.Loop.StartFrom, Option.ofObj config.Loop.ContinueFrom with
         | Some file, _ when File.Exists file -> Ok(Origin.Weights(file, standing.Hashes.Sha256 file))
         | Some name, _ ->
-            Store.find standing.Store name
+            Store.find standing.Store ignore name
             |> Result.mapError (fun error ->
                 let problem = StageError.lines error |> String.concat "; "
                 Data $"training.start_from: expected a file of weights or a run, got '{name}': {problem}")
@@ -51,7 +51,7 @@ module Origin =
         | None, Some id ->
             result {
                 let! folder, record =
-                    Store.find standing.Store id |> Result.bind (trained "continue_from")
+                    Store.find standing.Store ignore id |> Result.bind (trained "continue_from")
 
                 if config.Training.Steps <= record.StepsDone then
                     return!
