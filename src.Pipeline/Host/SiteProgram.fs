@@ -158,7 +158,7 @@ let listeningProblem (urls: string) =
 
     let problem (url: string) =
         match Uri.TryCreate(url.Trim().Replace("//*", "//0.0.0.0").Replace("//+", "//0.0.0.0"), UriKind.Absolute) with
-        | true, NonNull uri ->
+        | true, NonNull uri when uri.Scheme = Uri.UriSchemeHttp || uri.Scheme = Uri.UriSchemeHttps ->
             try
                 use listener = new TcpListener(address uri, uri.Port)
                 listener.Start()

@@ -111,7 +111,7 @@ let rec ofValue (value: JsonNode | null) : JsonObject =
 
         for field in fields do
             properties[field.Key] <-
-                if maps.Contains field.Key then
+                if maps.Contains field.Key && kindOf field.Value = "object" then
                     JsonObject [
                         System.Collections.Generic.KeyValuePair("type", JsonValue.Create "object" :> JsonNode | null)
                     ]

@@ -50,7 +50,10 @@ let private large world =
     let path = file world "large.png"
 
     if not (File.Exists path) then
-        ImageFile.WritePng(path, PixelImage(Array.zeroCreate (3 * 6000 * 6000), 3, 6000, 6000))
+        // noise, which no codec is soon done with
+        let bytes = Array.zeroCreate (3 * 6000 * 6000)
+        Random(0).NextBytes bytes
+        ImageFile.WritePng(path, PixelImage(bytes, 3, 6000, 6000))
 
     path
 
@@ -87,7 +90,7 @@ let private long world : Map<string, Long> =
         "decode", work [ manyCodes world; "-o"; at "stopped-pictures" ] "decode:"
         "compress",
         {
-            work [ large world; at "pictures"; "-o"; at "stopped.dqz" ] "compress:" with
+            work [ at "pictures"; large world; "-o"; at "stopped.dqz" ] "compress:" with
                 Output = Some(at "stopped.dqz")
         }
         "serve", work [ "--urls"; "http://127.0.0.1:0" ] "http://"

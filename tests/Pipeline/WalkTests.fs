@@ -123,7 +123,7 @@ let tests =
                         if called.ExitCode = 1 || (called.ExitCode <> 0 && not (isOneLine called)) then
                             wrong.Add $"dq {shown}: {called.ExitCode}: {called.Errors}"
 
-            Expect.isEmpty wrong "each with its line"
+            Expect.equal (List.ofSeq wrong) [] "each with its line"
         }
 
         test "so with a device that is none, and a folder that can't be" {
