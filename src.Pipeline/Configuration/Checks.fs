@@ -91,7 +91,8 @@ let knownSide (c: DataConfig) =
     | SourceKind.Folder
     | SourceKind.ImageNetDownsampled
     | SourceKind.Numpy
-    | SourceKind.Parquet -> None
+    | SourceKind.Parquet
+    | SourceKind.Mix -> None
 
 /// The channels the data will have.
 let knownChannels (c: DataConfig) =

@@ -4,7 +4,7 @@ open DQ.Pipeline
 
 /// Where images come from and how they are cut in splits: the `data` part of a configuration.
 type DataConfig = {
-    /// `dead_leaves`, `cifar10`, `cifar100` (fine classes), `cifar100_coarse`, `svhn`, `idx`, `folder`, `tiny_imagenet`, `imagenet_downsampled`, `numpy` or `parquet`.
+    /// `dead_leaves`, `cifar10`, `cifar100` (fine classes), `cifar100_coarse`, `svhn`, `idx`, `folder`, `tiny_imagenet`, `imagenet_downsampled`, `numpy`, `parquet` or `mix`.
     Source: SourceKind
     /// Folder, file or zip; null for `dead_leaves`.
     Path: string | null
@@ -92,7 +92,8 @@ module DataConfig =
                 problem "image_size" "expected the side in pixels to bring a folder's images to, got null"
             | None when config.Source = SourceKind.Parquet ->
                 problem "image_size" "expected the side in pixels to bring the images to, got null"
-
+            | None when config.Source = SourceKind.Mix ->
+                problem "image_size" "expected the side in pixels to bring the images of all sources to, got null"
             | None -> ()
 
             match config.ImageChannels with

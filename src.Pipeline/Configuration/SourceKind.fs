@@ -19,6 +19,8 @@ type SourceKind =
     | ImageNetDownsampled
     | Numpy
     | Parquet
+    /// Several of them, listed in a file.
+    | Mix
 
     /// The name in configurations.
     member this.Name =
@@ -34,6 +36,7 @@ type SourceKind =
         | ImageNetDownsampled -> "imagenet_downsampled"
         | Numpy -> "numpy"
         | Parquet -> "parquet"
+        | Mix -> "mix"
 
 and SourceKindConverter() =
     inherit JsonConverter<SourceKind>()
@@ -50,6 +53,7 @@ and SourceKindConverter() =
         SourceKind.ImageNetDownsampled
         SourceKind.Numpy
         SourceKind.Parquet
+        SourceKind.Mix
     ]
 
     /// In the order in which messages list them.
@@ -76,5 +80,6 @@ module SourceKind =
         match kind with
         | SourceKind.Folder
         | SourceKind.TinyImageNet
-        | SourceKind.Parquet -> true
+        | SourceKind.Parquet
+        | SourceKind.Mix -> true
         | _ -> false

@@ -54,7 +54,7 @@ type ImageSource = {
 }
 
 module ImageSource =
-    let private firstLine (message: string) = (message.Split '\n')[0]
+    let firstLine (message: string) = (message.Split '\n')[0]
 
     /// The one guard through which files of a source are read: whatever goes wrong with one file is that file's, in words.
     let attempt (read: unit -> 'value) : Result<'value, string> =

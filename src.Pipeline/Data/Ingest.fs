@@ -20,7 +20,7 @@ let private version (source: SourceKind) =
 /// Sources up to this many bytes are named by their content, larger ones by names, lengths and times.
 let private hashedBytes = 1L <<< 30
 
-let private openSource (config: DataConfig) =
+let rec private openSource (config: DataConfig) =
     let path =
         match config.Path with
         | null -> ""
@@ -38,6 +38,15 @@ let private openSource (config: DataConfig) =
     | SourceKind.ImageNetDownsampled -> DownsampledImageNet.open' path config.ImageSize
     | SourceKind.Numpy -> Numpy.open' path
     | SourceKind.Parquet -> ParquetImages.open' path config.MaxPixels
+    | SourceKind.Mix ->
+        path
+        |> Mix.open' (fun part ->
+            openSource {
+                config with
+                    Source = part.Source
+                    Path = part.Path
+                    Count = part.Count
+            })
 
 let private withSource config (work: ImageSource -> Result<'value, StageError>) =
     openSource config

@@ -5,7 +5,7 @@ open System.Text.Json
 open System.Text.Json.Nodes
 
 /// Keys whose objects are maps by name: their own keys belong to no schema.
-let private maps = set [ "splits"; "config"; "runs_by_id" ]
+let private maps = set [ "splits"; "config"; "runs_by_id"; "properties"; "$defs" ]
 
 let private kindOf (node: JsonNode | null) =
     match node with

@@ -75,7 +75,7 @@ let private long world : Map<string, Long> =
         "classify", work ([ at "classes.json" ] @ manySteps) "steps"
         "sweep", work ([ at "cells.json" ] @ manySteps) "steps"
         "progressive", work [ at "chain.json"; "--set"; "progressive.stages.large.steps=100000000" ] "steps"
-        "density", work [ "--run"; "tiny"; "--steps"; "100000000" ] "density"
+        "density", work [ "--run"; "tiny"; "--steps"; "100000000" ] "of test"
         "bench", work [ at "tiny.json"; "--repetitions"; "100000000" ] "measuring"
         "reconstruct",
         {
@@ -116,23 +116,27 @@ let private halfWritten (folder: string) =
         [||]
 
 let private stop world (name: string) (long: Long) (signal: string, exitCode: int) =
-    let started =
+    use started =
         Program.start (name :: long.Arguments @ [ "--artifacts"; world.Artifacts ])
 
-    let reached =
-        saw long.Says [ started.StandardError; started.StandardOutput ] started
+    try
+        let reached =
+            saw long.Says [ started.StandardError; started.StandardOutput ] started
 
-    let watch = Stopwatch.StartNew()
-    Program.kill signal started
+        let watch = Stopwatch.StartNew()
+        Program.kill signal started
 
-    if not (started.WaitForExit Program.patience) then
-        started.Kill()
-        failtestf "dq %s did not end on %s" name signal
+        if not (started.WaitForExit Program.patience) then
+            failtestf "dq %s did not end on %s" name signal
 
-    printfn $"dq {name}: ended {watch.Elapsed.TotalSeconds:F1} s after {signal}"
-    Expect.isTrue reached $"dq {name} says '{long.Says}'"
-    Expect.equal started.ExitCode exitCode $"dq {name} on {signal}"
-    started.Dispose()
+        printfn $"dq {name}: ended {watch.Elapsed.TotalSeconds:F1} s after {signal}"
+        Expect.isTrue reached $"dq {name} says '{long.Says}'"
+        Expect.equal started.ExitCode exitCode $"dq {name} on {signal}"
+    finally
+        // none is left behind by a test that failed
+        if not started.HasExited then
+            started.Kill true
+
     Expect.isEmpty (halfWritten world.Artifacts) $"dq {name}: artifacts"
     Expect.isEmpty (halfWritten world.Folder) $"dq {name}: files"
 
