@@ -38,8 +38,8 @@ let tests =
 
             Expect.equal
                 [ for struct (part, index) in Mix.order [ 4; 2 ] -> part, index ]
-                [ 0, 0; 0, 1; 1, 0; 0, 2; 0, 3; 1, 1 ]
-                "two, one, two, one"
+                [ 0, 0; 1, 0; 0, 1; 0, 2; 1, 1; 0, 3 ]
+                "one in the middle of every two"
         }
 
         testProperty "every image once, each part in its order, any stretch in proportion"
