@@ -1,11 +1,11 @@
 namespace DQ.Core;
 
-/// <summary>Files that are there whole or not at all, whenever the process is killed.</summary>
+/// <summary>Writes files that are complete or absent, whenever the process is killed.</summary>
 public static class AtomicFile
 {
     /// <summary>
-    /// Writes a temporary sibling, flushes it to disk and renames it to <paramref name="path"/>, replacing what is there.
-    /// When <paramref name="content"/> or the disk fails, <paramref name="path"/> stays as it was and the temporary is removed.
+    /// Writes a temporary sibling, flushes it to disk and renames it to <paramref name="path"/>, replacing an existing file. If
+    /// <paramref name="content"/> or the disk fails, the file at <paramref name="path"/> does not change and the temporary file is removed.
     /// </summary>
     /// <exception cref="IOException">The folder is missing or not writable, the disk is full, or a file size limit is reached.</exception>
     /// <exception cref="UnauthorizedAccessException">No permission to write there.</exception>
@@ -33,7 +33,8 @@ public static class AtomicFile
         }
     }
 
-    /// <summary>Does what writes to a file; a limit on the size of files is then an error like a full disk.</summary>
+    /// <summary>Runs an action that writes to a file, and turns a limit on the size of files into an error like that of a full
+    /// disk.</summary>
     /// <exception cref="IOException">The limit is reached.</exception>
     public static void Limited(string path, Action write)
     {
@@ -43,7 +44,7 @@ public static class AtomicFile
         }
         catch (ArgumentOutOfRangeException error) when (error.ParamName == "value")
         {
-            // what .NET makes of EFBIG
+            // the exception that .NET throws for EFBIG
             throw new IOException($"{path}: {error.Message}", error);
         }
     }

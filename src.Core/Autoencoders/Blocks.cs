@@ -7,7 +7,7 @@ namespace DQ.Core.Autoencoders;
 
 // The convolutional blocks of the released model, layer for layer, so that its weights fit (Fostiropoulos & Boehm,
 // appendix A.4 and the released code). State-dict keys are the released ones; a residual block's layers 0 and 2 are ReLUs.
-// Axis legend: B batch, C channels, H W sides.
+// Axis legend: B batch, C channels, H W height and width.
 
 /// <summary>x + f(x), where f is ReLU, 3×3 convolution C→R, ReLU, 1×1 convolution R→C; (B, C, H, W) to the same.</summary>
 public sealed class ResidualBlock : nn.Module<Tensor, Tensor>

@@ -20,7 +20,8 @@ public sealed record StoredArray<T>(long[] Shape, T[] Values)
 /// <remarks>Source: https://huggingface.co/docs/safetensors. Byte order is little-endian, as the format says.</remarks>
 public sealed class SafeTensorsFile : IDisposable
 {
-    /// <summary>Metadata key of the SHA-256 that <see cref="WriteChecked"/> puts in: of the whole file, with zeros where it stands itself.</summary>
+    /// <summary>Metadata key of the SHA-256 that <see cref="WriteChecked"/> puts in: of the whole file, with zeros where it stands
+    /// itself.</summary>
     public const string ChecksumKey = "sha256";
 
     private const int LengthBytes = 8;
@@ -180,7 +181,7 @@ public sealed class SafeTensorsFile : IDisposable
     /// The header keeps the order given; in the data, wider elements come first (and within a width, the order given),
     /// so that every tensor begins at a multiple of its element's size, as readers that map the file like it.
     /// </remarks>
-    /// <param name="path">Replaced when it is there.</param>
+    /// <param name="path">An existing file is replaced.</param>
     /// <param name="tensors">Any device, any strides.</param>
     /// <param name="metadata">Written sorted by key.</param>
     /// <exception cref="ArgumentException">A name twice, the name <c>__metadata__</c>, or an element type the format lacks.</exception>

@@ -22,7 +22,7 @@ public static class ClassifierExport
     /// <param name="torchvision">Under the names of its <c>resnet18</c>, whose <c>fc</c> is the head here; else under ours.</param>
     /// <param name="steps">Training steps made.</param>
     /// <exception cref="ArgumentException">torchvision has no such model.</exception>
-    /// <exception cref="IOException">It can't be written; what was there before is intact.</exception>
+    /// <exception cref="IOException">The file can't be written; an existing file is unchanged.</exception>
     public static void Write(string path, Classifier model, bool torchvision, long steps)
     {
         if (torchvision && WhyNotTorchvision(model.Spec) is { } reason)

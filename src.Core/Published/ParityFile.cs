@@ -60,7 +60,7 @@ public abstract class ParityFile : IDisposable
     }
 }
 
-/// <summary>Logits, pixels and the discretized logistic mixture's values for them. Axis legend: B batch, H W sides.</summary>
+/// <summary>Logits, pixels and the discretized logistic mixture's values for them. Axis legend: B batch, H W height and width.</summary>
 public sealed class LikelihoodParity : ParityFile
 {
     internal LikelihoodParity(SafeTensorsFile file, string path)
@@ -117,7 +117,7 @@ public sealed class LikelihoodParity : ParityFile
 /// A model of the published implementation, with its outputs, losses and gradients in evaluation mode, and in some files
 /// one training step: Adam at <see cref="LearningRate"/>, gradients clipped at <see cref="ClipNorm"/>, then the codebooks'
 /// moving average. Tensors that belong to parts of the model are under the published names, see <see cref="ReferenceNames"/>.
-/// Axis legend: B batch, C channels, H W sides, M codebooks.
+/// Axis legend: B batch, C channels, H W height and width, M codebooks.
 /// </summary>
 public sealed class ModelParity : ParityFile
 {

@@ -33,7 +33,7 @@ internal static class PublishedModel
 
     /// <summary>A spec of the settings given, defaults for the rest. Names it does not know are the caller's to report.</summary>
     /// <param name="settings">Texts by name.</param>
-    /// <param name="where">For messages: a file and what in it.</param>
+    /// <param name="where">For messages: the file, and the part of it.</param>
     /// <exception cref="WeightsException">Values that cannot be read or make no model: all are named.</exception>
     public static AutoencoderSpec Spec(IReadOnlyDictionary<string, string> settings, string where)
     {
@@ -81,7 +81,7 @@ internal static class PublishedModel
     /// </summary>
     /// <param name="spec">As a file describes it.</param>
     /// <param name="shapes">Of the tensors in the file.</param>
-    /// <param name="where">For messages: a file and what in it.</param>
+    /// <param name="where">For messages: the file, and the part of it.</param>
     /// <exception cref="WeightsException">Names the first such setting.</exception>
     public static void CheckSize(AutoencoderSpec spec, IReadOnlyDictionary<string, long[]> shapes, string where)
     {

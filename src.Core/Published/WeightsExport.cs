@@ -29,7 +29,7 @@ public static class WeightsExport
     /// <param name="names">Whose names.</param>
     /// <param name="steps">Training steps made.</param>
     /// <exception cref="ArgumentException">Reference names for a model the published implementation does not have.</exception>
-    /// <exception cref="IOException">It can't be written; what was there before is intact.</exception>
+    /// <exception cref="IOException">The file can't be written; an existing file is unchanged.</exception>
     public static void Write(string path, HierarchicalAutoencoder model, WeightNames names, long steps)
     {
         using var scope = NewDisposeScope();
