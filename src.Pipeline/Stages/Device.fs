@@ -6,7 +6,7 @@ open DQ.Pipeline
 open DQ.Pipeline.Configuration
 open TorchSharp
 
-/// The device of this name, once libtorch is loaded.
+/// The device with this name; libtorch must be loaded.
 let ofName (name: string) : Result<torch.Device, StageError> =
     try
         let device = torch.device name
