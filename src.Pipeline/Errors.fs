@@ -75,10 +75,10 @@ module StageError =
           ]
         | OutOfMemory(message, None) -> [ message ]
         | TimeUp minutes -> [
-            $"stopped after {minutes} minutes; saved, the same command goes on from here"
+            $"stopped after {minutes} minutes; saved, the same command continues from here"
           ]
-        | Interrupted 2 -> [ "interrupted; saved, the same command goes on from here" ]
-        | Interrupted signal -> [ $"stopped by signal {signal}; saved, the same command goes on from here" ]
+        | Interrupted 2 -> [ "interrupted; saved, the same command continues from here" ]
+        | Interrupted signal -> [ $"stopped by signal {signal}; saved, the same command continues from here" ]
 
     /// The lines to print, one per problem.
     let lines error = messages error |> List.map onOneLine

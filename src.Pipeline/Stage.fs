@@ -154,7 +154,7 @@ module Stage =
         | :? LibTorchException -> Some(CheckFailed error.Message)
         | :? IOException
         | :? UnauthorizedAccessException ->
-            Some(Storage $"{error.Message.TrimEnd '.'}; what was there before is intact")
+            Some(Storage $"{error.Message.TrimEnd '.'}; existing files are unchanged")
         | :? OutOfMemoryException -> Some(OutOfMemory(error.Message, None))
         | error when
             outOfMemory

@@ -115,8 +115,8 @@ let private whyMake (standing: Standing) (description: Description) =
             let latest = runs |> List.maxBy _.StartedUtc
 
             match differences "" latest.Config description.Config with
-            | [] -> $"unlike {latest.Id}: its input changed"
-            | changes -> $"""unlike {latest.Id}: {String.concat ", " changes}"""
+            | [] -> $"differs from {latest.Id}: its input changed"
+            | changes -> $"""differs from {latest.Id}: {String.concat ", " changes}"""
 
 let private describe (context: StageContext) (device: torch.Device) (stage: RunStage<'i, 'o>) fingerprint input id =
     let description = stage.Description
@@ -169,7 +169,7 @@ let private unknown name : Planned<'o> = {
         {
             Stage = name
             Action = Action.Make
-            Why = "what it is made from is not known yet"
+            Why = "its input is not known yet"
         }
     ]
     Finished = None
@@ -220,7 +220,7 @@ let private planRun (stage: RunStage<'i, 'o>) standing (input: Planned<'i>) =
 let private noteName (context: StageContext) (description: Description) (record: RunRecord) =
     if (record.Name, record.Variant) <> (description.Name, description.Variant) then
         context.Note
-            $"{description.Title}: the same settings and input were used before as {titleOf record.Name record.Variant}: run {record.Id} is taken and keeps its name"
+            $"{description.Title}: run {record.Id} has the same settings and input under the name {titleOf record.Name record.Variant}; it is used and keeps its name"
 
 let private runRun (stage: RunStage<'i, 'o>) (context: StageContext) (input: Artifact<'i>) =
     Stage.inBackground context (fun () ->

@@ -23,7 +23,7 @@ public static class NpzFile
         var header = codes.Header;
         if (header.Sizes.Distinct().Count() > 1)
             throw new InvalidDataException(
-                $"{path}: arrays need images of one size, got {header.Sizes.Distinct().Count()} sizes; the format dqc has no such need"
+                $"{path}: arrays need images of one size, got {header.Sizes.Distinct().Count()} sizes; the format dqc can hold images of several sizes"
             );
         AtomicFile.Write(
             path,

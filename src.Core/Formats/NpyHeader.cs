@@ -29,7 +29,7 @@ internal sealed partial record NpyHeader(string ElementType, bool IsBigEndian, I
         file.ReadExactly(length);
         var textBytes = length.Reverse().Aggregate(0L, (sum, digit) => (sum << 8) | digit);
         if (textBytes > LongestText)
-            throw new WeightsException($"expected a .npy header of at most {LongestText} bytes, its length says {textBytes}");
+            throw new WeightsException($"expected a .npy header of at most {LongestText} bytes, got {textBytes}");
         var text = new byte[textBytes];
         file.ReadExactly(text);
         return Parse(Encoding.UTF8.GetString(text), start.Length + length.Length + text.Length);

@@ -53,7 +53,7 @@ internal sealed class PickleCalls(
 
     public static WeightsException Refused(PickledGlobal global) =>
         new(
-            $"the pickle asks for {WeightsException.Quote(global.Name)}, which is no plain data and is refused; save tensors, containers and numbers only"
+            $"the pickle calls {WeightsException.Quote(global.Name)}, which is not plain data and is refused; save tensors, containers and numbers only"
         );
 
     /// <exception cref="WeightsException">The function is not one of those allowed, or its arguments are wrong.</exception>

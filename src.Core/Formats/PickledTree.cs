@@ -39,7 +39,7 @@ internal static class PickledTree
                 else if (open.Add(child))
                     path.Push(new(child));
                 else
-                    throw new WeightsException("expected plain data, found a value inside itself in the pickle");
+                    throw new WeightsException("expected plain data, found a value that contains itself in the pickle");
                 continue;
             }
             path.Pop();

@@ -151,7 +151,7 @@ public sealed class PyTorchArchive : IDisposable
             if (2 * tensors > dictionary.Count && value is not PickledTensor)
                 return $"{WeightsException.Quote(name)}, {Describe(value)}, among {tensors} tensors";
             if (2 * tensors > dictionary.Count && key is not PickledText)
-                return $"a tensor whose name is no text among {tensors} tensors";
+                return $"a tensor whose name is not a text, among {tensors} tensors";
             if (place == "" && value is PickledDictionary inner && Mixed(inner, $"{name}.") is { } within)
                 return within;
         }

@@ -97,7 +97,7 @@ public sealed class SafeTensorsFile : IDisposable
         var headerBytes = BinaryPrimitives.ReadUInt64LittleEndian(length);
         if (headerBytes < 2 || headerBytes > (ulong)Math.Min(rest, SafeTensorsHeader.MaximumBytes))
             throw new WeightsException(
-                $"expected a safetensors header of 2 to {Math.Min(rest, SafeTensorsHeader.MaximumBytes)} bytes, its length says {headerBytes}"
+                $"expected a safetensors header of 2 to {Math.Min(rest, SafeTensorsHeader.MaximumBytes)} bytes, got {headerBytes}"
             );
         var json = new byte[headerBytes];
         stream.ReadExactly(json);

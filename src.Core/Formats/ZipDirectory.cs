@@ -268,7 +268,7 @@ public sealed class ZipDirectory : IDisposable
             throw new WeightsException("expected a Zip64 locator before the end of the archive");
         var record = ReadBytes(I64(locator, 8), Zip64EndBytes, "its Zip64 end record");
         if (U32(record, 0) != Zip64EndRecord)
-            throw new WeightsException("expected a Zip64 end record where its locator says");
+            throw new WeightsException("expected a Zip64 end record at the offset in its locator");
         return (I64(record, 48), I64(record, 40));
     }
 

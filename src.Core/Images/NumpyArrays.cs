@@ -160,7 +160,7 @@ public sealed class NumpyArrays : IDisposable
             for (var done = 0; done < bytes.Length; )
             {
                 var count = RandomAccess.Read(file, bytes[done..], offset + start + done);
-                done += count > 0 ? count : throw new EndOfStreamException("the file is shorter than its header says");
+                done += count > 0 ? count : throw new EndOfStreamException("the file is shorter than its header claims");
             }
         }
 

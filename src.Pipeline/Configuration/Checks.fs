@@ -54,7 +54,7 @@ let private loop (c: LoopConfig) = [
     match c.StartFrom, c.ContinueFrom with
     | NonNull start, NonNull before ->
         "continue_from",
-        $"expected null beside training.start_from '{start}': a run that goes on has its weights, got '{before}'"
+        $"expected null beside training.start_from '{start}': a continued run has the weights of its parent, got '{before}'"
     | _ -> ()
 ]
 

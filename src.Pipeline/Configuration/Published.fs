@@ -79,7 +79,7 @@ let ofConfig (published: PublishedConfig) : JsonObject * string list =
         | None ->
             training.Spec(),
             [
-                $"train.epochs: {training.Epochs} times through all images, whose number it does not say; training.steps is {defaults.Training.Steps} here"
+                $"train.epochs: {training.Epochs} passes over all images, whose number is not known; training.steps is {defaults.Training.Steps} here"
             ]
 
     let config = {

@@ -74,7 +74,7 @@ module FileTree =
                 match walk.LinksLeft with
                 | [] -> []
                 | links -> [
-                    $"{root}: {links.Length} links lead to what is read already and were not followed: {listed 3 links}"
+                    $"{root}: {links.Length} links lead to files or folders that were read already; they were not followed: {listed 3 links}"
                   ]
             Read = read
             Close = ignore

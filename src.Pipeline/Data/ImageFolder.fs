@@ -202,14 +202,14 @@ let open' (path: string) (maxPixels: int64) : Result<ImageSource, StageError> =
             Notes = [
                 yield! tree.Notes
                 if trainFolder.IsNone && splits.Length > 0 then
-                    $"{places splits}: read as a class like the folders beside, for there is no train folder"
+                    $"{places splits}: read as a class like the other folders, because there is no train folder"
                 for folder, part in named do
                     let place = if folder = root then root else child folder
                     let depth = if place = "" then 0 else place.Length + 1
 
                     match part with
                     | Some(Flat images) when images |> Array.exists (fun name -> name.IndexOf('/', depth) >= 0) ->
-                        $"{placeOf folder}: as many images lie loose as in folders, or more: the folders are no classes"
+                        $"{placeOf folder}: at least as many images are beside the folders as in them: the folders are not classes"
                     | Some(Flat _) when hasClasses ->
                         $"{placeOf folder}: has no class folders, unlike other splits: its images have no labels"
                     | _ -> ()
