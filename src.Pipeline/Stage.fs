@@ -112,7 +112,7 @@ type PlannedStep = {
 /// An artifact before anything runs: its name, what would be done for it, and the artifact itself if it is finished.
 type Planned<'a> = {
     Fingerprint: Fingerprint
-    /// Of the stage that gives it; those before have their own.
+    /// Steps of the stage that makes it; earlier stages have their own.
     Steps: PlannedStep list
     Finished: Artifact<'a> option
 }

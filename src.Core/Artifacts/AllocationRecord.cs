@@ -184,7 +184,7 @@ public sealed record AllocationMeasure(
 /// <param name="Budget">Sum of their bits.</param>
 /// <param name="Tried">Number of all allocations.</param>
 /// <param name="OptimalBits">The best allocation.</param>
-/// <param name="OptimalOutputSquaredError">Its error.</param>
+/// <param name="OptimalOutputSquaredError">Output error of the best allocation.</param>
 /// <param name="Methods">Error of each method, and its distance from the optimum.</param>
 public sealed record SmallCase(
     IReadOnlyList<int> Channels,
@@ -196,7 +196,7 @@ public sealed record SmallCase(
 );
 
 /// <param name="Method">A name of <c>allocation.methods</c>.</param>
-/// <param name="Bits">By channel.</param>
+/// <param name="Bits">Bits by channel.</param>
 /// <param name="OutputSquaredError">Output error on the calibration images.</param>
 /// <param name="GapPercent">Percent above the optimum.</param>
 public sealed record SmallCaseMethod(string Method, IReadOnlyList<int> Bits, double OutputSquaredError, double GapPercent);
@@ -204,7 +204,7 @@ public sealed record SmallCaseMethod(string Method, IReadOnlyList<int> Bits, dou
 /// <summary>One image with its own allocation, found by running the second part of the network on it.</summary>
 /// <param name="Image">Index in the test split.</param>
 /// <param name="AverageBits">Bits of all channels divided by the number of channels.</param>
-/// <param name="Bits">By channel.</param>
+/// <param name="Bits">Bits by channel.</param>
 /// <param name="OutputSquaredError">Output error with these bits.</param>
 /// <param name="TableOutputSquaredError">Output error with the greedy allocation of the calibration images.</param>
 /// <param name="EqualOutputSquaredError">Output error with equal bits.</param>

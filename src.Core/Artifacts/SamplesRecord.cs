@@ -23,10 +23,10 @@ public sealed record SamplesRecord : IArtifact
     /// <summary>Channels of an image: 1 (gray) or 3.</summary>
     public required int Channels { get; init; }
 
-    /// <summary>Of an image, in pixels.</summary>
+    /// <summary>Height of an image, in pixels.</summary>
     public required int Height { get; init; }
 
-    /// <summary>Of an image, in pixels.</summary>
+    /// <summary>Width of an image, in pixels.</summary>
     public required int Width { get; init; }
 
     /// <summary>Number of images in a row of a sheet.</summary>

@@ -3,14 +3,14 @@ using DQ.Core.Artifacts;
 namespace DQ.Core.BitAllocation;
 
 /// <summary>An allocation of a budget, with the cost of finding it.</summary>
-/// <param name="Bits">By channel.</param>
-/// <param name="OutputSquaredError">On the images it was made on.</param>
+/// <param name="Bits">Bits by channel.</param>
+/// <param name="OutputSquaredError">Output error on the images for which it was made.</param>
 /// <param name="Evaluations">Allocations whose error was asked for.</param>
 public record FoundAllocation(int[] Bits, double OutputSquaredError, long Evaluations);
 
 /// <summary>The result of the greedy method.</summary>
-/// <param name="Bits">By channel.</param>
-/// <param name="OutputSquaredError">On the images it was made on.</param>
+/// <param name="Bits">Bits by channel.</param>
+/// <param name="OutputSquaredError">Output error on the images for which it was made.</param>
 /// <param name="Evaluations">Allocations whose error was asked for.</param>
 /// <param name="GivenBits">Bits by channel before any were moved.</param>
 /// <param name="GivenOutputSquaredError">Output error with these bits.</param>

@@ -122,10 +122,10 @@ public sealed class LikelihoodParity : ParityFile
 /// </summary>
 public sealed class ModelParity : ParityFile
 {
-    /// <summary>Of the one step.</summary>
+    /// <summary>Learning rate of the one training step.</summary>
     public const double LearningRate = 2e-4;
 
-    /// <summary>Of the one step.</summary>
+    /// <summary>Bound of the gradient norm in the one training step.</summary>
     public const double ClipNorm = 2;
 
     internal ModelParity(SafeTensorsFile file, string path)

@@ -22,7 +22,7 @@ type Dataset = {
     Record: DatasetRecord
 } with
 
-    /// Of its folder.
+    /// Name of its folder.
     member this.Name = nonNull (Path.GetFileName this.Folder)
 
 /// A packed data set whose images are mapped for reading.

@@ -27,7 +27,7 @@ type ReadyChain = {
     Name: string
     Phases: ReadyPhase list
     Scratch: ReadyPhase option
-    /// Of the phases.
+    /// Data sets of the phases.
     Datasets: Dataset list
 }
 

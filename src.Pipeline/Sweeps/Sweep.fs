@@ -8,7 +8,7 @@ open DQ.Pipeline.Configuration
 
 /// One run of a sweep.
 type Cell = {
-    /// From 0.
+    /// Number of the cell, from 0.
     Index: int
     /// The values in which the cell differs from others, instead of a variant's name.
     Variant: Variant

@@ -8,7 +8,7 @@ namespace DQ.Core.Likelihoods.Context;
 /// <param name="bias">Bias of each row.</param>
 /// <param name="before">The layer's inputs; null if the layer is not residual.</param>
 /// <param name="after">Receives inputs + ReLU; null if the layer is not residual.</param>
-/// <param name="rows">How many.</param>
+/// <param name="rows">Number of rows.</param>
 /// <param name="width">Length of a row.</param>
 internal sealed unsafe class RectifiedRows(float* values, float* bias, float* before, float* after, int rows, int width) : ParallelChunks
 {
@@ -38,7 +38,7 @@ internal sealed unsafe class RectifiedRows(float* values, float* bias, float* be
 /// <param name="rectified">The ReLU's outputs.</param>
 /// <param name="target">Receives the derivatives of the layer's sums; may be <paramref name="gradient"/>.</param>
 /// <param name="sums">Sum of each row's derivatives, to which this adds.</param>
-/// <param name="rows">How many.</param>
+/// <param name="rows">Number of rows.</param>
 /// <param name="width">Length of a row, a multiple of the vector length.</param>
 internal sealed unsafe class RectifiedGradient(float* gradient, float* rectified, float* target, float* sums, int rows, int width)
     : ParallelChunks
