@@ -153,8 +153,7 @@ module Stage =
         | :? EndOfStreamException -> Some(Data error.Message)
         | :? LibTorchException -> Some(CheckFailed error.Message)
         | :? IOException
-        | :? UnauthorizedAccessException ->
-            Some(Storage $"{error.Message.TrimEnd '.'}; existing files are unchanged")
+        | :? UnauthorizedAccessException -> Some(Storage $"{error.Message.TrimEnd '.'}; existing files are unchanged")
         | :? OutOfMemoryException -> Some(OutOfMemory(error.Message, None))
         | error when
             outOfMemory
