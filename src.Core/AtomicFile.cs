@@ -1,6 +1,6 @@
 namespace DQ.Core;
 
-/// <summary>Files that are there whole or not at all, whenever the process is killed.</summary>
+/// <summary>Writes files that are complete or absent, whenever the process is killed.</summary>
 public static class AtomicFile
 {
     /// Temporaries being written; null once the process is ending, and then nothing is written any more.
@@ -22,8 +22,8 @@ public static class AtomicFile
     }
 
     /// <summary>
-    /// Writes a temporary sibling, flushes it to disk and renames it to <paramref name="path"/>, replacing what is there.
-    /// When <paramref name="content"/> or the disk fails, <paramref name="path"/> stays as it was and the temporary is removed.
+    /// Writes a temporary sibling, flushes it to disk and renames it to <paramref name="path"/>, replacing an existing file. If
+    /// <paramref name="content"/> or the disk fails, the file at <paramref name="path"/> does not change and the temporary file is removed.
     /// </summary>
     /// <exception cref="IOException">The folder is missing or not writable, the disk is full, or a file size limit is reached.</exception>
     /// <exception cref="UnauthorizedAccessException">No permission to write there.</exception>
@@ -83,7 +83,7 @@ public static class AtomicFile
         }
         catch (ArgumentOutOfRangeException error) when (error.ParamName == "value")
         {
-            // what .NET makes of EFBIG
+            // the exception that .NET throws for EFBIG
             throw new IOException($"{path}: {error.Message}", error);
         }
     }

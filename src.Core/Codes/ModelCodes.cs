@@ -5,15 +5,16 @@ using static TorchSharp.torch;
 
 namespace DQ.Core.Codes;
 
-/// <summary>Turns images into the codes of a model, and codes into images. Axis legend: B batch, M codebooks, H W sides of a level's grid.</summary>
+/// <summary>Turns images into the codes of a model, and codes into images. Axis legend: B batch, M codebooks, H W height and width of a
+/// level's grid.</summary>
 public static class ModelCodes
 {
-    /// <summary>The header of a model's codes of images.</summary>
-    /// <param name="model">Whose codes they are.</param>
-    /// <param name="run">The run the model stands in, if any.</param>
-    /// <param name="count">Images.</param>
-    /// <param name="sizes">One, or one per image.</param>
-    /// <param name="names">One per image, or none.</param>
+    /// <summary>The header for a model's codes of images.</summary>
+    /// <param name="model">The model of the codes.</param>
+    /// <param name="run">The run of the model, if there is one.</param>
+    /// <param name="count">Number of images.</param>
+    /// <param name="sizes">One size for all images, or one per image.</param>
+    /// <param name="names">One name per image, or none.</param>
     public static CodesHeader Header(
         HierarchicalAutoencoder model,
         string? run,
@@ -32,8 +33,8 @@ public static class ModelCodes
             Names = names,
         };
 
-    /// <summary>The codes of each image of a batch: per level, bottom first, (M, H, W) flat.</summary>
-    /// <param name="model">In evaluation mode.</param>
+    /// <summary>The code indices of each image of a batch: per level, bottom first, a flat array of (M, H, W).</summary>
+    /// <param name="model">A model in evaluation mode.</param>
     /// <param name="pixels">uint8 (B, C, H, W).</param>
     public static int[][][] Encode(HierarchicalAutoencoder model, Tensor pixels)
     {
@@ -78,7 +79,7 @@ public static class ModelCodes
         return new TiledModel(model).Mean([.. codes], size.Height, size.Width, progress);
     }
 
-    /// <summary>Why codes are not of this model; null when they are.</summary>
+    /// <summary>The reason why codes do not belong to this model; null if they do.</summary>
     public static string? Mismatch(HierarchicalAutoencoder model, CodesHeader header)
     {
         if (!header.Levels.SequenceEqual(Levels(model)) || header.Channels != model.Spec.ImageChannels)

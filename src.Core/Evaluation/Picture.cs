@@ -5,15 +5,16 @@ using static TorchSharp.torch;
 
 namespace DQ.Core.Evaluation;
 
-/// <summary>One picture of any size through a model. Rates are per dimension of the picture itself, padding not counted.</summary>
-/// <param name="Reconstruction">The expected pixels, of the picture's own size.</param>
+/// <summary>The reconstruction of one picture of any size by a model. Rates are per dimension of the picture itself, without
+/// padding.</summary>
+/// <param name="Reconstruction">The expected pixels, in the picture's own size.</param>
 /// <param name="ReconstructionNatsPerDim">−log p(x|z); null for squared error.</param>
-/// <param name="ReconstructionBitsPerDim">The same in bits.</param>
-/// <param name="CodeRateUniformBitsPerDim">Σ over levels of M·H·W·log2 K, padding's codes included.</param>
-/// <param name="TotalUniformBitsPerDim">Their sum: what a lossless file of it would cost; null for squared error.</param>
+/// <param name="ReconstructionBitsPerDim">−log p(x|z) in bits; null for squared error.</param>
+/// <param name="CodeRateUniformBitsPerDim">Σ over levels of M·H·W·log2 K, with the codes of the padding.</param>
+/// <param name="TotalUniformBitsPerDim">Reconstruction + uniform code rate, the rate of a lossless file; null for squared error.</param>
 /// <param name="CodeBytes">Bytes of the codes alone.</param>
 /// <param name="LosslessBytes">Bytes of codes and residual together; null for squared error.</param>
-/// <param name="PsnrDb">Of the expected pixels, in decibel, at most 100 (docs/metrics.md).</param>
+/// <param name="PsnrDb">PSNR of the expected pixels, in decibel, at most 100 (docs/metrics.md).</param>
 public sealed record Picture(
     PixelImage Reconstruction,
     double? ReconstructionNatsPerDim,

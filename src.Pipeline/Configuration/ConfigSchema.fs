@@ -144,7 +144,7 @@ let private described (description: string) (schema: (string * (JsonNode | null)
     node["description"] <- word description
     node
 
-/// Of the `sweep` object; names of trends are checked by `dq sweep`.
+/// The schema of the `sweep` object; `dq sweep` checks the names of trends.
 let private sweep () : JsonNode =
     let object' () = "type", word "object"
     let listOf (items: JsonNode) = [ "type", word "array"; "items", items; "minItems", JsonValue.Create 1 ]
@@ -196,7 +196,7 @@ let private sweep () : JsonNode =
         "properties", properties
     ]
 
-/// Of the `progressive` object.
+/// The schema of the `progressive` object.
 let private progressive () : JsonNode =
     let object' () = "type", word "object"
     let properties = JsonObject()

@@ -4,7 +4,7 @@ open System.Text.Json
 open System.Text.Json.Serialization
 open DQ.Pipeline
 
-/// Where images come from. On disk and in configurations it is a name: `SourceKind.name`.
+/// The source of images. On disk and in configurations it is a name: `SourceKind.name`.
 [<RequireQualifiedAccess; JsonConverter(typeof<SourceKindConverter>)>]
 type SourceKind =
     | DeadLeaves
@@ -75,7 +75,7 @@ module SourceKind =
 
     let name (kind: SourceKind) = kind.Name
 
-    /// Whether the images are files of their own, of any size.
+    /// Whether each image is a file, of any size.
     let hasImageFiles kind =
         match kind with
         | SourceKind.Folder

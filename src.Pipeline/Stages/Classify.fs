@@ -1,4 +1,4 @@
-/// From a packed data set with classes to a trained classifier.
+/// Trains a classifier on a packed data set with classes.
 module DQ.Pipeline.Stages.Classify
 
 open System
@@ -49,7 +49,7 @@ let labelsOf (dataset: OpenDataset) (part: DatasetPart) : Result<int[], StageErr
     | None when part.Images.Count = 0 -> Ok [||]
     | None -> Error(noClasses dataset.Folder)
 
-/// The classifier for this data, or what does not fit.
+/// The classifier for this data, or the problem.
 let private fitted (config: RunConfig) (dataset: Dataset) (autoencoder: AutoencoderSpec option) =
     let r = dataset.Record
 
@@ -74,7 +74,7 @@ let private fitted (config: RunConfig) (dataset: Dataset) (autoencoder: Autoenco
         return Checks.classifier config r.Channels r.ClassNames.Count (Option.toObj autoencoder)
     }
 
-/// Shows an evaluator the first images of a split with their classes.
+/// Passes the first images of a split with their classes to an evaluator.
 let show (evaluator: ClassifierEvaluator) (batches: torch.Tensor seq) (labels: int[]) =
     let mutable first = 0
 
@@ -126,7 +126,7 @@ let private trainer
         }
     }
 
-/// Every split that has images has their classes.
+/// Checks that every split with images has their classes.
 let private checkLabels (dataset: Dataset) =
     let unlabelled =
         [ dataset.Record.Train; dataset.Record.Validation ]
@@ -134,7 +134,7 @@ let private checkLabels (dataset: Dataset) =
 
     if unlabelled then Error(noClasses dataset.Folder) else Ok()
 
-/// Makes the classifier of a configuration, new, on a device; what does not fit is said before.
+/// Makes a new classifier of a configuration on a device; reports problems before.
 let maker (store: Store) (variant: Variant) device (dataset: Dataset) : Result<OpenDataset -> Trainer, StageError> =
     let config = variant.Config
 
@@ -214,6 +214,6 @@ let private stageOf (variant: Variant) (origin: Origin) : Stage<Dataset, Trained
                 }
     }
 
-/// The runs that it begins with, and that two_stage sees the codes of, are looked up once, when the stage is asked for.
+/// The runs that it begins with, and whose codes two_stage uses, are looked up once, when the stage is created.
 let stage (variant: Variant) : Stage<Dataset, TrainedRun> =
     Train.fromOrigin $"classify {title variant}" variant (stageOf variant)

@@ -19,7 +19,7 @@ let private cudaIndex (name: string) : Result<int option, StageError> =
 /// Whether a name can be one of a device at all; libtorch is not asked.
 let check (name: string) : Result<unit, StageError> = cudaIndex name |> Result.map ignore
 
-/// The device of this name, once libtorch is loaded.
+/// The device with this name; libtorch must be loaded.
 let ofName (name: string) : Result<torch.Device, StageError> =
     cudaIndex name
     |> Result.bind (fun index ->

@@ -1,4 +1,4 @@
-/// From a trained run to its numbers on whole splits, which land in the run's folder.
+/// Evaluates a trained run on whole splits, and writes the numbers into the run's folder.
 module DQ.Pipeline.Stages.Evaluate
 
 open System
@@ -20,13 +20,13 @@ open DQ.Pipeline.Data
 open DQ.Pipeline.Stages.Train
 open FsToolkit.ErrorHandling
 
-/// What a model was found to be worth.
+/// The numbers of a model.
 [<RequireQualifiedAccess>]
 type Evaluation =
     | Autoencoder of EvaluationRecord
     | Classifier of ClassificationRecord
 
-    /// Of the run, its data and the evaluation's settings.
+    /// Fingerprint of the run, its data and the evaluation's settings.
     member this.Fingerprint =
         match this with
         | Autoencoder record -> record.Fingerprint
@@ -37,7 +37,7 @@ type EvaluatedRun = {
     Evaluation: Evaluation
 }
 
-/// The same settings, always the same text.
+/// The same settings always give the same text.
 let settings (config: EvaluationConfig) =
     ConfigTree.canonical (Shape.tree (Shape.fields config))
 
@@ -47,7 +47,7 @@ let private version = 4
 let private nameOf (config: EvaluationConfig) (parts: string list) =
     Fingerprint.ofParts [ "evaluate"; string version; settings config; yield! parts ]
 
-/// What evaluations made before version 0.2.0 are named by.
+/// The name of evaluations made before version 0.2.0.
 let formerFingerprint (config: EvaluationConfig) kind (run: RunRecord) (dataset: string) =
     let name, version =
         if kind = RunKind.Classify then
@@ -65,7 +65,8 @@ let formerFingerprint (config: EvaluationConfig) kind (run: RunRecord) (dataset:
         dataset
     ]
 
-/// What names a run that is evaluated on a data set: how far it was trained counts, and a data set that is not its own.
+/// The name of a run that is evaluated on a data set. It depends on the trained steps, and on a data set that is not
+/// the run's own.
 let subjectName (run: RunRecord) (dataset: Fingerprint) =
     let isOwn =
         match dataset with
@@ -74,14 +75,14 @@ let subjectName (run: RunRecord) (dataset: Fingerprint) =
 
     Fingerprint.All [
         Fingerprint.Of run.Fingerprint
-        // one that stopped early is whole
+        // a run that stopped early is complete
         if run.Status <> RunStatus.Completed && run.StepsDone < run.Steps then
             Fingerprint.Of $"step {run.StepsDone}"
         if not isOwn then
             dataset
     ]
 
-/// A run to evaluate on a data set, as far as it was trained.
+/// A run to evaluate on a data set, with the steps trained so far.
 let subject folder (run: RunRecord) (dataset: Dataset) : Artifact<TrainedRun> = {
     Fingerprint = subjectName run (Fingerprint.Of dataset.Record.Fingerprint)
     Value = {
@@ -160,7 +161,7 @@ let beside (folder: string) : Evaluation list =
 
 /// The evaluation in a run's folder, if there is the one of this fingerprint.
 let find (kind: RunKind) (config: EvaluationConfig) fingerprint (folder: string) : Evaluation option =
-    // made before version 0.2.0, and of the data set that is asked about
+    // made before version 0.2.0, and for the requested data set
     let isFormer (recorded: string) =
         let record = Store.read folder
 
@@ -180,7 +181,7 @@ let find (kind: RunKind) (config: EvaluationConfig) fingerprint (folder: string)
 
     folders folder |> List.tryPick (inFolder >> Option.filter isOfKind)
 
-/// The first images of a split in batches, reporting on the way.
+/// The first images of a split in batches, with reports of progress.
 let batches (context: StageContext) title (images: PackedImages) size limit =
     let total = if limit = 0 then images.Count else min limit images.Count
 
@@ -194,7 +195,7 @@ let batches (context: StageContext) title (images: PackedImages) size limit =
             context.Progress(Report.counted title "images" seen (int64 total))
     }
 
-/// What evaluating either kind of model needs.
+/// The common inputs of evaluating both kinds of models.
 type private Job = {
     Context: StageContext
     Title: string
@@ -206,7 +207,7 @@ type private Job = {
     Fingerprint: string
 }
 
-/// The splits asked for that have images.
+/// The requested splits that have images.
 let private splitsOf (job: Job) : Result<Split list, StageError> =
     let present =
         job.Config.Splits
@@ -248,7 +249,7 @@ let private written record (headline: Headline) (write: string -> unit) = {
     Headline = _.Evaluated(headline)
 }
 
-/// An evaluator that has seen a split.
+/// An evaluator after all images of a split.
 let private evaluateSplit (job: Job) model frequencies (atlas: PatchAtlas option) split =
     let evaluator = SplitEvaluator(model, frequencies, Option.toObj atlas)
     let images = (job.Images.Part split).Images
@@ -272,7 +273,7 @@ let private countCodes (job: Job) model =
             job.Config.FrequencyImages
     )
 
-/// The numbers of the weights as the last step left them, where the rest is about their moving average.
+/// The numbers of the weights after the last step, if the other numbers are for the moving average.
 let private withoutAverage (job: Job) (checkpoint: Checkpoint) (present: Split list) =
     if not checkpoint.HasAverage then
         null
@@ -287,7 +288,7 @@ let private withoutAverage (job: Job) (checkpoint: Checkpoint) (present: Split l
 
         splits
 
-/// An autoencoder's record, and what writes it with the rest of what was found.
+/// An autoencoder's record, and a function that writes it with the other results.
 let private autoencoder (job: Job) =
     result {
         let config = job.Config
@@ -366,7 +367,7 @@ let private autoencoder (job: Job) =
         return written record headline (fun folder -> Examine.write folder examined)
     }
 
-/// The same of a model without levels: there are no codes to count, and no reconstructions to look at.
+/// The same for a model without levels, which has no codes to count and no reconstructions to show.
 let private contextHead (job: Job) =
     result {
         let config = job.Config
@@ -409,7 +410,7 @@ let private contextHead (job: Job) =
         return written record (Headline.Of(shown, step, splits[shown])) ignore
     }
 
-/// An evaluator that has seen the first images of a split.
+/// An evaluator after the first images of a split.
 let private classifySplit (job: Job) title model (frequencies: IReadOnlyList<CodeHistogram> | null) split limit =
     let part = job.Images.Part split
 
@@ -419,7 +420,7 @@ let private classifySplit (job: Job) title model (frequencies: IReadOnlyList<Cod
         Classify.show evaluator (batches job.Context title part.Images job.Config.BatchSize limit) labels
         evaluator)
 
-/// A classifier on splits, and of how many training images the codes were counted.
+/// A classifier's numbers on splits, and the number of training images whose codes were counted.
 let private classifySplits (job: Job) (model: Classifier) (present: Split list) =
     result {
         let! counted =

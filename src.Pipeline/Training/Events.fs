@@ -1,4 +1,4 @@
-/// The lines of events.jsonl about steps; those about codebooks are CodebookWatch's.
+/// The lines of events.jsonl about steps; CodebookWatch makes those about codebooks.
 module DQ.Pipeline.Training.Events
 
 open System
@@ -43,7 +43,7 @@ let stoppedEarly step (best: int64) (validations: int64) =
         Message = $"stopped early: none of the last {validations} validations was better than that of step {best}"
     )
 
-/// Where a run can't go on from its latest checkpoint; `step` is where it goes on from, 0 where it begins again.
+/// A run can't continue from its latest checkpoint. It continues from `step`, or begins again if this is 0.
 let checkpointDamaged (step: int64) (problem: string) =
     EventRecord(
         Kind = "checkpoint_damaged",
@@ -55,7 +55,7 @@ let checkpointDamaged (step: int64) (problem: string) =
                 $"{problem}; no checkpoint is whole: training begins again"
     )
 
-/// Where a run goes on with another device or number of threads than it had at the checkpoint.
+/// A run continues with another device or number of threads than at the checkpoint.
 let resumedElsewhere step (before: TrainingProgress) (now: TrainingProgress) =
     if
         isNull before.Device
