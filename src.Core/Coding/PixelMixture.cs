@@ -19,8 +19,10 @@ internal sealed unsafe class PixelMixture
     private const int Symbols = 256;
 
     private readonly MixtureTerms _terms;
+    private readonly MixtureCorrections _corrections;
     private readonly int _channels;
     private readonly int[] _weights;
+    private readonly int[] _first;
     private readonly int[] _means;
     private int[] _lower;
     private int[] _upper;
@@ -29,12 +31,18 @@ internal sealed unsafe class PixelMixture
     private readonly int[] _past = new int[3];
     private int* _predictions;
     private int _channel;
+    private uint _start;
+    private uint _frequency;
 
-    public PixelMixture(FrozenContext model)
+    /// <param name="model">Whose outputs are mixtures.</param>
+    /// <param name="corrections">What is added to them.</param>
+    public PixelMixture(FrozenContext model, MixtureCorrections corrections)
     {
         _channels = model.Spec.Channels;
+        _corrections = corrections;
         _terms = new MixtureTerms(model);
         var count = _terms.Padded;
+        _first = GC.AllocateArray<int>(count, pinned: true);
         _weights = GC.AllocateArray<int>(count, pinned: true);
         _means = GC.AllocateArray<int>(count, pinned: true);
         _lower = GC.AllocateArray<int>(count, pinned: true);
@@ -51,11 +59,13 @@ internal sealed unsafe class PixelMixture
     {
         _predictions = predictions;
         _channel = 0;
-        _terms.Fill(outputs, predictions, contrasts);
+        _corrections.Begin(contrasts);
+        _terms.Fill(outputs, predictions, contrasts, _corrections);
         long total = 0;
         for (var k = 0; k < _parts.Length; k++)
             total += _parts[k] = _terms.Weights[k];
         Normalize(total);
+        _weights.CopyTo(_first, 0);
         new ReadOnlySpan<int>(_terms.Means(0), _means.Length).CopyTo(_means);
     }
 
@@ -63,7 +73,7 @@ internal sealed unsafe class PixelMixture
     public (uint Start, uint Frequency) Take(int value)
     {
         var start = Cumulative(value, _lower);
-        return (start, Cumulative(value + 1, _upper) - start);
+        return (_start, _frequency) = (start, Cumulative(value + 1, _upper) - start);
     }
 
     /// <summary>The value of the current channel to which a number below 2²⁴ belongs; see <see cref="Take"/>.</summary>
@@ -94,7 +104,7 @@ internal sealed unsafe class PixelMixture
                 : (low + high) >> 1;
             step *= 2;
         }
-        (start, frequency) = (begin, end - begin);
+        (_start, _frequency) = (start, frequency) = (begin, end - begin);
         return low;
     }
 
@@ -102,17 +112,15 @@ internal sealed unsafe class PixelMixture
     /// <param name="value">What was coded of the current one.</param>
     public void Next(int value)
     {
-        if (++_channel == _channels)
+        _corrections.Learn(_channel, _start, _frequency);
+        _past[_channel] = value - _predictions[_channel];
+        _channel++;
+        Weigh();
+        if (_channel == _channels)
+        {
+            _corrections.Learn(ContextNet.Address(_first), ContextNet.Address(_weights));
             return;
-        _past[_channel - 1] = value - _predictions[_channel - 1];
-        long total = 0;
-        for (var k = 0; k < _parts.Length; k++)
-            total += _parts[k] = _weights[k] * (_upper[k] - _lower[k] + 1L);
-        var extra = Math.Max(0, 64 - 31 - BitOperations.LeadingZeroCount((ulong)total));
-        total = 0;
-        for (var k = 0; k < _parts.Length; k++)
-            total += _parts[k] >>= extra;
-        Normalize(total);
+        }
         var means = _terms.Means(_channel);
         for (var k = 0; k < _means.Length; k++)
         {
@@ -121,6 +129,19 @@ internal sealed unsafe class PixelMixture
                 mean += _terms.Shares(_channel, earlier)[k] * _past[earlier];
             _means[k] = MixtureTerms.Bounded(mean);
         }
+    }
+
+    /// By what the components gave the last channel's value.
+    private void Weigh()
+    {
+        long total = 0;
+        for (var k = 0; k < _parts.Length; k++)
+            total += _parts[k] = _weights[k] * (_upper[k] - _lower[k] + 1L);
+        var extra = Math.Max(0, 64 - 31 - BitOperations.LeadingZeroCount((ulong)total));
+        total = 0;
+        for (var k = 0; k < _parts.Length; k++)
+            total += _parts[k] >>= extra;
+        Normalize(total);
     }
 
     private uint Cumulative(int value, int[] ends)
