@@ -7,8 +7,9 @@
     docs/compare/lossless_sizes.py TINY PHOTOS OUT
 
 TINY is Tiny ImageNet's val/images, of which the first 1,000 are taken: one file of dq, one mosaic for the others. PHOTOS holds the
-unpacked packages. DQ="dotnet .../dq.dll" names another dq than the one in PATH. OUT gets the pictures and files; what is there already
-is not made again. Prints a line a picture, then a table of groups: bits per dimension, and how much smaller dq's files are than JPEG XL's.
+unpacked packages. DQ="dotnet .../dq.dll" names another dq than the one in PATH. OUT gets the pictures, without ICC profiles, and the
+files; what is there already is not made again. WebP is at effort 6, since 9 takes minutes. Prints a line a picture, then a table of
+groups: bits per dimension, and how much smaller dq's files are than JPEG XL's.
 """
 import glob, os, shlex, subprocess, sys
 import numpy as np
@@ -19,7 +20,7 @@ from PIL import Image
 CODECS = {
     'dq': lambda source, target: [*shlex.split(os.environ.get('DQ', 'dq')), 'compress', source, '-o', target, '--quiet'],
     'jxl': lambda source, target: ['cjxl', '-d', '0', '-e', '7', source, target],
-    'webp': lambda source, target: ['cwebp', '-quiet', '-lossless', '-z', '9', source, '-o', target],
+    'webp': lambda source, target: ['cwebp', '-quiet', '-lossless', '-z', '6', source, '-o', target],
 }
 
 
@@ -69,7 +70,7 @@ def measured(out, name, picture):
         for index, image in enumerate(picture):
             image.save(f'{source}/{index:04}.png', compress_level=1)
         picture = mosaic(picture)
-    picture.save(path, compress_level=9)
+    picture.save(path, compress_level=9, icc_profile=None)
     sizes = {codec: size(codec, source if codec == 'dq' else path, f'{out}/{name}.{codec}') for codec in CODECS}
     return picture.width * picture.height * len(picture.getbands()), {**sizes, 'png': os.path.getsize(path)}
 

@@ -108,9 +108,7 @@ public static unsafe class ContextFreezer
         {
             Weight =
             [
-                .. layer.Weight.Select(
-                    (weight, at) => inputs?[at % layer.Inputs] == 0 || outputs?[at / layer.Inputs] == 0 ? 0 : weight
-                ),
+                .. layer.Weight.Select((weight, at) => inputs?[at % layer.Inputs] == 0 || outputs?[at / layer.Inputs] == 0 ? 0 : weight),
             ],
             Bias = [.. layer.Bias.Select((bias, row) => outputs?[row] == 0 ? 0 : bias)],
         };
@@ -118,7 +116,13 @@ public static unsafe class ContextFreezer
     private static IEnumerable<ContextLayer> Layers(ContextWeights weights) => [weights.Enter, .. weights.Hidden, weights.Leave];
 
     /// A layer whose outputs get scales by their activity.
-    private static (FrozenLayer Layer, double[] Units) Activated(ContextLayer layer, double[] units, double[] limits, double[] activity, double share)
+    private static (FrozenLayer Layer, double[] Units) Activated(
+        ContextLayer layer,
+        double[] units,
+        double[] limits,
+        double[] activity,
+        double share
+    )
     {
         var most = MostScales(layer, units, limits);
         var wanted = new double[layer.Outputs];

@@ -71,7 +71,9 @@ let private makePictures folder =
 /// A PNG file of black pixels with 16 bits for each of three channels.
 let private deepPng (width: int) (height: int) =
     use file = new MemoryStream()
-    let number (value: int) = BitConverter.GetBytes value |> Array.rev
+
+    let number (value: int) =
+        BitConverter.GetBytes value |> Array.rev
 
     let chunk (name: string) (body: byte[]) =
         let content = Array.append (Text.Encoding.ASCII.GetBytes name) body
@@ -83,7 +85,7 @@ let private deepPng (width: int) (height: int) =
         use packed = new MemoryStream()
 
         (use zlib = new Compression.ZLibStream(packed, Compression.CompressionLevel.Fastest)
-         zlib.Write(ReadOnlySpan(Array.zeroCreate<byte> (height * (1 + 6 * width)))))
+         zlib.Write(ReadOnlySpan(Array.zeroCreate<byte>(height * (1 + 6 * width)))))
 
         packed.ToArray()
 
@@ -227,7 +229,8 @@ let tests =
                 failed 2 "--threads" (run [ "compress"; source; "-o"; file; "--threads"; "0" ]))
         }
 
-        test "past a damaged chunk all whole pictures are written; each damaged chunk has its line, and the exit code is 3" {
+        test
+            "past a damaged chunk all whole pictures are written; each damaged chunk has its line, and the exit code is 3" {
             inFolder (fun folder ->
                 let file, target = Path.Combine(folder, "all.dqz"), Path.Combine(folder, "out")
                 // two pictures fit a chunk
@@ -272,7 +275,12 @@ let tests =
                 let picture = Path.Combine(folder, "deep.png")
                 File.WriteAllBytes(picture, deepPng 4 3)
                 let file = Path.Combine(folder, "out.dqz")
-                failed 3 "deep.png: expected 8 bits a channel, got 16" (run [ "compress"; picture; "-o"; file; "--quiet" ])
+
+                failed
+                    3
+                    "deep.png: expected 8 bits a channel, got 16"
+                    (run [ "compress"; picture; "-o"; file; "--quiet" ])
+
                 Expect.isFalse (File.Exists file) "nothing is written")
         }
 

@@ -51,7 +51,10 @@ let private plainOutputs (model: FrozenContext) (inputs: int[]) =
 
     (first, Seq.tail model.Hidden)
     ||> Seq.fold (fun values layer ->
-        Array.map2 (fun value more -> min (value + more) FrozenContext.LargestActivation) values (activated layer values))
+        Array.map2
+            (fun value more -> min (value + more) FrozenContext.LargestActivation)
+            values
+            (activated layer values))
     |> sums model.Leave
 
 /// A head of which a third of the units is never above 0.
@@ -75,7 +78,9 @@ let private learned (model: FrozenContext) =
 let private corrections (model: FrozenContext) (contrasts: nativeptr<int>) seed =
     let random = Random seed
     let learned = learned model
-    let weights () = Array.init (MixtureTerms.PaddedOf model) (fun _ -> random.Next(1 <<< 24))
+
+    let weights () =
+        Array.init (MixtureTerms.PaddedOf model) (fun _ -> random.Next(1 <<< 24))
 
     for _ in 1..50 do
         learned.Begin contrasts
@@ -158,6 +163,57 @@ let private checkTerms () =
                     (read (fun terms learned -> terms.Plain(at, predictions, contrasts, learned)))
                     $"pixel {pixel}"
 
+let private checkChannels () =
+    let model = freeze (small 3) 12
+    let contrasts = [| 40; 40; 40 |]
+    use contrasts = fixed contrasts
+
+    /// After 5,000 values between these parts of their distribution.
+    let after low high =
+        let learned = learned model
+        let random = Random 7
+
+        for _ in 1..5000 do
+            learned.Begin contrasts
+            let start = random.Next(int (low * 16_777_216.0), int (high * 16_777_216.0))
+            learned.Learn(1, uint32 start, 1u)
+
+        learned.Begin contrasts
+        float (learned.Mean 1) / 65536.0, float (learned.LogScale 1) / 65536.0
+
+    let mean, scale = after 0.0 1.0
+    Expect.isLessThan (abs mean) 0.3 "nothing to correct"
+    Expect.isLessThan (abs scale) 0.3 "nothing to correct"
+    let mean, scale = after 0.25 0.75
+    Expect.isLessThan (abs mean) 0.3 "in the middle"
+    Expect.isLessThan scale -1.0 "too wide"
+    let mean, _ = after 0.4 1.0
+    Expect.isGreaterThan mean 0.9 "too low"
+
+let private checkWeights () =
+    let learned = learned (freeze (small 3) 12)
+    let before = [| 1 <<< 23; 1 <<< 23; 0; 0; 0; 0; 0; 0 |]
+    let after = [| 3 <<< 22; 1 <<< 22; 0; 0; 0; 0; 0; 0 |]
+    let contrasts, others = [| 40; 40; 40 |], [| 4000; 4000; 4000 |]
+    use before = fixed before
+    use after = fixed after
+    use contrasts = fixed contrasts
+    use others = fixed others
+
+    for _ in 1..10 do
+        learned.Begin contrasts
+        learned.Learn(before, after)
+
+    learned.Begin contrasts
+    let more = NativePtr.get learned.Weights 0
+    Expect.isGreaterThan more 0 "more"
+    Expect.equal (NativePtr.get learned.Weights 1) -more "less"
+    learned.Begin others
+    Expect.equal (NativePtr.get learned.Weights 0) 0 "another class"
+    learned.Reset()
+    learned.Begin contrasts
+    Expect.equal (NativePtr.get learned.Weights 0) 0 "another stream"
+
 [<Tests>]
 let tests =
     testList "Coding.Kernels" [
@@ -210,59 +266,8 @@ let tests =
                 let other = LogisticSum.Vectors(edge, means, inverses, weights, count, vectorEnds)
                 Expect.equal (other, vectors) (one, plain) $"edge {edge}"
 
-        test "corrections follow where values lie in their distributions" {
-            let model = freeze (small 3) 12
-            let contrasts = [| 40; 40; 40 |]
-            use contrasts = fixed contrasts
-
-            /// After 5,000 values between these parts of their distribution.
-            let after low high =
-                let learned = learned model
-                let random = Random 7
-
-                for _ in 1..5000 do
-                    learned.Begin contrasts
-                    let start = random.Next(int (low * 16_777_216.0), int (high * 16_777_216.0))
-                    learned.Learn(1, uint32 start, 1u)
-
-                learned.Begin contrasts
-                float (learned.Mean 1) / 65536.0, float (learned.LogScale 1) / 65536.0
-
-            let mean, scale = after 0.0 1.0
-            Expect.isLessThan (abs mean) 0.1 "nothing to correct"
-            Expect.isLessThan (abs scale) 0.1 "nothing to correct"
-            let mean, scale = after 0.25 0.75
-            Expect.isLessThan (abs mean) 0.1 "in the middle"
-            Expect.isLessThan scale -0.5 "too wide"
-            let mean, _ = after 0.4 1.0
-            Expect.isGreaterThan mean 0.5 "too low"
-        }
-
-        test "a component that gives values more than its share gets more weight, within its class" {
-            let model = freeze (small 3) 12
-            let learned = learned model
-            let before = [| 1 <<< 23; 1 <<< 23; 0; 0; 0; 0; 0; 0 |]
-            let after = [| 3 <<< 22; 1 <<< 22; 0; 0; 0; 0; 0; 0 |]
-            let contrasts, others = [| 40; 40; 40 |], [| 4000; 4000; 4000 |]
-            use before = fixed before
-            use after = fixed after
-            use contrasts = fixed contrasts
-            use others = fixed others
-
-            for _ in 1..10 do
-                learned.Begin contrasts
-                learned.Learn(before, after)
-
-            learned.Begin contrasts
-            Expect.isGreaterThan (NativePtr.get learned.Weights 0) 0 "more"
-            Expect.equal (NativePtr.get learned.Weights 1) -(NativePtr.get learned.Weights 0) "less"
-            learned.Begin others
-            Expect.equal (NativePtr.get learned.Weights 0) 0 "another class"
-            learned.Reset()
-            learned.Begin contrasts
-            Expect.equal (NativePtr.get learned.Weights 0) 0 "another stream"
-        }
-
+        test "corrections follow where values lie in their distributions" { checkChannels () }
+        test "a component that gives values more than its share gets more weight, within its class" { checkWeights () }
         test "frequencies of a channel rise from 0 to 2²⁴, and every value is found in its own" { checkFrequencies () }
         test "terms of a mixture are the same with and without vectors" { checkTerms () }
 

@@ -330,7 +330,10 @@ let tests =
             |]
 
             Expect.equal actual expected "SHA-256 of planes"
-            let learning = read (fixture [ "lossless"; "golden-learning.dqz" ]) CodingModels.None 2
+
+            let learning =
+                read (fixture [ "lossless"; "golden-learning.dqz" ]) CodingModels.None 2
+
             Expect.equal (Array.map content learning) (Array.map content back) "the same with a context that learns"
             use opened = LosslessFile.Open file
             Expect.equal opened.ChunkModes (struct (1, 1, 1)) "all modes are in it"
