@@ -48,7 +48,7 @@ internal sealed unsafe class PixelMixture
         _lower = GC.AllocateArray<int>(count, pinned: true);
         _upper = GC.AllocateArray<int>(count, pinned: true);
         _middle = GC.AllocateArray<int>(count, pinned: true);
-        _parts = new long[count];
+        _parts = GC.AllocateArray<long>(count, pinned: true);
     }
 
     /// <summary>Begins a pixel.</summary>
@@ -61,9 +61,11 @@ internal sealed unsafe class PixelMixture
         _channel = 0;
         _corrections.Begin(contrasts);
         _terms.Fill(outputs, predictions, contrasts, _corrections);
+        int* weights = _terms.Weights;
+        var parts = ContextNet.Address(_parts);
         long total = 0;
         for (var k = 0; k < _parts.Length; k++)
-            total += _parts[k] = _terms.Weights[k];
+            total += parts[k] = weights[k];
         Normalize(total);
         _weights.CopyTo(_first, 0);
         new ReadOnlySpan<int>(_terms.Means(0), _means.Length).CopyTo(_means);
@@ -121,26 +123,35 @@ internal sealed unsafe class PixelMixture
             _corrections.Learn(ContextNet.Address(_first), ContextNet.Address(_weights));
             return;
         }
-        var means = _terms.Means(_channel);
-        for (var k = 0; k < _means.Length; k++)
+        int* means = _terms.Means(_channel),
+            target = ContextNet.Address(_means),
+            shares = _terms.Shares(_channel, 0);
+        var padded = _terms.Padded;
+        // of the second channel the shares of the first, of the third those of the second too
+        var (first, second) = ((long)_past[0], _channel == 2 ? _past[1] : 0L);
+        for (var k = 0; k < padded; k++)
         {
-            long mean = means[k];
-            for (var earlier = 0; earlier < _channel; earlier++)
-                mean += _terms.Shares(_channel, earlier)[k] * _past[earlier];
-            _means[k] = MixtureTerms.Bounded(mean);
+            var mean = means[k] + shares[k] * first;
+            if (second != 0)
+                mean += shares[padded + k] * second;
+            target[k] = MixtureTerms.Bounded(mean);
         }
     }
 
     /// By what the components gave the last channel's value.
     private void Weigh()
     {
+        int* weights = ContextNet.Address(_weights),
+            upper = ContextNet.Address(_upper),
+            lower = ContextNet.Address(_lower);
+        var parts = ContextNet.Address(_parts);
         long total = 0;
         for (var k = 0; k < _parts.Length; k++)
-            total += _parts[k] = _weights[k] * (_upper[k] - _lower[k] + 1L);
+            total += parts[k] = weights[k] * (upper[k] - lower[k] + 1L);
         var extra = Math.Max(0, 64 - 31 - BitOperations.LeadingZeroCount((ulong)total));
         total = 0;
         for (var k = 0; k < _parts.Length; k++)
-            total += _parts[k] >>= extra;
+            total += parts[k] >>= extra;
         Normalize(total);
     }
 
@@ -172,7 +183,9 @@ internal sealed unsafe class PixelMixture
     {
         const int Bits = 38;
         var inverse = (1L << (LogisticSum.WeightBits + Bits)) / Math.Max(total, 1);
+        var parts = ContextNet.Address(_parts);
+        var weights = ContextNet.Address(_weights);
         for (var k = 0; k < _parts.Length; k++)
-            _weights[k] = (int)((_parts[k] * inverse) >> Bits);
+            weights[k] = (int)((parts[k] * inverse) >> Bits);
     }
 }
