@@ -62,6 +62,7 @@ let call (arguments: string list) : Called =
     use output = new StringWriter()
     use errors = new StringWriter()
     let standard, standardErrors = Console.Out, Console.Error
+    let threads = Environment.GetEnvironmentVariable "DQ_THREADS"
     // as all tests: the models are tiny
     Environment.SetEnvironmentVariable("DQ_THREADS", "1")
 
@@ -78,6 +79,8 @@ let call (arguments: string list) : Called =
     finally
         Console.SetOut standard
         Console.SetError standardErrors
+        // processes that other tests start would have it too
+        Environment.SetEnvironmentVariable("DQ_THREADS", threads)
 
 let private model =
     """"model": { "channels": 8, "residual_channels": 8, "coder_blocks": 1, "codes": [8, 8], "codebooks": 2, "code_width": 4 },
