@@ -41,6 +41,7 @@ type Output(verbosity: Verbosity) =
     let gate = obj ()
     let paces = Dictionary<string, Pace>()
     let mutable live: ProgressContext option = None
+    let mutable hasResult = false
     let bars = Dictionary<string, ProgressTask>()
 
     let details (p: Report) = [
@@ -146,6 +147,8 @@ type Output(verbosity: Verbosity) =
 
     /// The command's result: text, or JSON for machines.
     member _.Result(text: string, data: obj) =
+        hasResult <- true
+
         if verbosity.Json then
             printfn "%s" (JsonSerializer.Serialize(data, data.GetType(), resultJson))
         else
@@ -163,7 +166,8 @@ type Output(verbosity: Verbosity) =
         for line in lines do
             eprintfn $"dq: {line}"
 
-        if verbosity.Json then
+        // a result that is out already says what failed in its own way: one document only
+        if verbosity.Json && not hasResult then
             let stopped, errors =
                 match error with
                 | TimeUp _ -> Some(String.concat "; " lines), []

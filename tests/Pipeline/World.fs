@@ -25,6 +25,8 @@ let rec private leavesOf path (arguments: Type) : Leaf list =
                 && field.PropertyType.GetGenericTypeDefinition() = typedefof<ParseResults<_>>
                 ->
                 yield! leavesOf (path @ [ word case.Name ]) (field.PropertyType.GetGenericArguments()[0])
+            | [||] when case.GetCustomAttributes typeof<SubCommandAttribute> <> [||] ->
+                failwith $"{case.Name}: a command without arguments of its own, which the walk can't see"
             | _ -> ()
     ]
 
