@@ -81,6 +81,8 @@ public static class LibTorch
         var (handle, used, relaxed) = LoadBridge(bridge, notes);
         NativeLibrary.SetDllImportResolver(typeof(torch).Assembly, (name, _, _) => name == "LibTorchSharp" ? handle : IntPtr.Zero);
         MarkLoaded();
+        if (cuda)
+            torch.backends.cudnn.allow_tf32 = false; // libtorch rounds factors of convolutions by default; training chooses
         var heldVersion = chosenFolder is null ? PackageVersion() : FoundVersion(folder);
         if (heldVersion is not null && !SameMinor(heldVersion, BuiltFor))
             notes.Add($"TorchSharp was built for libtorch {BuiltFor}, {folder} holds {heldVersion}: tried all the same");
