@@ -58,6 +58,11 @@ public abstract class Likelihood
         return LossOf(output, pixels);
     }
 
+    /// <summary>
+    /// Compiles what losses on a device need; without it, the first loss does. Call it before a CUDA graph is captured.
+    /// </summary>
+    public virtual void Prepare(Device device) { }
+
     private protected abstract Tensor LossOf(Tensor output, Tensor pixels);
 
     /// <summary>Sets the biases (OutputChannels) of the layer that makes the output, so that training starts from a reasonable

@@ -37,7 +37,10 @@ public sealed class LogisticMixture : Likelihood
         if (components < 1)
             throw new ArgumentOutOfRangeException(nameof(components), components, "expected at least 1");
         Components = components;
+        cuda = new(imageChannels, components, OutputChannels);
     }
+
+    private readonly LogisticMixtureCuda cuda;
 
     /// <summary>Mixture components n.</summary>
     public int Components { get; }
@@ -71,10 +74,16 @@ public sealed class LogisticMixture : Likelihood
         }
     }
 
+    public override void Prepare(Device device)
+    {
+        if (device.type == TorchSharp.DeviceType.CUDA)
+            cuda.Module(Math.Max(0, device.index));
+    }
+
     private protected override Tensor LossOf(Tensor output, Tensor pixels) =>
-        FusedLoss.Takes(output)
-            ? FusedLoss.Loss(new LogisticMixtureKernel(ImageChannels, Components), output, pixels)
-            : TensorLoss(output, pixels);
+        FusedLoss.Takes(output) ? FusedLoss.Loss(new LogisticMixtureKernel(ImageChannels, Components), output, pixels)
+        : cuda.Takes(output) ? FusedCudaLoss.Loss(cuda, output, pixels)
+        : TensorLoss(output, pixels);
 
     private Tensor TensorLoss(Tensor output, Tensor pixels)
     {

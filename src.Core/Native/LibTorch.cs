@@ -52,6 +52,9 @@ public static class LibTorch
     private static readonly Lock Gate = new();
     private static LibTorchReport? loaded;
 
+    /// <summary>What <see cref="Load"/> returned; null if libtorch was not loaded by it.</summary>
+    internal static LibTorchReport? Report => Volatile.Read(ref loaded);
+
     /// <summary>Loads once per process; later calls return the first report.</summary>
     /// <param name="folder">A folder with libtorch, as given on a command line; null for <c>DQ_LIBTORCH</c> or the package.</param>
     /// <exception cref="LibTorchException">No usable libtorch was found.</exception>
