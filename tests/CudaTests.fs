@@ -81,8 +81,8 @@ let private derived (likelihood: Likelihood) (kind: torch.ScalarType) (weights: 
     let leaf = output.``to``(kind).detach().clone().requires_grad_ true
     let loss = likelihood.Loss(leaf, truth)
     let shares = torch.tensor(List.toArray weights).``to``(kind).``to`` output.device
-    (loss * shares).sum().backward ()
-    floats (loss.detach().cpu ()), floats ((nonNull leaf.grad).cpu ())
+    (loss * shares).sum().backward()
+    floats (loss.detach().cpu()), floats ((nonNull leaf.grad).cpu())
 
 /// Float32, which the kernel computes, against float64, which operators compute.
 let private kernelAgrees channels components weights (output: Tensor) (truth: Tensor) =
@@ -92,11 +92,14 @@ let private kernelAgrees channels components weights (output: Tensor) (truth: Te
     Expect.isNull CudaKernels.Unavailable "the kernel can be used"
     let single, truth = output.``to``(torch.float32).``to`` device, truth.``to`` device
     let loss, gradient = derived likelihood torch.float32 weights single truth
-    let expected, expectedGradient = derived likelihood torch.float64 weights single truth
+
+    let expected, expectedGradient =
+        derived likelihood torch.float64 weights single truth
+
     Expect.isLessThan (worstRelative loss expected) 1e-5 "nats per dim"
     Expect.isLessThan (distance gradient expectedGradient) 1e-4 "gradient by norm"
     use _ = torch.no_grad ()
-    Expect.equal (floats (likelihood.Loss(single, truth).cpu ())) loss "without gradients"
+    Expect.equal (floats (likelihood.Loss(single, truth).cpu())) loss "without gradients"
 
 let private kernelTests =
     testList "mixture kernel" [
@@ -120,11 +123,11 @@ let private kernelTests =
         test "weights that differ by image, and an output that is not contiguous" {
             use _ = torch.NewDisposeScope()
             let truth = pixels 1 [ 2L; 3L; 6L; 5L ]
-            let output = (plausible 1 3 4 8L).narrow(2L, 1L, 6L).narrow (3L, 2L, 5L)
+            let output = (plausible 1 3 4 8L).narrow(2L, 1L, 6L).narrow(3L, 2L, 5L)
             kernelAgrees 3 4 [ 0.25; -3.0 ] output truth
             kernelAgrees 3 4 [ 0.0; 1.0 ] output truth
             // channels last
-            kernelAgrees 3 4 [ 0.5; 0.5 ] (output.permute(0L, 2L, 3L, 1L).contiguous().permute (0L, 3L, 1L, 2L)) truth
+            kernelAgrees 3 4 [ 0.5; 0.5 ] (output.permute(0L, 2L, 3L, 1L).contiguous().permute(0L, 3L, 1L, 2L)) truth
         }
 
         test "a graph that is kept gives the same gradient twice" {
@@ -135,11 +138,11 @@ let private kernelTests =
                 (plausible 5 3 4 6L).``to``(torch.float32).``to``(device).requires_grad_ true
 
             let loss =
-                LogisticMixture(3, 4).Loss(output, (pixels 5 [ 2L; 3L; 6L; 6L ]).``to`` device).sum ()
+                LogisticMixture(3, 4).Loss(output, (pixels 5 [ 2L; 3L; 6L; 6L ]).``to`` device).sum()
 
             let gradient () =
                 let gradients = torch.autograd.grad ([| loss |], [| output |], retain_graph = true)
-                floats (gradients[0].cpu ())
+                floats (gradients[0].cpu())
 
             Expect.equal (gradient ()) (gradient ()) "gradient"
         }
@@ -153,8 +156,7 @@ let private kernelTests =
                 let output = (plausible 7 3 4 6L).``to`` torch.float32
                 output[1L, channel, 3L, 4L] <- torch.tensor Single.NaN
 
-                let loss =
-                    floats ((LogisticMixture(3, 4).Loss(output.``to`` device, truth)).cpu ())
+                let loss = floats ((LogisticMixture(3, 4).Loss(output.``to`` device, truth)).cpu())
 
                 Expect.equal (Array.map Double.IsNaN loss) [| false; true |] $"channel {channel}"
         }
@@ -164,7 +166,10 @@ let private kernelTests =
             let device = device ()
             let output = (plausible 8 3 4 6L).``to``(torch.float32).``to`` device
             let truth = (pixels 8 [ 2L; 3L; 6L; 6L ]).``to`` device
-            let loss () = (LogisticMixture(3, 4)).Loss(output, truth).cpu ()
+
+            let loss () =
+                (LogisticMixture(3, 4)).Loss(output, truth).cpu()
+
             let byKernel = floats (loss ())
 
             try
