@@ -237,8 +237,12 @@ let tests =
                 let device = device ()
 
                 let last precision (device: torch.Device) =
-                    let training = TrainingSpec(Steps = 20L, BatchSize = 16, LearningRate = 1e-3, Precision = precision)
-                    use session = ofAutoencoder (spec "depthwise" "logistic_mixture", training, 0L, device)
+                    let training =
+                        TrainingSpec(Steps = 20L, BatchSize = 16, LearningRate = 1e-3, Precision = precision)
+
+                    use session =
+                        ofAutoencoder (spec "depthwise" "logistic_mixture", training, 0L, device)
+
                     session.InitializeCodebooks [| batch 0 |]
 
                     [
@@ -260,7 +264,7 @@ let tests =
                 use session = new TrainingSession(objective, training, 0L, device)
                 let losses = [ for step in 1..20 -> (session.Step(batch (16 * (step % 4)))).Reconstruction ]
                 let evaluator = ContextEvaluator objective.Model
-                evaluator.Add((batch 64).``to`` device)
+                evaluator.Add(batch 64)
                 [ List.last losses; evaluator.NatsPerDim ]
 
             for there, here in List.zip (trained (device ())) (trained torch.CPU) do

@@ -42,10 +42,7 @@ public static class PixelNormalization
         var device = images.device;
         return statistics.GetOrAdd(
             (images.size(1), type, device.ToString()),
-            key =>
-                key.Item1 == 3
-                    ? (PerChannel(ColourMean), PerChannel(ColourDeviation))
-                    : (PerChannel([0.5f]), PerChannel([0.5f]))
+            key => key.Item1 == 3 ? (PerChannel(ColourMean), PerChannel(ColourDeviation)) : (PerChannel([0.5f]), PerChannel([0.5f]))
         );
 
         Tensor PerChannel(float[] entries) => tensor(entries, type, device).view(1, -1, 1, 1).DetachFromDisposeScope(); // (1, C, 1, 1)

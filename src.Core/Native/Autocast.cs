@@ -9,24 +9,23 @@ namespace DQ.Core.Native;
 /// <remarks>Source: PyTorch's <c>torch.autocast</c>, whose functions of <c>at::autocast</c> are called. They are per thread.</remarks>
 internal static unsafe class Autocast
 {
-    private static readonly delegate* unmanaged<sbyte, byte> isEnabled =
-        (delegate* unmanaged<sbyte, byte>)TorchSymbols.Find("_ZN2at8autocast19is_autocast_enabledEN3c1010DeviceTypeE");
+    private static readonly delegate* unmanaged<sbyte, byte> isEnabled = (delegate* unmanaged<sbyte, byte>)
+        TorchSymbols.Find("_ZN2at8autocast19is_autocast_enabledEN3c1010DeviceTypeE");
 
-    private static readonly delegate* unmanaged<sbyte, byte, void> setEnabled =
-        (delegate* unmanaged<sbyte, byte, void>)TorchSymbols.Find("_ZN2at8autocast20set_autocast_enabledEN3c1010DeviceTypeEb");
+    private static readonly delegate* unmanaged<sbyte, byte, void> setEnabled = (delegate* unmanaged<sbyte, byte, void>)
+        TorchSymbols.Find("_ZN2at8autocast20set_autocast_enabledEN3c1010DeviceTypeEb");
 
-    private static readonly delegate* unmanaged<sbyte, sbyte, void> setType =
-        (delegate* unmanaged<sbyte, sbyte, void>)
-            TorchSymbols.Find("_ZN2at8autocast18set_autocast_dtypeEN3c1010DeviceTypeENS1_10ScalarTypeE");
+    private static readonly delegate* unmanaged<sbyte, sbyte, void> setType = (delegate* unmanaged<sbyte, sbyte, void>)
+        TorchSymbols.Find("_ZN2at8autocast18set_autocast_dtypeEN3c1010DeviceTypeENS1_10ScalarTypeE");
 
-    private static readonly delegate* unmanaged<int> enter =
-        (delegate* unmanaged<int>)TorchSymbols.Find("_ZN2at8autocast17increment_nestingEv");
+    private static readonly delegate* unmanaged<int> enter = (delegate* unmanaged<int>)
+        TorchSymbols.Find("_ZN2at8autocast17increment_nestingEv");
 
-    private static readonly delegate* unmanaged<int> leave =
-        (delegate* unmanaged<int>)TorchSymbols.Find("_ZN2at8autocast17decrement_nestingEv");
+    private static readonly delegate* unmanaged<int> leave = (delegate* unmanaged<int>)
+        TorchSymbols.Find("_ZN2at8autocast17decrement_nestingEv");
 
-    private static readonly delegate* unmanaged<void> clearCache =
-        (delegate* unmanaged<void>)TorchSymbols.Find("_ZN2at8autocast11clear_cacheEv");
+    private static readonly delegate* unmanaged<void> clearCache = (delegate* unmanaged<void>)
+        TorchSymbols.Find("_ZN2at8autocast11clear_cacheEv");
 
     /// <summary>False if this libtorch does not export autocast.</summary>
     public static bool IsAvailable =>

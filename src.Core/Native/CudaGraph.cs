@@ -14,21 +14,25 @@ internal sealed unsafe class CudaGraph : IDisposable
     private const nuint Size = 16384; // the object has a few hundred bytes
     private const int Relaxed = 2; // cudaStreamCaptureModeRelaxed: other threads may allocate
 
-    private static readonly delegate* unmanaged<void*, byte, void> construct =
-        (delegate* unmanaged<void*, byte, void>)TorchSymbols.Find("_ZN2at4cuda9CUDAGraphC1Eb");
+    private static readonly delegate* unmanaged<void*, byte, void> construct = (delegate* unmanaged<void*, byte, void>)
+        TorchSymbols.Find("_ZN2at4cuda9CUDAGraphC1Eb");
 
-    private static readonly delegate* unmanaged<void*, ulong, ulong, int, void> begin =
-        (delegate* unmanaged<void*, ulong, ulong, int, void>)
-            TorchSymbols.Find("_ZN2at4cuda9CUDAGraph13capture_beginESt4pairIyyE21cudaStreamCaptureMode");
+    private static readonly delegate* unmanaged<void*, ulong, ulong, int, void> begin = (delegate* unmanaged<
+        void*,
+        ulong,
+        ulong,
+        int,
+        void>)
+        TorchSymbols.Find("_ZN2at4cuda9CUDAGraph13capture_beginESt4pairIyyE21cudaStreamCaptureMode");
 
-    private static readonly delegate* unmanaged<void*, void> end =
-        (delegate* unmanaged<void*, void>)TorchSymbols.Find("_ZN2at4cuda9CUDAGraph11capture_endEv");
+    private static readonly delegate* unmanaged<void*, void> end = (delegate* unmanaged<void*, void>)
+        TorchSymbols.Find("_ZN2at4cuda9CUDAGraph11capture_endEv");
 
-    private static readonly delegate* unmanaged<void*, void> replay =
-        (delegate* unmanaged<void*, void>)TorchSymbols.Find("_ZN2at4cuda9CUDAGraph6replayEv");
+    private static readonly delegate* unmanaged<void*, void> replay = (delegate* unmanaged<void*, void>)
+        TorchSymbols.Find("_ZN2at4cuda9CUDAGraph6replayEv");
 
-    private static readonly delegate* unmanaged<void*, void> destruct =
-        (delegate* unmanaged<void*, void>)TorchSymbols.Find("_ZN2at4cuda9CUDAGraphD1Ev");
+    private static readonly delegate* unmanaged<void*, void> destruct = (delegate* unmanaged<void*, void>)
+        TorchSymbols.Find("_ZN2at4cuda9CUDAGraphD1Ev");
 
     private readonly void* graph;
 

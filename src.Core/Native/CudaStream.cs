@@ -6,14 +6,14 @@ namespace DQ.Core.Native;
 /// <summary>The current thread's CUDA stream in libtorch, and another to work on: graphs can't be captured on the default one.</summary>
 internal sealed unsafe class CudaStream : IDisposable
 {
-    private static readonly delegate* unmanaged<byte, sbyte, Handle> fromPool =
-        (delegate* unmanaged<byte, sbyte, Handle>)TorchSymbols.Find("_ZN3c104cuda17getStreamFromPoolEba");
+    private static readonly delegate* unmanaged<byte, sbyte, Handle> fromPool = (delegate* unmanaged<byte, sbyte, Handle>)
+        TorchSymbols.Find("_ZN3c104cuda17getStreamFromPoolEba");
 
-    private static readonly delegate* unmanaged<sbyte, Handle> current =
-        (delegate* unmanaged<sbyte, Handle>)TorchSymbols.Find("_ZN3c104cuda20getCurrentCUDAStreamEa");
+    private static readonly delegate* unmanaged<sbyte, Handle> current = (delegate* unmanaged<sbyte, Handle>)
+        TorchSymbols.Find("_ZN3c104cuda20getCurrentCUDAStreamEa");
 
-    private static readonly delegate* unmanaged<Handle, void> setCurrent =
-        (delegate* unmanaged<Handle, void>)TorchSymbols.Find("_ZN3c104cuda20setCurrentCUDAStreamENS0_10CUDAStreamE");
+    private static readonly delegate* unmanaged<Handle, void> setCurrent = (delegate* unmanaged<Handle, void>)
+        TorchSymbols.Find("_ZN3c104cuda20setCurrentCUDAStreamENS0_10CUDAStreamE");
 
     private static readonly Dictionary<int, Handle> streams = [];
 

@@ -40,7 +40,10 @@ public static class NearestCodes
         var lengths = centred.Squared().sum(2).unsqueeze(1); // (M, 1, K)
         var transposed = centred.transpose(1, 2) * Kept(-2); // (M, D, K)
         var chosen = empty(books, rows, dtype: ScalarType.Int64, device: codes.device);
-        var chunk = Math.Max(LeastRows, (vectors.device_type == TorchSharp.DeviceType.CPU ? ChunkElements : ChunkElementsOnDevice) / (books * count));
+        var chunk = Math.Max(
+            LeastRows,
+            (vectors.device_type == TorchSharp.DeviceType.CPU ? ChunkElements : ChunkElementsOnDevice) / (books * count)
+        );
         for (var start = 0L; start < rows; start += chunk)
         {
             using var inner = NewDisposeScope();

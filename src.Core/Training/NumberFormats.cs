@@ -30,8 +30,7 @@ internal static class NumberFormats
 
     /// <summary>Sets the formats of the present thread, until the result is disposed: for a forward pass.</summary>
     /// <exception cref="NotSupportedException">bfloat16, and this libtorch does not export its autocast.</exception>
-    public static IDisposable? BeginPass(string precision, Device device) =>
-        precision == BFloat16 ? Autocast.BFloat16(device) : null;
+    public static IDisposable? BeginPass(string precision, Device device) => precision == BFloat16 ? Autocast.BFloat16(device) : null;
 
     private sealed class Restored : IDisposable
     {

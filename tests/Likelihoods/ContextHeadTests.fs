@@ -115,15 +115,26 @@ let tests =
                 use _ = file
                 use pixels = file.Read "pixels"
                 let positions = everywhere pixels
-                let joined = torch.randn([| int64 head.Spec.Width; positions.shape[0] |]).requires_grad_ true
-                let gradients () = [ for struct (_, value) in head.named_parameters () -> floats (nonNull value.grad) ]
+
+                let joined =
+                    torch.randn([| int64 head.Spec.Width; positions.shape[0] |]).requires_grad_ true
+
+                let gradients () = [
+                    for struct (_, value) in head.named_parameters () -> floats (nonNull value.grad)
+                ]
+
                 let own = head.Loss(pixels, positions, joined)
                 own.backward ()
                 let expected = floats (nonNull joined.grad) :: gradients ()
                 head.zero_grad ()
                 joined.grad <- null
                 let nats = head.ByOperators(pixels, positions, joined)
-                Expect.isLessThan (worst (nats.detach().data<float32>()) (head.NatsPerPixel(pixels, joined))) 1e-4 "nats"
+
+                Expect.isLessThan
+                    (worst (nats.detach().data<float32>()) (head.NatsPerPixel(pixels, joined)))
+                    1e-4
+                    "nats"
+
                 let loss = nats.mean () / scalar (float head.Spec.Channels)
                 loss.backward ()
 

@@ -135,11 +135,10 @@ let tests =
         test "parameters one after the other keep their handles, and are updated as each alone" {
             let shapes: int64[] list = [ [| 3L; 4L |]; [| 7L |]; [| 1L |]; [| 2L; 3L; 2L |] ]
 
-            let made seed =
-                [|
-                    for index, shape in Seq.indexed shapes ->
-                        torch.tensor(normal (seed + index) (int (Array.fold (*) 1L shape))).view shape
-                |]
+            let made seed = [|
+                for index, shape in Seq.indexed shapes ->
+                    torch.tensor(normal (seed + index) (int (Array.fold (*) 1L shape))).view shape
+            |]
 
             let values, first, second = made 10, made 20, made 30 |> Array.map _.abs()
             let slopes = made 40
@@ -155,7 +154,9 @@ let tests =
             use _ = torch.no_grad ()
 
             for missing in [ -1; 1 ] do
-                flat.Gather [| for index, slope in Seq.indexed slopes -> if index = missing then null else slope |]
+                flat.Gather [|
+                    for index, slope in Seq.indexed slopes -> if index = missing then null else slope
+                |]
                 |> ignore
 
                 flat.Update factors

@@ -20,7 +20,13 @@ let private spec =
 
 let private batch =
     torch
-        .tensor([| for index in 0..15 -> DQ.Core.Images.DeadLeaves.Generate(7L, int64 index, 16) |] |> Array.concat, dtype = torch.ScalarType.Byte)
+        .tensor(
+            [|
+                for index in 0..15 -> DQ.Core.Images.DeadLeaves.Generate(7L, int64 index, 16)
+            |]
+            |> Array.concat,
+            dtype = torch.ScalarType.Byte
+        )
         .view(16L, 3L, 16L, 16L)
 
 /// Two steps under a number format: both losses, and the types of parameters and gradients.
@@ -50,7 +56,8 @@ let private stepped precision =
 let tests =
     testSequenced
     <| testList "Training.NumberFormats" [
-        test "within autocast a convolution's output is bfloat16, its weight's gradient float32; off and after it float32" {
+        test
+            "within autocast a convolution's output is bfloat16, its weight's gradient float32; off and after it float32" {
             use layer = torch.nn.Conv2d(3L, 8L, 3L)
             let input = torch.randn [| 2L; 3L; 8L; 8L |]
 

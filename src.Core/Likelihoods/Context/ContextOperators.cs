@@ -79,13 +79,7 @@ internal sealed class ContextOperators(ContextSpec spec, IReadOnlyList<Linear> l
         var (nw, ne) = (Known(-1, -1), Known(-1, 1));
         var (ww, nn) = (Known(0, -2), Known(-2, 0));
         var median = maximum(minimum(w, n), minimum(maximum(w, n), w.Plus(n) - nw));
-        var contrast = (w - nw)
-            .abs()
-            .Plus((n - nw).abs())
-            .Plus((n - ne).abs())
-            .Plus((w - ww).abs())
-            .Plus((n - nn).abs())
-            .mul(Kept(0.2));
+        var contrast = (w - nw).abs().Plus((n - nw).abs()).Plus((n - ne).abs()).Plus((w - ww).abs()).Plus((n - nn).abs()).mul(Kept(0.2));
         var sigma = contrast.mul(Kept(0.5)).Plus(contrast.mean([1], keepdim: true).mul(Kept(0.5))).Plus(Kept(spec.ContrastFloor));
         var difference = known - median.unsqueeze(1); // (P, N, C)
         if (spec.Channels == 3)
@@ -98,8 +92,7 @@ internal sealed class ContextOperators(ContextSpec spec, IReadOnlyList<Linear> l
         var extra = stack([median, (w - n) / sigma, (n - nw) / sigma, sigma.log()], ExtraAxis);
         return (cat([scaled.flatten(1), extra.flatten(1)], 1), median, sigma);
 
-        Tensor Known(int row, int column) =>
-            known.select(1, (row + spec.Radius) * (2 * spec.Radius + 1) + column + spec.Radius);
+        Tensor Known(int row, int column) => known.select(1, (row + spec.Radius) * (2 * spec.Radius + 1) + column + spec.Radius);
     }
 
     private const int ExtraAxis = 1;
@@ -127,9 +120,7 @@ internal sealed class ContextOperators(ContextSpec spec, IReadOnlyList<Linear> l
             var mean = Part(0, channel) * unit + Of(median, channel);
             for (var earlier = 0; earlier < channel; earlier++)
                 mean = mean.Plus(Share(channel, earlier).tanh() * (Of(own, earlier) - Of(median, earlier)));
-            var logScale = Part(1, channel)
-                .Plus(unit.log())
-                .clamp(Kept(LeastLogScale), Kept(MostLogScale));
+            var logScale = Part(1, channel).Plus(unit.log()).clamp(Kept(LeastLogScale), Kept(MostLogScale));
             joint = joint.Plus(LogisticMixture.LogMass(Of(own, channel), mean, logScale));
         }
         return joint.logsumexp(1).neg();
