@@ -49,7 +49,7 @@ public sealed record RunMetric(
 
     /// <summary>Of runs that are averaged: mean ± sample deviation; of a setting, every value that one of them has.</summary>
     public string Text(IReadOnlyList<RunEntry> runs) =>
-        Shown is not null ? string.Join("; ", runs.Select(Shown).Distinct())
+        Shown is not null ? string.Join("; ", runs.OrderBy(Value).Select(Shown).Distinct())
         : Sample.Of(runs.Select(Value)) is not { } sample ? Show.Nothing
         : Format is null ? Show.Spread(sample.Mean, sample.Deviation)
         : sample.Deviation is { } deviation ? $"{Formatted(sample.Mean)} ± {Formatted(deviation)}"

@@ -148,12 +148,9 @@
     hover(event) {
       const found = this.found(event);
       if (!found) return this.leave();
-      if (!this.box) {
-        this.box = document.createElement("div");
-        this.box.className = "reading";
-        this.append(this.box);
-      }
+      if (!this.box) [this.box, this.pointer] = ["reading", "pointer"].map((name) => this.mark(name));
       this.box.hidden = false;
+      this.point(found.at);
       const smoothed = found.readings.some((one) => one.line.drawn !== one.line.y && !one.line.rows);
       dq.curves.fillBox(this.box, found, this.axis, smoothed);
       dq.curves.placeBox(this.box, this.canvas, event.event);
@@ -161,8 +158,28 @@
       this.canvas.classList.toggle("leads", this.leadsTo(found) !== null);
     }
 
+    // not to be read by those who hear the page: the summary is theirs
+    mark(name) {
+      const made = document.createElement("div");
+      made.className = name;
+      made.setAttribute("aria-hidden", "true");
+      this.append(made);
+      return made;
+    }
+
+    // an upright line at a place
+    point(at) {
+      const axes = this.chart.getModel().getComponent("grid").coordinateSystem.getRect();
+      const left = this.chart.convertToPixel({ xAxisIndex: 0 }, at);
+      const seen = left >= axes.x - 1 && left <= axes.x + axes.width + 1;
+      this.pointer.hidden = !seen;
+      this.pointer.style.left = `${this.canvas.offsetLeft + left}px`;
+      this.pointer.style.top = `${this.canvas.offsetTop + axes.y}px`;
+      this.pointer.style.height = `${axes.height}px`;
+    }
+
     leave() {
-      if (this.box) this.box.hidden = true;
+      if (this.box) this.box.hidden = this.pointer.hidden = true;
       this.thicken(null);
       this.canvas.classList.remove("leads");
     }

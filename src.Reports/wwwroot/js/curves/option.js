@@ -50,7 +50,9 @@
     data: line.x.map((at, i) => [at, line.drawn[i], smoothed ? line.y[i] : null]),
     lineStyle: { color: line.color, width: 2, type: dashes(line) },
     itemStyle: { color: line.color },
-    emphasis: { focus: "none", lineStyle: { width: 4.5 } },
+    // made thick by what is nearest to the pointer (curves.js), and not by what happens to lie under it
+    silent: true,
+    emphasis: { lineStyle: { width: 4.5 } },
   });
 
   // where the log says that steps were left out, for a loss or a gradient that was no number or exploded
@@ -156,13 +158,6 @@
 
   dq.curves.place = (x) => (x === "seconds" ? dq.duration : (at) => `${units[x]} ${Math.round(at).toLocaleString("en-US")}`);
 
-  // the line at the reader's place; what stands there is said in a box of its own (hover.js)
-  const pointer = (look) => ({
-    trigger: "axis",
-    showContent: false,
-    axisPointer: { type: "line", lineStyle: { color: look.muted, type: "dashed" } },
-  });
-
   // view: { x, log, weight: of the moving average, zoom: [from, to] or null, still: not dragged, isOff: whether a line of a name is,
   // skipped: [{ at, count }] of steps left out }. Gives the option, and the lines that are shown with what is drawn of them.
   dq.curves.optionOf = (lines, view, look) => {
@@ -181,7 +176,8 @@
       xAxis: xAxis(view.x, view.zoom, look),
       yAxis: yAxis(dq.curves.extent(seen, view.zoom, hidden), log, look),
       ...dragging(view.still),
-      tooltip: pointer(look),
+      // of the legend's long names; what stands at a place is said in a box of its own (hover.js)
+      tooltip: { ...dq.tooltip(look), trigger: "none" },
       series: drawn,
     };
     return { option, shown: seen.filter((line) => !hidden.has(line.name)) };
