@@ -22,8 +22,12 @@ let private metric key = nonNull (RunMetric.Find key)
 
 let private nats = "test_reconstruction_nats_per_dim"
 
-let private query averaging (runs: RunEntry seq) =
-    "compare" + Query().With(Links.Names.Run, [ for run in runs -> run.Id ]).With("avg", averaging).ToString()
+let private query (averaging: string) (runs: RunEntry seq) =
+    "compare"
+    + Query()
+        .With(Links.Names.Run, [ for run in runs -> run.Id ])
+        .With(Links.Names.Average, [ averaging ])
+        .ToString()
 
 [<Tests>]
 let tests =

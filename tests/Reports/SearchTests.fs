@@ -69,12 +69,12 @@ let tests =
         test "an expression or a setting that there is not is said, and the rest applies" {
             withContext seeds.Value (fun context _ ->
                 for text in [ "/[/"; "/(?=x)/"; "/(/" ] do
-                    goTo context ("" + Query().With(Links.Names.Search, $"{text} vq").ToString())
+                    goTo context (Query().With(Links.Names.Search, [ $"{text} vq" ]).ToString())
                     let page = render<Runs> context []
                     Expect.hasLength (all "td.name" page) 3 $"the rest of {text}"
                     Expect.stringContains (all "p.problem" page).Head.TextContent text "said"
 
-                goTo context ("" + Query().With(Links.Names.Search, "nosuch>=1").ToString())
+                goTo context (Query().With(Links.Names.Search, [ "nosuch>=1" ]).ToString())
                 let page = render<Runs> context []
                 Expect.hasLength (all "td.name" page) 0 "none"
                 Expect.stringContains (all "p.problem" page).Head.TextContent "nosuch" "said")
