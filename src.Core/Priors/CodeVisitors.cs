@@ -81,9 +81,13 @@ internal readonly struct CodeSampler(long seed, int images, double temperature) 
 
     public int Visit(int image, int level, int codebook, ReadOnlySpan<int> logits, int bits, int code)
     {
+        var largest = long.MinValue;
+        foreach (var logit in logits)
+            largest = Math.Max(largest, logit);
+        // from the largest down, so that none of the likely codes is cut
         var scaled = new int[logits.Length];
         for (var at = 0; at < scaled.Length; at++)
-            scaled[at] = (int)Math.Clamp((logits[at] * scale) >> ScaleBits, int.MinValue, int.MaxValue);
+            scaled[at] = (int)Math.Max(((logits[at] - largest) * scale) >> ScaleBits, int.MinValue);
         probabilities.Fill(scaled, bits);
         return probabilities.Find((uint)(random[image].Next() >> (64 - CodeProbabilities.Bits))).Code;
     }

@@ -165,10 +165,8 @@ let private classification (c: RunConfig) : (string * string) list =
                 "training.freeze", "expected an empty list: a classifier is trained as a whole"
         ]
 
-/// The problems of a prior's settings, and its requirements on others.
+/// The requirements of a prior on other settings.
 let private prior (c: RunConfig) : (string * string) list = [
-    for problem in DQ.Core.Priors.PriorSpec.Problems(c.Prior.Radius, c.Prior.Embedding, c.Prior.Width) do
-        $"prior.{problem.Key}", problem.Message
     if Settings.isClassifier c then
         "classification.mode", $"expected none: a prior is trained on an autoencoder's codes, got '{c.Classification.Mode}'"
     if c.Training.Freeze.Count > 0 then
@@ -215,6 +213,7 @@ let problems (c: RunConfig) : (string * string) list =
         | _ -> ()
         if Settings.isClassifier c then
             yield! classification c
+        yield! under "prior" (specs (DQ.Core.Priors.PriorSpec.Problems(c.Prior.Radius, c.Prior.Embedding, c.Prior.Width)))
         if Settings.isPrior c then
             yield! prior c
         if Settings.hasContext c then

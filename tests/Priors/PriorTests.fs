@@ -63,7 +63,7 @@ let private weights (spec: PriorSpec) seed =
                     [|
                         for _ in 1 .. codes.Codebooks -> layer (spec.Width + spec.Embedding) spec.Width 3.0
                     |],
-                    [| for _ in 1 .. codes.Codebooks -> layer spec.Width codes.CodeCount 8.0 |]
+                    [| for _ in 1 .. codes.Codebooks -> layer spec.Width codes.CodeCount 0.8 |]
                 )
         |]
     )
