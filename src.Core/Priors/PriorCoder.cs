@@ -86,6 +86,10 @@ public static class PriorCoder
         [
             .. Enumerable
                 .Range(0, images)
-                .Select(_ => prior.Spec.Levels.Select((level, number) => new int[level.Codebooks * grids[number].Height * grids[number].Width]).ToArray()),
+                .Select(_ =>
+                    prior
+                        .Spec.Levels.Select((level, number) => new int[level.Codebooks * grids[number].Height * grids[number].Width])
+                        .ToArray()
+                ),
         ];
 }

@@ -37,7 +37,9 @@ public sealed class PriorCodesFile : IDisposable
             var header = CodesFile.ReadHeader(file, isCoded: true, out var dataStart);
             for (var image = 0; image < header.Sizes.Count; image++)
                 if (CodesOf(header, image) > MostCodesOfImage)
-                    throw new InvalidDataException($"image {image}: expected at most {MostCodesOfImage} codes, got {CodesOf(header, image)}");
+                    throw new InvalidDataException(
+                        $"image {image}: expected at most {MostCodesOfImage} codes, got {CodesOf(header, image)}"
+                    );
             return new(file, path, header, dataStart);
         }
         catch (Exception error) when (error is InvalidDataException or OverflowException)

@@ -12,17 +12,9 @@ namespace DQ.Core.Priors;
 /// <param name="network">The prior.</param>
 /// <param name="frozen">The same in integers.</param>
 /// <param name="frequencies">The codes' frequencies on the training split.</param>
-public sealed class PriorEvaluator(
-    HierarchicalAutoencoder model,
-    PriorNetwork network,
-    FrozenPrior frozen,
-    CodeFrequencies frequencies
-)
+public sealed class PriorEvaluator(HierarchicalAutoencoder model, PriorNetwork network, FrozenPrior frozen, CodeFrequencies frequencies)
 {
-    private readonly CodeHistogram[] seen =
-    [
-        .. frequencies.Levels.Select(level => new CodeHistogram(level.Codebooks, level.CodeCount)),
-    ];
+    private readonly CodeHistogram[] seen = [.. frequencies.Levels.Select(level => new CodeHistogram(level.Codebooks, level.CodeCount))];
     private readonly double[][] floatNats = Sums(frozen.Spec);
     private readonly double[][] integerBits = Sums(frozen.Spec);
     private IReadOnlyList<CodeGrid> grids = [];

@@ -53,7 +53,9 @@ public static class PriorFreezer
         var bits = MostBits;
         while (bits > -MostBits && !(Math.ScaleB(largest, bits) < EmbeddingRange))
             bits--;
-        var rounded = tables.Select(table => table.Select(value => (short)Math.Round(Math.ScaleB((double)value, bits))).ToArray()).ToArray();
+        var rounded = tables
+            .Select(table => table.Select(value => (short)Math.Round(Math.ScaleB((double)value, bits))).ToArray())
+            .ToArray();
         return (new(rounded, rounded.Sum(table => table.Max(value => Math.Abs((int)value)))), Math.ScaleB(1, bits));
     }
 

@@ -34,10 +34,11 @@ public static class PriorSamples
             using var _ = no_grad();
             var levels = model
                 .Spec.Grids(height, width)
-                .Select((grid, level) =>
-                    tensor([.. images.SelectMany(image => image[level])], ScalarType.Int64)
-                        .view(images.Length, grid.Codebooks, grid.Height, grid.Width)
-                        .to(device)
+                .Select(
+                    (grid, level) =>
+                        tensor([.. images.SelectMany(image => image[level])], ScalarType.Int64)
+                            .view(images.Length, grid.Codebooks, grid.Height, grid.Width)
+                            .to(device)
                 );
             var output = model.Decode([.. levels], height, width);
             var pixels = pixelSeed is { } seed

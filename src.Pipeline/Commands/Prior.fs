@@ -26,8 +26,7 @@ type Arguments =
     interface IArgParserTemplate with
         member this.Usage =
             match this with
-            | Source _ ->
-                "the run whose codes are to be learned; or a configuration file whose prior.run names it."
+            | Source _ -> "the run whose codes are to be learned; or a configuration file whose prior.run names it."
             | Set _ -> "KEY=VALUE, such as training.steps=4000 or prior.width=256; may be given several times."
             | Max_Minutes _ -> "save and stop after this many minutes, with exit code 0; the same command continues."
             | Plan -> "only say what would be done."
@@ -106,7 +105,8 @@ let private subject (place: Workplace) (source: string) (sets: string list) =
         let! checkpoint = Checkpoints.choose folder "last"
 
         if CheckpointFile.KindOf checkpoint <> Checkpoint.KindName then
-            return! Error(Data $"{record.Id}: expected an autoencoder with codes (prior.run), found a model without levels")
+            return!
+                Error(Data $"{record.Id}: expected an autoencoder with codes (prior.run), found a model without levels")
 
         let own = Command.ownDataset record layers
 
@@ -116,7 +116,8 @@ let private subject (place: Workplace) (source: string) (sets: string list) =
             else
                 Checks.problems
 
-        let! variants = Config.ofLayersChecked check source (layer record.Id (inherited record) :: layers)
+        let! variants =
+            Config.ofLayersChecked check source (layer record.Id (inherited record) :: layers)
 
         match variants with
         | [ variant ] ->
@@ -169,7 +170,13 @@ let private text (run: PriorRun) =
                 ]
 
             Table.render Table.Right [
-                [ $"{name}, {split.Images} images"; "uniform"; "static"; "network"; "as floats" ]
+                [
+                    $"{name}, {split.Images} images"
+                    "uniform"
+                    "static"
+                    "network"
+                    "as floats"
+                ]
                 yield! levelRows split
                 row "code rate, bits/dim" 1.0 "F4"
                 row "code rate, bits/image" dims "F1"

@@ -28,7 +28,8 @@ type Arguments =
             | Count _ -> "pictures to draw (default: 64)."
             | Seed _ -> "of all random choices (default: 0); the same seed gives the same codes on every machine."
             | Temperature _ -> "1 (default) draws from the prior itself; less prefers likely codes."
-            | Pixels _ -> "mean (default): the expected pixels of the codes; or sample: pixels drawn from the likelihood."
+            | Pixels _ ->
+                "mean (default): the expected pixels of the codes; or sample: pixels drawn from the likelihood."
             | Columns _ -> "pictures in a row of the sheet (default: 8)."
             | Zoom _ -> "factor by which pictures are enlarged (default: 2)."
             | Output _ -> "the PNG file to write, one sheet with all pictures."
@@ -78,7 +79,9 @@ let private draw (place: Workplace) (context: StageContext) (arguments: ParseRes
 
         if pixelSeed.IsSome && not (isNull model.Context) then
             return!
-                Error(Usage "--pixels sample: expected mean: the pixels of a model with a context head are not drawn yet")
+                Error(
+                    Usage "--pixels sample: expected mean: the pixels of a model with a context head are not drawn yet"
+                )
 
         let grids = [|
             for grid in model.Spec.Grids(facts.ImageHeight, facts.ImageWidth) -> struct (grid.Height, grid.Width)

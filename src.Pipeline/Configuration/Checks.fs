@@ -168,7 +168,8 @@ let private classification (c: RunConfig) : (string * string) list =
 /// The requirements of a prior on other settings.
 let private prior (c: RunConfig) : (string * string) list = [
     if Settings.isClassifier c then
-        "classification.mode", $"expected none: a prior is trained on an autoencoder's codes, got '{c.Classification.Mode}'"
+        "classification.mode",
+        $"expected none: a prior is trained on an autoencoder's codes, got '{c.Classification.Mode}'"
     if c.Training.Freeze.Count > 0 then
         "training.freeze", "expected an empty list: a prior is trained as a whole"
     match c.Loop.StartFrom, c.Loop.ContinueFrom with
@@ -213,7 +214,8 @@ let problems (c: RunConfig) : (string * string) list =
         | _ -> ()
         if Settings.isClassifier c then
             yield! classification c
-        yield! under "prior" (specs (DQ.Core.Priors.PriorSpec.Problems(c.Prior.Radius, c.Prior.Embedding, c.Prior.Width)))
+        yield!
+            under "prior" (specs (DQ.Core.Priors.PriorSpec.Problems(c.Prior.Radius, c.Prior.Embedding, c.Prior.Width)))
         if Settings.isPrior c then
             yield! prior c
         if Settings.hasContext c then

@@ -96,7 +96,10 @@ let private load device (file: string) =
 
     try
         let frozen = PriorFreezer.Freeze(network.Weights())
-        TorchSharp.ModuleExtensionMethods.``to`` (network, (device: torch.Device)) |> ignore
+
+        TorchSharp.ModuleExtensionMethods.``to`` (network, (device: torch.Device))
+        |> ignore
+
         Ok(network, frozen, checkpoint.Progress.StepsDone)
     with :? System.ArgumentException as error ->
         network.Dispose()
@@ -117,15 +120,15 @@ let private evaluate (context: StageContext) (subject: PriorSubject) device mode
             Evaluate.batches context $"{what} {title}" images evaluation.BatchSize limit
 
         let frequencies =
-            CodeFrequencies.Count(
-                model,
-                batches "count the codes of" images.Train.Images evaluation.FrequencyImages
-            )
+            CodeFrequencies.Count(model, batches "count the codes of" images.Train.Images evaluation.FrequencyImages)
 
         let splits = Dictionary<string, SplitPrior>()
 
         for name in evaluation.Splits do
-            let split = Split.tryParse name |> Option.defaultWith (fun () -> invalidOp "the configuration was not checked")
+            let split =
+                Split.tryParse name
+                |> Option.defaultWith (fun () -> invalidOp "the configuration was not checked")
+
             let evaluator = PriorEvaluator(model, network, frozen, frequencies)
 
             for batch in batches $"evaluate on {name}" (images.Part split).Images evaluation.Limit do
@@ -206,10 +209,7 @@ let stage (subject: PriorSubject) : Stage<Dataset, PriorRun> =
     }
 
 /// The finished prior in a run's folder, with its integers.
-type OpenPrior = {
-    Run: PriorRun
-    Frozen: FrozenPrior
-}
+type OpenPrior = { Run: PriorRun; Frozen: FrozenPrior }
 
 /// Opens a finished prior for coding or drawing.
 let open' (folder: string) (record: RunRecord) : Result<OpenPrior, StageError> =

@@ -87,8 +87,7 @@ public sealed record RunEntry
 
     /// <summary>What is learned of pixels; empty where they are not reconstructed.</summary>
     public string Likelihood =>
-        Record?.Kind == RunKind.Prior
-        || (Record?.Kind == RunKind.Classify && Setting("classification", "mode") != "autoencoder_head")
+        Record?.Kind == RunKind.Prior || (Record?.Kind == RunKind.Classify && Setting("classification", "mode") != "autoencoder_head")
             ? ""
             : Setting("model", "likelihood", "kind");
 

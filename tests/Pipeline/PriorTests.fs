@@ -31,7 +31,8 @@ let private variant sets =
 /// A trained and evaluated autoencoder, and a prior over its codes.
 let private subject root sets : Parent * Prior.PriorSubject =
     let autoencoder =
-        run (quiet root) (Pipelines.evaluated (TinyRuns.variant [ "training.steps=8" ])) |> get
+        run (quiet root) (Pipelines.evaluated (TinyRuns.variant [ "training.steps=8" ]))
+        |> get
 
     let record = autoencoder.Run.Record
 
@@ -97,8 +98,7 @@ let tests =
                     let sum (bits: CodebookPrior -> float) =
                         Seq.sum [
                             for level in rates.Levels do
-                                for book in level.Codebooks ->
-                                    float (level.GridHeight * level.GridWidth) * bits book
+                                for book in level.Codebooks -> float (level.GridHeight * level.GridWidth) * bits book
                         ]
                         / float rates.DimensionsPerImage
 
@@ -114,7 +114,8 @@ let tests =
                 let lines =
                     File.ReadAllLines(TinyRuns.metrics made.Folder)
                     |> Array.map (fun line ->
-                        System.Text.Json.JsonSerializer.Deserialize<MetricsRecord>(line, ArtifactJson.Options) |> nonNull)
+                        System.Text.Json.JsonSerializer.Deserialize<MetricsRecord>(line, ArtifactJson.Options)
+                        |> nonNull)
 
                 let bits = [
                     for line in lines do
@@ -213,7 +214,11 @@ let tests =
 
                 use right = model (snd input).Checkpoint
                 Prior.ofModel opened right |> get
-                let other = run (quiet root) (Pipelines.model (TinyRuns.variant [ "seed=5"; "training.steps=2" ])) |> get
+
+                let other =
+                    run (quiet root) (Pipelines.model (TinyRuns.variant [ "seed=5"; "training.steps=2" ]))
+                    |> get
+
                 use wrong = model (get (Checkpoints.choose other.Folder "last"))
 
                 match Prior.ofModel opened wrong, Prior.open' other.Folder other.Record with
