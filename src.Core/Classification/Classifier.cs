@@ -237,8 +237,8 @@ public sealed class Classifier : nn.Module
     private Tensor Dropped(Tensor vector, TrainingMoment moment)
     {
         var stream = new SplitMix64(SplitMix64.Derive(moment.Seed, DropoutPart), moment.Step, moment.MicroBatch);
-        using var generator = new Generator(stream.Next(), vector.device);
-        var kept = empty(vector.shape, device: vector.device).bernoulli_(1 - Spec.Dropout, generator);
+        using var generator = new Generator(stream.Next(), CPU); // TorchSharp has no others
+        var kept = empty(vector.shape).bernoulli_(1 - Spec.Dropout, generator).to(vector.device);
         return vector * kept / Kept(1 - Spec.Dropout);
     }
 

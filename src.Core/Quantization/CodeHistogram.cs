@@ -38,6 +38,13 @@ public sealed class CodeHistogram(int codebooks, int codeCount)
             counts[at / positions % codebooks][values[at]]++;
     }
 
+    /// <summary>Adds counts (M·K), codebook by codebook.</summary>
+    public void Add(ReadOnlySpan<double> added)
+    {
+        for (var at = 0; at < added.Length; at++)
+            counts[at / codeCount][at % codeCount] += (long)added[at];
+    }
+
     /// <summary>One bit per code of a codebook, lowest first, padded to whole bytes. The bit is set if no position chose the
     /// code.</summary>
     public byte[] Idle(int codebook)

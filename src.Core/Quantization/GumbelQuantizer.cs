@@ -112,7 +112,7 @@ public sealed class GumbelQuantizer : Quantizer
     private static Tensor Noise(Tensor logits, TrainingMoment moment)
     {
         var stream = new SplitMix64(moment.Seed, moment.Step, moment.MicroBatch);
-        using var generator = new Generator(stream.Next(), logits.device);
-        return empty(logits.shape, device: logits.device).exponential_(generator: generator).clamp_min(Kept(1e-30)).log().neg();
+        using var generator = new Generator(stream.Next(), CPU); // TorchSharp has no others
+        return empty(logits.shape).exponential_(generator: generator).to(logits.device).clamp_min(Kept(1e-30)).log().neg();
     }
 }

@@ -52,10 +52,19 @@ public sealed class ContextObjective : IObjective
 
     public Tensor Targets(Batch batch) => batch.Pixels;
 
-    public (ModelLosses Losses, IReadOnlyList<Quantized> Levels) Pass(Tensor pixels, Tensor targets, TrainingMoment moment)
+    public bool DependsOnPixelsOnly => true;
+
+    public Tensor? Positions(Tensor pixels, TrainingMoment moment) => RandomPixels.Of(training, moment, pixels);
+
+    public (ModelLosses Losses, IReadOnlyList<Quantized> Levels) Pass(
+        Tensor pixels,
+        Tensor targets,
+        TrainingMoment moment,
+        Tensor? positions
+    )
     {
-        var loss = Model.Loss(pixels, RandomPixels.Of(training, moment, pixels));
-        return (new(loss, loss, zeros([])), []);
+        var loss = Model.Loss(pixels, positions ?? throw new ArgumentNullException(nameof(positions)));
+        return (new(loss, loss, zeros([], device: pixels.device)), []);
     }
 
     public void Write(string path, AdamOptimizer? optimizer, TrainingProgress progress, WeightAverage? average) =>

@@ -20,8 +20,8 @@ public sealed record ModelLosses(Tensor Total, Tensor Reconstruction, Tensor Lat
     /// <param name="model">The model, whose weight β and likelihood are used.</param>
     /// <param name="pass">The model's pass over a batch.</param>
     /// <param name="targets">(B, C, H, W) uint8, the batch's pixels.</param>
-    /// <param name="positions">Numbers of the pixels for a context head; null for all.</param>
-    public static ModelLosses Of(HierarchicalAutoencoder model, ForwardPass pass, Tensor targets, int[]? positions = null)
+    /// <param name="positions">(P) int64, numbers of the pixels for a context head; null for all.</param>
+    public static ModelLosses Of(HierarchicalAutoencoder model, ForwardPass pass, Tensor targets, Tensor? positions = null)
     {
         var reconstruction = model.Likelihood.Loss(pass.Output, targets).mean();
         var latent = pass.Levels.Select(level => level.LatentLoss).Aggregate((sum, level) => sum.Plus(level));

@@ -16,11 +16,13 @@ public static class RandomPixels
     /// <param name="training">Settings with the number of pixels per step.</param>
     /// <param name="moment">Step and micro-batch.</param>
     /// <param name="pixels">(B, C, H, W), the micro-batch.</param>
-    public static int[] Of(TrainingSpec training, TrainingMoment moment, Tensor pixels)
+    /// <returns>(P) int64 on the CPU, as from <see cref="Choose"/>.</returns>
+    public static Tensor Of(TrainingSpec training, TrainingMoment moment, Tensor pixels)
     {
         var images = (int)pixels.shape[0];
         var count = (int)((long)training.PixelsPerStep * images / training.BatchSize);
-        return Choose(moment, count, images, (int)(pixels.shape[2] * pixels.shape[3]));
+        var chosen = Choose(moment, count, images, (int)(pixels.shape[2] * pixels.shape[3]));
+        return tensor(Array.ConvertAll(chosen, position => (long)position));
     }
 
     /// <param name="moment">Step and micro-batch.</param>

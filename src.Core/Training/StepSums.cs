@@ -41,6 +41,21 @@ internal sealed class StepSums(IReadOnlyList<Quantizer> quantizers)
             histograms[level].Add(levels[level].Indices);
     }
 
+    /// <summary>Adds the means of all images of the step, and how often each code was chosen: the levels' counts (M·K), one after the
+    /// other.</summary>
+    public void Add(double loss, double reconstruction, double latent, ReadOnlySpan<double> counts)
+    {
+        Loss += loss;
+        Reconstruction += reconstruction;
+        Latent += latent;
+        foreach (var histogram in histograms)
+        {
+            var own = histogram.Codebooks * histogram.CodeCount;
+            histogram.Add(counts[..own]);
+            counts = counts[own..];
+        }
+    }
+
     public IReadOnlyList<LevelReport> Levels(long[][] revived) =>
         [
             .. histograms.Select(

@@ -31,10 +31,3 @@ let ofName (name: string) : Result<torch.Device, StageError> =
         | Some index when index >= torch.cuda.device_count () ->
             Error(Usage $"--device {name}: expected one of the {torch.cuda.device_count ()} CUDA devices here, from 0")
         | Some _ -> Ok(torch.device name))
-
-/// Whether a model of this configuration can be trained there.
-let suits (config: RunConfig) (device: torch.Device) : Result<unit, StageError> =
-    if Settings.hasContext config && device.``type`` <> DeviceType.CPU then
-        Error(Usage $"--device {device}: expected cpu: a context head (model.likelihood.context) is computed there")
-    else
-        Ok()
