@@ -51,7 +51,12 @@ public sealed class PriorObjective : IObjective
             Width = width,
         };
 
-    public (ModelLosses Losses, IReadOnlyList<Quantized> Levels) Pass(Tensor pixels, Tensor targets, TrainingMoment moment)
+    public (ModelLosses Losses, IReadOnlyList<Quantized> Levels) Pass(
+        Tensor pixels,
+        Tensor targets,
+        TrainingMoment moment,
+        Tensor? positions
+    )
     {
         var loss = Prior.MeanNats(model.Encode(pixels));
         return (new(loss, zeros([]), zeros([]), loss), []);

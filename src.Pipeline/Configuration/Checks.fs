@@ -172,6 +172,8 @@ let private prior (c: RunConfig) : (string * string) list = [
         $"expected none: a prior is trained on an autoencoder's codes, got '{c.Classification.Mode}'"
     if c.Training.Freeze.Count > 0 then
         "training.freeze", "expected an empty list: a prior is trained as a whole"
+    if c.Training.Precision <> "float32" then
+        "training.precision", $"expected float32: a prior learns the codes of evaluation, got '{c.Training.Precision}'"
     match c.Loop.StartFrom, c.Loop.ContinueFrom with
     | NonNull run, _ -> "training.start_from", $"expected null: a prior begins with new weights, got '{run}'"
     | _, NonNull run -> "training.continue_from", $"expected null: a prior begins with new weights, got '{run}'"
