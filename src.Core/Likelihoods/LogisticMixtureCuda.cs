@@ -57,7 +57,11 @@ internal sealed unsafe class LogisticMixtureCuda
         using var scope = NewDisposeScope();
         var (batch, area) = (output.size(0), output.size(2) * output.size(3));
         var nats = empty([batch, area], ScalarType.Float32, output.device);
-        var (outputStart, pixelsStart, natsStart) = (TorchExports.Address(output), TorchExports.Address(pixels), TorchExports.Address(nats));
+        var (outputStart, pixelsStart, natsStart) = (
+            TorchExports.Address(output),
+            TorchExports.Address(pixels),
+            TorchExports.Address(nats)
+        );
         var (planeArea, count) = (checked((uint)area), checked((uint)(batch * area)));
         var blocks = (count + threads - 1) / threads;
         if (gradient is null)
@@ -69,16 +73,7 @@ internal sealed unsafe class LogisticMixtureCuda
         {
             var gradientStart = TorchExports.Address(gradient);
             var scale = (float)(1.0 / (area * imageChannels)) * (1f / batch);
-            var arguments = stackalloc void*[]
-            {
-                &outputStart,
-                &pixelsStart,
-                &natsStart,
-                &gradientStart,
-                &planeArea,
-                &count,
-                &scale,
-            };
+            var arguments = stackalloc void*[] { &outputStart, &pixelsStart, &natsStart, &gradientStart, &planeArea, &count, &scale };
             module.Launch("logistic_mixture_gradient", blocks, threads, arguments);
         }
         GC.KeepAlive((output, pixels, gradient));
