@@ -241,7 +241,9 @@ let tests =
                         [ "prior"; Path.Combine(root, "none.json") ], 2, "none.json"
                         [ "prior"; id; "--set"; "prior.width=0" ], 2, "prior.width: expected an integer from 1 to 4096"
                         [ "prior"; id; "--set"; "training.start_from=x" ], 2, "training.start_from: expected null"
-                        [ "prior"; id; "--set"; "training.precision=bfloat16" ], 2, "training.precision: expected float32"
+                        [ "prior"; id; "--set"; "training.precision=bfloat16" ],
+                        2,
+                        "training.precision: expected float32"
                         [ "prior"; id; "--set"; "training.batch_size=4000" ], 2, "training.batch_size"
                         [ "train"; made.Record.Id; "--steps"; "40" ], 2, "is a prior: dq prior trains one"
                         [ "evaluate"; made.Record.Id ], 3, "found one of dq prior"

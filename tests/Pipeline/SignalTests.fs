@@ -194,6 +194,7 @@ let tests =
             let soon =
                 set [
                     "plan"
+                    "sample"
                     "runs"
                     "datasets"
                     "completion"

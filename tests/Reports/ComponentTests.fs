@@ -164,10 +164,7 @@ let tests =
                         ]
                         "rates"
 
-                    Expect.equal
-                        [ for link in all "a" table -> link.TextContent ]
-                        [ "an-autoencoder" ]
-                        "whose codes"))
+                    Expect.equal [ for link in all "a" table -> link.TextContent ] [ "an-autoencoder" ] "whose codes"))
         }
 
         test "the table of runs follows its URL" {
