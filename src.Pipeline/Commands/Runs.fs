@@ -36,7 +36,7 @@ type ListArguments =
             match this with
             | Archived -> "the archived ones too."
             | Status _ -> "only those that are running, completed, failed or interrupted."
-            | Kind _ -> "only those of one stage: train, classify, import, density, intervals or allocate."
+            | Kind _ -> "only those of one stage: train, classify, import, density, intervals, allocate or prior."
             | Name _ -> "only those whose name, with its variant, contains the text."
             | Tag _ -> "only those with this tag; may be given several times."
             | Where _ ->

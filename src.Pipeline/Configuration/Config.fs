@@ -36,6 +36,7 @@ module Config =
             Loop = read tree["training"]
             Evaluation = read tree["evaluation"]
             Classification = read tree["classification"]
+            Prior = read tree["prior"]
         }
 
     /// The same configuration always gives the same text.
@@ -247,6 +248,8 @@ module Config =
                 )
             elif asksFor "allocation" layers then
                 Error(Usage $"{file}: has an allocation, which dq allocate makes; --set allocation=null leaves it out")
+            elif asksFor "prior.run" layers then
+                Error(Usage $"{file}: has a prior, which dq prior trains; --set prior.run=null leaves it out")
             else
                 ofLayers file layers
                 |> Result.bind (fun variants ->
