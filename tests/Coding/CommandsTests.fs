@@ -211,8 +211,9 @@ let tests =
                     "text.png"
                     (run [ "compress"; text; Path.Combine(source, "color.png"); "-o"; file; "--check"; "--quiet" ])
 
-                succeeded (run [ "decompress"; file; "-o"; target; "--quiet" ]) |> ignore
-                Expect.equal (Directory.GetFiles target |> Array.map Path.GetFileName) [| "color.png" |] "the others"
+                let others = Path.Combine(folder, "others")
+                succeeded (run [ "decompress"; file; "-o"; others; "--quiet" ]) |> ignore
+                Expect.equal (Directory.GetFiles others |> Array.map Path.GetFileName) [| "color.png" |] "the others"
 
                 succeeded (run [ "compress"; source; "-o"; file; "--model"; color; "--quiet" ])
                 |> ignore
