@@ -24,10 +24,7 @@ let private nats = "test_reconstruction_nats_per_dim"
 
 let private query (averaging: string) (runs: RunEntry seq) =
     "compare"
-    + Query()
-        .With(Links.Names.Run, [ for run in runs -> run.Id ])
-        .With(Links.Names.Average, [ averaging ])
-        .ToString()
+    + Query().With(Links.Names.Run, [ for run in runs -> run.Id ]).With(Links.Names.Average, [ averaging ]).ToString()
 
 [<Tests>]
 let tests =
@@ -84,10 +81,7 @@ let tests =
                 Expect.equal (List.sort (of' "seed")) [ "tiny-dq", 3; "tiny-vq", 3 ] "by quantizer"
                 Expect.hasLength (of' "training.steps") 6 "seeds differ too"
 
-                Expect.equal
-                    (List.map snd (of' "model.quantizer.kind"))
-                    [ 2; 2; 2 ]
-                    "each seed of both quantizers")
+                Expect.equal (List.map snd (of' "model.quantizer.kind")) [ 2; 2; 2 ] "each seed of both quantizers")
         }
 
         test "the best has a star only where it is separated from every other one" {
@@ -107,8 +101,7 @@ let tests =
                     ([ false; false ], false)
                     "no end is better"
 
-                let single =
-                    [| averages[0]; RunAverage("alone", [| averages[1].Runs[0] |]) |]
+                let single = [| averages[0]; RunAverage("alone", [| averages[1].Runs[0] |]) |]
 
                 Expect.equal (stars nats single) ([ false; false ], true) "nothing is known of the scatter of one")
         }
@@ -124,15 +117,17 @@ let tests =
                     for cell in all "tbody td.number" page -> (cell.TextContent.Trim().Split "★ " |> Array.last)
                 ]
 
-                Expect.equal
-                    (List.take 2 cells)
-                    [ "3"; "3.1000 ± 0.1000" ]
-                    "n, and mean with deviation"
+                Expect.equal (List.take 2 cells) [ "3"; "3.1000 ± 0.1000" ] "n, and mean with deviation"
 
                 Expect.equal cells[3] "0; 1; 2" "the values averaged over"
                 Expect.hasLength (all ".best" page) 1 "a star where separated"
                 let heads = texts "thead th.number .unit"
-                Expect.equal [ for head in heads -> head.Contains "not separated" ] [ false; true; false ] "said of the others"
+
+                Expect.equal
+                    [ for head in heads -> head.Contains "not separated" ]
+                    [ false; true; false ]
+                    "said of the others"
+
                 let link = nonNull ((all "td.name > a" page).Head.GetAttribute "href")
                 Expect.stringContains link "avg=seed" "compared as one"
                 Expect.hasLength (Query.Parse(link).All Links.Names.Run) 3 "of all three")
@@ -154,7 +149,10 @@ let tests =
                 let sources =
                     JsonDocument.Parse(nonNull ((all "dq-curves" page).Head.GetAttribute "data-sources")).RootElement
 
-                let groups = [ for source in sources.EnumerateArray() -> source.GetProperty("group").GetInt32() ]
+                let groups = [
+                    for source in sources.EnumerateArray() -> source.GetProperty("group").GetInt32()
+                ]
+
                 Expect.equal (List.countBy id groups) [ 0, 3; 1, 3 ] "series"
                 goTo context (query "" catalog.Current.Runs)
                 eventually page (fun () -> Expect.hasLength (all "#numbers thead th.number" page) 6 "single runs"))
@@ -192,8 +190,7 @@ let tests =
 
         test "averages as CSV have mean, deviation and count" {
             withContext seeds.Value (fun _ catalog ->
-                let lines =
-                    RunsCsv.Of(RunAverage.Of(catalog.Current.Runs, "seed")).Split('\n')
+                let lines = RunsCsv.Of(RunAverage.Of(catalog.Current.Runs, "seed")).Split('\n')
 
                 let head = List.ofArray (lines[0].Split ',')
                 let at name = List.findIndex ((=) name) head

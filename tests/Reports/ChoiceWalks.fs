@@ -69,7 +69,11 @@ let tests =
                 task {
                     do! walk.Go(compared folder "")
                     do! walk.Drawn 2
-                    let! lines = walk.Page.EvaluateAsync<string[]> "() => document.querySelector('dq-curves').shown.map((line) => line.reading)"
+
+                    let! lines =
+                        walk.Page.EvaluateAsync<string[]>
+                            "() => document.querySelector('dq-curves').shown.map((line) => line.reading)"
+
                     let second = 1
                     do! pointAt walk second 8
                     let! names = cells walk 0
@@ -152,25 +156,34 @@ let tests =
                 Expect.isFalse (walk.Page.Url.Contains "group") "given up"
             })
 
-        walk "an address from elsewhere is shown as it is, and links within the site keep the smoothing" desktop (fun folder walk ->
-            task {
-                let id = runOf folder "dq"
-                do! walk.Go $"runs/{id}"
-                do! walk.Page.GetByText("Log scale").ClickAsync()
-                do! walk.Until("log scale", fun () -> Task.FromResult(walk.Page.Url.Contains "log=1"))
-                do! walk.Go $"runs/{id}"
-                Expect.isFalse (walk.Page.Url.Contains "log=1") "as it is"
-                do! walk.Go ""
-                do! walk.Page.Locator("td.name > a").First.ClickAsync()
-                do! walk.Until("kept", fun () -> Task.FromResult(walk.Page.Url.Contains "log=1"))
-            })
+        walk
+            "an address from elsewhere is shown as it is, and links within the site keep the smoothing"
+            desktop
+            (fun folder walk ->
+                task {
+                    let id = runOf folder "dq"
+                    do! walk.Go $"runs/{id}"
+                    do! walk.Page.GetByText("Log scale").ClickAsync()
+                    do! walk.Until("log scale", fun () -> Task.FromResult(walk.Page.Url.Contains "log=1"))
+                    do! walk.Go $"runs/{id}"
+                    Expect.isFalse (walk.Page.Url.Contains "log=1") "as it is"
+                    do! walk.Go ""
+                    do! walk.Page.Locator("td.name > a").First.ClickAsync()
+                    do! walk.Until("kept", fun () -> Task.FromResult(walk.Page.Url.Contains "log=1"))
+                })
 
         walkInCopy "a view saved under a name is there for everybody, and can be forgotten" ignore (fun folder walk ->
             task {
                 do! walk.Go "?q=vq&cols=test_psnr_db"
                 do! walk.Page.Locator("details.views > summary").ClickAsync()
                 do! walk.Page.GetByLabel("Name of this view").FillAsync "only vq <b>"
-                do! walk.Page.Locator("details.views").GetByText("Save", LocatorGetByTextOptions(Exact = true)).ClickAsync()
+
+                do!
+                    walk.Page
+                        .Locator("details.views")
+                        .GetByText("Save", LocatorGetByTextOptions(Exact = true))
+                        .ClickAsync()
+
                 do! walk.Page.Locator("details.views li a").WaitForAsync()
                 do! walk.Accessible "saved views"
                 let saved = SavedViews.Read folder |> Seq.exactlyOne

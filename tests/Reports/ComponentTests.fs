@@ -3,8 +3,6 @@ module DQ.Tests.Reports.ComponentTests
 
 open System
 open System.Collections.Generic
-open System.Threading
-open System.Threading.Tasks
 open AngleSharp.Dom
 open Bunit
 open Expecto
@@ -23,8 +21,6 @@ open DQ.Tests.Reports.Rendering
 open DQ.Tests.Reports.Site
 open Microsoft.AspNetCore.Components
 open Microsoft.Extensions.DependencyInjection
-open Microsoft.Extensions.Logging.Abstractions
-open MudBlazor.Services
 
 [<Tests>]
 let tests =

@@ -56,13 +56,21 @@ let tests =
 
         test "tags and notes are found" {
             inCopy (fun folder ->
-                Annotations.Change(folder, runOf folder "dq", _.Tagged([ "good" ], []).Noted("two words")) |> ignore
+                Annotations.Change(folder, runOf folder "dq", _.Tagged([ "good" ], []).Noted("two words"))
+                |> ignore
 
                 withContext folder (fun _ catalog ->
                     let found text =
                         catalog.Current.Runs |> Seq.filter (RunSearch.Of text).Fits |> Seq.length
 
-                    for text, count in [ "tag:good", 1; "-tag:good", 1; "tag=goo", 0; "note:\"two words\"", 1; "good", 1 ] do
+                    for text, count in
+                        [
+                            "tag:good", 1
+                            "-tag:good", 1
+                            "tag=goo", 0
+                            "note:\"two words\"", 1
+                            "good", 1
+                        ] do
                         Expect.equal (found text) count text))
         }
 
@@ -84,8 +92,7 @@ let tests =
             let search = RunSearch.Of "/(a+)+$/"
             let trap = String('a', 40_000) + "!"
 
-            let run =
-                RunEntry(Id = trap, Status = RunEntry.Damaged, Version = 0L)
+            let run = RunEntry(Id = trap, Status = RunEntry.Damaged, Version = 0L)
 
             Expect.isFalse (search.Fits run) "answers"
         }
@@ -93,7 +100,11 @@ let tests =
         test "stages are a filter where there are several" {
             inCopy (fun folder ->
                 let file = Path.Combine(folder, RunLayout.Runs, runOf folder "vq", RunLayout.Run)
-                File.WriteAllText(file, (File.ReadAllText file).Replace("\"stage\": \"train\"", "\"stage\": \"import\""))
+
+                File.WriteAllText(
+                    file,
+                    (File.ReadAllText file).Replace("\"stage\": \"train\"", "\"stage\": \"import\"")
+                )
 
                 withContext folder (fun context _ ->
                     goTo context "?stage=autoencoder"

@@ -168,8 +168,7 @@ let private rewrite (path: string) (change: JsonObject -> unit) =
     change tree
     File.WriteAllText(path, tree.ToJsonString())
 
-let private child (name: string) (tree: JsonObject) =
-    (nonNull tree[name]).AsObject()
+let private child (name: string) (tree: JsonObject) = (nonNull tree[name]).AsObject()
 
 let private number (value: float) : JsonNode = JsonValue.Create value
 
