@@ -51,19 +51,20 @@ public sealed record SearchTerm(Func<RunEntry, bool> Fits, string? Setting = nul
         return new(run => Mentions(run, text));
     }
 
-    /// <summary>Values of a setting by its last part or its whole key, and of a metric by its key.</summary>
+    /// <summary>Values of the setting with this key, else of those whose key ends with it, and of a metric by its key.</summary>
     internal static IEnumerable<(double? Number, string Text)> Values(RunEntry run, string key)
     {
-        if (run.Record is { } record)
-            foreach (var (path, node) in Leaves(record.Config, ""))
-                if (
-                    path == key
-                    || (path.Length > key.Length && path[^(key.Length + 1)] == '.' && path.EndsWith(key, StringComparison.Ordinal))
-                )
-                    yield return (RunSetting.Number(node), RunSetting.Text(node));
+        foreach (var node in Settings(run, key))
+            yield return (RunSetting.Number(node), RunSetting.Text(node));
         if (RunMetric.All.FirstOrDefault(metric => metric.Key == key) is { } metric && metric.Value(run) is { } value)
             yield return (value, metric.Text(run));
     }
+
+    /// The run's own seed is <c>seed</c>; its data have one too.
+    private static IEnumerable<JsonNode?> Settings(RunEntry run, string key) =>
+        run.Record is not { } record ? []
+        : run.Node(key.Split('.')) is { } whole and not JsonObject ? [whole]
+        : Leaves(record.Config, "").Where(leaf => leaf.Path.EndsWith($".{key}", StringComparison.Ordinal)).Select(leaf => leaf.Node);
 
     private static SearchTerm Matching(string pattern)
     {
