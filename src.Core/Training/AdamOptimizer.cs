@@ -95,6 +95,7 @@ public sealed class AdamOptimizer : IDisposable
     public void ClearGradients()
     {
         Release();
+        onDevice?.Drop();
         foreach (var (_, parameter) in parameters)
             parameter.grad = null;
     }

@@ -33,7 +33,8 @@ public sealed class TrainingSession : IDisposable
     private readonly WeightAverage? average; // null if there is no average
     private double? usualLoss;
     private RecordedPass? recorded;
-    private int passes;
+    private long[] seen = [];
+    private int passes; // of that shape, one after the other
 
     /// <param name="objective">The objective, which is disposed with this session.</param>
     /// <param name="training">Settings of the training.</param>
@@ -72,6 +73,9 @@ public sealed class TrainingSession : IDisposable
     /// <summary>The counters, in the form of a checkpoint.</summary>
     public TrainingProgress Progress =>
         new(Seed, StepsDone, ImagesSeen, CodebooksReady, RateFactor, Optimizer.Updates, usualLoss, device.ToString(), get_num_threads());
+
+    /// <summary>Whether passes are launched as a CUDA graph.</summary>
+    internal bool Records => recorded is not null;
 
     /// <summary>For measurements of a step's parts.</summary>
     internal AdamOptimizer Optimizer { get; }
@@ -225,6 +229,8 @@ public sealed class TrainingSession : IDisposable
             return null;
         if (recorded is { } known)
             return known.Takes(pixels) ? known : null;
+        if (!pixels.shape.SequenceEqual(seen))
+            (seen, passes) = (pixels.shape, 0);
         return passes++ < PassesBeforeRecording
             ? null
             : recorded = RecordedPass.Of(Objective, Optimizer, training, Moment, pixels.to(device));

@@ -206,17 +206,21 @@ let run (place: Workplace) (arguments: ParseResults<Arguments>) =
 
         let ofAnotherKind =
             [
-                "sweep", (fun () -> Sweep.plan place file sets)
-                "progressive", (fun () -> Progressive.planOf place file sets)
-                "allocation", (fun () -> Allocate.plan place file sets)
-                "prior.run", (fun () -> Prior.plan place file sets)
+                if Config.asksFor "sweep" layers then
+                    "a sweep", (fun () -> Sweep.plan place file sets)
+                if Config.asksFor "progressive" layers then
+                    "a chain", (fun () -> Progressive.planOf place file sets)
+                if Config.asksFor "allocation" layers then
+                    "an allocation", (fun () -> Allocate.plan place file sets)
+                if Config.asksForPrior layers then
+                    "a prior", (fun () -> Prior.plan place file sets)
             ]
-            |> List.tryFind (fun (key, _) -> Config.asksFor key layers)
+            |> List.tryHead
 
         match ofAnotherKind with
         | None -> return! models place arguments file layers
-        | Some(key, _) when arguments.Contains Variant || arguments.Contains Time ->
-            return! Error(Usage $"--variant and --time: are for models, and {file} has {key}")
+        | Some(kind, _) when arguments.Contains Variant || arguments.Contains Time ->
+            return! Error(Usage $"--variant and --time: are for models, and {file} has {kind}")
         | Some(_, plan) -> return! plan ()
     }
     |> Task.FromResult

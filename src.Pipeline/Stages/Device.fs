@@ -31,3 +31,9 @@ let ofName (name: string) : Result<torch.Device, StageError> =
         | Some index when index >= torch.cuda.device_count () ->
             Error(Usage $"--device {name}: expected one of the {torch.cuda.device_count ()} CUDA devices here, from 0")
         | Some _ -> Ok(torch.device name))
+
+/// Whether a model of this configuration can be trained there.
+let suits (config: RunConfig) (device: torch.Device) : Result<unit, StageError> =
+    match DQ.Core.Training.NumberFormats.Problem(config.Training.Precision, device) with
+    | null -> Ok()
+    | problem -> Error(Usage $"training.precision: {problem}")

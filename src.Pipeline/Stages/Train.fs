@@ -246,6 +246,7 @@ let private trainer config (spec: AutoencoderSpec) device from =
 let maker (variant: Variant) device dataset : Result<OpenDataset -> Trainer, StageError> =
     result {
         let! spec = fitted variant.Config dataset
+        do! Device.suits variant.Config device
         return trainer variant.Config spec device None
     }
 
@@ -276,6 +277,7 @@ let private stageOf (variant: Variant) origin (inputs: 'i -> Dataset * TrainedRu
                         before
                         |> Option.traverseResult (fun run -> Checkpoints.choose run.Folder "last")
 
+                    do! Device.suits variant.Config device
                     return work context variant origin (trainer variant.Config spec device from) dataset
                 }
         Damage = fun folder record -> Checkpoints.damage folder record.StepsDone
