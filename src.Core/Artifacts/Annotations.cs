@@ -8,8 +8,6 @@ public static class Annotations
     /// <summary>The file whose holder may change the annotations; empty.</summary>
     private const string Guard = ".annotations.guard";
 
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(10);
-
     /// <summary>Annotations by run id; empty if there is no file.</summary>
     /// <exception cref="ArtifactException">The file is damaged, or has an unknown schema version.</exception>
     public static IReadOnlyDictionary<string, RunAnnotation> Read(string artifacts)
@@ -24,7 +22,7 @@ public static class Annotations
     /// <exception cref="IOException">The file can't be written, or another process holds it too long.</exception>
     public static RunAnnotation Change(string artifacts, string run, Func<RunAnnotation, RunAnnotation> change)
     {
-        using var guard = Enter(Path.Combine(artifacts, Guard));
+        using var guard = FileGuard.Enter(Path.Combine(artifacts, Guard));
         var runs = new SortedDictionary<string, RunAnnotation>(Read(artifacts).ToDictionary(), StringComparer.Ordinal);
         var changed = change(runs.GetValueOrDefault(run, RunAnnotation.None));
         if (changed.IsEmpty)
@@ -33,19 +31,5 @@ public static class Annotations
             runs[run] = changed;
         ArtifactJson.Write(Path.Combine(artifacts, FileName), new AnnotationsRecord { Runs = runs });
         return changed;
-    }
-
-    private static FileStream Enter(string path)
-    {
-        var until = DateTime.UtcNow + Patience;
-        while (true)
-            try
-            {
-                return new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
-            }
-            catch (IOException) when (File.Exists(path) && DateTime.UtcNow < until)
-            {
-                Thread.Sleep(20);
-            }
     }
 }

@@ -1,4 +1,5 @@
 using DQ.Core.Artifacts;
+using DQ.Reports.Statistics;
 using DQ.Reports.Text;
 
 namespace DQ.Reports.Catalog;
@@ -45,6 +46,16 @@ public sealed record RunMetric(
             (var value, Duration) => Show.Number(value),
             var (value, format) => Show.Number(value, format),
         };
+
+    /// <summary>Of runs that are averaged: mean ± sample deviation; of a setting, every value that one of them has.</summary>
+    public string Text(IReadOnlyList<RunEntry> runs) =>
+        Shown is not null ? string.Join("; ", runs.OrderBy(Value).Select(Shown).Distinct())
+        : Sample.Of(runs.Select(Value)) is not { } sample ? Show.Nothing
+        : Format is null ? Show.Spread(sample.Mean, sample.Deviation)
+        : sample.Deviation is { } deviation ? $"{Formatted(sample.Mean)} ± {Formatted(deviation)}"
+        : Formatted(sample.Mean);
+
+    private string Formatted(double value) => Format == Duration ? Show.Duration(value) : Show.Number(value, Format!);
 
     /// <summary>Compares whatever the images.</summary>
     public bool OnAnyImages => Key == "images_per_second";

@@ -50,8 +50,8 @@ public static class RunSetting
         );
     }
 
-    /// To sort by: a list by what it sums to.
-    private static double? Number(JsonNode? node) =>
+    /// <summary>To sort by: a list by what it sums to.</summary>
+    internal static double? Number(JsonNode? node) =>
         node switch
         {
             JsonValue leaf when leaf.TryGetValue<double>(out var number) => number,
@@ -59,7 +59,7 @@ public static class RunSetting
             _ => null,
         };
 
-    private static string Text(JsonNode? node) =>
+    internal static string Text(JsonNode? node) =>
         node switch
         {
             null => Show.Nothing,

@@ -1,4 +1,5 @@
 using System.Globalization;
+using DQ.Reports.Statistics;
 
 namespace DQ.Reports.Catalog;
 
@@ -34,6 +35,36 @@ public static class RunsCsv
         );
         return string.Concat([Line(header), .. lines]);
     }
+
+    /// <summary>Of averages: mean, sample deviation and count of every metric.</summary>
+    public static string Of(IEnumerable<RunAverage> averages)
+    {
+        IEnumerable<string> header =
+        [
+            "name",
+            "runs",
+            "data",
+            "method",
+            .. RunMetric.All.SelectMany(metric => (string[])[metric.Key, $"{metric.Key}_deviation", $"{metric.Key}_n"]),
+        ];
+        var lines = averages.Select(average =>
+            Line([
+                average.Name,
+                string.Join(' ', average.Runs.Select(run => run.Id)),
+                average.Runs[0].Dataset,
+                average.Runs[0].Method,
+                .. RunMetric.All.SelectMany(metric => Cells(Sample.Of(average.Runs.Select(metric.Value)))),
+            ])
+        );
+        return string.Concat([Line(header), .. lines]);
+    }
+
+    private static string[] Cells(Sample? sample) =>
+        [
+            sample?.Mean.ToString("R", CultureInfo.InvariantCulture) ?? "",
+            sample?.Deviation?.ToString("R", CultureInfo.InvariantCulture) ?? "",
+            sample?.Count.ToString(CultureInfo.InvariantCulture) ?? "",
+        ];
 
     private static string Line(IEnumerable<string> cells) => string.Join(',', cells.Select(Cell)) + "\n";
 

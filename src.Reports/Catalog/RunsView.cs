@@ -1,3 +1,4 @@
+using DQ.Reports.Statistics;
 using DQ.Reports.Urls;
 using static DQ.Reports.Urls.Links;
 
@@ -38,6 +39,9 @@ public sealed record RunsView
     public IReadOnlyList<string> Methods { get; init; } = [];
     public IReadOnlyList<string> Statuses { get; init; } = [];
     public IReadOnlyList<string> Tags { get; init; } = [];
+
+    /// <summary>What runs made, as <see cref="RunEntry.Kind"/>.</summary>
+    public IReadOnlyList<string> Stages { get; init; } = [];
     public bool Archived { get; init; }
 
     /// <summary>Key of a metric, <see cref="Started"/> or <see cref="NameKey"/>.</summary>
@@ -47,6 +51,9 @@ public sealed record RunsView
 
     /// <summary>Key of what rows are grouped by; empty for nothing.</summary>
     public string Group { get; init; } = "";
+
+    /// <summary>Dotted key of the setting to average over; empty for single runs.</summary>
+    public string Average { get; init; } = "";
 
     /// <summary>From 1.</summary>
     public int Page { get; init; } = 1;
@@ -63,6 +70,7 @@ public sealed record RunsView
             Methods = query.All(Names.Method),
             Statuses = query.All(Names.Status),
             Tags = query.All(Names.Tag),
+            Stages = query.All(Names.Stage),
             Archived = query.Has(Names.Archived),
             Sort = sort.TrimStart('-'),
             Descending = sort.StartsWith('-'),
@@ -70,6 +78,7 @@ public sealed record RunsView
                 ? [.. chosen.Split(',').Select(RunMetric.Find).OfType<RunMetric>().DistinctBy(metric => metric.Key)]
                 : Known(runs),
             Group = query[Names.Group] ?? "",
+            Average = query[Names.Average] ?? "",
             Page = query.Number(Names.Page, 1, 1, 100_000),
         };
     }
@@ -80,19 +89,20 @@ public sealed record RunsView
         return known.Length > 0 ? known : [.. Telling.Take(4)];
     }
 
-    public bool IsFiltered => Search.Length > 0 || Datasets.Count + Methods.Count + Statuses.Count + Tags.Count > 0;
+    public bool IsFiltered => Search.Length > 0 || Datasets.Count + Methods.Count + Statuses.Count + Tags.Count + Stages.Count > 0;
 
     /// <summary>The runs to show, in order.</summary>
     public IReadOnlyList<RunEntry> Apply(IEnumerable<RunEntry> runs)
     {
-        var words = Search.Split(' ', StringSplitOptions.RemoveEmptyEntries);
+        var search = RunSearch.Of(Search);
         var kept = runs.Where(run =>
             (Archived || !run.Annotation.Archived)
             && Any(Datasets, run.Dataset)
             && Any(Methods, run.Method)
             && Any(Statuses, run.Status)
+            && Any(Stages, run.Kind)
             && Tags.All(run.Annotation.Tags.Contains)
-            && words.All(word => Mentions(run, word))
+            && search.Fits(run)
         );
         return Sort switch
         {
@@ -107,6 +117,17 @@ public sealed record RunsView
         };
     }
 
+    /// <summary>Averages of runs that are already in order, themselves in the order of their means where a metric is sorted by.</summary>
+    public IReadOnlyList<RunAverage> Averages(IReadOnlyList<RunEntry> sorted)
+    {
+        var averages = RunAverage.Of(sorted, Average);
+        if (Sort is Started or NameKey || RunMetric.Find(Sort) is not { } metric)
+            return averages;
+        var means = averages.ToDictionary(average => average, average => Sample.Of(average.Runs.Select(metric.Value))?.Mean);
+        var known = averages.OrderBy(average => means[average] is null);
+        return [.. Descending ? known.ThenByDescending(average => means[average]) : known.ThenBy(average => means[average])];
+    }
+
     private IEnumerable<RunEntry> Directed<T>(IEnumerable<RunEntry> runs, Func<RunEntry, T> key, IComparer<T>? comparer = null) =>
         (runs, Descending) switch
         {
@@ -117,17 +138,4 @@ public sealed record RunsView
         };
 
     private static bool Any(IReadOnlyList<string> wanted, string value) => wanted.Count == 0 || wanted.Contains(value);
-
-    private static bool Mentions(RunEntry run, string word) =>
-        Has(run.Id, word)
-        || Has(run.Name, word)
-        || Has(run.Dataset, word)
-        || Has(run.Kind, word)
-        || Has(run.Method, word)
-        || Has(run.Likelihood, word)
-        || Has(run.Status, word)
-        || Has(run.Annotation.Note, word)
-        || run.Annotation.Tags.Any(tag => Has(tag, word));
-
-    private static bool Has(string text, string word) => text.Contains(word, StringComparison.OrdinalIgnoreCase);
 }

@@ -19,6 +19,8 @@ public sealed partial class App
         "js/kinds/lines.js",
         "js/kinds/plane.js",
         "js/curves/numbers.js",
+        "js/curves/averages.js",
+        "js/curves/hover.js",
         "js/curves/lines.js",
         "js/curves/option.js",
         "js/curves.js",

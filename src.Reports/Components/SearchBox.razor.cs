@@ -29,6 +29,10 @@ public sealed partial class SearchBox : IDisposable
     [Parameter]
     public string Hint { get; set; } = "";
 
+    /// <summary>More of it, on hover.</summary>
+    [Parameter]
+    public string? Help { get; set; }
+
     [Inject]
     private TimeProvider Clock { get; set; } = null!;
 

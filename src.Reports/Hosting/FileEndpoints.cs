@@ -22,7 +22,9 @@ public static class FileEndpoints
     private static IResult RunsTable(HttpRequest request, RunCatalog catalog)
     {
         var view = RunsView.Of(Query.Parse(request.QueryString.Value ?? ""), catalog.Current.Runs);
-        return Results.File(Encoding.UTF8.GetBytes(RunsCsv.Of(view.Apply(catalog.Current.Runs))), "text/csv", "runs.csv");
+        var shown = view.Apply(catalog.Current.Runs);
+        var csv = view.Average.Length > 0 ? RunsCsv.Of(view.Averages(shown)) : RunsCsv.Of(shown);
+        return Results.File(Encoding.UTF8.GetBytes(csv), "text/csv", "runs.csv");
     }
 
     private static IResult Artifact(string path, HttpContext context, ArtifactFolder folder)

@@ -1,5 +1,6 @@
 using DQ.Reports.Catalog;
 using DQ.Reports.Charts;
+using DQ.Reports.Configuration;
 using DQ.Reports.Metrics;
 using Microsoft.AspNetCore.Components;
 using static DQ.Reports.Urls.Links;
@@ -11,6 +12,9 @@ public sealed partial class Compare
 {
     /// <summary>More than these can't be told apart, nor read.</summary>
     public const int Most = 24;
+
+    /// <summary>In the list of runs to add.</summary>
+    private const int MostOffered = 500;
 
     private IReadOnlyList<RunEntry> runs = [];
     private IReadOnlyList<RunEntry> others = [];
@@ -24,6 +28,11 @@ public sealed partial class Compare
     private string leftOut = "";
     private PlaneSpec plane = RatePlane.Of([], [], "test");
     private string split = "test";
+    private IReadOnlyList<RunAverage> averages = [];
+    private IReadOnlyList<string> differing = [];
+    private string average = "";
+    private int asked;
+    private int othersLeftOut;
     private string plannedFor = "";
     private bool planning;
 
@@ -32,18 +41,23 @@ public sealed partial class Compare
 
     private CurveSettings Settings => CurveSettings.Of(Query);
 
-    private string Sources => CurveSource.Json(runs);
+    private string Sources => averages.Count > 0 ? CurveSource.Json(averages) : CurveSource.Json(runs);
 
     protected override void Update()
     {
         var byId = Catalog.Current.ById;
+        asked = Query.All(Names.Run).Distinct().Count();
         var ids = Query.All(Names.Run).Distinct().Take(Most).ToArray();
         runs = [.. ids.Select(id => byId.GetValueOrDefault(id)).OfType<RunEntry>()];
         missing = [.. ids.Where(id => !byId.ContainsKey(id))];
-        others =
-        [
-            .. Catalog.Current.Runs.Where(run => !run.Annotation.Archived && run.Record is not null && !ids.Contains(run.Id)).Take(500),
-        ];
+        var addable = Catalog
+            .Current.Runs.Where(run => !run.Annotation.Archived && run.Record is not null && !ids.Contains(run.Id))
+            .ToArray();
+        others = [.. addable.Take(MostOffered)];
+        othersLeftOut = addable.Length - others.Count;
+        average = Query[Names.Average] ?? "";
+        averages = average.Length > 0 ? RunAverage.Of(runs, average) : [];
+        differing = [.. ConfigDifference.Of([.. runs.Select(run => run.Record?.Config)]).Select(difference => difference.Key)];
         split = Query[Names.Split] is "validation" ? "validation" : "test";
         rate = Query[Names.Rate] is RatePlane.Empirical ? RatePlane.Empirical : RatePlane.Uniform;
         var current = Catalog.Current.Runs.Where(run => !run.Annotation.Archived && run.Evaluation is not null).ToArray();
@@ -66,7 +80,9 @@ public sealed partial class Compare
         StateHasChanged();
     }
 
-    private int Place(RunEntry run) => runs.ToList().IndexOf(run) % 8;
+    /// The colour of its line: an average's runs share one.
+    private int Place(RunEntry run) =>
+        (averages.Count > 0 ? averages.ToList().FindIndex(average => average.Runs.Contains(run)) : runs.ToList().IndexOf(run)) % 8;
 
     private void Choose(string? id, bool wanted)
     {

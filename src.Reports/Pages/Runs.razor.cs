@@ -16,6 +16,11 @@ public sealed partial class Runs
         .. RunSetting.Offered.Concat(RunMetric.All).Select(metric => (metric.Key, metric.FullTitle)),
     ];
 
+    private static readonly IReadOnlyList<string> averaged =
+    [
+        .. RunSetting.Offered.Select(setting => setting.Key[RunSetting.Prefix.Length..]),
+    ];
+
     private readonly Dictionary<string, (long Version, Spark Spark)> sparks = new(StringComparer.Ordinal);
     private IReadOnlyList<string> chosen = [];
     private RunsView view = new();
@@ -25,6 +30,9 @@ public sealed partial class Runs
     private IReadOnlyList<(string, string)> methods = [];
     private IReadOnlyList<(string, string)> statuses = [];
     private IReadOnlyList<(string, string)> tags = [];
+    private IReadOnlyList<(string, string)> stages = [];
+    private IReadOnlyList<RunAverage> averages = [];
+    private IReadOnlyList<string> problems = [];
     private CatalogSnapshot? optionsOf;
     private int pages;
     private bool drawing;
@@ -43,6 +51,13 @@ public sealed partial class Runs
             ? Show.Count(shown.Count)
             : $"{Show.Count(shown.Count)} of {Show.Count(Catalog.Current.Runs.Count)}";
 
+    /// What the browser remembers of this page: js/remember.js.
+    private static readonly string[] remembered = [Names.Columns, Names.Sort, Names.Group, Names.Average];
+
+    private bool HasOwnView => remembered.Any(name => Query[name] is not null);
+
+    private void ShowDefault() => Go(remembered.Aggregate(Query, (query, name) => query.With(name)).With(Names.Page));
+
     protected override void Update()
     {
         view = RunsView.Of(Query, Catalog.Current.Runs);
@@ -54,12 +69,16 @@ public sealed partial class Runs
             methods = Options(snapshot.Runs.Select(run => run.Method));
             statuses = Options(snapshot.Runs.Select(run => run.Status));
             tags = Options(snapshot.Runs.SelectMany(run => run.Annotation.Tags));
+            stages = Options(snapshot.Runs.Select(run => run.Kind));
             optionsOf = snapshot;
         }
         shown = view.Apply(snapshot.Runs);
-        pages = (shown.Count + RunsView.PageSize - 1) / RunsView.PageSize;
+        problems = [.. RunSearch.Of(view.Search).ProblemsWith(snapshot.Runs)];
+        averages = view.Average.Length > 0 ? view.Averages(shown) : [];
+        var rows = view.Average.Length > 0 ? averages.Count : shown.Count;
+        pages = (rows + RunsView.PageSize - 1) / RunsView.PageSize;
         view = view with { Page = Math.Clamp(view.Page, 1, Math.Max(1, pages)) };
-        var all = RunGroups.Of(shown, view.Group, snapshot, Records);
+        var all = view.Average.Length > 0 ? [] : RunGroups.Of(shown, view.Group, snapshot, Records);
         groups = RunGroups.Page(all, (view.Page - 1) * RunsView.PageSize, RunsView.PageSize);
     }
 
@@ -110,6 +129,12 @@ public sealed partial class Runs
 
     private void Choose(string id, bool wanted) =>
         Go(Query.With(Names.Pick, Query.All(Names.Pick).Where(one => one != id).Concat(wanted ? [id] : [])));
+
+    private void Choose(RunAverage average, bool wanted)
+    {
+        string[] ids = [.. average.Runs.Select(run => run.Id)];
+        Go(Query.With(Names.Pick, Query.All(Names.Pick).Except(ids).Concat(wanted ? ids : [])));
+    }
 
     private string PageLink(int page) =>
         Links.Runs + Query.With(Names.Page, page.ToString(System.Globalization.CultureInfo.InvariantCulture));

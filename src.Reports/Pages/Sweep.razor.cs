@@ -14,6 +14,8 @@ public sealed partial class Sweep
 
     private SweepEntry? sweep;
     private IReadOnlyList<string> losses = [];
+    private IReadOnlyList<string> done = [];
+    private bool several;
     private IReadOnlyList<string> metrics = [];
     private PlaneSpec plane = RatePlane.Of([], [], "test");
     private IReadOnlyList<RunMetric> numbers = [];
@@ -35,6 +37,8 @@ public sealed partial class Sweep
             Missing();
         if (sweep?.Record is not { } record)
             return;
+        done = [.. record.Cells.Select(cell => cell.Run).OfType<string>().Distinct()];
+        several = record.Cells.Select(cell => cell.Seed).Distinct().Count() > 1;
         losses = [.. record.Rows.Select(row => row.Loss).Distinct()];
         metrics = [.. record.Rows.SelectMany(row => row.Metrics.Keys).Distinct().Order(StringComparer.Ordinal)];
         numbers =

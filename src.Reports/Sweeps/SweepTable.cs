@@ -1,4 +1,5 @@
 using DQ.Core.Artifacts;
+using DQ.Reports.Statistics;
 
 namespace DQ.Reports.Sweeps;
 
@@ -43,12 +44,19 @@ public sealed record SweepLine(IReadOnlyList<string> Settings, IReadOnlyList<Swe
 
     public PublishedValue? Published(int method) => Rows[method]?.Published.GetValueOrDefault(Loss);
 
-    /// <summary>Whether no other method's loss is lower; nobody's where there is but one, or all are the same.</summary>
-    public bool IsBest(int method)
-    {
-        var known = Rows.Select((_, one) => Ours(one)?.Mean).OfType<double>().Distinct().ToArray();
-        return known.Length > 1 && Ours(method)?.Mean == known.Min();
-    }
+    /// <summary>Whether its loss is the lowest, and Welch's test separates it from every other method's; never where there is but one.</summary>
+    public bool IsBest(int method) =>
+        Known.Length > 1
+        && SampleOf(method) is { } mine
+        && Known.Where(one => one != method).All(one => SampleOf(one)!.Mean > mine.Mean && WelchTest.Separates(mine, SampleOf(one)!));
+
+    /// <summary>Several methods, and none is the best.</summary>
+    public bool IsUndecided => Known.Length > 1 && !Known.Any(IsBest);
+
+    private int[] Known => [.. Enumerable.Range(0, Rows.Count).Where(method => Ours(method) is not null)];
+
+    private Sample? SampleOf(int method) =>
+        Ours(method) is { } statistic ? new(Rows[method]!.Completed, statistic.Mean, statistic.SampleDeviation) : null;
 
     public string Sources =>
         string.Join(

@@ -13,7 +13,9 @@ public static class Links
     public static string Run(string id, string? tab = null) =>
         $"runs/{Uri.EscapeDataString(id)}{(string.IsNullOrEmpty(tab) ? "" : $"/{tab}")}";
 
-    public static string CompareRuns(IEnumerable<string> ids) => Compare + new Query().With(Names.Run, ids);
+    /// <param name="average">Key of the setting to average over; empty for nothing.</param>
+    public static string CompareRuns(IEnumerable<string> ids, string average = "") =>
+        Compare + new Query().With(Names.Run, ids).With(Names.Average, average);
 
     public static string Sweep(string id) => $"{Sweeps}/{Uri.EscapeDataString(id)}";
 
@@ -40,10 +42,12 @@ public static class Links
         public const string Method = "method";
         public const string Status = "status";
         public const string Tag = "tag";
+        public const string Stage = "stage";
         public const string Archived = "archived";
         public const string Sort = "sort";
         public const string Columns = "cols";
         public const string Group = "group";
+        public const string Average = "avg";
         public const string Page = "page";
         public const string Pick = "pick";
         public const string Run = "run";

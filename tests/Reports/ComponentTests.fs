@@ -3,8 +3,6 @@ module DQ.Tests.Reports.ComponentTests
 
 open System
 open System.Collections.Generic
-open System.Threading
-open System.Threading.Tasks
 open AngleSharp.Dom
 open Bunit
 open Expecto
@@ -19,90 +17,10 @@ open DQ.Reports.Pages
 open DQ.Reports.Sweeps
 open DQ.Reports.Urls
 open DQ.Tests.TemporaryFolder
+open DQ.Tests.Reports.Rendering
 open DQ.Tests.Reports.Site
 open Microsoft.AspNetCore.Components
 open Microsoft.Extensions.DependencyInjection
-open Microsoft.Extensions.Logging.Abstractions
-open MudBlazor.Services
-
-/// A clock whose timers ring when the test says so.
-type private HandClock() =
-    inherit TimeProvider()
-    let waiting = Queue<unit -> unit>()
-
-    override _.CreateTimer(callback, state, _, _) =
-        waiting.Enqueue(fun () -> callback.Invoke state)
-
-        {
-            new ITimer with
-                member _.Change(_, _) = true
-                member _.Dispose() = ()
-                member _.DisposeAsync() = ValueTask.CompletedTask
-        }
-
-    member _.Ring() =
-        while waiting.Count > 0 do
-            waiting.Dequeue () ()
-
-/// The site's services on an artifacts folder.
-let private contextOf (clock: TimeProvider) folder =
-    let context = new BunitContext()
-    context.JSInterop.Mode <- JSRuntimeMode.Loose
-
-    context.Services.AddMudServices(fun options -> options.PopoverOptions.CheckForPopoverProvider <- false)
-    |> ignore
-
-    context.Services.AddSingleton(ArtifactFolder folder) |> ignore
-
-    context.Services.AddSingleton(SiteSettings(folder, SiteSettings.DefaultUrls, "", [||], null))
-    |> ignore
-
-    context.Services.AddSingleton clock |> ignore
-    context.Services.AddSingleton<RecordCache>() |> ignore
-    context.Services.AddSingleton<MetricsStore>() |> ignore
-
-    let catalog =
-        new RunCatalog(ArtifactFolder folder, TimeProvider.System, NullLogger<RunCatalog>.Instance)
-
-    catalog.Refresh().Wait()
-    context.Services.AddSingleton catalog |> ignore
-    context.Renderer.SetRendererInfo(RendererInfo("Server", true))
-    context, catalog
-
-let private withClock clock folder (act: BunitContext -> RunCatalog -> unit) =
-    let context, catalog = contextOf clock folder
-
-    try
-        act context catalog
-    finally
-        // some of MudBlazor's services know no other way
-        context.DisposeAsync().AsTask().Wait()
-
-let private withContext folder act =
-    withClock TimeProvider.System folder act
-
-let private render<'c when 'c :> IComponent and 'c: not null>
-    (context: BunitContext)
-    (values: (string * (obj | null)) list)
-    : IRenderedComponent<'c> =
-    let fill =
-        Action<ComponentParameterCollectionBuilder<'c>>(fun parameters ->
-            for name, value in values do
-                parameters.TryAdd(name, value) |> ignore)
-
-    context.Render<'c> fill
-
-/// Elements as they are rendered now.
-let private all (selector: string) (rendered: IRenderedComponent<'c>) : IElement list = [
-    for element in rendered.Nodes.QuerySelectorAll selector -> element
-]
-
-let private goTo (context: BunitContext) (path: string) =
-    context.Services.GetRequiredService<NavigationManager>().NavigateTo path
-
-/// Until the page has rendered what its URL asks for.
-let private eventually (rendered: IRenderedComponent<'c>) (check: unit -> unit) =
-    rendered.WaitForAssertion(Action check, DQ.Tests.Pipeline.Program.patience)
 
 [<Tests>]
 let tests =

@@ -109,6 +109,7 @@
         if (!this.drawn) await this.draw();
         how.call(this);
       };
+      this.button("Full", "Full screen; Escape leaves it", () => this.requestFullscreen());
       this.button("CSV", "Save the numbers", save(this.saveNumbers));
       this.button("PNG", "Save as a picture", save(this.savePicture));
       this.button("SVG", "Save as a drawing", save(this.saveDrawing));

@@ -1,5 +1,6 @@
 // <dq-curves>: a metric of one or several runs along training. Attributes:
-// data-sources  [{ "name", "src" }], where src gives Metrics/MetricsJson.cs
+// data-sources  [{ "name", "src", "href", "group" }], where src gives Metrics/MetricsJson.cs, href is opened by a click on the line, and
+//               sources of one group are drawn as their mean and a band of one deviation
 // data-keys     [{ "key", "label", "scale", "raw" }], names of series; "perplexity.0." stands for all that begin so. Values are shown times
 //               scale; what is raw is never smoothed
 // data-x        step, images_seen or seconds
@@ -43,6 +44,9 @@
   };
   addEventListener("popstate", () => (readFor = undefined));
 
+  // pixels between a click and the line it means
+  const NEAR = 24;
+
   // a finger scrolls the page; the part shown can be typed
   const coarse = matchMedia("(pointer: coarse)");
 
@@ -57,8 +61,10 @@
       const idOf = (source) => source.src?.split("?")[0].split("/").pop();
       this.runs = sources.length > 1 ? new Map(sources.map((source) => [source.name, idOf(source)])) : null;
       if (lines.length === 0) return { empty: "No numbers yet", rows: () => [], summary: "No numbers yet." };
+      const { option, shown } = this.option(lines, look, this.runs ? [] : dq.curves.skippedOf(data[0], this.axis));
+      this.shown = shown;
       return {
-        option: this.option(lines, look, this.runs ? [] : dq.curves.skippedOf(data[0], this.axis)),
+        option,
         zooms: !coarse.matches,
         zoomed: !globalThis.Blazor && !!this.zoomKept,
         rows: () => this.table(lines),
@@ -112,7 +118,107 @@
     lines(data, sources, look) {
       const keys = JSON.parse(this.dataset.keys ?? "[]");
       const chart = { x: this.axis, keys, colors: look.colors, several: sources.length > 1 };
-      return sources.flatMap((source, index) => dq.curves.linesOf(data[index] ?? {}, { ...chart, run: source.name, index }));
+      const of = (source, place, index) =>
+        dq.curves.linesOf(data[place] ?? {}, { ...chart, run: source.name, href: source.href, index: index ?? place });
+      const groups = Map.groupBy(sources.keys(), (place) => sources[place].group ?? -1 - place);
+      return [...groups].flatMap(([group, places]) => {
+        if (group < 0) return of(sources[places[0]], places[0]);
+        return dq.curves.averageOf(places.flatMap((place) => of(sources[place], place, group)));
+      });
+    }
+
+    open() {
+      super.open();
+      const screen = this.chart.getZr();
+      screen.on("mousemove", (event) => this.hover(event));
+      screen.on("globalout", () => this.leave());
+      screen.on("click", (event) => this.openNearest(event));
+      this.chart.on("legendselectchanged", () => this.leave());
+    }
+
+    // what stands where the pointer is; null outside of the axes
+    found(event) {
+      const at = [event.offsetX, event.offsetY];
+      if (!this.shown?.length || !this.chart.containPixel({ gridIndex: 0 }, at)) return null;
+      const x = this.chart.convertFromPixel({ xAxisIndex: 0 }, at[0]);
+      const toHeight = (value) => this.chart.convertToPixel({ yAxisIndex: 0 }, value);
+      return dq.curves.readAt(this.shown, { x, height: at[1] }, toHeight);
+    }
+
+    hover(event) {
+      const found = this.found(event);
+      if (!found) return this.leave();
+      if (!this.box) [this.box, this.pointer] = ["reading", "pointer"].map((name) => this.mark(name));
+      this.box.hidden = false;
+      this.point(found.at);
+      const smoothed = found.readings.some((one) => one.line.drawn !== one.line.y && !one.line.rows);
+      dq.curves.fillBox(this.box, found, this.axis, smoothed);
+      dq.curves.placeBox(this.box, this.canvas, event.event);
+      this.thicken(found.nearest.reading);
+      this.canvas.classList.toggle("leads", this.leadsTo(found) !== null);
+    }
+
+    // not to be read by those who hear the page: the summary is theirs
+    mark(name) {
+      const made = document.createElement("div");
+      made.className = name;
+      made.setAttribute("aria-hidden", "true");
+      this.append(made);
+      return made;
+    }
+
+    // an upright line at a place
+    point(at) {
+      const axes = this.chart.getModel().getComponent("grid").coordinateSystem.getRect();
+      const left = this.chart.convertToPixel({ xAxisIndex: 0 }, at);
+      const seen = left >= axes.x - 1 && left <= axes.x + axes.width + 1;
+      this.pointer.hidden = !seen;
+      this.pointer.style.left = `${this.canvas.offsetLeft + left}px`;
+      this.pointer.style.top = `${this.canvas.offsetTop + axes.y}px`;
+      this.pointer.style.height = `${axes.height}px`;
+    }
+
+    leave() {
+      if (this.box) this.box.hidden = this.pointer.hidden = true;
+      this.thicken(null);
+      this.canvas.classList.remove("leads");
+    }
+
+    // a line by what it is read out as
+    thicken(reading) {
+      if (this.thick === reading) return;
+      if (this.thick) this.chart?.dispatchAction({ type: "downplay", seriesId: this.thick });
+      if (reading) this.chart?.dispatchAction({ type: "highlight", seriesId: reading });
+      this.thick = reading;
+    }
+
+    // an address where the pointer is near a line of several; a report has no pages
+    leadsTo(found) {
+      return this.runs && globalThis.Blazor && found.distance <= NEAR && found.nearest.href ? found.nearest.href : null;
+    }
+
+    // two clicks show all of it again
+    openNearest(event) {
+      const found = this.found(event);
+      const href = found && this.leadsTo(found);
+      if (!href) return;
+      clearTimeout(this.opening);
+      this.opening = setTimeout(() => this.isConnected && this.follow({ data: { href } }), 300);
+    }
+
+    unzoom() {
+      clearTimeout(this.opening);
+      super.unzoom();
+    }
+
+    paint(content, look) {
+      this.thick = null;
+      super.paint(content, look);
+    }
+
+    say(text) {
+      this.leave();
+      super.say(text);
     }
 
     option(lines, look, skipped) {

@@ -32,7 +32,9 @@
       .filter(({ y }) => means[chart.x] && !y.every((value) => value === null))
       .map((column) => ({
         ...namesOf(column, wanted, split, chart.several, chart.run),
+        href: chart.href,
         split,
+        what: `${split} ${wanted.key}`,
         raw: wanted.raw,
         // beyond the number of colours, dotted
         again: chart.several && chart.index >= chart.colors.length,
@@ -52,7 +54,7 @@
       .filter((one) => one.count > 0 && typeof one.at === "number");
   };
 
-  // chart: { x, keys, colors, several: runs in it, run: the name of this one, index: its place among them }
+  // chart: { x, keys, colors, several: runs in it, run: the name of this one, href: of its page, index: its place among them }
   dq.curves.linesOf = (data, chart) => {
     const found = ["train", "validation"].flatMap((split) =>
       chart.keys.flatMap((wanted) => linesOfSplit(split, data[split], wanted, chart)),

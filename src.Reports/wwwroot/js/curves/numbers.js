@@ -24,7 +24,7 @@
   const extent = (lines, zoom, hidden) => {
     let [low, high] = [Infinity, -Infinity];
     for (const line of lines.filter((one) => !hidden?.has(one.name)))
-      for (const values of [line.y, line.drawn, line.low, line.high])
+      for (const values of [line.y, line.drawn, line.low, line.high, line.band?.low, line.band?.high])
         values?.forEach((value, i) => {
           if (value === null || (zoom && (line.x[i] < zoom[0] || line.x[i] > zoom[1]))) return;
           [low, high] = [Math.min(low, value), Math.max(high, value)];

@@ -11,6 +11,7 @@
   // lines with what is drawn of them, of values an axis can show
   const drawable = (lines, weight, usable) =>
     lines.map((line) => {
+      if (line.members) return dq.curves.averaged(line, isSmoothed(line, weight) ? weight : 0, usable);
       const y = line.y.map(usable);
       const drawn = isSmoothed(line, weight) ? dq.curves.smooth(y, weight) : y;
       return { ...line, y, low: line.low?.map(usable), high: line.high?.map(usable), drawn };
@@ -49,7 +50,9 @@
     data: line.x.map((at, i) => [at, line.drawn[i], smoothed ? line.y[i] : null]),
     lineStyle: { color: line.color, width: 2, type: dashes(line) },
     itemStyle: { color: line.color },
-    emphasis: { disabled: true },
+    // made thick by what is nearest to the pointer (curves.js), and not by what happens to lie under it
+    silent: true,
+    emphasis: { lineStyle: { width: 4.5 } },
   });
 
   // where the log says that steps were left out, for a loss or a gradient that was no number or exploded
@@ -62,11 +65,46 @@
     data: skipped.map(({ at, count }) => ({ xAxis: at, name: `${count.toLocaleString("en-US")} skipped` })),
   });
 
+  // parts of a band without gaps, as lists of rows
+  const stretches = ({ low, high }) => {
+    const parts = [];
+    low.forEach((value, i) => {
+      if (value === null || high[i] === null) return;
+      if (parts.at(-1)?.at(-1) === i - 1) parts.at(-1).push(i);
+      else parts.push([i]);
+    });
+    return parts.filter((part) => part.length > 1);
+  };
+
+  // one sample deviation to both sides of a mean
+  const band = (line) => {
+    const parts = stretches(line.band);
+    const at = (api, values) => (i) => api.coord([line.x[i], values[i]]);
+    const outline = (api, part) => [...part.map(at(api, line.band.high)), ...part.toReversed().map(at(api, line.band.low))];
+    return {
+      type: "custom",
+      id: `${line.reading}\u0000band`,
+      name: line.name,
+      color: line.color,
+      silent: true,
+      clip: true,
+      data: [[line.x[0], line.drawn.find((value) => value !== null)]],
+      renderItem: (_, api) => ({
+        type: "group",
+        children: parts.map((part) => ({
+          type: "polygon",
+          shape: { points: outline(api, part) },
+          style: { fill: line.color, opacity: 0.2 },
+        })),
+      }),
+    };
+  };
+
   const series = (line, weight) => {
     const smoothed = isSmoothed(line, weight);
     const spikes = line.high ? [faint(line, line.low, 0.7, 0.22, "low"), faint(line, line.high, 0.7, 0.22, "high")] : [];
     const raw = smoothed ? [faint(line, line.y, 1, 0.28, "raw")] : [];
-    return [...spikes, ...raw, clear(line, smoothed)];
+    return [...(line.band ? [band(line)] : []), ...spikes, ...raw, clear(line, smoothed)];
   };
 
   const legend = (names, hidden, look) =>
@@ -118,32 +156,10 @@
     toolbox: { show: true, left: -100, feature: { dataZoom: { yAxisIndex: "none", filterMode: "none" } } },
   });
 
-  const place = (x) => (x === "seconds" ? dq.duration : (at) => `${units[x]} ${Math.round(at).toLocaleString("en-US")}`);
-
-  const reading = (points, x) => {
-    const seen = points.filter((point) => !point.seriesId.includes("\u0000") && point.value[1] !== null);
-    if (seen.length === 0) return "";
-    const isNumber = (value) => typeof value === "number";
-    const smoothed = seen.some((point) => isNumber(point.value[2]));
-    const cell = (text, weight) =>
-      `<td style="text-align:right;padding-left:16px;font-variant-numeric:tabular-nums;font-weight:${weight}">${text}</td>`;
-    const logged = (value) => (smoothed ? cell(isNumber(value) ? dq.number(value) : "", 400) : "");
-    const row = ({ marker, seriesId, value }) =>
-      `<tr><td>${marker}${dq.escape(seriesId)}</td>${cell(dq.number(value[1]), 600)}${logged(value[2])}</tr>`;
-    const head = smoothed ? `<tr><td></td>${cell("smoothed", 400)}${cell("as logged", 400)}</tr>` : "";
-    const rows = seen.slice(0, 16).map(row).join("");
-    return `<div style="margin-bottom:4px">${dq.escape(place(x)(seen[0].value[0]))}</div><table>${head}${rows}</table>`;
-  };
-
-  const tooltip = (x, look) => ({
-    ...dq.tooltip(look),
-    trigger: "axis",
-    axisPointer: { type: "line", lineStyle: { color: look.muted, type: "dashed" } },
-    formatter: (points) => reading(points, x),
-  });
+  dq.curves.place = (x) => (x === "seconds" ? dq.duration : (at) => `${units[x]} ${Math.round(at).toLocaleString("en-US")}`);
 
   // view: { x, log, weight: of the moving average, zoom: [from, to] or null, still: not dragged, isOff: whether a line of a name is,
-  // skipped: [{ at, count }] of steps left out }
+  // skipped: [{ at, count }] of steps left out }. Gives the option, and the lines that are shown with what is drawn of them.
   dq.curves.optionOf = (lines, view, look) => {
     const names = [...new Set(lines.map((line) => line.name))];
     const several = lines.length > 1;
@@ -154,14 +170,16 @@
     const seen = log ? positive : drawable(lines, view.weight, (value) => value);
     const drawn = seen.flatMap((line) => series(line, view.weight));
     if (view.skipped.length && drawn.length) drawn[0] = { ...drawn[0], markLine: skippedMarks(view.skipped, look) };
-    return {
+    const option = {
       legend: several ? legend(names, hidden, look) : undefined,
       grid: { left: 8, right: 18, top: several ? 32 : 12, bottom: 8, containLabel: true },
       xAxis: xAxis(view.x, view.zoom, look),
       yAxis: yAxis(dq.curves.extent(seen, view.zoom, hidden), log, look),
       ...dragging(view.still),
-      tooltip: tooltip(view.x, look),
+      // of the legend's long names; what stands at a place is said in a box of its own (hover.js)
+      tooltip: { ...dq.tooltip(look), trigger: "none" },
       series: drawn,
     };
+    return { option, shown: seen.filter((line) => !hidden.has(line.name)) };
   };
 })();
