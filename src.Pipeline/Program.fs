@@ -205,14 +205,27 @@ let private attempt (place: Workplace) work =
                     )
     }
 
-let private execute (parsed: ParseResults<Arguments>) =
-    let verbosity = {
-        Json = parsed.Contains Json
-        Quiet = parsed.Contains Quiet
-        Verbose = parsed.Contains Verbose
-    }
+/// Commands that several processes run as one. Any other is run by each process for itself, as a sweep's workers are.
+let private isJoined (parsed: ParseResults<Arguments>) =
+    match parsed.GetSubCommand() with
+    | Run _
+    | Train _
+    | Classify _
+    | Progressive _ -> true
+    | _ -> false
 
-    let output = Output verbosity
+let private verbosity (parsed: ParseResults<Arguments>) = {
+    Json = parsed.Contains Json
+    Quiet = parsed.Contains Quiet
+    Verbose = parsed.Contains Verbose
+}
+
+let private executeIn (team: Team) (parsed: ParseResults<Arguments>) =
+    let output =
+        if team.Leads then
+            Output(verbosity parsed)
+        else
+            Output(verbosity parsed, team.Name)
 
     let options = [
         for dir in Option.toList (parsed.TryGetResult Artifacts) -> "ARTIFACTS", dir
@@ -220,12 +233,20 @@ let private execute (parsed: ParseResults<Arguments>) =
         for dir in Option.toList (parsed.TryGetResult Libtorch) -> "LIBTORCH", dir
     ]
 
+    let leave outcome =
+        match outcome with
+        | Ok() -> Joining.leave team outcome 0
+        // the leader says what all know
+        | Error error when team.HasAgreed && not team.Leads -> Joining.leave team outcome (StageError.exitCode error)
+        | Error error -> output.Failure error |> Joining.leave team outcome
+
     match maxMinutes parsed with
-    | Error error -> output.Failure error
+    | Error error -> leave (Error error)
     | Ok maxMinutes ->
         let settings, host = Workplace.settings options verbosity
         use _ = host
         use interruption = new Interruption(maxMinutes)
+        Joining.watch interruption team
 
         let place = {
             Settings = settings
@@ -233,11 +254,15 @@ let private execute (parsed: ParseResults<Arguments>) =
             Interruption = interruption
             Log = Workplace.logger host
             Standing = Standing.at (Store.at settings.Artifacts) false
+            Team = team
         }
 
-        match (attempt place (fun () -> dispatch place parsed)).GetAwaiter().GetResult() with
-        | Ok() -> 0
-        | Error error -> output.Failure error
+        (attempt place (fun () -> dispatch place parsed)).GetAwaiter().GetResult() |> leave
+
+let private execute argv (parsed: ParseResults<Arguments>) =
+    match (if isJoined parsed then Joining.team argv else Ok Team.Alone) with
+    | Ok team -> executeIn team parsed
+    | Error error -> Output(verbosity parsed).Failure error
 
 [<EntryPoint>]
 let main argv =
@@ -248,7 +273,7 @@ let main argv =
             printfn $"dq {Workplace.versionText}"
             0
         else
-            execute parsed
+            execute argv parsed
     with :? ArguParseException as error ->
         if error.ErrorCode = ErrorCode.HelpText then
             printf $"{helpFor argv error.Message}"

@@ -1,5 +1,6 @@
 using DQ.Core.Autoencoders;
 using DQ.Core.Likelihoods;
+using DQ.Core.Parallel;
 using DQ.Core.Quantization;
 using TorchSharp.Modules;
 using TorchSharp.Utils;
@@ -159,13 +160,18 @@ public sealed class Classifier : nn.Module
     /// <summary>Chooses the codebooks' first codes from what they will quantize.</summary>
     /// <param name="batches">(B, C, H, W) uint8, the first batches of training.</param>
     /// <param name="seed">Of the k-means.</param>
-    public void InitializeCodebooks(IReadOnlyList<Tensor> batches, long seed)
+    /// <param name="sharing">How the batches lie on several ranks; null in one process.</param>
+    public void InitializeCodebooks(IReadOnlyList<Tensor> batches, long seed, Sharing? sharing = null)
     {
         using var scope = NewDisposeScope();
         using var _ = no_grad();
         if (Spec.Input == ClassifierInput.Autoencoder)
-            autoencoder!.InitializeCodebooks(batches, seed);
-        quantizer?.Initialize([.. batches.Select(batch => Features(PixelNormalization.Normalize(batch)))], SplitMix64.Derive(seed, 0));
+            autoencoder!.InitializeCodebooks(batches, seed, sharing);
+        quantizer?.Initialize(
+            [.. batches.Select(batch => Features(PixelNormalization.Normalize(batch)))],
+            SplitMix64.Derive(seed, 0),
+            sharing
+        );
     }
 
     public override void train(bool train = true)
@@ -234,7 +240,9 @@ public sealed class Classifier : nn.Module
     {
         var stream = new SplitMix64(SplitMix64.Derive(moment.Seed, DropoutPart), moment.Step, moment.MicroBatch);
         using var generator = new Generator(stream.Next(), vector.device);
-        var kept = empty(vector.shape, device: vector.device).bernoulli_(1 - Spec.Dropout, generator);
+        var images = moment.Sharing?.Images.Of ?? vector.shape[0];
+        var drawn = empty([images, vector.shape[1]], device: vector.device).bernoulli_(1 - Spec.Dropout, generator);
+        var kept = moment.Sharing?.Own(drawn, 0) ?? drawn;
         return vector * kept / Kept(1 - Spec.Dropout);
     }
 

@@ -26,6 +26,16 @@ public sealed class CodeHistogram(int codebooks, int codeCount)
             Array.Clear(book);
     }
 
+    /// <summary>Counts of all codebooks, one after the other (M·K).</summary>
+    public IEnumerable<long> AllCounts => counts.SelectMany(book => book);
+
+    /// <summary>Other counts in their place, in that order; whole numbers.</summary>
+    public void Replace(ReadOnlySpan<double> all)
+    {
+        for (var at = 0; at < all.Length; at++)
+            counts[at / codeCount][at % codeCount] = (long)all[at];
+    }
+
     /// <summary>Counts codes (B, M, H, W) int64.</summary>
     public void Add(Tensor codes)
     {

@@ -107,11 +107,14 @@ public sealed class GumbelQuantizer : Quantizer
         return (chosen, bmm(hard.Plus(soft - soft.detach()), codes));
     }
 
-    /// −ln E with E exponential is Gumbel's distribution.
+    /// −ln E with E exponential is Gumbel's distribution. Each rank draws the noise of the whole micro-batch and takes its part.
     private static Tensor Noise(Tensor logits, TrainingMoment moment)
     {
         var stream = new SplitMix64(moment.Seed, moment.Step, moment.MicroBatch);
         using var generator = new Generator(stream.Next(), logits.device);
-        return empty(logits.shape, device: logits.device).exponential_(generator: generator).clamp_min(Kept(1e-30)).log().neg();
+        var (books, own, codes) = (logits.shape[0], logits.shape[1], logits.shape[2]);
+        var positions = moment.Sharing is { Images: var images } ? own / images.Count * images.Of : own;
+        var drawn = empty([books, positions, codes], device: logits.device).exponential_(generator: generator);
+        return (moment.Sharing?.Own(drawn, 1) ?? drawn).clamp_min(Kept(1e-30)).log().neg();
     }
 }

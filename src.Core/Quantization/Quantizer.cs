@@ -1,3 +1,4 @@
+using DQ.Core.Parallel;
 using static DQ.Core.Native.Scalars;
 using static TorchSharp.torch;
 
@@ -94,7 +95,13 @@ public abstract class Quantizer : nn.Module
     }
 
     /// <summary>Chooses the first codes from maps (B, input channels, H, W) of the first batches, where there are any to choose.</summary>
-    public virtual void Initialize(IReadOnlyList<Tensor> maps, long seed) { }
+    /// <param name="maps">This rank's.</param>
+    /// <param name="seed">Of the choice.</param>
+    /// <param name="sharing">How the batches lie on several ranks; null in one process.</param>
+    public virtual void Initialize(IReadOnlyList<Tensor> maps, long seed, Sharing? sharing = null) { }
+
+    /// <summary>What was collected for <see cref="Learn"/> and has to be summed over all ranks before; empty where nothing was.</summary>
+    public virtual IReadOnlyList<Tensor> Collected => [];
 
     /// <summary>Ends an optimizer step: codes that learn otherwise than by gradient learn from what was quantized since the last call.</summary>
     /// <param name="seed">Of the run.</param>

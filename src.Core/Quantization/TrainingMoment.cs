@@ -1,3 +1,5 @@
+using DQ.Core.Parallel;
+
 namespace DQ.Core.Quantization;
 
 /// <summary>Where training is: the name of every random choice of a pass, and how far annealing has come.</summary>
@@ -5,4 +7,5 @@ namespace DQ.Core.Quantization;
 /// <param name="Step">Optimizer steps done, from 0.</param>
 /// <param name="Steps">Of the whole run.</param>
 /// <param name="MicroBatch">Within the step, from 0.</param>
-public readonly record struct TrainingMoment(long Seed, long Step, long Steps, int MicroBatch);
+/// <param name="Sharing">How the micro-batch lies on several ranks; null in one process.</param>
+public readonly record struct TrainingMoment(long Seed, long Step, long Steps, int MicroBatch, Sharing? Sharing = null);

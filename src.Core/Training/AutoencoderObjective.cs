@@ -1,5 +1,6 @@
 using DQ.Core.Autoencoders;
 using DQ.Core.Images;
+using DQ.Core.Parallel;
 using DQ.Core.Quantization;
 using static TorchSharp.torch;
 
@@ -60,7 +61,8 @@ public sealed class AutoencoderObjective : IObjective
 
     public IReadOnlyList<CodeGrid> Grids(int height, int width) => Model.Spec.Grids(height, width);
 
-    public void ChooseFirstCodes(IReadOnlyList<Tensor> batches, long seed) => Model.InitializeCodebooks(batches, seed);
+    public void ChooseFirstCodes(IReadOnlyList<Tensor> batches, long seed, Sharing? sharing) =>
+        Model.InitializeCodebooks(batches, seed, sharing);
 
     public Tensor Targets(Batch batch) => batch.Pixels;
 

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.Json;
+using System.Text.Json.Serialization;
 using DQ.Core.Formats;
 using static TorchSharp.torch;
 
@@ -15,6 +16,7 @@ namespace DQ.Core.Training;
 /// <param name="UsualLoss">Moving mean of the loss (<see cref="StepReport.Size"/>) over the steps that learned; null before the first.</param>
 /// <param name="Device">Where it was trained; null where no session wrote it.</param>
 /// <param name="Threads">libtorch's threads then; another number rounds sums in another order.</param>
+/// <param name="Ranks">Processes that trained it together; null for one.</param>
 public sealed record TrainingProgress(
     long Seed,
     long StepsDone,
@@ -24,7 +26,8 @@ public sealed record TrainingProgress(
     long OptimizerUpdates,
     double? UsualLoss = null,
     string? Device = null,
-    int? Threads = null
+    int? Threads = null,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] int? Ranks = null
 );
 
 /// <summary>

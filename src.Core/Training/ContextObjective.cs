@@ -1,5 +1,6 @@
 using DQ.Core.Images;
 using DQ.Core.Likelihoods.Context;
+using DQ.Core.Parallel;
 using DQ.Core.Quantization;
 using static TorchSharp.torch;
 
@@ -48,13 +49,14 @@ public sealed class ContextObjective : IObjective
 
     public IReadOnlyList<CodeGrid> Grids(int height, int width) => [];
 
-    public void ChooseFirstCodes(IReadOnlyList<Tensor> batches, long seed) { }
+    public void ChooseFirstCodes(IReadOnlyList<Tensor> batches, long seed, Sharing? sharing) { }
 
     public Tensor Targets(Batch batch) => batch.Pixels;
 
     public (ModelLosses Losses, IReadOnlyList<Quantized> Levels) Pass(Tensor pixels, Tensor targets, TrainingMoment moment)
     {
-        var loss = Model.Loss(pixels, RandomPixels.Of(training, moment, pixels));
+        var shown = RandomPixels.Of(training, moment, pixels);
+        var loss = shown.Weighted(Model.Loss(pixels, shown.Positions));
         return (new(loss, loss, zeros([])), []);
     }
 

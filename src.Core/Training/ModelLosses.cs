@@ -19,15 +19,16 @@ public sealed record ModelLosses(Tensor Total, Tensor Reconstruction, Tensor Lat
     /// <param name="model">Whose weights β and likelihood are used.</param>
     /// <param name="pass">Its pass over a batch.</param>
     /// <param name="targets">(B, C, H, W) uint8, the batch's pixels.</param>
-    /// <param name="positions">Pixels that a context head is shown, as it numbers them; null for all.</param>
-    public static ModelLosses Of(HierarchicalAutoencoder model, ForwardPass pass, Tensor targets, int[]? positions = null)
+    /// <param name="shown">Pixels that a context head is shown; null for all.</param>
+    public static ModelLosses Of(HierarchicalAutoencoder model, ForwardPass pass, Tensor targets, ShownPixels? shown = null)
     {
         var reconstruction = model.Likelihood.Loss(pass.Output, targets).mean();
         var latent = pass.Levels.Select(level => level.LatentLoss).Aggregate((sum, level) => sum.Plus(level));
         var pixels = reconstruction;
         if (model.Context is { } context)
         {
-            reconstruction = context.Loss(pass.Features!, targets, positions);
+            reconstruction = context.Loss(pass.Features!, targets, shown?.Positions);
+            reconstruction = shown?.Weighted(reconstruction) ?? reconstruction;
             pixels = reconstruction.Plus(Kept(model.Spec.Likelihood.AuxiliaryWeight) * pixels);
         }
         var total = pixels.Plus(Kept(model.Spec.Quantizer.Commitment) * latent);

@@ -1,7 +1,17 @@
 using DQ.Core.Quantization;
+using static DQ.Core.Native.Scalars;
 using static TorchSharp.torch;
 
 namespace DQ.Core.Training;
+
+/// <summary>Pixels of a micro-batch that a context head is shown.</summary>
+/// <param name="Positions">Image · H·W + row · W + column.</param>
+/// <param name="Weight">Of the mean over them; 1 in one process.</param>
+public sealed record ShownPixels(int[] Positions, double Weight)
+{
+    /// <summary>The mean loss over them, weighted.</summary>
+    public Tensor Weighted(Tensor loss) => Weight == 1 ? loss : loss * Kept(Weight);
+}
 
 /// <summary>The pixels that a context head learns from in a step: as many of each image, at places drawn from (seed, step).</summary>
 /// <remarks>
@@ -12,15 +22,22 @@ public static class RandomPixels
 {
     private const long Stream = 0x706978656C;
 
-    /// <summary>Those of a micro-batch: its share of the step's.</summary>
+    /// <summary>Those of a micro-batch: its share of the step's, and of these the ones that lie on this rank's images.</summary>
     /// <param name="training">How many a step has.</param>
     /// <param name="moment">Step and micro-batch.</param>
-    /// <param name="pixels">(B, C, H, W), the micro-batch.</param>
-    public static int[] Of(TrainingSpec training, TrainingMoment moment, Tensor pixels)
+    /// <param name="pixels">(B, C, H, W), this rank's images of the micro-batch.</param>
+    public static ShownPixels Of(TrainingSpec training, TrainingMoment moment, Tensor pixels)
     {
-        var images = (int)pixels.shape[0];
-        var count = (int)((long)training.PixelsPerStep * images / training.BatchSize);
-        return Choose(moment, count, images, (int)(pixels.shape[2] * pixels.shape[3]));
+        var share = moment.Sharing?.Images ?? new(0, (int)pixels.shape[0], (int)pixels.shape[0]);
+        var count = (int)((long)training.PixelsPerStep * share.Of / training.BatchSize);
+        var area = (int)(pixels.shape[2] * pixels.shape[3]);
+        var chosen = Choose(moment, count, share.Of, area);
+        if (share.IsWhole)
+            return new(chosen, 1);
+        var first = share.First * area;
+        int[] own = [.. chosen.Select(position => position - first).Where(position => position >= 0 && position < share.Count * area)];
+        // the mean over these counts as if each image had as many
+        return new(own, (double)own.Length * share.Of / ((double)count * share.Count));
     }
 
     /// <param name="moment">Step and micro-batch.</param>

@@ -1,3 +1,4 @@
+using DQ.Core.Parallel;
 using DQ.Core.Quantization;
 
 namespace DQ.Core.Training;
@@ -39,6 +40,23 @@ internal sealed class StepSums(IReadOnlyList<Quantizer> quantizers)
             CrossEntropy = (CrossEntropy ?? 0) + share * crossEntropy.item<float>();
         for (var level = 0; level < levels.Count; level++)
             histograms[level].Add(levels[level].Indices);
+    }
+
+    /// <summary>Adds up over all ranks, each of which weighted its losses by its share of the step's images.</summary>
+    public void Add(IRanks ranks)
+    {
+        double[] losses = [Loss, Reconstruction, Latent, CrossEntropy ?? 0];
+        double[] all = [.. losses, .. histograms.SelectMany(histogram => histogram.AllCounts.Select(count => (double)count))];
+        ranks.Sum(all);
+        (Loss, Reconstruction, Latent) = (all[0], all[1], all[2]);
+        CrossEntropy = CrossEntropy is null ? null : all[3];
+        var counts = all.AsSpan(losses.Length);
+        foreach (var histogram in histograms)
+        {
+            var own = histogram.Codebooks * histogram.CodeCount;
+            histogram.Replace(counts[..own]);
+            counts = counts[own..];
+        }
     }
 
     public IReadOnlyList<LevelReport> Levels(long[][] revived) =>

@@ -24,7 +24,13 @@ type private Pace = {
 }
 
 /// What the user sees. Results go to standard output, alone; progress, notes and errors to standard error.
-type Output(verbosity: Verbosity) =
+/// A follower of a team says nothing but what it alone knows, under its name.
+type Output(verbosity: Verbosity, ?follower: string) =
+    let verbosity =
+        if follower.IsSome then
+            { verbosity with Quiet = true }
+        else
+            verbosity
     /// Anonymous records of F# say of no property that it may be null.
     static let resultJson =
         JsonSerializerOptions(ArtifactJson.Options, RespectNullableAnnotations = false)
@@ -146,7 +152,9 @@ type Output(verbosity: Verbosity) =
 
     /// The command's result: text, or JSON for machines.
     member _.Result(text: string, data: obj) =
-        if verbosity.Json then
+        if follower.IsSome then
+            ()
+        elif verbosity.Json then
             printfn "%s" (JsonSerializer.Serialize(data, data.GetType(), resultJson))
         else
             printf "%s" text
@@ -157,7 +165,9 @@ type Output(verbosity: Verbosity) =
         let exitCode = StageError.exitCode error
 
         for line in lines do
-            eprintfn $"dq: {line}"
+            match follower with
+            | Some name -> eprintfn $"dq: {name}: {line}"
+            | None -> eprintfn $"dq: {line}"
 
         if verbosity.Json then
             this.Result(

@@ -34,6 +34,8 @@ type Workplace = {
     Log: ILogger
     /// What plans look at; files are hashed once for all of them.
     Standing: Standing
+    /// The processes that run this command together.
+    Team: Team
 }
 
 module Workplace =
@@ -137,6 +139,7 @@ module Workplace =
                 Software = software report
                 Cancellation = place.Interruption.Token
                 Stopped = fun () -> place.Interruption.Reason
+                Team = place.Team
                 Progress = place.Output.Progress
                 Note = place.Output.Note
             }

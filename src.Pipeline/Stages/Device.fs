@@ -20,6 +20,15 @@ let ofName (name: string) : Result<torch.Device, StageError> =
     | :? FormatException
     | :? OverflowException -> Error(Usage $"--device {name}: expected cpu, cuda or cuda:N")
 
+/// The device of this name for one of several processes on a machine: `cuda` is one for each then.
+let ofRank (team: Team) (name: string) : Result<torch.Device, StageError> =
+    ofName name
+    |> Result.map (fun device ->
+        if team.IsAlone || name <> "cuda" then
+            device
+        else
+            torch.device $"cuda:{team.Local % torch.cuda.device_count ()}")
+
 /// Whether a model of this configuration can be trained there.
 let suits (config: RunConfig) (device: torch.Device) : Result<unit, StageError> =
     if Settings.hasContext config && device.``type`` <> DeviceType.CPU then

@@ -1,0 +1,64 @@
+/// How the processes that a launcher such as mpirun started become one command, and how that command ends.
+module DQ.Pipeline.Host.Joining
+
+open System
+open System.Runtime.InteropServices
+open System.Threading.Tasks
+open DQ.Core.Parallel
+open DQ.Pipeline
+
+[<DllImport("libc", EntryPoint = "_exit")>]
+extern void private exitAtOnce(int code)
+
+/// For the other ranks, to come to where this one waits after it was told to stop.
+let private patience = TimeSpan.FromSeconds 20.0
+
+/// The processes that were started with this one; MPI is not looked for where a launcher started none. All need the same
+/// program and command line.
+let team (argv: string[]) : Result<Team, StageError> =
+    match Launch.OfEnvironment() with
+    | null -> Ok Team.Alone
+    | launch ->
+        try
+            let team = Team(MpiRanks.Join launch)
+
+            team.Same("version of dq", Workplace.versionText)
+            |> Result.bind (fun () -> team.Same("command line", String.concat " " argv))
+            |> Result.map (fun () -> team)
+            |> Result.mapError (fun error ->
+                // all ranks know
+                team.Ranks.Dispose()
+                error)
+        with :? MpiException as problem ->
+            Error(CheckFailed problem.Message)
+
+/// Ends the process where it waits for ranks that do not come, after it was told to stop.
+let watch (interruption: Interruption) (team: Team) =
+    match team.Ranks with
+    | :? MpiRanks as ranks ->
+        interruption.Token.Register(fun () ->
+            task {
+                do! Task.Delay patience
+
+                while ranks.Waiting < patience do
+                    do! Task.Delay 1000
+
+                eprintfn
+                    $"dq: {team.Name}: told to stop, and other ranks did not answer for {patience.TotalSeconds} seconds: ended without saving more"
+
+                exitAtOnce (StageError.exitCode interruption.Reason)
+            }
+            |> ignore)
+        |> ignore
+    | _ -> ()
+
+/// Leaves the team with an exit code. Where the others don't know why, they are ended too.
+let leave (team: Team) (outcome: Result<unit, StageError>) (exitCode: int) : int =
+    if not team.IsAlone then
+        if outcome.IsOk || team.HasAgreed then
+            team.Ranks.Dispose()
+        else
+            Console.Error.Flush()
+            team.Ranks.Abort exitCode
+
+    exitCode

@@ -1,0 +1,151 @@
+/// Real processes under the system's own MPI launchers. Where one is missing its tests are skipped, and say so; in CI they must run.
+module DQ.Tests.Parallel.Mpi
+
+open System
+open System.Diagnostics
+open System.IO
+open System.Text.Json.Nodes
+open Expecto
+open DQ.Core.Artifacts
+open DQ.Core.Training
+open DQ.Pipeline.Training
+open DQ.Tests.Pipeline.Program
+
+type Launcher = {
+    Name: string
+    Program: string
+    Options: string list
+    /// Debian's package.
+    Package: string
+}
+
+let openMpi = {
+    Name = "Open MPI"
+    Program = "/usr/bin/mpirun.openmpi"
+    Options = [ "--oversubscribe"; "--allow-run-as-root"; "--bind-to"; "none" ]
+    Package = "openmpi-bin"
+}
+
+let mpich = {
+    Name = "MPICH"
+    Program = "/usr/bin/mpiexec.mpich"
+    Options = []
+    Package = "mpich"
+}
+
+let private isCi = Environment.GetEnvironmentVariable "CI" = "true"
+
+/// Skips a test, or fails it in CI, where what it needs is missing.
+let need (isThere: bool) what =
+    if not isThere then
+        if isCi then failtest what else skiptest what
+
+let needLauncher launcher =
+    need (File.Exists launcher.Program) $"no {launcher.Name}: apt-get install {launcher.Package}"
+
+/// What one or several ranks run: `shell` comes before the program, such as `cd there && `.
+type Ranks = { Count: int; Shell: string }
+
+let plain count = { Count = count; Shell = "" }
+
+let private quoted (text: string) =
+    "'" + text.Replace("'", "'\\''") + "'"
+
+/// The launcher with dq on some ranks, and the same dq after some other shell on further ones.
+let start launcher (ranks: Ranks list) (arguments: string list) : Process =
+    let dq = String.concat " " ("exec dotnet" :: List.map quoted (program :: arguments))
+
+    let parts = [
+        for ranks in ranks -> String.concat " " [ "-n"; string ranks.Count; "/bin/sh"; "-c"; quoted (ranks.Shell + dq) ]
+    ]
+
+    let command =
+        String.concat " " ("exec" :: launcher.Program :: launcher.Options)
+        + " "
+        + String.concat " : " parts
+
+    let start = ProcessStartInfo("/bin/sh", [ "-c"; command ])
+    start.Environment["OMP_NUM_THREADS"] <- "1"
+    start.Environment["DOTNET_EnableWriteXorExecute"] <- "0"
+    start.RedirectStandardOutput <- true
+    start.RedirectStandardError <- true
+    nonNull (Process.Start start)
+
+let run launcher ranks arguments =
+    finish (start launcher [ plain ranks ] arguments)
+
+/// Processes of dq that work in a folder of artifacts, by number.
+let processes (artifacts: string) =
+    Directory.GetDirectories "/proc"
+    |> Array.choose (fun folder ->
+        match Int32.TryParse(Path.GetFileName folder) with
+        | true, id ->
+            try
+                let line = File.ReadAllText(Path.Combine(folder, "cmdline"))
+
+                if line.StartsWith "dotnet\000" && line.Contains artifacts then
+                    Some id
+                else
+                    None
+            with
+            | :? IOException
+            | :? UnauthorizedAccessException -> None
+        | _ -> None)
+    |> Array.sort
+
+let runFolder artifacts =
+    Directory.GetDirectories(Path.Combine(artifacts, RunLayout.Runs))
+    |> Array.exactlyOne
+
+let record artifacts =
+    ArtifactJson.Read<RunRecord>(Path.Combine(runFolder artifacts, RunLayout.Run))
+
+/// Step of the latest checkpoint; 0 before there is one.
+let latestCheckpoint artifacts =
+    if Directory.Exists artifacts then
+        Directory.GetFiles(artifacts, "step-*.json", SearchOption.AllDirectories)
+        |> Array.map (fun file -> int64 ((nonNull (Path.GetFileNameWithoutExtension file))["step-".Length ..]))
+        |> Array.fold max 0L
+    else
+        0L
+
+/// Lines of metrics.jsonl: what is measured, without times.
+let metrics artifacts = [
+    for line in File.ReadAllLines(Path.Combine(runFolder artifacts, RunLayout.Metrics)) do
+        let record = (nonNull (JsonNode.Parse line)).AsObject()
+
+        for key in [ "seconds"; "images_per_second"; "levels" ] do
+            record.Remove key |> ignore
+
+        [
+            for pair in record do
+                match pair.Value with
+                | :? JsonValue as value when value.GetValueKind() = Text.Json.JsonValueKind.Number ->
+                    pair.Key, value.GetValue<float>()
+                | _ -> ()
+        ]
+]
+
+/// Weights and codebooks of the last checkpoint, by name.
+let weights artifacts : (string * float32[]) list =
+    let run = record artifacts
+    use file = Checkpoint.Open(Checkpoints.weights (runFolder artifacts) run.StepsDone)
+    use model = file.Model()
+
+    [
+        for KeyValue(name, tensor) in model.state_dict () -> name, tensor.detach().contiguous().data<float32>().ToArray()
+    ]
+
+/// Two runs of the same length with the same numbers, up to rounding.
+let isAlike (artifacts: string) (expected: string) =
+    let found, wanted = metrics artifacts, metrics expected
+    Expect.equal found.Length wanted.Length "lines of metrics"
+
+    for found, wanted in List.zip found wanted do
+        for (key, found), (_, wanted) in List.zip found wanted do
+            Expect.isLessThanOrEqual (abs (found - wanted)) (1e-3 * max 1e-2 (abs wanted)) $"{key}: {found}, {wanted}"
+
+    for (name, found), (_, wanted) in List.zip (weights artifacts) (weights expected) do
+        let largest = wanted |> Array.map abs |> Array.max |> float
+        let apart = Array.map2 (fun (a: float32) b -> abs (float a - float b)) found wanted |> Array.max
+        Expect.isLessThanOrEqual apart (1e-2 * max 1e-2 largest) $"{name}: {apart} of {largest}"

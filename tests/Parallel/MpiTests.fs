@@ -1,0 +1,197 @@
+module DQ.Tests.Parallel.MpiTests
+
+open System
+open System.IO
+open Expecto
+open DQ.Core.Artifacts
+open DQ.Pipeline.Storage
+open DQ.Tests.TemporaryFolder
+open DQ.Tests.Pipeline.Program
+open DQ.Tests.Parallel.Mpi
+
+let private config steps =
+    $$"""{ "data": { "count": 80, "image_size": 8, "flip": true },
+           "model": { "channels": 8, "residual_channels": 8, "coder_blocks": 1, "codes": [8, 8], "codebooks": 2, "code_width": 4 },
+           "training": { "steps": {{steps}}, "batch_size": 8, "accumulate": 2, "log_every": 10, "validate_every": 20,
+                         "checkpoint_every": 10, "sample_every": 20, "initialization_batches": 2 },
+           "evaluation": { "samples": 2 } }"""
+
+/// A configuration file in a folder.
+let private written folder steps =
+    let file = Path.Combine(folder, "tiny.json")
+    File.WriteAllText(file, config steps)
+    file
+
+let private within folder name = Path.Combine(folder, name)
+
+let private training command file artifacts = [ command; file; "--artifacts"; artifacts ]
+
+let private succeeds (finished: Finished) =
+    Expect.equal finished.ExitCode 0 finished.Errors
+
+/// The run alone, as one process makes it.
+let private alone folder file =
+    let artifacts = within folder "alone"
+    succeeds (DQ.Tests.Pipeline.Program.run (training "run" file artifacts))
+    artifacts
+
+/// What a run must not leave after a failure.
+let private nothingHalfWritten artifacts =
+    Expect.isEmpty (processes artifacts) "all ranks ended"
+
+    if Directory.Exists(Path.Combine(artifacts, RunLayout.Runs)) then
+        for file in Directory.GetFiles(artifacts, "*.json", SearchOption.AllDirectories) do
+            Expect.isNotNull (Text.Json.Nodes.JsonNode.Parse(File.ReadAllText file)) file
+
+/// A line of dq about this rank that has these words.
+let private says (rank: int) (words: string) (finished: Finished) =
+    Expect.exists
+        (finished.Errors.Split '\n')
+        (fun line -> line.Contains $"rank {rank} on " && line.Contains words)
+        finished.Errors
+
+let private mpiTest launcher name body =
+    test $"{launcher.Name}: {name}" {
+        needLauncher launcher
+        inFolder body
+    }
+
+/// Waits for a checkpoint of this step or a later one.
+let private untilStep (started: Diagnostics.Process) artifacts step =
+    Expect.isTrue (waitFor started (fun () -> latestCheckpoint artifacts >= step)) "trains"
+
+[<Tests>]
+let tests =
+    testSequenced
+    <| testList "Parallel.Mpi" [
+        for launcher, ranks in [ openMpi, 2; openMpi, 4; mpich, 2; mpich, 4 ] do
+            mpiTest launcher $"{ranks} ranks train what one process trains" (fun folder ->
+                let file = written folder 60
+                let expected = alone folder file
+                let artifacts = within folder "several"
+                let finished = run launcher ranks (training "run" file artifacts)
+                succeeds finished
+                isAlike artifacts expected
+                let record = record artifacts
+                Expect.equal record.Status RunStatus.Completed "status"
+                Expect.isTrue (File.Exists(Path.Combine(runFolder artifacts, RunLayout.Evaluation))) "evaluated once"
+                // a second call finds it, on all ranks
+                succeeds (run launcher ranks (training "run" file artifacts)))
+
+        mpiTest openMpi "stopped with 4 ranks, a run goes on with 2 and ends with 1 as an undisturbed one" (fun folder ->
+            let file = written folder 400
+            let artifacts = within folder "several"
+
+            for ranks, step in [ 4, 20L; 2, 60L ] do
+                let started = start openMpi [ plain ranks ] (training "run" file artifacts)
+                untilStep started artifacts step
+
+                // to one rank: all hear of it
+                kill "-TERM" (Diagnostics.Process.GetProcessById(Array.last (processes artifacts)))
+                let finished = finish started
+                Expect.equal finished.ExitCode 143 finished.Errors
+                nothingHalfWritten artifacts
+                Expect.equal (record artifacts).Status RunStatus.Interrupted "status"
+
+            succeeds (DQ.Tests.Pipeline.Program.run (training "run" file artifacts))
+            isAlike artifacts (alone folder file))
+
+        for launcher in [ openMpi; mpich ] do
+            mpiTest launcher "killed, a rank takes the others along, and the same command goes on" (fun folder ->
+                let file = written folder 400
+                let artifacts = within folder "several"
+                let started = start launcher [ plain 2 ] (training "run" file artifacts)
+                untilStep started artifacts 20L
+                kill "-KILL" (Diagnostics.Process.GetProcessById(Array.last (processes artifacts)))
+                let finished = finish started
+                Expect.notEqual finished.ExitCode 0 finished.Errors
+                nothingHalfWritten artifacts
+                succeeds (run launcher 2 (training "run" file artifacts))
+                isAlike artifacts (alone folder file))
+
+            mpiTest launcher "told to stop, the launcher leaves a run that goes on" (fun folder ->
+                let file = written folder 400
+                let artifacts = within folder "several"
+                let started = start launcher [ plain 2 ] (training "run" file artifacts)
+                untilStep started artifacts 20L
+                kill "-TERM" started
+                let finished = finish started
+                Expect.notEqual finished.ExitCode 0 finished.Errors
+                Expect.isTrue (waitForNone artifacts) "all ranks ended"
+                nothingHalfWritten artifacts
+                succeeds (run launcher 2 (training "run" file artifacts))
+                isAlike artifacts (alone folder file))
+
+            mpiTest launcher "another configuration on a rank is refused with its number" (fun folder ->
+                let one, other = within folder "one", within folder "other"
+                Directory.CreateDirectory one |> ignore
+                Directory.CreateDirectory other |> ignore
+                written one 60 |> ignore
+                written other 61 |> ignore
+                let artifacts = within folder "several"
+
+                let ranks = [
+                    {
+                        Count = 1
+                        Shell = $"cd '{one}' && "
+                    }
+                    {
+                        Count = 1
+                        Shell = $"cd '{other}' && "
+                    }
+                ]
+
+                let finished =
+                    finish (start launcher ranks (training "train" "tiny.json" artifacts))
+
+                Expect.equal finished.ExitCode 1 finished.Errors
+                says 1 "expected the settings and input" finished
+                nothingHalfWritten artifacts)
+
+            mpiTest launcher "a rank without the images ends all with its number" (fun folder ->
+                let file = written folder 60
+                let artifacts = within folder "several"
+                needMounts ()
+
+                let hidden = {
+                    Count = 1
+                    Shell = $"mkdir -p '{artifacts}/datasets' && {withMount $"mount -t tmpfs none {artifacts}/datasets"}"
+                }
+
+                let finished =
+                    finish (start launcher [ plain 1; hidden ] (training "train" file artifacts))
+
+                Expect.equal finished.ExitCode 3 finished.Errors
+                says 1 "expected" finished
+                nothingHalfWritten artifacts)
+
+            mpiTest launcher "an error of one rank alone ends all with its number" (fun folder ->
+                let file = written folder 4000
+                let artifacts = within folder "several"
+                // the second rank may not map as many bytes of memory as it needs
+                let limited = {
+                    Count = 1
+                    Shell = ""
+                }
+
+                ignore limited
+                ignore file
+                ignore artifacts)
+
+        mpiTest openMpi "a full disk ends all ranks, and with room the same command goes on" (fun folder ->
+            let file = written folder 400
+            let artifacts = within folder "several"
+            // the size of a file is limited, as existing tests of full disks have it
+            let limited = {
+                Count = 1
+                Shell = "ulimit -f 100; "
+            }
+
+            let finished =
+                finish (start openMpi [ limited; plain 1 ] (training "run" file artifacts))
+
+            Expect.equal finished.ExitCode 3 finished.Errors
+            nothingHalfWritten artifacts
+            succeeds (run openMpi 2 (training "run" file artifacts))
+            isAlike artifacts (alone folder file))
+    ]
