@@ -214,7 +214,7 @@ let private isJoined (parsed: ParseResults<Arguments>) =
     | Progressive _ -> true
     | _ -> false
 
-let private verbosity (parsed: ParseResults<Arguments>) = {
+let private verbosityOf (parsed: ParseResults<Arguments>) = {
     Json = parsed.Contains Json
     Quiet = parsed.Contains Quiet
     Verbose = parsed.Contains Verbose
@@ -223,9 +223,9 @@ let private verbosity (parsed: ParseResults<Arguments>) = {
 let private executeIn (team: Team) (parsed: ParseResults<Arguments>) =
     let output =
         if team.Leads then
-            Output(verbosity parsed)
+            Output(verbosityOf parsed)
         else
-            Output(verbosity parsed, team.Name)
+            Output(verbosityOf parsed, team.Name)
 
     let options = [
         for dir in Option.toList (parsed.TryGetResult Artifacts) -> "ARTIFACTS", dir
@@ -243,7 +243,7 @@ let private executeIn (team: Team) (parsed: ParseResults<Arguments>) =
     match maxMinutes parsed with
     | Error error -> leave (Error error)
     | Ok maxMinutes ->
-        let settings, host = Workplace.settings options verbosity
+        let settings, host = Workplace.settings options (verbosityOf parsed)
         use _ = host
         use interruption = new Interruption(maxMinutes)
         Joining.watch interruption team
@@ -262,7 +262,7 @@ let private executeIn (team: Team) (parsed: ParseResults<Arguments>) =
 let private execute argv (parsed: ParseResults<Arguments>) =
     match (if isJoined parsed then Joining.team argv else Ok Team.Alone) with
     | Ok team -> executeIn team parsed
-    | Error error -> Output(verbosity parsed).Failure error
+    | Error error -> Output(verbosityOf parsed).Failure error
 
 [<EntryPoint>]
 let main argv =

@@ -217,8 +217,8 @@ let private planRun (stage: RunStage<'i, 'o>) standing (input: Planned<'i>) =
             | None -> return step Action.Make (whyMake standing stage.Description) None fingerprint
     }
 
-/// A run, and whether nothing is left to do in it.
-type private FoundRun = {
+/// A run, and whether nothing is left to do in it: what the leader of a team tells the others.
+type FoundRun = {
     Folder: string
     Record: RunRecord
     IsWhole: bool

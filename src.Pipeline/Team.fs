@@ -6,14 +6,20 @@ open System.Text.Json
 open DQ.Core.Artifacts
 open DQ.Core.Parallel
 
-/// An error on its way to other ranks.
-type private Failure = { Lines: string list; ExitCode: int }
+/// What ranks tell one another, as JSON. Public, because the serializer asks for it.
+module TeamMessages =
+    type Failure = { Lines: string list; ExitCode: int }
 
-/// What a rank tells others: a value as JSON, or why there is none.
-type private Told = {
-    Value: string | null
-    Failure: Failure option
-}
+    /// A value, which may be an option or unit, and so null.
+    type Carried<'told> = { Carried: 'told }
+
+    /// A value as JSON, or why there is none.
+    type Told = {
+        Value: string | null
+        Failure: Failure option
+    }
+
+open TeamMessages
 
 /// The processes of one command. Rank 0, the leader, decides and writes; the others follow, and compute along. Whatever is
 /// told here, all ranks have to ask for in the same order.
@@ -77,7 +83,7 @@ type Team(ranks: IRanks) =
             | Ok value ->
                 broadcast (
                     asBytes {
-                        Value = JsonSerializer.Serialize<'told>(view value, ArtifactJson.Options)
+                        Value = JsonSerializer.Serialize({ Carried = view value }, ArtifactJson.Options)
                         Failure = None
                     }
                 )
@@ -104,7 +110,10 @@ type Team(ranks: IRanks) =
             agreed <- true
             Error(Several(lines, exitCode))
         | { Value = value } ->
-            Ok(Unchecked.nonNull (JsonSerializer.Deserialize<'told>(nonNull value, ArtifactJson.Options)))
+            let carried =
+                JsonSerializer.Deserialize<Carried<'told>>(nonNull value, ArtifactJson.Options)
+
+            Ok (nonNull carried).Carried
 
     /// What the leader finds out, on all ranks.
     member team.FromLeader(find: unit -> Result<'a, StageError>) : Result<'a, StageError> =

@@ -43,27 +43,28 @@ let need (isThere: bool) what =
 let needLauncher launcher =
     need (File.Exists launcher.Program) $"no {launcher.Name}: apt-get install {launcher.Package}"
 
-/// What one or several ranks run: `shell` comes before the program, such as `cd there && `.
+/// What one or several ranks run: `Shell` comes before the program, such as `cd there && exec `.
 type Ranks = { Count: int; Shell: string }
 
-let plain count = { Count = count; Shell = "" }
+let plain count = { Count = count; Shell = "exec " }
 
-let private quoted (text: string) =
+let quoted (text: string) =
     "'" + text.Replace("'", "'\\''") + "'"
 
-/// The launcher with dq on some ranks, and the same dq after some other shell on further ones.
-let start launcher (ranks: Ranks list) (arguments: string list) : Process =
-    let dq = String.concat " " ("exec dotnet" :: List.map quoted (program :: arguments))
+/// Of a shell: the launcher with dq on some ranks, and the same dq in another shell on further ones.
+let command launcher (ranks: Ranks list) (arguments: string list) : string =
+    let dq = String.concat " " ("dotnet" :: List.map quoted (program :: arguments))
 
     let parts = [
         for ranks in ranks -> String.concat " " [ "-n"; string ranks.Count; "/bin/sh"; "-c"; quoted (ranks.Shell + dq) ]
     ]
 
-    let command =
-        String.concat " " ("exec" :: launcher.Program :: launcher.Options)
-        + " "
-        + String.concat " : " parts
+    String.concat " " (launcher.Program :: launcher.Options)
+    + " "
+    + String.concat " : " parts
 
+/// Starts a command of a shell as dq is started.
+let startShell (command: string) : Process =
     let start = ProcessStartInfo("/bin/sh", [ "-c"; command ])
     start.Environment["OMP_NUM_THREADS"] <- "1"
     start.Environment["DOTNET_EnableWriteXorExecute"] <- "0"
@@ -71,8 +72,24 @@ let start launcher (ranks: Ranks list) (arguments: string list) : Process =
     start.RedirectStandardError <- true
     nonNull (Process.Start start)
 
+let start launcher ranks arguments =
+    startShell ("exec " + command launcher ranks arguments)
+
 let run launcher ranks arguments =
     finish (start launcher [ plain ranks ] arguments)
+
+/// Whether this process may give another one file systems of its own.
+let canMount =
+    lazy
+        (File.Exists "/usr/bin/unshare"
+         && (use tried = Process.Start("/usr/bin/unshare", [ "-m"; "true" ])
+             tried.WaitForExit()
+             tried.ExitCode = 0))
+
+/// Before a program: it sees the file systems that `mounting` makes, and nobody else does.
+let withMounts (mounting: string) =
+    let script = mounting + " && exec \"$@\""
+    $"exec unshare -m sh -c {quoted script} dq "
 
 /// Processes of dq that work in a folder of artifacts, by number.
 let processes (artifacts: string) =

@@ -14,10 +14,11 @@ open DQ.Core.Quantization
 open DQ.Core.Training
 
 let private choices = [
-    for kind in Quantizers.Names -> kind, QuantizerSpec(Kind = kind)
-    "depthwise, published revival", QuantizerSpec(Kind = "depthwise", Revival = "published")
-    "vector, cosine, rotation", QuantizerSpec(Kind = "vector", Metric = "cosine", Gradient = "rotation")
-    "residual, projected", QuantizerSpec(Kind = "residual", CodeProjection = Nullable 2)
+    for kind in Quantizers.Names do
+        yield kind, QuantizerSpec(Kind = kind)
+    yield "depthwise, published revival", QuantizerSpec(Kind = "depthwise", Revival = "published")
+    yield "vector, cosine, rotation", QuantizerSpec(Kind = "vector", Metric = "cosine", Gradient = "rotation")
+    yield "residual, projected", QuantizerSpec(Kind = "residual", CodeProjection = Nullable 2)
 ]
 
 let private autoencoder quantizer =
@@ -119,7 +120,7 @@ let private compare (one: Outcome) (rank: Outcome) =
         Expect.equal shared.Skipped alone.Skipped "skipped"
         isClose "loss" 1e-5 shared.Loss alone.Loss
         isClose "reconstruction" 1e-5 shared.Reconstruction alone.Reconstruction
-        isClose "latent loss" 1e-5 shared.Latent alone.Latent
+        isClose "latent loss" 1e-4 shared.Latent alone.Latent
         isClose "gradient norm" 1e-4 shared.GradientNorm alone.GradientNorm
 
         for before, now in Seq.zip alone.Levels shared.Levels do
@@ -132,16 +133,24 @@ let private compare (one: Outcome) (rank: Outcome) =
     for (name, alone), (_, shared) in List.zip one.State rank.State do
         let largest = alone |> Array.map abs |> Array.max |> float
         let apart = Array.map2 (fun (a: float32) b -> abs (float a - float b)) alone shared |> Array.max
-        Expect.isLessThanOrEqual apart (1e-4 * max 1e-2 largest) $"{name}: {apart} of {largest}"
+        // a step of Adam is 1e-3
+        Expect.isLessThanOrEqual apart (1e-4 * max 1e-1 largest) $"{name}: {apart} of {largest}"
+
+let private revived (outcome: Outcome) =
+    outcome.Reports |> Seq.collect _.Levels |> Seq.collect _.Revived |> Seq.sum
 
 /// One process and several ranks, which have to be the same to the bit among themselves.
-let private isAlike ranks (make: IRanks -> TrainingSession) =
+let private areAlike ranks (make: IRanks -> TrainingSession) =
     let one = trained make [ OneProcess.Instance ] |> List.head
     let several = trained make (Threads.ranks ranks)
     compare one several.Head
 
     for other in several.Tail do
         Expect.isTrue (bits other.State = bits several.Head.State) "all ranks have the same weights"
+
+    one
+
+let private isAlike ranks make = areAlike ranks make |> ignore
 
 let private ofAutoencoder quantizer training ranks =
     new TrainingSession(new AutoencoderObjective(autoencoder quantizer, [], 3L, training), training, 3L, torch.CPU, ranks)
@@ -153,7 +162,11 @@ let tests =
         for name, quantizer in choices do
             for ranks, accumulate in [ 2, 1; 3, 2; 4, 2 ] do
                 test $"{name}: {ranks} ranks, {accumulate} micro-batches" {
-                    isAlike ranks (ofAutoencoder quantizer (training accumulate))
+                    let one = areAlike ranks (ofAutoencoder quantizer (training accumulate))
+                    use level = (autoencoder quantizer).CreateQuantizer 0
+
+                    if level.NeedsInitialization then
+                        Expect.isGreaterThan (revived one) 0L "codes were drawn again"
                 }
 
         test "a batch that the ranks don't divide: 12 images on 5" {

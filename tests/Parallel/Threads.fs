@@ -9,7 +9,7 @@ open DQ.Core.Parallel
 /// Where the threads meet: each leaves something, and takes what all left.
 type private Meeting(count: int) =
     let barrier = new Barrier(count)
-    let left: obj[] = Array.zeroCreate count
+    let left: (obj | null)[] = Array.zeroCreate count
     // for the others' part of a step; one that failed never comes
     let patience = TimeSpan.FromMinutes 2.0
 
