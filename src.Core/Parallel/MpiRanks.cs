@@ -108,17 +108,7 @@ public sealed unsafe class MpiRanks : IRanks
     public void Await()
     {
         using var _ = Call();
-        nint request = 0;
-        Expect(beginBarrier(mpi.World, &request), "MPI_Ibarrier");
-        var clock = Stopwatch.StartNew();
-        for (var done = 0; ; )
-        {
-            Expect(test(&request, &done, mpi.NoStatus), "MPI_Test");
-            if (done != 0)
-                return;
-            if (clock.Elapsed > ShortWait)
-                Thread.Sleep(Pause);
-        }
+        Meet();
     }
 
     public void Abort(int exitCode) =>
@@ -146,6 +136,7 @@ public sealed unsafe class MpiRanks : IRanks
     private void Reduce(void* values, int count, nint type)
     {
         using var _ = Call();
+        Meet();
         Expect(allReduce((void*)mpi.InPlace, values, count, type, mpi.Sum, mpi.World), "MPI_Allreduce");
     }
 
@@ -153,6 +144,24 @@ public sealed unsafe class MpiRanks : IRanks
     {
         using var _ = Call();
         Expect(allGather(source, bytes, mpi.Bytes, target, bytes, mpi.Bytes, mpi.World), "MPI_Allgather");
+    }
+
+    /// MPI's own calls wait without rest. Ranks that share processors, or wait for one that is at work, let the others have them.
+    private void Meet()
+    {
+        nint request = 0;
+        Expect(beginBarrier(mpi.World, &request), "MPI_Ibarrier");
+        var clock = Stopwatch.StartNew();
+        for (var done = 0; ; )
+        {
+            Expect(test(&request, &done, mpi.NoStatus), "MPI_Test");
+            if (done != 0)
+                return;
+            if (clock.Elapsed > ShortWait)
+                Thread.Sleep(Pause);
+            else
+                Thread.Yield();
+        }
     }
 
     private Clocked Call() => new(this);

@@ -79,7 +79,7 @@ let tests =
                 succeeds (run launcher ranks (training "run" file artifacts)))
 
         mpiTest openMpi "stopped with 4 ranks, a run goes on with 2 and ends with 1 as an undisturbed one" (fun folder ->
-            let file = written folder 400
+            let file = written folder 150
             let artifacts = within folder "several"
 
             for ranks, step in [ 4, 20L; 2, 60L ] do
@@ -98,7 +98,7 @@ let tests =
 
         for launcher in [ openMpi; mpich ] do
             mpiTest launcher "killed, a rank takes the others along, and the same command goes on" (fun folder ->
-                let file = written folder 400
+                let file = written folder 150
                 let artifacts = within folder "several"
                 let started = start launcher [ plain 2 ] (training "run" file artifacts)
                 untilStep started artifacts 20L
@@ -110,7 +110,7 @@ let tests =
                 isAlike artifacts (alone folder file))
 
             mpiTest launcher "told to stop, the launcher leaves a run that goes on" (fun folder ->
-                let file = written folder 400
+                let file = written folder 150
                 let artifacts = within folder "several"
                 let started = start launcher [ plain 2 ] (training "run" file artifacts)
                 untilStep started artifacts 20L
@@ -168,7 +168,7 @@ let tests =
 
         mpiTest openMpi "a full disk ends all ranks, and with room the same command goes on" (fun folder ->
             need canMount.Value "unshare -m: not allowed here"
-            let file = written folder 400
+            let file = written folder 150
             let artifacts, kept = within folder "several", within folder "kept"
             Directory.CreateDirectory artifacts |> ignore
             let ranks = command openMpi [ plain 2 ] (training "run" file artifacts)

@@ -132,9 +132,10 @@ let private compare (one: Outcome) (rank: Outcome) =
 
     for (name, alone), (_, shared) in List.zip one.State rank.State do
         let largest = alone |> Array.map abs |> Array.max |> float
-        let apart = Array.map2 (fun (a: float32) b -> abs (float a - float b)) alone shared |> Array.max
-        // a step of Adam is 1e-3
-        Expect.isLessThanOrEqual apart (1e-4 * max 1e-1 largest) $"{name}: {apart} of {largest}"
+        let apart = Array.map2 (fun (a: float32) b -> abs (float a - float b)) alone shared
+        // a step of Adam is 1e-3, also where a gradient is hardly more than rounding
+        Expect.isLessThanOrEqual (Array.max apart) (1e-4 * max 1.0 largest) $"{name}: of {largest}"
+        Expect.isLessThanOrEqual (Array.average apart) (1e-5 * max 1.0 largest) $"{name}: on average"
 
 let private revived (outcome: Outcome) =
     outcome.Reports |> Seq.collect _.Levels |> Seq.collect _.Revived |> Seq.sum
