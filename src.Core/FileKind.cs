@@ -2,10 +2,10 @@ using System.Text;
 
 namespace DQ.Core;
 
-/// <summary>What a file is that was expected to be another, by its first bytes: for messages.</summary>
+/// <summary>Recognizes the kind of a file by its first bytes, for messages about unexpected files.</summary>
 public static class FileKind
 {
-    /// <summary>Bytes from the beginning that tell.</summary>
+    /// <summary>Number of bytes needed from the beginning.</summary>
     public const int Looked = 1024;
 
     private static readonly (byte[] Start, string What)[] Signatures =
@@ -40,8 +40,8 @@ public static class FileKind
         ([0, 0, 8, 3], "a plain idx file of images"),
     ];
 
-    /// <summary>Of a file on disk; see the other.</summary>
-    /// <exception cref="IOException">It can't be read.</exception>
+    /// <summary>The kind of a file on disk; see the other overload.</summary>
+    /// <exception cref="IOException">The file can't be read.</exception>
     public static string Describe(string path)
     {
         using var file = RegularFile.OpenRead(path);
@@ -49,8 +49,8 @@ public static class FileKind
         return Describe(start.AsSpan(0, file.ReadAtLeast(start, Looked, throwOnEndOfStream: false)));
     }
 
-    /// <summary>Such as "an empty file", "a web page", "a pointer of Git LFS …"; "something else" where nothing is recognized.</summary>
-    /// <param name="content">A file's beginning, or all of it.</param>
+    /// <summary>Such as "an empty file", "a web page", "a pointer of Git LFS …"; "something else" if the kind is not recognized.</summary>
+    /// <param name="content">The beginning of a file, or the whole file.</param>
     public static string Describe(ReadOnlySpan<byte> content)
     {
         if (content.IsEmpty)

@@ -3,14 +3,14 @@ using System.Runtime.InteropServices;
 namespace DQ.Core;
 
 /// <summary>
-/// Files of bytes, told from pipes, sockets and devices: opening a pipe waits for someone to write, and a device may never end.
-/// Links are followed.
+/// Distinguishes regular files from pipes, sockets and devices: opening a pipe waits for a writer, and a device may never end. Links are
+/// followed.
 /// </summary>
 public static partial class RegularFile
 {
     private const int TypeBits = 0xF000;
 
-    /// <summary>What a path names that is not a file of bytes, such as "a pipe"; null for a file, and where nothing is.</summary>
+    /// <summary>The kind of a path that is not a regular file, such as "a pipe"; null for a regular file, and for a missing one.</summary>
     public static string? WhyNot(string path)
     {
         if (OperatingSystem.IsWindows())
@@ -26,15 +26,15 @@ public static partial class RegularFile
     }
 
     /// <summary>Opens a file for reading.</summary>
-    /// <exception cref="IOException">It can't be opened, or is no file of bytes; names it.</exception>
+    /// <exception cref="IOException">The file can't be opened, or is not a regular file; the message names it.</exception>
     public static FileStream OpenRead(string path) =>
         WhyNot(path) is { } other ? throw new IOException($"{path}: expected a file, found {other}") : File.OpenRead(path);
 
-    /// <summary>A whole file.</summary>
-    /// <param name="path">Of the file.</param>
-    /// <param name="most">Bytes it may have: one with more is refused before memory is taken.</param>
-    /// <exception cref="InvalidDataException">It has more.</exception>
-    /// <exception cref="IOException">It can't be read, or is no file of bytes.</exception>
+    /// <summary>Reads a whole file.</summary>
+    /// <param name="path">Path of the file.</param>
+    /// <param name="most">Maximum size in bytes; a larger file is refused before memory is allocated.</param>
+    /// <exception cref="InvalidDataException">The file is larger.</exception>
+    /// <exception cref="IOException">The file can't be read, or is not a regular file.</exception>
     public static byte[] ReadAllBytes(string path, long most)
     {
         using var file = OpenRead(path);

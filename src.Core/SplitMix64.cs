@@ -2,8 +2,8 @@ namespace DQ.Core;
 
 /// <summary>
 /// A small generator whose whole state is one counter: Steele, Lea &amp; Flood, "Fast splittable pseudorandom number generators"
-/// (OOPSLA 2014), §5. A stream is named by a seed and up to two coordinates (epoch; step and index; image), so that
-/// what is drawn at one place never depends on what was drawn elsewhere and there is no state to save.
+/// (OOPSLA 2014), §5. A seed and up to two coordinates (epoch; step and index; image) select a stream. So a draw never depends on draws
+/// elsewhere, and there is no state to save.
 /// </summary>
 public struct SplitMix64
 {
@@ -11,12 +11,12 @@ public struct SplitMix64
 
     private ulong _state;
 
-    /// <summary>The stream named by <paramref name="seed"/> and two coordinates.</summary>
+    /// <summary>The stream of <paramref name="seed"/> and two coordinates.</summary>
     public SplitMix64(long seed, long first = 0, long second = 0) =>
-        // each coordinate goes through the mixer before the next is added: neighbouring names give unrelated streams
+        // each coordinate is mixed before the next is added, so that neighbouring coordinates give unrelated streams
         _state = Mix(Mix(Mix((ulong)seed + GoldenGamma) + (ulong)first * GoldenGamma) + (ulong)second * GoldenGamma);
 
-    /// <summary>The seed of a part of something seeded: unrelated to that of its neighbours and of other seeds.</summary>
+    /// <summary>The seed of a numbered part; it is unrelated to those of other parts and of other seeds.</summary>
     public static long Derive(long seed, int part) => (long)new SplitMix64(seed, -1, part).Next();
 
     /// <summary>64 random bits.</summary>
@@ -41,7 +41,8 @@ public struct SplitMix64
     /// <summary>A uniform number in [0, 1) with 53 random bits.</summary>
     public double NextDouble() => (Next() >> 11) * (1.0 / (1UL << 53));
 
-    /// <summary>A standard normal number (Box–Muller; the second of the pair is not kept, so that the state stays one counter).</summary>
+    /// <summary>A standard normal number (Box–Muller; the second number of the pair is not stored, so that the state stays one
+    /// counter).</summary>
     public double NextNormal() => Math.Sqrt(-2 * Math.Log(1 - NextDouble())) * Math.Cos(2 * Math.PI * NextDouble());
 
     /// <summary>Fills <paramref name="order"/> with a uniform permutation of 0…length−1 (Fisher–Yates).</summary>

@@ -1,21 +1,21 @@
-/// Numbers as text, the same everywhere.
+/// Numbers as text, in the same form everywhere.
 module DQ.Pipeline.Numbers
 
 open System
 open System.Globalization
 
-/// With a point, whatever the machine's language.
+/// With a decimal point, for any language of the system.
 let number (format: string) (value: float) =
     value.ToString(format, CultureInfo.InvariantCulture)
 
-/// A number of a record as text. Records of C# have Nullable, as their JSON has null.
+/// A number of a record as text. C# records have Nullable, because their JSON has null.
 let orMissing (missing: string) (show: float -> string) (value: Nullable<float>) =
     value |> Option.ofNullable |> Option.map show |> Option.defaultValue missing
 
-/// A dash where there is none.
+/// A dash if there is no number.
 let optional format = orMissing "–" (number format)
 
-/// With commas between thousands.
+/// With commas as thousands separators.
 let counted (value: int64) =
     value.ToString("N0", CultureInfo.InvariantCulture)
 

@@ -1,4 +1,4 @@
-/// Everything that DQ makes in more than one step, as values. Commands read their settings, fold one of these and print.
+/// All pipelines of DQ as values. Commands read their settings, fold one of these values and print.
 module DQ.Pipeline.Pipelines
 
 open DQ.Core.Artifacts
@@ -8,19 +8,19 @@ open DQ.Pipeline.Allocation
 open DQ.Pipeline.Data
 open DQ.Pipeline.Progressive
 
-/// Packed images of a configuration.
+/// The packed images of a configuration.
 let packed (data: DataConfig) : Stage<unit, Dataset> = Prepare.stage data
 
-/// Weights of elsewhere as a run.
+/// Imports weights as a run.
 let imported v file source notes : Stage<unit, Import.ImportedRun> = Import.stage v file source notes
 
-/// Images: those a run has of its own, else those of a configuration.
+/// Images of a run if it has its own, else those of a configuration.
 let images (own: Parent option) (data: DataConfig) : Stage<unit, Dataset> =
     match own with
     | Some parent -> Prepare.ofRun parent
     | None -> Prepare.reused data
 
-/// A model trained on these images: an autoencoder, or a classifier where the configuration asks for one.
+/// Trains a model on these images: an autoencoder, or a classifier if the configuration is for one.
 let modelOn (images: Stage<unit, Dataset>) (v: Variant) : Stage<unit, Train.TrainedRun> =
     images
     >=> if Settings.isClassifier v.Config then
@@ -37,24 +37,24 @@ let private kind (v: Variant) =
     else
         RunKind.Train
 
-/// A model with its numbers.
+/// Trains and evaluates a model.
 let evaluatedOn images (v: Variant) : Stage<unit, Evaluate.EvaluatedRun> =
     modelOn images v >=> Evaluate.stage (kind v) (Train.title v) v.Config.Evaluation
 
 /// The same on the images of its configuration.
 let evaluated (v: Variant) = evaluatedOn (packed v.Config.Data) v
 
-/// A run that is there, on its own images or others.
+/// Evaluates an existing run, on its own images or others.
 let evaluation folder (run: RunRecord) own data (config: EvaluationConfig) : Stage<unit, Evaluate.EvaluatedRun> =
     images own data
     >=> (Evaluate.stage run.Kind run.Id config
          |> Stage.onPart (Evaluate.subjectName run) (Evaluate.subject folder run))
 
-/// One model at growing image sizes, and training at the last size alone beside it.
+/// Trains one model at growing image sizes, and another at the last size alone.
 let progressive (chain: Chain.Chain) : Stage<unit, ChainStages.EvaluatedChain> =
     ChainStages.images chain >=> ChainStages.train chain
 
-/// How well quantizers alone describe a network's features.
+/// Estimates how well quantizers alone describe a network's features.
 let density own (subject: Density.DensitySubject) : Stage<unit, Density.EstimatedRun> =
     images own subject.Data >=> Density.stage subject
 
@@ -62,7 +62,7 @@ let density own (subject: Density.DensitySubject) : Stage<unit, Density.Estimate
 let intervals own (subject: CutNetwork.Subject) : Stage<unit, Intervals.IntervalRun> =
     images own subject.Data >=> Intervals.stage subject
 
-/// Bits for a network's channels, with a table that is made here or was named.
+/// Bits for a network's channels, with a table that is computed or named in the configuration.
 let allocation own (subject: CutNetwork.Subject) (table: Stage<Dataset, string>) : Stage<unit, Allocate.AllocatedRun> =
     images own subject.Data
     >=> Stage.both Stage.input table

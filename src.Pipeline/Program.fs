@@ -42,6 +42,7 @@ type Arguments =
     | [<Inherit; Unique>] Artifacts of DIR: string
     | [<Inherit; Unique>] Device of NAME: string
     | [<Inherit; Unique>] Libtorch of DIR: string
+    | [<Inherit; Unique>] Threads of N: string
     | [<Inherit; Unique>] Json
     | [<Inherit; Unique>] Quiet
     | [<Inherit; Unique>] Verbose
@@ -81,6 +82,8 @@ type Arguments =
             | Artifacts _ -> "where artifacts are kept (default: DQ_ARTIFACTS, else artifacts)."
             | Device _ -> "cpu, cuda or cuda:N (default: DQ_DEVICE, else cpu)."
             | Libtorch _ -> "folder with libtorch (default: DQ_LIBTORCH, else the package's own)."
+            | Threads _ ->
+                "threads to compute with (default: DQ_THREADS, else as many as processors are free, half of them at least)."
             | Json -> "print the result as JSON on standard output."
             | Quiet -> "no progress and no notes."
             | Verbose -> "more detail; stack traces of errors."
@@ -178,6 +181,30 @@ let private maxMinutes (parsed: ParseResults<Arguments>) : Result<float option, 
         Error(Usage $"--max-minutes: expected a number above 0 and below 70000, got {minutes}")
     | _ -> Ok minutes
 
+/// What a command leaves that saves nothing on the way and is told to stop; None for those that save, and end by themselves.
+let private leaves (parsed: ParseResults<Arguments>) : string option =
+    match parsed.GetSubCommand() with
+    | Encode _
+    | Compress _
+    | Export _
+    | Report _
+    | Schema _
+    | Completion _ -> Some "nothing was written"
+    | Reconstruct _
+    | Decompress _
+    | Decode _ -> Some "the pictures written so far are whole"
+    | Import _ -> Some "the same command imports again"
+    | Plan _
+    | Find_Rate _
+    | Datasets _
+    | Verify _
+    | Bench _
+    | Info _
+    | Doctor _ -> Some "nothing was changed"
+    | Runs _ -> Some "each run is changed or not, nothing in between"
+    | Serve _ -> Some "the site is closed"
+    | _ -> None
+
 /// Argu's first line; the usage it adds is what --help shows.
 let private usageError (error: ArguParseException) =
     let first = (error.Message.Split '\n')[0]
@@ -231,6 +258,7 @@ let private executeIn (team: Team) (parsed: ParseResults<Arguments>) =
         for dir in Option.toList (parsed.TryGetResult Artifacts) -> "ARTIFACTS", dir
         for name in Option.toList (parsed.TryGetResult Device) -> "DEVICE", name
         for dir in Option.toList (parsed.TryGetResult Libtorch) -> "LIBTORCH", dir
+        for count in Option.toList (parsed.TryGetResult Threads) -> "THREADS", count
     ]
 
     let leave outcome =
@@ -257,15 +285,57 @@ let private executeIn (team: Team) (parsed: ParseResults<Arguments>) =
             Team = team
         }
 
-        (attempt place (fun () -> dispatch place parsed)).GetAwaiter().GetResult() |> leave
+        let work () =
+            attempt place (fun () ->
+                task {
+                    match Device.check settings.Device with
+                    | Ok() -> return! dispatch place parsed
+                    | Error error -> return Error error
+                })
+
+        let outcome =
+            match leaves parsed with
+            | None -> work ()
+            | Some left -> Abandonment.race interruption left (Task.Run<Result<unit, StageError>>(work))
+
+        match outcome.GetAwaiter().GetResult() with
+        | Error(Abandoned _ as error) ->
+            let exitCode = output.Failure error
+            Abandonment.leave exitCode
+            exitCode
+        | outcome -> leave outcome
 
 let private execute argv (parsed: ParseResults<Arguments>) =
     match (if isJoined parsed then Joining.team argv else Ok Team.Alone) with
     | Ok team -> executeIn team parsed
     | Error error -> Output(verbosityOf parsed).Failure error
 
+/// A value that is left empty, as by a variable of the shell that is not set; only a note may be.
+let private checkEmpty (argv: string[]) =
+    match Array.tryFindIndex ((=) "") argv with
+    | Some place when place = 0 || argv[place - 1] <> "--text" ->
+        let option =
+            if place > 0 && argv[place - 1].StartsWith '-' then
+                argv[place - 1]
+            else
+                $"argument {place + 1}"
+
+        Error(Usage $"{option}: expected a value, got an empty text")
+    | _ -> Ok()
+
 [<EntryPoint>]
 let main argv =
+    let fail problem =
+        Output(
+            {
+                Json = Array.contains "--json" argv
+                Quiet = false
+                Verbose = false
+            }
+        )
+            .Failure
+            problem
+
     try
         let parsed = parser.ParseCommandLine(argv, raiseOnUsage = true)
 
@@ -273,20 +343,12 @@ let main argv =
             printfn $"dq {Workplace.versionText}"
             0
         else
-            execute argv parsed
+            match checkEmpty argv with
+            | Ok() -> execute argv parsed
+            | Error problem -> fail problem
     with :? ArguParseException as error ->
         if error.ErrorCode = ErrorCode.HelpText then
             printf $"{helpFor argv error.Message}"
             0
         else
-            let problem = usageError error
-
-            Output(
-                {
-                    Json = Array.contains "--json" argv
-                    Quiet = false
-                    Verbose = false
-                }
-            )
-                .Failure
-                problem
+            fail (usageError error)

@@ -13,20 +13,20 @@ open DQ.Pipeline.Configuration
 open DQ.Pipeline.Storage
 open FsToolkit.ErrorHandling
 
-/// How far a stage is, for whoever watches.
+/// The progress of a stage.
 type Report = {
     /// Stage and subject, such as `train vq`.
     Title: string
     Done: int64
     Total: int64
-    /// What a unit of `Done` is, such as `steps` or `images`.
+    /// The unit of `Done`, such as `steps` or `images`.
     Unit: string
     Loss: float option
     ImagesPerSecond: float option
 }
 
 module Report =
-    /// Of a stage that only counts.
+    /// Progress of a stage that only counts.
     let counted title unit' (finished: int64) (total: int64) = {
         Title = title
         Done = finished
@@ -36,20 +36,20 @@ module Report =
         ImagesPerSecond = None
     }
 
-/// What a plan looks at: the store, the files of sources, and whether finished work counts.
+/// The state that a plan reads: the store, the files of sources, and whether finished work is reused.
 type Standing = {
     Store: Store
     Hashes: FileHashes
-    /// What is known of sources of images, each looked at once.
+    /// Known properties of image sources, each of which is inspected once.
     Sources: ConcurrentDictionary<DataConfig, Data.Ingest.Foreseen>
     /// All runs, the latest first.
     Runs: unit -> StoredRun list
-    /// Makes again what is finished already.
+    /// Repeats finished work.
     Force: bool
 }
 
 module Standing =
-    /// `force` makes again what is finished already.
+    /// `force` repeats finished work.
     let at (store: Store) force = {
         Store = store
         Hashes = FileHashes()
@@ -58,7 +58,7 @@ module Standing =
         Force = force
     }
 
-    /// The same with the runs as they are now, read once.
+    /// The same with the present runs, which are read once.
     let asOfNow standing =
         let runs = lazy (standing.Runs())
 
@@ -67,17 +67,19 @@ module Standing =
                 Runs = fun () -> runs.Value
         }
 
-/// What a stage works with besides its input.
+/// The context of a stage: what it uses besides its input.
 type StageContext = {
     Standing: Standing
     /// `cpu`, `cuda` or `cuda:1`.
     Device: string
     Software: SoftwareRecord
     Cancellation: CancellationToken
-    /// Why it was cancelled.
+    /// The reason of the cancellation.
     Stopped: unit -> StageError
     /// The processes that do this work together.
     Team: Team
+    /// Whether a run that is taken up again goes on with as many threads as it was begun with, and so to the same numbers.
+    KeepThreads: bool
     Progress: Report -> unit
     /// One line for the user.
     Note: string -> unit
@@ -94,17 +96,17 @@ type StageContext = {
                 None
         )
 
-/// A value that a stage takes or gives, and its name. Nothing is open in it.
+/// A value that is the input or output of a stage, and its name. It holds no open file.
 type Artifact<'a> = { Fingerprint: Fingerprint; Value: 'a }
 
 module Artifact =
-    /// Another view of its value; its name stays.
+    /// Another view of its value, with the same name.
     let map (view: 'a -> 'b) (artifact: Artifact<'a>) : Artifact<'b> = {
         Fingerprint = artifact.Fingerprint
         Value = view artifact.Value
     }
 
-/// What would happen to a stage's output.
+/// What a run would do for a stage's output.
 [<RequireQualifiedAccess>]
 type Action =
     /// It is finished.
@@ -113,45 +115,45 @@ type Action =
     | Continue
     | Make
 
-/// One stage of a plan, and why.
+/// One stage of a plan, with the reason.
 type PlannedStep = {
     Stage: string
     Action: Action
     Why: string
 }
 
-/// An artifact before anything runs: its name, what would be done for it, and itself where it is finished.
+/// An artifact before anything runs: its name, what would be done for it, and the artifact itself if it is finished.
 type Planned<'a> = {
     Fingerprint: Fingerprint
-    /// Of the stage that gives it; those before have their own.
+    /// Steps of the stage that makes it; earlier stages have their own.
     Steps: PlannedStep list
     Finished: Artifact<'a> option
 }
 
-/// A typed step from an artifact to an artifact. The output's fingerprint is a pure function of the input's fingerprint and
-/// the stage's settings, so that a plan and a run agree.
+/// A typed step that makes one artifact from another. The output's fingerprint is a pure function of the input's
+/// fingerprint and the stage's settings, so that a plan and a run agree.
 type Stage<'i, 'o> = {
     Name: string
-    /// Names the output and says what a run would do. Nothing is made.
+    /// Returns the output's name and what a run would do. It makes nothing.
     Plan: Standing -> Planned<'i> -> Result<Planned<'o>, StageError>
-    /// Gives the output: the finished one, or it makes it.
+    /// Returns the output; makes it if it is not finished.
     Run: StageContext -> Artifact<'i> -> Task<Result<Artifact<'o>, StageError>>
 }
 
-/// What a member of a chain is made from: an input of its own, and the output of the member before.
+/// The input of a chain's member: its own input, and the output of the member before.
 type Link<'i, 'o> = {
     Input: Artifact<'i>
     Before: Artifact<'o> option
 }
 
 module Stage =
-    /// Without the native stack that libtorch's messages carry.
+    /// The message without the native stack trace of libtorch.
     let firstLine (error: exn) = (error.Message.Split '\n')[0]
 
-    /// What libtorch says when memory runs out: of the processor on Windows and elsewhere, and of a CUDA device.
+    /// libtorch's messages when memory runs out: on the CPU, on Windows and other systems, and on a CUDA device.
     let private outOfMemory = [ "not enough memory"; "can't allocate memory"; "out of memory" ]
 
-    /// Exceptions that say something about the user's files and machine; the others are bugs.
+    /// Exceptions about the user's files and machine; all others are bugs.
     let expected (stopped: unit -> StageError) (error: exn) : StageError option =
         match error with
         | :? OperationCanceledException -> Some(stopped ())
@@ -164,8 +166,7 @@ module Stage =
         | :? EndOfStreamException -> Some(Data error.Message)
         | :? LibTorchException -> Some(CheckFailed error.Message)
         | :? IOException
-        | :? UnauthorizedAccessException ->
-            Some(Storage $"{error.Message.TrimEnd '.'}; what was there before is intact")
+        | :? UnauthorizedAccessException -> Some(Storage $"{error.Message.TrimEnd '.'}; existing files are unchanged")
         | :? OutOfMemoryException -> Some(OutOfMemory(error.Message, None))
         | error when
             outOfMemory
@@ -174,7 +175,7 @@ module Stage =
             Some(OutOfMemory(firstLine error, None))
         | _ -> None
 
-    /// Does the work; what it throws about files and machine becomes an error, a bug is thrown on.
+    /// Does the work. Exceptions about files and machine become errors; other exceptions are rethrown.
     let attempt stopped (work: unit -> Result<'a, StageError>) : Result<'a, StageError> =
         try
             work ()
@@ -185,7 +186,7 @@ module Stage =
                 ExceptionDispatchInfo.Throw error
                 Error(CheckFailed error.Message)
 
-    /// The same on another thread, unless the context is cancelled already.
+    /// The same on another thread, unless the context is already cancelled.
     let inBackground (context: StageContext) (work: unit -> Result<'a, StageError>) : Task<Result<'a, StageError>> =
         Task.Run(fun () ->
             attempt context.Stopped (fun () ->
@@ -214,20 +215,20 @@ module Stage =
             team.Hear()
             |> Result.bind (fun told -> attempt context.Stopped (fun () -> lookUp told) |> team.Agree)
 
-    /// What pipelines start from.
+    /// The input of pipelines.
     let start: Artifact<unit> = {
         Fingerprint = Fingerprint.All []
         Value = ()
     }
 
-    /// An artifact that is there, as a plan sees it.
+    /// An existing artifact in a plan.
     let finished (artifact: Artifact<'a>) : Planned<'a> = {
         Fingerprint = artifact.Fingerprint
         Steps = []
         Finished = Some artifact
     }
 
-    /// What a pipeline would do.
+    /// The plan of a pipeline.
     let plan (standing: Standing) (stage: Stage<unit, 'o>) : Result<Planned<'o>, StageError> =
         attempt (fun () -> Interrupted 2) (fun () -> stage.Plan standing (finished start))
 
@@ -235,14 +236,14 @@ module Stage =
     let run (context: StageContext) (stage: Stage<unit, 'o>) : Task<Result<'o, StageError>> =
         stage.Run context start |> TaskResult.map _.Value
 
-    /// A stage that only looks its output up, such as a file that was named.
+    /// A stage that only looks up its output, such as a named file.
     let lookup (name: string) (find: Standing -> Result<Artifact<'o>, StageError>) : Stage<'i, 'o> = {
         Name = name
         Plan = fun standing _ -> find standing |> Result.map finished
         Run = fun context _ -> inBackground context (fun () -> find context.Standing)
     }
 
-    /// The stage where its output is finished; where it is not, this error.
+    /// The stage if its output is finished; otherwise this error.
     let whenFinished (missing: Standing -> StageError) (stage: Stage<'i, 'o>) : Stage<'i, 'o> =
         let plan standing input =
             stage.Plan { standing with Force = false } input
@@ -281,7 +282,7 @@ module Stage =
                 }
     }
 
-    /// The stage's output under another view of it; its name stays.
+    /// The stage with another view of its output, which keeps its name.
     let map (view: 'a -> 'b) (stage: Stage<'i, 'a>) : Stage<'i, 'b> = {
         Name = stage.Name
         Plan =
@@ -295,7 +296,7 @@ module Stage =
         Run = fun context input -> stage.Run context input |> TaskResult.map (Artifact.map view)
     }
 
-    /// The stage on a part of its input: the part's name from the input's, and the part itself.
+    /// The stage on a part of its input: a function for the part's name, and a function for the part itself.
     let onPart (name: Fingerprint -> Fingerprint) (part: 'a -> Artifact<'b>) (stage: Stage<'b, 'o>) : Stage<'a, 'o> = {
         Name = stage.Name
         Plan =
@@ -381,13 +382,13 @@ module Stage =
     let private nameOfLink input (before: Fingerprint option) =
         Fingerprint.All(input :: Option.toList before)
 
-    /// What a member of a chain is made from.
+    /// The input of a chain's member.
     let link (input: Artifact<'i>) (before: Artifact<'o> option) : Artifact<Link<'i, 'o>> = {
         Fingerprint = nameOfLink input.Fingerprint (before |> Option.map _.Fingerprint)
         Value = { Input = input; Before = before }
     }
 
-    /// A chain: a stage for each of several inputs, which also takes what the one before gave.
+    /// A chain: a stage for each of several inputs, which also takes the output of the stage before.
     let scan (stages: Stage<Link<'i, 'o>, 'o> list) : Stage<Artifact<'i> list, Artifact<'o> list> =
         let planLink (input: Planned<Artifact<'i> list>) index (before: Planned<'o> option) =
             let finished =
@@ -426,7 +427,7 @@ module Stage =
                     |> TaskResult.map (List.rev >> together)
         }
 
-    /// A stage whose settings follow from its input. Before that is there, `unknown` is all that a plan can say.
+    /// A stage whose settings follow from its input. Before the input exists, its plan is `unknown`.
     let dependent
         name
         (unknown: PlannedStep list)

@@ -1,5 +1,5 @@
-/// Stages whose output is kept in the store: a run, or a result in the folder of the run it is about. Finding, claiming,
-/// locking, beginning and ending runs happens here and nowhere else.
+/// Stages whose output is in the store: a run, or a result in the folder of its run. Only this file finds, claims,
+/// locks, begins and ends runs.
 module DQ.Pipeline.StoredStage
 
 open System
@@ -13,40 +13,40 @@ open DQ.Pipeline.Stages
 open FsToolkit.ErrorHandling
 open TorchSharp
 
-/// What runs of this name and variant are called in folders and in progress.
+/// The title of runs with this name and variant, in folders and in progress.
 let titleOf name variant =
     if variant = "" then name else $"{name}-{variant}"
 
-/// What run.json says of a run before it begins.
+/// The content of run.json before a run begins.
 type Description = {
     Kind: RunKind
-    /// In folders and in progress.
+    /// The title in folders and in progress.
     Title: string
     Name: string
-    /// Empty where a configuration has no variants.
+    /// Empty if a configuration has no variants.
     Variant: string
     Seed: int64
     /// The resolved settings.
     Config: JsonObject
-    /// What its steps count up to.
+    /// Number of its steps.
     Steps: int64
     Notes: string list
 }
 
 /// A stage whose output is a run.
 type RunStage<'i, 'o> = {
-    /// In messages and plans, such as `train quickstart-dq`.
+    /// Name in messages and plans, such as `train quickstart-dq`.
     Name: string
     Description: Description
     /// Raised when the same input and settings give another output than before.
     Version: int
-    /// What the output depends on besides kind and version: the settings, and the fingerprints of the input's artifacts, which
-    /// are given.
+    /// What the output depends on besides kind and version: the settings, and the fingerprints of the input's
+    /// artifacts, which are the argument.
     DependsOn: Standing -> string list -> string list
     Parents: Standing -> 'i -> Parent list
-    /// Gets ready for work. What can't begin ends here and leaves no run behind.
+    /// Prepares the work. If the work can't begin, it ends here and leaves no run.
     Begin: StageContext -> torch.Device -> 'i -> Result<RunFile -> Result<unit, StageError>, StageError>
-    /// What is damaged in the folder of a finished run, so that work on it has to go on.
+    /// The damage in the folder of a finished run, because of which work must continue.
     Damage: string -> RunRecord -> string option
     /// The output of a finished run.
     Read: 'i -> string -> RunRecord -> Result<'o, StageError>
@@ -59,7 +59,7 @@ let private fingerprintOf (stage: RunStage<'i, 'o>) standing parts =
         yield! stage.DependsOn standing parts
     ]
 
-/// Whether a run is finished and nothing of it is damaged.
+/// Whether a run is finished and undamaged.
 let private isWhole (stage: RunStage<'i, 'o>) folder (record: RunRecord) =
     record.Status = RunStatus.Completed && (stage.Damage folder record).IsNone
 
@@ -73,8 +73,8 @@ let completed (standing: Standing) (fingerprint: string) : (string * RunRecord) 
         | _ -> None)
     |> List.sortByDescending (fun (_, record) -> record.StartedUtc)
 
-/// The run of a fingerprint that counts, a finished one before others. None where there is none, or where all is to be made
-/// again.
+/// The run to use for a fingerprint, preferably a finished one. None if there is none, or if all work is to be
+/// repeated.
 let private standingOf (standing: Standing) title fingerprint =
     if standing.Force then
         Ok None
@@ -97,7 +97,7 @@ let rec private differences prefix (a: JsonObject) (b: JsonObject) : string list
         | _ -> ()
 ]
 
-/// Why there is no run of this description's fingerprint: what sets the latest one of the same name apart.
+/// The reason why no run has this fingerprint: the differences from the latest run of the same name.
 let private whyMake (standing: Standing) (description: Description) =
     let isOfTheName (run: StoredRun) =
         match run.Record with
@@ -116,8 +116,8 @@ let private whyMake (standing: Standing) (description: Description) =
             let latest = runs |> List.maxBy _.StartedUtc
 
             match differences "" latest.Config description.Config with
-            | [] -> $"unlike {latest.Id}: its input changed"
-            | changes -> $"""unlike {latest.Id}: {String.concat ", " changes}"""
+            | [] -> $"differs from {latest.Id}: its input changed"
+            | changes -> $"""differs from {latest.Id}: {String.concat ", " changes}"""
 
 let private describe (context: StageContext) (device: torch.Device) (stage: RunStage<'i, 'o>) fingerprint input id =
     let description = stage.Description
@@ -142,13 +142,24 @@ let private describe (context: StageContext) (device: torch.Device) (stage: RunS
         Steps = description.Steps
     )
 
-/// Works in a run that is locked, from its begin to its end, however that comes.
+/// Works in a locked run, from its beginning to any kind of end.
 let private perform (context: StageContext) (device: torch.Device) (work: RunFile -> Result<unit, StageError>) file =
     let outcome =
         try
             Stage.attempt context.Stopped (fun () ->
                 (file: RunFile)
-                    .Save(_.Begun(context.Software, device.ToString(), torch.get_num_threads (), DateTime.UtcNow))
+                    .Save(
+                        _.Begun(
+                            context.Software,
+                            device.ToString(),
+                            torch.get_num_threads (),
+                            DateTime.UtcNow,
+                            (if context.Team.IsAlone then
+                                 Nullable()
+                             else
+                                 Nullable context.Team.Ranks.Count)
+                        )
+                    )
 
                 work file)
         with error ->
@@ -170,7 +181,7 @@ let private unknown name : Planned<'o> = {
         {
             Stage = name
             Action = Action.Make
-            Why = "what it is made from is not known yet"
+            Why = "its input is not known yet"
         }
     ]
     Finished = None
@@ -226,6 +237,13 @@ type FoundRun = {
 
 /// Works in a run that the leader claimed, and writes there where this process is the leader.
 let private together (context: StageContext) device work (found: FoundRun) (held: RunLock option) =
+    if
+        context.KeepThreads
+        && context.Team.IsAlone
+        && found.Record.Threads <= Environment.ProcessorCount
+    then
+        torch.set_num_threads found.Record.Threads
+
     result {
         let! ended = perform context device work (RunFile(found.Folder, held, found.Record))
         // the others' have other times
@@ -276,11 +294,11 @@ let private claimAndWork (context: StageContext) device (stage: RunStage<'i, 'o>
             | found -> return! together context device work found None
         }
 
-/// The same run may have been asked for under another name.
+/// The same run may have been requested under another name.
 let private noteName (context: StageContext) (description: Description) (record: RunRecord) =
     if (record.Name, record.Variant) <> (description.Name, description.Variant) then
         context.Note
-            $"{description.Title}: the same settings and input were used before as {titleOf record.Name record.Variant}: run {record.Id} is taken and keeps its name"
+            $"{description.Title}: run {record.Id} has the same settings and input under the name {titleOf record.Name record.Variant}; it is used and keeps its name"
 
 let private runRun (stage: RunStage<'i, 'o>) (context: StageContext) (input: Artifact<'i>) =
     Stage.inBackground context (fun () ->
@@ -289,7 +307,7 @@ let private runRun (stage: RunStage<'i, 'o>) (context: StageContext) (input: Art
             let fingerprint = fingerprintOf stage context.Standing parts
             let title = stage.Description.Title
             let team = context.Team
-            do! team.Same($"settings and input of {title}", fingerprint)
+            do! team.Same($"settings and input of {title} (fingerprint)", fingerprint[..11])
 
             let! standing =
                 Stage.fromLeader context (fun () ->
@@ -335,17 +353,17 @@ let ofRun (stage: RunStage<'i, 'o>) : Stage<'i, 'o> = {
     Run = runRun stage
 }
 
-/// A stage whose output is a file in the folder of the run that it is about.
+/// A stage whose output is a file in the folder of its run.
 type ResultStage<'i, 'r, 'o> = {
     Name: string
-    /// The result's fingerprint from those of the input's artifacts, of which the first is the run's.
+    /// The result's fingerprint, from those of the input's artifacts. The first of these is the run's.
     Fingerprint: string list -> string
     /// The run's folder.
     Folder: 'i -> string
-    /// The result in a run's folder, if it is the one of this fingerprint.
+    /// The result in a run's folder, if it has this fingerprint.
     Find: string -> string -> 'r option
     Output: 'i -> 'r -> 'o
-    /// Makes it under the run's lock; the fingerprint goes with the result.
+    /// Makes the result under the run's lock; the result contains the fingerprint.
     Work: StageContext -> torch.Device -> string -> 'i -> RunFile -> Result<'o, StageError>
 }
 
@@ -421,10 +439,10 @@ let private runResult (stage: ResultStage<'i, 'r, 'o>) (context: StageContext) (
             | None ->
                 result {
                     let! device = Device.ofName context.Device
-                    // nobody trains or evaluates it meanwhile
+                    // no other process trains or evaluates it at the same time
                     let! held = RunLock.Take folder
                     use _ = held
-                    // as it is now: it may have been trained on since it was read
+                    // the present record, because training may have continued since it was read
                     let file = RunFile(folder, Some held, Store.read folder)
                     return! stage.Work context device fingerprint input.Value file
                 }
@@ -446,7 +464,8 @@ let ofResult (stage: ResultStage<'i, 'r, 'o>) : Stage<'i, 'o> = {
     Run = runResult stage
 }
 
-/// Takes a run from the disk, unless somebody works on it. Without run.json it is no run from here on; the rest is only files.
+/// Deletes a run, unless a process works on it. Without run.json, which is deleted first, the other files are no longer
+/// a run.
 let remove (folder: string) : Result<unit, StageError> =
     result {
         let! held = RunLock.Take folder

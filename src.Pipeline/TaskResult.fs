@@ -3,7 +3,7 @@ namespace DQ.Pipeline
 open System
 open System.Threading.Tasks
 
-/// Work that takes a while and may fail in an expected way: the first error ends it.
+/// Asynchronous work that may fail in an expected way; the first error ends it.
 type TaskResultBuilder() =
     member _.Source(work: Task<Result<'a, 'e>>) = work
     member _.Source(outcome: Result<'a, 'e>) = Task.FromResult outcome
@@ -45,7 +45,7 @@ module TaskResult =
     let ignore (work: Task<Result<'a, 'e>>) : Task<Result<unit, 'e>> = map ignore<'a> work
 
 module List =
-    /// Work on each item in turn, up to the first error.
+    /// Runs the work on each item in turn, up to the first error.
     let traverseTaskResult (work: 'a -> Task<Result<'b, 'e>>) (items: 'a list) : Task<Result<'b list, 'e>> =
         (Task.FromResult(Ok []), items)
         ||> List.fold (fun before item ->
@@ -56,7 +56,7 @@ module List =
             })
         |> TaskResult.map List.rev
 
-    /// All values, where each is there.
+    /// All values, if each exists.
     let allOrNone (values: 'a option list) : 'a list option =
         if List.forall Option.isSome values then
             Some(List.choose id values)

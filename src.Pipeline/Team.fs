@@ -26,8 +26,7 @@ open TeamMessages
 type Team(ranks: IRanks) =
     let mutable agreed = false
 
-    let name rank =
-        $"rank {rank} on {ranks.Hosts[rank]}"
+    let name rank = $"rank {rank} on {ranks.Hosts[rank]}"
 
     let failure error = {
         Lines = StageError.lines error
@@ -45,7 +44,13 @@ type Team(ranks: IRanks) =
         ranks.Await()
         let length = BitConverter.GetBytes own.Length
         ranks.Broadcast(Span length)
-        let text = if ranks.Rank = 0 then own else Array.zeroCreate (BitConverter.ToInt32 length)
+
+        let text =
+            if ranks.Rank = 0 then
+                own
+            else
+                Array.zeroCreate (BitConverter.ToInt32 length)
+
         ranks.Broadcast(Span text)
         text
 
@@ -67,7 +72,8 @@ type Team(ranks: IRanks) =
         |> Seq.length
 
     /// How many ranks its machine has.
-    member _.OnThisMachine = ranks.Hosts |> Seq.filter ((=) ranks.Hosts[ranks.Rank]) |> Seq.length
+    member _.OnThisMachine =
+        ranks.Hosts |> Seq.filter ((=) ranks.Hosts[ranks.Rank]) |> Seq.length
 
     /// This rank, for people.
     member _.Name = name ranks.Rank
@@ -117,7 +123,10 @@ type Team(ranks: IRanks) =
 
     /// What the leader finds out, on all ranks.
     member team.FromLeader(find: unit -> Result<'a, StageError>) : Result<'a, StageError> =
-        if ranks.Rank = 0 then team.Tell id (find ()) else team.Hear()
+        if ranks.Rank = 0 then
+            team.Tell id (find ())
+        else
+            team.Hear()
 
     /// The outcome of what each rank did; the error of the first that met one is that of all.
     member _.Agree(outcome: Result<'a, StageError>) : Result<'a, StageError> =
@@ -162,7 +171,7 @@ type Team(ranks: IRanks) =
         | None -> Ok()
         | Some rank ->
             agreed <- true
-            Error(CheckFailed $"{name rank}: expected the {what} of rank 0, {all.Head}, got {all[rank]}")
+            Error(Usage $"{name rank}: expected the {what} of rank 0, {all.Head}, got {all[rank]}")
 
     /// Why any of the ranks is told to stop: asked for, by all, at a moment when all can.
     member _.Stopping(own: StageError option) : StageError option =

@@ -33,6 +33,12 @@ if (report is not null)
     }
 }
 
+if (ListeningAddress.Problem(settings.Urls) is { } problem)
+{
+    Console.Error.WriteLine($"dq: {problem}");
+    return 2;
+}
+
 await using var app = builder.Build();
 app.UseForwardedHeaders();
 if (settings.PathBase.Length > 0)
@@ -51,7 +57,7 @@ try
 {
     await app.StartAsync();
 }
-catch (IOException error)
+catch (Exception error) when (error is IOException or InvalidOperationException or FormatException or System.Net.Sockets.SocketException)
 {
     Console.Error.WriteLine($"dq: {settings.Urls}: can't listen there: {error.Message}");
     return 3;

@@ -1,8 +1,8 @@
-"""Times the parts of the published implementation's training step, to set beside `dq bench`.
+"""Times the parts of the published implementation's training step, to compare with `dq bench`.
 
     python3 bench_published.py --code DIR --data DIR [--setting small|paper] [--weights FILE] [--repetitions 20] [--threads 2] [--batch 32]
 
-DIR with the code: a clone of fostiropoulos/Depthwise-Quantization. DIR with the data: cifar-10-batches-bin. FILE: of
+DIR with the code: a clone of fostiropoulos/Depthwise-Quantization. DIR with the data: cifar-10-batches-bin. FILE: made by
 `dq export --names reference`, so that both run the same weights. The batch is the first images of data_batch_1.bin.
 Prints one JSON object: seconds (medians), with the share of a step that the profiler finds inside convolutions.
 """
@@ -124,7 +124,7 @@ def status(key):
 likelihood()
 output.grad = None
 ctypes.CDLL(None).malloc_trim(0)  # freed memory back to the system, so that growth shows
-pathlib.Path("/proc/self/clear_refs").write_text("5")  # forgets the peak so far
+pathlib.Path("/proc/self/clear_refs").write_text("5")  # resets the peak
 resident = status("VmRSS:")
 report["likelihood"] = median(likelihood)
 report["likelihood_growth_bytes"] = status("VmHWM:") - resident

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# The small CIFAR-10 setting, this project's program and the published implementation one after the other on one machine.
+# Runs the small CIFAR-10 setting with this program and with the published implementation, one after the other, on one machine.
 #
 #   docs/compare/cifar10_small.sh CODE DATA     clone of the published code; folder with data_batch_1.bin …
 #
-# Ours is the wall-clock time of the whole command (ingesting, k-means, validation and checkpoints included), theirs of the
-# training steps alone. DQ names the program (default: dq), PYTHON the interpreter with PyTorch.
+# Our time is the wall-clock time of the whole command (with ingesting, k-means, validation and checkpoints). Theirs is that of
+# the training steps alone. DQ names the program (default: dq), PYTHON the interpreter with PyTorch.
 set -euo pipefail
 code=$1 data=$2
 here=$(cd "$(dirname "$0")" && pwd)

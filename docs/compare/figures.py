@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Runs the commands of docs/figures.json and says which figures of the documents hold.
+"""Runs the commands of docs/figures.json and prints which figures of the documents hold.
 
     python3 docs/compare/figures.py [--dq "dq"] [--cifar10 DIR] [--mnist DIR] [--only TEXT]
 
-A command that needs images nobody named is left out, and said. The exit code is 1 where a figure does not hold.
+A command is skipped, with a note, if it needs images whose folder is not given. The exit code is 1 if a figure does not hold.
 """
 import argparse
 import json

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Bytes over the wire of a page of the report site with all that it names: first_load.sh URL [ENCODINGS]
+# Prints the transferred bytes of a page of the report site and of all files it loads: first_load.sh URL [ENCODINGS]
 set -euo pipefail
 url=${1:?the address of a page, such as http://localhost:5080/}
 encodings=${2:-gzip}

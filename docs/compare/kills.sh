@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Kills every long command with SIGKILL at random moments until it has been killed often enough, and compares what it leaves in the
-# end with an undisturbed run: kills.sh PATH/dq.dll KILLS OUT, from the root of a source tree. Needs Python for the comparison.
+# Kills every long command with SIGKILL at random moments, KILLS times or more in all. Then it compares the final results with those
+# of undisturbed runs: kills.sh PATH/dq.dll KILLS OUT, from the root of a source tree. Needs Python for the comparison.
 set -euo pipefail
 dq=$1 kills=$2 out=$3
 here=$(dirname "$0")
@@ -9,7 +9,7 @@ RANDOM=7
 small=(--set data.count=600 --set training.batch_size=16 --set training.checkpoint_every=8 --set training.validate_every=16 --set training.log_every=4)
 start() { dotnet "$dq" "${command[@]}" --artifacts "$1" --quiet > "$out/log" 2>&1; }
 
-# Runs the command in a folder, killed after 0.6 to 4 seconds again and again, to its end; adds to `killed`.
+# Runs the command in a folder to its end, and kills it after 0.6 to 4 seconds each time; adds to `killed`.
 disturbed() {
   while :; do
     dotnet "$dq" "${command[@]}" --artifacts "$1" --quiet > "$out/log" 2>&1 &

@@ -1,4 +1,4 @@
-"""Times the published logistic-mixture loss, forward and backward, to set beside DQ's.
+"""Times the published logistic-mixture loss, forward and backward, to compare with DQ's.
 
 usage: python3 likelihood.py FOLDER [--batch 32] [--side 32] [--threads 2] [--repeats 20]
 

@@ -3,7 +3,7 @@
     python3 make_checkpoint.py --code DIR --data DIR -o FILE.pt [--kind dq|vq] [--loss mse|ce|mix] [--steps 20] [--seed 0]
 
 DIR with the code: a clone of fostiropoulos/Depthwise-Quantization. DIR with the data: cifar-10-batches-bin.
-The file is one for `dq import`; use_published.py says what the model computes.
+`dq import` reads the file; use_published.py prints what the model computes.
 """
 
 import argparse

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Inputs, and what scikit-image, SciPy and scikit-learn say of them in double precision: tests/Fixtures/peers.json.
+"""Inputs, and the results of scikit-image, SciPy and scikit-learn for them in double precision: tests/Fixtures/peers.json.
 
     apt-get install python3-scipy python3-skimage python3-sklearn
     python3 docs/compare/peers.py > tests/Fixtures/peers.json

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Two artifacts folders that the same commands made with two builds: which files differ, ids, times and fingerprints left out.
+"""Compares two artifacts folders that the same commands made with two builds, without ids, times and fingerprints. Prints the
+   files that differ.
    same_results.py FIRST SECOND; docs/compare/same_results.sh makes such a folder."""
 import json,sys,os,re,hashlib
 DROP={'id','fingerprint','started_utc','updated_utc','seconds','training_seconds','images_per_second','dq','commit','folder','run','resumed_at_steps'}

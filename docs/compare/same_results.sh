@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What has to stay bit for bit what it was when the program is rewritten: a run of each kind, a chain, a density, an allocation.
-# Called with each of two builds from the root of a source tree, then docs/compare/same_results.py FIRST SECOND:
+# Makes the results that must stay bit-identical when the program is rewritten: a run of each kind, a chain, a density, an allocation.
+# Call it with each of two builds from the root of a source tree, then docs/compare/same_results.py FIRST SECOND:
 #   same_results.sh PATH/dq.dll DATA OUT          DATA holds cifar-10-batches-bin, mnist and tiny-imagenet-200
 set -euo pipefail
 dq=$1 data=$2 out=$3

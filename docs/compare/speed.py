@@ -3,9 +3,10 @@
     python3 speed.py --code DIR --data DIR [--dq "dq"] [--setting small|paper] [--rounds 3] [--repetitions 20] [--threads 2] [--batch 32]
 
 Both run the same weights and codebooks (ours after one training step, exported under the published names), batches of
-as many real CIFAR-10 images, float32, as many threads. Rounds alternate, so that what else the machine does meets both; figures are
-medians over the rounds. Outside convolutions is the step less what is spent in them: there by the profiler; here every
-convolution of a step is repeated alone, with warmer caches than in a step, so that what is outside is at most the difference.
+equally many real CIFAR-10 images, float32, and equally many threads. Rounds alternate, so that other load on the machine affects both;
+figures are medians over the rounds. The time outside convolutions is the step's time less the time inside them. For the published
+implementation the profiler measures the latter. Here every convolution of a step is repeated alone, with warmer caches than in a
+step, so that the time outside is at most the difference.
 """
 
 import argparse

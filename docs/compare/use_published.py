@@ -1,8 +1,8 @@
-"""Runs weights in the published implementation on test images of CIFAR-10, to set beside `dq evaluate`.
+"""Runs weights in the published implementation on test images of CIFAR-10, to compare with `dq evaluate`.
 
     python3 use_published.py --code DIR --data DIR FILE [--images 1000] [--like OTHER] [--parity OUT.safetensors]
 
-FILE is a checkpoint of the published code (.pt) or a file of `dq export --names reference` (.safetensors), loaded with
+FILE is a checkpoint of the published code (.pt) or a file made by `dq export --names reference` (.safetensors), loaded with
 load_state_dict(strict=True). Prints the reconstruction loss on exact pixels (the published targets are truncated), in nats
 per dimension or as squared error on normalized values. --like also runs another such file and prints the largest difference
 of the outputs. --parity records weights, outputs, codes and losses on the first four images for `dq verify`.

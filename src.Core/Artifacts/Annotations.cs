@@ -10,18 +10,18 @@ public static class Annotations
 
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(10);
 
-    /// <summary>By run id; empty where there is no file.</summary>
-    /// <exception cref="ArtifactException">Damaged, or of an unknown schema version.</exception>
+    /// <summary>Annotations by run id; empty if there is no file.</summary>
+    /// <exception cref="ArtifactException">The file is damaged, or has an unknown schema version.</exception>
     public static IReadOnlyDictionary<string, RunAnnotation> Read(string artifacts)
     {
         var path = Path.Combine(artifacts, FileName);
         return File.Exists(path) ? ArtifactJson.Read<AnnotationsRecord>(path).Runs : new Dictionary<string, RunAnnotation>();
     }
 
-    /// <summary>Changes the annotation of one run, one process at a time; the file is replaced whole.</summary>
-    /// <returns>Its annotation afterwards.</returns>
-    /// <exception cref="ArtifactException">Damaged, or of an unknown schema version: left as it is.</exception>
-    /// <exception cref="IOException">It can't be written, or another process holds it for long.</exception>
+    /// <summary>Changes the annotation of one run. Only one process at a time does this, and the file is replaced completely.</summary>
+    /// <returns>The new annotation.</returns>
+    /// <exception cref="ArtifactException">The file is damaged, or has an unknown schema version; it is not changed.</exception>
+    /// <exception cref="IOException">The file can't be written, or another process holds it too long.</exception>
     public static RunAnnotation Change(string artifacts, string run, Func<RunAnnotation, RunAnnotation> change)
     {
         using var guard = Enter(Path.Combine(artifacts, Guard));

@@ -1,13 +1,13 @@
 namespace DQ.Core.Artifacts;
 
-/// <summary><c>annotations.json</c>: what people say of runs. Runs themselves are never changed by it.</summary>
+/// <summary><c>annotations.json</c>: the users' remarks on runs. They never change the runs.</summary>
 public sealed record AnnotationsRecord : IArtifact
 {
     public static int CurrentSchema => 1;
 
     public int Schema { get; init; } = CurrentSchema;
 
-    /// <summary>By run id; a run without an annotation has no entry.</summary>
+    /// <summary>Annotations by run id; a run without an annotation has no entry.</summary>
     public required IReadOnlyDictionary<string, RunAnnotation> Runs { get; init; }
 }
 
@@ -16,13 +16,13 @@ public sealed record RunAnnotation
 {
     public static RunAnnotation None { get; } = new();
 
-    /// <summary>Sorted, each once; at most <see cref="TagLength"/> characters, no control characters, no commas.</summary>
+    /// <summary>Tags, sorted and unique, each of at most <see cref="TagLength"/> characters, no control characters, no commas.</summary>
     public IReadOnlyList<string> Tags { get; init; } = [];
 
-    /// <summary>Any text of at most <see cref="NoteLength"/> characters.</summary>
+    /// <summary>A note: any text of at most <see cref="NoteLength"/> characters.</summary>
     public string Note { get; init; } = "";
 
-    /// <summary>Left out of lists unless asked for.</summary>
+    /// <summary>Whether lists leave the run out by default.</summary>
     public bool Archived { get; init; }
 
     public const int TagLength = 40;
@@ -30,15 +30,15 @@ public sealed record RunAnnotation
 
     public bool IsEmpty => Tags.Count == 0 && Note.Length == 0 && !Archived;
 
-    /// <summary>With these tags too, without those.</summary>
-    /// <exception cref="ArgumentException">A tag that is none; says what was expected.</exception>
+    /// <summary>The annotation with some tags added and others removed.</summary>
+    /// <exception cref="ArgumentException">A tag is not valid; the message has what was expected.</exception>
     public RunAnnotation Tagged(IEnumerable<string> added, IEnumerable<string> removed) =>
         this with
         {
             Tags = [.. Tags.Concat(added.Select(Tag)).Except(removed.Select(tag => tag.Trim())).Distinct().Order(StringComparer.Ordinal)],
         };
 
-    /// <exception cref="ArgumentException">Too long.</exception>
+    /// <exception cref="ArgumentException">The text is too long.</exception>
     public RunAnnotation Noted(string note) =>
         note.Length <= NoteLength
             ? this with
@@ -47,7 +47,7 @@ public sealed record RunAnnotation
             }
             : throw new ArgumentException($"expected a note of at most {NoteLength} characters, got {note.Length}");
 
-    /// <summary>Archived or not.</summary>
+    /// <summary>The annotation, archived or not.</summary>
     public RunAnnotation Filed(bool archived) => this with { Archived = archived };
 
     private static string Tag(string text)

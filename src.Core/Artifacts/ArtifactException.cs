@@ -1,4 +1,4 @@
 namespace DQ.Core.Artifacts;
 
-/// <summary>An artifact that can't be read: names the file and what was expected.</summary>
+/// <summary>An artifact can't be read; the message names the file and what was expected.</summary>
 public sealed class ArtifactException(string message, Exception? inner = null) : Exception(message, inner);

@@ -5,27 +5,27 @@ using System.Text.Json.Serialization;
 
 namespace DQ.Core.Artifacts;
 
-/// <summary>A record with a JSON file of its own.</summary>
+/// <summary>A record with its own JSON file.</summary>
 public interface IArtifact
 {
-    /// <summary>The schema version this program writes.</summary>
+    /// <summary>The schema version that this program writes.</summary>
     static abstract int CurrentSchema { get; }
 
-    /// <summary>Brings a record of an earlier version to the current one, in place.</summary>
-    /// <returns>False where that version can't be migrated.</returns>
+    /// <summary>Converts a record of an earlier version to the current one, in place.</summary>
+    /// <returns>False if that version can't be converted.</returns>
     static virtual bool Migrate(JsonObject record, int version) => false;
 
-    /// <summary>The version the record was written with.</summary>
+    /// <summary>The version with which the record was written.</summary>
     int Schema { get; }
 }
 
-/// <summary>Reads and writes artifacts: one set of JSON options, versions checked, files replaced whole.</summary>
+/// <summary>Reads and writes artifacts: with one set of JSON options, with checked versions; files are replaced completely.</summary>
 public static class ArtifactJson
 {
-    /// Far above the largest record.
+    /// Maximum size, far above the largest record.
     private const long MostBytes = 1L << 28;
 
-    /// <summary>snake_case, indented, records; readable names in any script.</summary>
+    /// <summary>Options: snake_case, indented, without escapes for other scripts.</summary>
     public static JsonSerializerOptions Options { get; } =
         new()
         {
@@ -39,7 +39,8 @@ public static class ArtifactJson
         };
 
     /// <summary>Reads an artifact.</summary>
-    /// <exception cref="ArtifactException">Missing, damaged, or of a schema version this program does not know; names the file.</exception>
+    /// <exception cref="ArtifactException">The file is missing, damaged, or has a schema version that this program does not know; the
+    /// message names it.</exception>
     public static T Read<T>(string path)
         where T : class, IArtifact
     {
@@ -76,8 +77,8 @@ public static class ArtifactJson
         return record.Deserialize<T>(Options);
     }
 
-    /// <summary>Writes an artifact; the file is there whole or not at all.</summary>
-    /// <exception cref="IOException">It could not be written; what was there before is intact.</exception>
+    /// <summary>Writes an artifact; the file is written completely or not at all.</summary>
+    /// <exception cref="IOException">The file can't be written; an existing file is unchanged.</exception>
     public static void Write<T>(string path, T artifact)
         where T : class, IArtifact =>
         AtomicFile.Write(

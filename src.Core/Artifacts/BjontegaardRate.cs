@@ -1,23 +1,24 @@
 namespace DQ.Core.Artifacts;
 
 /// <summary>
-/// How much rate one curve saves against another at equal quality, on average over the qualities that both reach.
+/// Average difference in rate of one curve from another at equal quality, over the qualities that both reach.
 /// </summary>
 /// <remarks>
 /// Bjøntegaard, <i>Calculation of average PSNR differences between RD-curves</i> (VCEG-M33, 2001): the mean difference of log rate over
-/// quality. There a cubic goes through four points; here a monotone piecewise cubic (pchip) goes through any number, as later versions of the
-/// method do, since one cubic swings between eight: slopes of Fritsch &amp; Butland 1984 inside, of three points at the ends (Moler,
-/// <i>Numerical Computing with MATLAB</i>, 2004, section 3.6), as SciPy's PchipInterpolator, which the common programs use.
-/// Deviation: points no better than one of lower rate are left out, and of several of one rate all but the best.
+/// quality. There a cubic goes through four points. Here a monotone piecewise cubic (pchip) goes through any number of points, as in later
+/// versions of the method, since a single cubic through eight points oscillates. Its slopes are those of Fritsch &amp; Butland 1984 inside,
+/// and of three points at the ends (Moler, <i>Numerical Computing with MATLAB</i>, 2004, section 3.6), as in SciPy's PchipInterpolator,
+/// which the common programs use. Deviation: points that are no better than one of lower rate are left out, and of several points with the
+/// same rate all but the best.
 /// </remarks>
 public static class BjontegaardRate
 {
-    /// Fewest points of a curve.
+    /// Minimum number of points of a curve.
     private const int FewestPoints = 4;
 
     /// <param name="curve">Rate, above 0, and quality (such as −10·log₁₀ of an error), in any order.</param>
     /// <param name="anchor">The curve to compare with.</param>
-    /// <returns>Percent, negative where <paramref name="curve"/> needs less; null for fewer than four points that count or no common
+    /// <returns>Percent, negative if <paramref name="curve"/> needs less; null for fewer than four usable points or no common
     /// quality.</returns>
     public static double? Percent(IEnumerable<(double Rate, double Quality)> curve, IEnumerable<(double Rate, double Quality)> anchor)
     {
@@ -42,7 +43,7 @@ public static class BjontegaardRate
         return 100 * (Math.Exp(sum / (high - low)) - 1);
     }
 
-    /// The points that count: rate and quality both rise.
+    /// The usable points, in which both rate and quality rise.
     private static (double Rate, double Quality)[] Rising(IEnumerable<(double Rate, double Quality)> points)
     {
         List<(double Rate, double Quality)> kept = [];
@@ -82,8 +83,8 @@ public static class BjontegaardRate
         };
     }
 
-    /// By the parabola through the outermost three points. Both secants are positive, so that of the formula's rules for keeping the
-    /// curve monotone only this one can apply: no slope against the secant's direction.
+    /// The slope of the parabola through the outermost three points. Both secants are positive. So of the formula's rules for keeping the
+    /// curve monotone only one can apply: no slope against the secant's direction.
     private static double EndSlope(double width, double nextWidth, double secant, double nextSecant) =>
         Math.Max(0, ((2 * width + nextWidth) * secant - width * nextSecant) / (width + nextWidth));
 }

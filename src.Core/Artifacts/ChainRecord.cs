@@ -1,8 +1,8 @@
 namespace DQ.Core.Artifacts;
 
 /// <summary>
-/// <c>chain.json</c>: training one model at growing image sizes, and how good it was at the last size along the way; beside it, where it
-/// was asked for, training at that size alone with as many multiply-adds. Written again when a phase is done.
+/// <c>chain.json</c>: training one model at growing image sizes, and its quality at the last size during training. If configured, also
+/// training at that size alone with as many multiply-adds. The file is written again when a phase is done.
 /// </summary>
 public sealed record ChainRecord : IArtifact
 {
@@ -11,27 +11,28 @@ public sealed record ChainRecord : IArtifact
     public int Schema { get; init; } = CurrentSchema;
     public required string Name { get; init; }
 
-    /// <summary>Of all stages: settings, images and order.</summary>
+    /// <summary>Fingerprint of all phases: settings, images and order.</summary>
     public required string Fingerprint { get; init; }
 
-    /// <summary>Stages of the chain and the training from scratch, where it was asked for, are all done.</summary>
+    /// <summary>Whether all phases, and the training from scratch if configured, are done.</summary>
     public required bool Completed { get; init; }
 
-    /// <summary>Pixels; the size of the last stage, at which every point of the curves was measured.</summary>
+    /// <summary>Image width in pixels of the last phase, at which every point of the curves was measured.</summary>
     public required int ImageSize { get; init; }
 
-    /// <summary>Images of the validation split that every point was measured on, the first ones.</summary>
+    /// <summary>Number of images, the first of the validation split, on which every point was measured.</summary>
     public required int ValidationImages { get; init; }
 
-    /// <summary>Those done, in order.</summary>
+    /// <summary>The finished phases in order.</summary>
     public required IReadOnlyList<ChainStageRecord> Stages { get; init; }
 
-    /// <summary>Training at the last size from new weights; its steps follow from the chain's multiply-adds. Null until it is done.</summary>
+    /// <summary>Training at the last size from new weights; its steps follow from the chain's multiply-adds. Null until it is
+    /// done.</summary>
     public ChainStageRecord? Scratch { get; init; }
     public required DateTime UpdatedUtc { get; init; }
 }
 
-/// <summary>One stage of a chain, trained.</summary>
+/// <summary>One trained phase of a chain.</summary>
 public sealed record ChainStageRecord
 {
     public required string Name { get; init; }
@@ -39,7 +40,7 @@ public sealed record ChainStageRecord
     /// <summary>Id of its run; <c>parents</c> there name the run it started from.</summary>
     public required string Run { get; init; }
 
-    /// <summary>Pixels.</summary>
+    /// <summary>Image width in pixels.</summary>
     public required int ImageSize { get; init; }
     public required long Steps { get; init; }
     public required int BatchSize { get; init; }
@@ -48,26 +49,26 @@ public sealed record ChainStageRecord
     /// <summary>Parts of the model that were not trained.</summary>
     public required IReadOnlyList<string> Frozen { get; init; }
 
-    /// <summary>Of one image's forward pass at this size, counted.</summary>
+    /// <summary>Counted multiply-adds of one image's forward pass at this size.</summary>
     public required long ForwardMultiplyAddsPerImage { get; init; }
 
     /// <summary>Images seen × forward × <see cref="Training.TrainingSession.MultiplyAddsFactor"/>; validation is not counted.</summary>
     public required double TrainingMultiplyAdds { get; init; }
 
-    /// <summary>Time in training steps.</summary>
+    /// <summary>Time in training steps, in seconds.</summary>
     public required double TrainingSeconds { get; init; }
 
-    /// <summary>In order.</summary>
+    /// <summary>Points of the curve in order.</summary>
     public required IReadOnlyList<ChainPoint> Points { get; init; }
 }
 
 /// <summary>A model on the validation images at the chain's last size.</summary>
-/// <param name="Step">Of its stage.</param>
-/// <param name="TrainingSeconds">Since the chain began: in training steps, of earlier stages too.</param>
-/// <param name="TrainingMultiplyAdds">Since the chain began.</param>
-/// <param name="ReconstructionNatsPerDim">Null for squared error, or where it was not finite.</param>
-/// <param name="ReconstructionBitsPerDim">The same in bits.</param>
-/// <param name="ReconstructionSquaredError">On normalized values; null where the likelihood is a density.</param>
+/// <param name="Step">Step within its phase.</param>
+/// <param name="TrainingSeconds">Time in training steps since the chain began, with earlier phases.</param>
+/// <param name="TrainingMultiplyAdds">Multiply-adds of training since the chain began.</param>
+/// <param name="ReconstructionNatsPerDim">Reconstruction loss; null for squared error, or if it was not finite.</param>
+/// <param name="ReconstructionBitsPerDim">Reconstruction loss in bits.</param>
+/// <param name="ReconstructionSquaredError">Squared error on normalized values; null if the likelihood is a density.</param>
 public sealed record ChainPoint(
     long Step,
     double TrainingSeconds,

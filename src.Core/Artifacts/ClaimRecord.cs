@@ -1,22 +1,23 @@
 namespace DQ.Core.Artifacts;
 
 /// <summary>
-/// <c>claim-….json</c> of a sweep's cell: who works on it, or did. Claims are numbered and never removed; the highest is the one that counts.
+/// <c>claim-….json</c> of a sweep's cell: the process that works on it, or worked on it. Claims are numbered and never removed; the highest
+/// number is valid.
 /// </summary>
-/// <param name="Schema">Version of this form.</param>
+/// <param name="Schema">Version of the file format.</param>
 /// <param name="Owner">Process and heartbeat.</param>
-/// <param name="ClaimedUtc">When the owner took it.</param>
-/// <param name="ReleasedUtc">When the owner let go of it; null while it works, and where it died.</param>
+/// <param name="ClaimedUtc">Time at which the owner took the cell.</param>
+/// <param name="ReleasedUtc">Time at which the owner released the cell; null while it works, or if it died.</param>
 public sealed record ClaimRecord(int Schema, LockRecord Owner, DateTime ClaimedUtc, DateTime? ReleasedUtc) : IArtifact
 {
     public static int CurrentSchema => 1;
 
-    /// <summary>Whether somebody works on the cell under this claim.</summary>
+    /// <summary>Whether the owner of this claim still works on the cell.</summary>
     public bool IsHeld(DateTime nowUtc) => ReleasedUtc is null && Owner.HasLivingOwner(nowUtc);
 
     /// <summary>The same claim with a heartbeat of this time.</summary>
     public ClaimRecord At(DateTime nowUtc) => this with { Owner = Owner.At(nowUtc) };
 
-    /// <summary>The same claim, let go of.</summary>
+    /// <summary>The same claim, released.</summary>
     public ClaimRecord Released(DateTime nowUtc) => At(nowUtc) with { ReleasedUtc = nowUtc };
 }

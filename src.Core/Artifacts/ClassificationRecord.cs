@@ -1,3 +1,5 @@
+using System.Text.Json.Serialization;
+
 namespace DQ.Core.Artifacts;
 
 /// <summary><c>classification.json</c>: a run's classifier on whole splits.</summary>
@@ -7,36 +9,40 @@ public sealed record ClassificationRecord : IArtifact
 
     public int Schema { get; init; } = CurrentSchema;
 
-    /// <summary>Of the run, the checkpoint's step, the data set and the evaluation's settings.</summary>
+    /// <summary>Fingerprint of the run, the checkpoint's step, the data set and the evaluation's settings.</summary>
     public required string Fingerprint { get; init; }
 
     /// <summary>Folder name of the data set under <c>datasets/</c>.</summary>
     public required string Dataset { get; init; }
 
+    /// <summary>At most this many images of a split, the first ones; null for all.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public int? Limit { get; init; }
+
     /// <summary>File name of the checkpoint evaluated.</summary>
     public required string Checkpoint { get; init; }
 
-    /// <summary>Its step.</summary>
+    /// <summary>Step of the checkpoint.</summary>
     public required long Step { get; init; }
 
-    /// <summary>Trained parameters; codebooks that are no parameters not counted.</summary>
+    /// <summary>Number of trained parameters; codebooks that are not parameters are not counted.</summary>
     public required long Parameters { get; init; }
 
-    /// <summary>Training images whose codes gave the frequencies of the empirical code rate; 0 without codes.</summary>
+    /// <summary>Number of training images whose codes gave the frequencies for the empirical code rate; 0 without codes.</summary>
     public required long FrequencyImages { get; init; }
 
-    /// <summary>Images evaluated per second, frequencies not counted.</summary>
+    /// <summary>Images evaluated per second, without the frequencies.</summary>
     public required double ImagesPerSecond { get; init; }
 
-    /// <summary>By label.</summary>
+    /// <summary>Names of the classes, by label.</summary>
     public required IReadOnlyList<string> ClassNames { get; init; }
 
-    /// <summary>By name: <c>train</c>, <c>validation</c>, <c>test</c>.</summary>
+    /// <summary>Splits by name: <c>train</c>, <c>validation</c>, <c>test</c>.</summary>
     public required IReadOnlyDictionary<string, SplitClassification> Splits { get; init; }
 
     /// <summary>
-    /// Where training averaged its weights, which is what <see cref="Splits"/> is about: the same of the weights as the last step left
-    /// them. Null elsewhere.
+    /// The same numbers for the weights of the last step, if training averaged its weights and <see cref="Splits"/> is for the average;
+    /// else null.
     /// </summary>
     public IReadOnlyDictionary<string, SplitClassification>? WithoutAverage { get; init; }
 }
@@ -46,25 +52,25 @@ public sealed record SplitClassification
 {
     public required long Images { get; init; }
 
-    /// <summary>Share of images classified rightly, by the likeliest class.</summary>
+    /// <summary>Share of images whose most likely class is correct.</summary>
     public required double Accuracy { get; init; }
 
     /// <summary>−log p(class | image), mean over images.</summary>
     public required double CrossEntropyNats { get; init; }
 
-    /// <summary>Images by true label (rows) and by the class they were given (columns).</summary>
+    /// <summary>Number of images by true label (rows) and predicted class (columns).</summary>
     public required IReadOnlyList<IReadOnlyList<long>> Confusion { get; init; }
 
-    /// <summary>Σ over levels of M·H·W·log2 K: an image's codes stored at equal length; null without codes.</summary>
+    /// <summary>Σ over levels of M·H·W·log2 K: bits per image with codes of equal length; null without codes.</summary>
     public required double? BitsPerImageUniform { get; init; }
 
-    /// <summary>The same under the training split's frequencies; null without codes, and where these were not counted.</summary>
+    /// <summary>The same under the training split's frequencies; null without codes, or if these were not counted.</summary>
     public required double? BitsPerImageEmpirical { get; init; }
 
-    /// <summary>−log p(x | codes) per dimension of the autoencoder trained along; null where there is none, and for squared error.</summary>
+    /// <summary>−log p(x | codes) per dimension of the autoencoder that was trained too; null without one, and for squared error.</summary>
     public double? ReconstructionNatsPerDim { get; init; }
 
-    /// <summary>Squared error on normalized values of an autoencoder trained along with it; null otherwise.</summary>
+    /// <summary>Squared error on normalized values of the autoencoder that was trained too; null otherwise.</summary>
     public double? ReconstructionSquaredError { get; init; }
 
     /// <summary>The codes by level, bottom first; empty without codes.</summary>
@@ -72,14 +78,14 @@ public sealed record SplitClassification
 }
 
 /// <param name="Level">0 is the bottom; a classifier's own codes are one level.</param>
-/// <param name="GridHeight">Positions that have codes; 1 for a pooled vector.</param>
-/// <param name="GridWidth">Likewise.</param>
-/// <param name="Codebooks">One after the other.</param>
+/// <param name="GridHeight">Rows of the grid of codes; 1 for a pooled vector.</param>
+/// <param name="GridWidth">Columns of the grid; 1 for a pooled vector.</param>
+/// <param name="Codebooks">The codebooks in order.</param>
 public sealed record LevelClassification(int Level, int GridHeight, int GridWidth, IReadOnlyList<CodebookClassification> Codebooks);
 
-/// <param name="Codebook">From 0.</param>
-/// <param name="Codes">K.</param>
-/// <param name="UsedCodes">Codes chosen at least once.</param>
+/// <param name="Codebook">Number of the codebook, from 0.</param>
+/// <param name="Codes">Code count K.</param>
+/// <param name="UsedCodes">Number of codes chosen at least once.</param>
 /// <param name="EntropyNats">Plug-in entropy of the choices.</param>
 /// <param name="Perplexity">exp(entropy), 1 … K.</param>
 public sealed record CodebookClassification(int Codebook, int Codes, int UsedCodes, double EntropyNats, double Perplexity);

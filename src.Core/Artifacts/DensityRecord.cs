@@ -2,7 +2,8 @@ using System.Text.Json.Nodes;
 
 namespace DQ.Core.Artifacts;
 
-/// <summary><c>density.json</c>: quantizers trained alone on a network's features, cut by channels or by pixels, with several seeds.</summary>
+/// <summary><c>density.json</c>: quantizers trained alone on a network's features, cut by channels or by pixels, for several
+/// seeds.</summary>
 public sealed record DensityRecord : IArtifact
 {
     public static int CurrentSchema => 1;
@@ -12,52 +13,52 @@ public sealed record DensityRecord : IArtifact
     /// <summary>The network, such as <c>vgg16</c>.</summary>
     public required string Features { get; init; }
 
-    /// <summary>C of the features.</summary>
+    /// <summary>Channels C of the features.</summary>
     public required int Channels { get; init; }
 
-    /// <summary>H, and as many codebooks.</summary>
+    /// <summary>Size H of the features, and number of codebooks.</summary>
     public required int Side { get; init; }
 
-    /// <summary>D, with the padding.</summary>
+    /// <summary>Width D of a code, with the padding.</summary>
     public required int Width { get; init; }
 
     /// <summary>Folder name of the data set under <c>datasets/</c>.</summary>
     public required string Dataset { get; init; }
 
-    /// <summary>Images of its train split that the quantizers learned from, the first ones.</summary>
+    /// <summary>Number of images, the first of the train split, from which the quantizers learned.</summary>
     public required int TrainImages { get; init; }
 
-    /// <summary>Split of the images they were measured on.</summary>
+    /// <summary>Split of the images on which they were measured.</summary>
     public required string TestSplit { get; init; }
 
-    /// <summary>How many of them, the first ones.</summary>
+    /// <summary>Number of these images, the first of the split.</summary>
     public required int TestImages { get; init; }
 
     /// <summary>How the quantizers were trained.</summary>
     public required DensityTrainingRecord Training { get; init; }
 
-    /// <summary>Seeds per row when it is whole.</summary>
+    /// <summary>Number of seeds per row when the record is complete.</summary>
     public required int Seeds { get; init; }
 
     public required IReadOnlyList<DensityRow> Rows { get; init; }
 }
 
 /// <summary>How the quantizers were trained.</summary>
-/// <param name="Quantizer">Its specification, every key of it.</param>
-/// <param name="Steps">Updates of the codes.</param>
-/// <param name="BatchSize">Images per update, or all where there are fewer.</param>
+/// <param name="Quantizer">Its specification, with every key.</param>
+/// <param name="Steps">Number of updates of the codes.</param>
+/// <param name="BatchSize">Images per update; all images if there are fewer.</param>
 public sealed record DensityTrainingRecord(JsonObject Quantizer, int Steps, int BatchSize);
 
-/// <summary>One way to cut and one K.</summary>
+/// <summary>Results for one way to cut and one K.</summary>
 public sealed record DensityRow
 {
     /// <summary><c>channel</c> or <c>pixel</c>.</summary>
     public required string Slicing { get; init; }
 
-    /// <summary>K.</summary>
+    /// <summary>Code count K.</summary>
     public required int Codes { get; init; }
 
-    /// <summary>By seed, from 0.</summary>
+    /// <summary>Results by seed, from 0.</summary>
     public required IReadOnlyList<DensityEstimate> Runs { get; init; }
 
     public Spread MeanL2Error => Spread.Of(Runs.Select(run => run.MeanL2Error));
@@ -70,14 +71,14 @@ public sealed record DensityRow
     public PublishedDensity? Published => PublishedDensity.Find(Slicing, Codes);
 }
 
-/// <summary>What trained quantizers say of features they have not seen.</summary>
+/// <summary>Results of trained quantizers on features that they did not learn from.</summary>
 /// <param name="MeanL2Error">Mean over vectors of the Euclidean distance to their codes.</param>
-/// <param name="MeanSquaredError">Mean over vectors and channels, padding's among them.</param>
-/// <param name="EntropyNats">Of the codes by frequency count (paper, equation 7), mean over codebooks.</param>
+/// <param name="MeanSquaredError">Mean over vectors and channels, with the padding.</param>
+/// <param name="EntropyNats">Entropy of the codes from their counts (paper, equation 7), mean over codebooks.</param>
 /// <param name="Usage">Share of codes chosen at least once, mean over codebooks.</param>
 public sealed record DensityEstimate(double MeanL2Error, double MeanSquaredError, double EntropyNats, double Usage);
 
-/// <param name="Mean">Over seeds.</param>
+/// <param name="Mean">Mean over seeds.</param>
 /// <param name="Deviation">Standard deviation of the sample (n − 1); null for fewer than two.</param>
 public sealed record Spread(double? Mean, double? Deviation)
 {

@@ -2,13 +2,13 @@ using System.Diagnostics;
 
 namespace DQ.Core.Artifacts;
 
-/// <summary><c>lock.json</c> of a run: who works on it.</summary>
-/// <param name="Schema">Version of this form.</param>
+/// <summary><c>lock.json</c> of a run: the process that works on it.</summary>
+/// <param name="Schema">Version of the file format.</param>
 /// <param name="ProcessId">Process of the owner on <paramref name="Host"/>.</param>
-/// <param name="ProcessStartedUtc">Its start: process ids are used again.</param>
+/// <param name="ProcessStartedUtc">Start of the process, because process ids are reused.</param>
 /// <param name="Host">Machine name.</param>
-/// <param name="HeartbeatUtc">When the owner last showed that it is alive.</param>
-/// <param name="Token">Drawn each time the lock is taken: an owner that finds another one has lost it.</param>
+/// <param name="HeartbeatUtc">Time of the owner's last heartbeat.</param>
+/// <param name="Token">Drawn each time the lock is taken. An owner that reads another token has lost the lock.</param>
 public sealed record LockRecord(
     int Schema,
     int ProcessId,
@@ -23,13 +23,13 @@ public sealed record LockRecord(
     /// <summary>Time between two heartbeats.</summary>
     public static TimeSpan Interval { get; } = TimeSpan.FromSeconds(10);
 
-    /// <summary>Without a heartbeat for this long, an owner on another host counts as gone.</summary>
+    /// <summary>Without a heartbeat for this long, an owner on another host is assumed dead.</summary>
     public static TimeSpan StaleAfter { get; } = TimeSpan.FromSeconds(90);
 
-    /// <summary>The same owner, alive at this time.</summary>
+    /// <summary>The same owner with a heartbeat of this time.</summary>
     public LockRecord At(DateTime nowUtc) => this with { HeartbeatUtc = nowUtc };
 
-    /// <summary>The owner of a run's folder, if there is one and it lives.</summary>
+    /// <summary>The owner of a run's folder, if there is one and it is alive.</summary>
     public static LockRecord? LivingOwner(string folder, DateTime nowUtc)
     {
         var path = Path.Combine(folder, RunLayout.Lock);
@@ -42,13 +42,14 @@ public sealed record LockRecord(
         }
         catch (ArtifactException)
         {
-            // released between the two lines above, or written by a process that died doing so
+            // the lock was released between the two lines above, or its writer died while writing
             return null;
         }
     }
 
     /// <summary>
-    /// Whether the owner still works. On its own host the process decides, as it may merely be suspended; elsewhere the heartbeat.
+    /// Whether the owner still works. On the same host the process is checked, because it may only be suspended; on another host the
+    /// heartbeat.
     /// </summary>
     public bool HasLivingOwner(DateTime nowUtc)
     {
@@ -57,7 +58,7 @@ public sealed record LockRecord(
         try
         {
             using var process = Process.GetProcessById(ProcessId);
-            // the start is computed from clock ticks since boot and differs a little from reader to reader
+            // the start is computed from clock ticks since boot, and differs slightly between readers
             return Math.Abs((process.StartTime.ToUniversalTime() - ProcessStartedUtc).TotalSeconds) < 2;
         }
         catch (Exception error) when (error is ArgumentException or InvalidOperationException)

@@ -1,8 +1,8 @@
 namespace DQ.Core.Artifacts;
 
 /// <summary>
-/// One line of <c>metrics.jsonl</c>; its schema is that of the run's <c>run.json</c>. A <c>train</c> line holds means
-/// over the steps since the line before (skipped steps left out), a <c>validation</c> line the first validation images.
+/// One line of <c>metrics.jsonl</c>; its schema is that of the run's <c>run.json</c>. A <c>train</c> line has means over the steps since
+/// the line before (without skipped steps). A <c>validation</c> line has means over the first validation images.
 /// </summary>
 public sealed record MetricsRecord
 {
@@ -14,32 +14,32 @@ public sealed record MetricsRecord
     /// <summary>Time spent in training steps so far; differs from run to run.</summary>
     public required double Seconds { get; init; }
 
-    /// <summary>What the optimizer minimizes: reconstruction + β·latent.</summary>
+    /// <summary>The loss that the optimizer minimizes: reconstruction + β·latent.</summary>
     public double? Loss { get; init; }
 
     /// <summary>−log p(x|z) per dimension; null for squared error.</summary>
     public double? ReconstructionNatsPerDim { get; init; }
 
-    /// <summary>Mean squared error on normalized values; null where the likelihood is a density.</summary>
+    /// <summary>Mean squared error on normalized values; null if the likelihood is a density.</summary>
     public double? ReconstructionSquaredError { get; init; }
 
-    /// <summary>−log p(class | image) in nats; null where there are no classes.</summary>
+    /// <summary>−log p(class | image) in nats; null without classes.</summary>
     public double? CrossEntropyNats { get; init; }
 
-    /// <summary>Share of images classified rightly; null on train lines and where there are no classes.</summary>
+    /// <summary>Share of images that are classified correctly; null on train lines and without classes.</summary>
     public double? Accuracy { get; init; }
     public double? Latent { get; init; }
     public double? LearningRate { get; init; }
     public double? GradientNorm { get; init; }
 
-    /// <summary>Steps left out for a loss or gradient that was not finite, or a loss that exploded.</summary>
+    /// <summary>Number of skipped steps, whose loss or gradient was not finite, or whose loss exploded.</summary>
     public int? SkippedSteps { get; init; }
     public double? ImagesPerSecond { get; init; }
 
-    /// <summary>Bottom first; null on validation lines.</summary>
+    /// <summary>Levels, bottom first; null on validation lines.</summary>
     public IReadOnlyList<LevelMetrics>? Levels { get; init; }
 
-    /// <summary>With what the optimizer did since the line before.</summary>
+    /// <summary>The line with the optimizer's numbers since the line before.</summary>
     public MetricsRecord Trained(
         double? loss,
         double? latent,
@@ -61,12 +61,12 @@ public sealed record MetricsRecord
         };
 }
 
-/// <param name="Perplexity">Per codebook, of one batch's codes, mean over the steps.</param>
-/// <param name="Revived">Per codebook, codes revived over the steps.</param>
-/// <param name="Dead">Per codebook, codes that no position chose in any of the steps; not in logs of earlier versions.</param>
+/// <param name="Perplexity">Perplexity of one batch's codes per codebook, mean over the steps.</param>
+/// <param name="Revived">Number of codes revived in the steps, per codebook.</param>
+/// <param name="Dead">Number of codes that no position chose in any of the steps, per codebook; not in logs of earlier versions.</param>
 public sealed record LevelMetrics(IReadOnlyList<double> Perplexity, IReadOnlyList<long> Revived, IReadOnlyList<int>? Dead = null);
 
-/// <summary>One line of <c>events.jsonl</c>: something worth seeing.</summary>
+/// <summary>One line of <c>events.jsonl</c>: an event that users should see.</summary>
 public sealed record EventRecord
 {
     /// <summary>
@@ -76,10 +76,10 @@ public sealed record EventRecord
     public required string Kind { get; init; }
     public required long Step { get; init; }
 
-    /// <summary>0 is the bottom; null where it concerns no level.</summary>
+    /// <summary>0 is the bottom; null if it concerns no level.</summary>
     public int? Level { get; init; }
     public int? Codebook { get; init; }
 
-    /// <summary>One sentence, with what to try where there is something.</summary>
+    /// <summary>One sentence, with a suggestion if there is one.</summary>
     public required string Message { get; init; }
 }

@@ -1,10 +1,11 @@
 namespace DQ.Core.Artifacts;
 
-/// <summary>What the paper prints (its table 2): VGG-16's last features of ImageNet, 7 quantizers of width 74.</summary>
+/// <summary>The numbers of the paper's table 2: VGG-16's last features for ImageNet, 7 quantizers of width 74.</summary>
 /// <param name="Slicing"><c>pixel</c> or <c>channel</c>.</param>
-/// <param name="Codes">K.</param>
-/// <param name="Error">As printed: the "mean norm" of the difference. The paper does not say over what it is averaged, and it rises with K.</param>
-/// <param name="Entropy">Of the codes, in nats by its equation 7.</param>
+/// <param name="Codes">Code count K.</param>
+/// <param name="Error">As printed: the "mean norm" of the difference. The paper does not say over what it is averaged, and the number rises
+/// with K.</param>
+/// <param name="Entropy">Entropy of the codes in nats, by its equation 7.</param>
 public sealed record PublishedDensity(string Slicing, int Codes, double Error, double Entropy)
 {
     public static IReadOnlyList<PublishedDensity> All { get; } =

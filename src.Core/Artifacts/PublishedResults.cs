@@ -2,7 +2,7 @@ using System.Text.Json.Nodes;
 
 namespace DQ.Core.Artifacts;
 
-/// <summary>Numbers from a publication, to stand beside those of a sweep.</summary>
+/// <summary>Numbers from a publication, for comparison with those of a sweep.</summary>
 public sealed record PublishedResults : IArtifact
 {
     public static int CurrentSchema => 1;
@@ -17,26 +17,26 @@ public sealed record PublishedResults : IArtifact
 /// <summary>Numbers of one kind that were published together.</summary>
 public sealed record PublishedTable
 {
-    /// <summary>Which table or passage.</summary>
+    /// <summary>The table or passage.</summary>
     public required string Source { get; init; }
 
-    /// <summary>Name of the metric here, which carries the unit.</summary>
+    /// <summary>Name of the metric in this program, which contains the unit.</summary>
     public required string Metric { get; init; }
 
-    /// <summary>The unit it was printed with.</summary>
+    /// <summary>The unit in which it was printed.</summary>
     public required string PrintedUnit { get; init; }
 
-    /// <summary>What is doubtful or corrected, in words; null for nothing.</summary>
+    /// <summary>Doubts and corrections, in words; null if there are none.</summary>
     public string? Remark { get; init; }
 
-    /// <summary>Dotted keys and values that all of its numbers are for.</summary>
+    /// <summary>Dotted keys and values that all of its numbers have in common.</summary>
     public required JsonObject Settings { get; init; }
 
-    /// <summary>By column: dotted keys and values.</summary>
+    /// <summary>Dotted keys and values by column.</summary>
     public required IReadOnlyDictionary<string, JsonObject> Columns { get; init; }
     public required IReadOnlyList<PublishedRow> Rows { get; init; }
 }
 
-/// <param name="Settings">Dotted keys and values.</param>
-/// <param name="Values">By column; null where the print is missing or can't be read.</param>
+/// <param name="Settings">Dotted keys and values of the row.</param>
+/// <param name="Values">Values by column; null if a number is missing or can't be read in print.</param>
 public sealed record PublishedRow(JsonObject Settings, IReadOnlyDictionary<string, double?> Values);

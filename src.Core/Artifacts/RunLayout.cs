@@ -11,12 +11,15 @@ public static class RunLayout
     public const string Run = "run.json";
     public const string Lock = "lock.json";
 
-    /// <summary>Empty; held open while <see cref="Lock"/> is taken or something is written under it.</summary>
+    /// <summary>An empty file that is held open while <see cref="Lock"/> is taken, and during writes under the lock.</summary>
     public const string LockGuard = ".guard";
     public const string Metrics = "metrics.jsonl";
     public const string Events = "events.jsonl";
     public const string Checkpoints = "checkpoints";
     public const string Evaluation = "evaluation.json";
+
+    /// <summary>Folder with a folder for each evaluation beside the run's own: on other images, or with other settings.</summary>
+    public const string Evaluations = "evaluations";
     public const string Codebooks = "codebooks.json";
     public const string Density = "density.json";
     public const string Classification = "classification.json";
@@ -26,7 +29,7 @@ public static class RunLayout
     public const string Images = "images";
     public const string Samples = "samples.json";
 
-    /// <summary>Folder in <see cref="Images"/> with a folder of samples per step shown, named by eight digits.</summary>
+    /// <summary>Folder in <see cref="Images"/> with a folder of samples for each shown step; eight digits name it.</summary>
     public const string Steps = "steps";
 
     /// <summary>Folder with the atlas and <see cref="SampleCodes"/>.</summary>

@@ -4,7 +4,7 @@ using System.Text.Json.Serialization;
 
 namespace DQ.Core.Artifacts;
 
-/// <summary>Where a run stands. A run counts as whole only when <c>run.json</c> says completed.</summary>
+/// <summary>Status of a run. A run is complete only if <c>run.json</c> has the status completed.</summary>
 public static class RunStatus
 {
     public const string Running = "running";
@@ -12,18 +12,18 @@ public static class RunStatus
     public const string Failed = "failed";
     public const string Interrupted = "interrupted";
 
-    /// <summary>The status to show: a run that says running, and whose owner is gone, was interrupted.</summary>
+    /// <summary>The status to show: a run with status running whose owner is dead was interrupted.</summary>
     public static string Shown(string folder, RunRecord record, DateTime nowUtc) =>
         record.Status == Running && LockRecord.LivingOwner(folder, nowUtc) is null ? Interrupted : record.Status;
 }
 
-/// <summary>What a run is of; in <c>run.json</c> by its name in snake_case, under <c>stage</c>.</summary>
+/// <summary>Kind of a run; in <c>run.json</c> its name in snake_case, under <c>stage</c>.</summary>
 public enum RunKind
 {
     /// <summary>A trained autoencoder.</summary>
     Train,
 
-    /// <summary>An autoencoder whose weights came from elsewhere.</summary>
+    /// <summary>An autoencoder with imported weights.</summary>
     Import,
 
     /// <summary>Density estimates of a network's features.</summary>
@@ -39,22 +39,22 @@ public enum RunKind
     Allocate,
 }
 
-/// <summary>Names of kinds as <c>run.json</c> has them.</summary>
+/// <summary>Names of kinds in <c>run.json</c>.</summary>
 public static class RunKindNames
 {
     public static string Name(this RunKind kind) => JsonNamingPolicy.SnakeCaseLower.ConvertName(kind.ToString());
 }
 
-/// <summary>What a run was made from, by its fingerprint.</summary>
+/// <summary>An input of a run, with its fingerprint.</summary>
 /// <param name="Kind"><c>dataset</c>, <c>run</c>, or <c>file</c> for imported weights.</param>
 /// <param name="Id">Folder name under <c>datasets/</c> or <c>runs/</c>; the file's name.</param>
-/// <param name="Fingerprint">Of its content; of a file, its SHA-256.</param>
+/// <param name="Fingerprint">Fingerprint of its content; the SHA-256 of a file.</param>
 public sealed record Parent(string Kind, string Id, string Fingerprint);
 
 /// <summary>Versions a run was made with.</summary>
 /// <param name="Dq">Version of this program.</param>
 /// <param name="TorchSharp">Version of the package.</param>
-/// <param name="LibTorch">Version of the library that was loaded; <c>unknown</c> where its folder does not say.</param>
+/// <param name="LibTorch">Version of the library that was loaded; <c>unknown</c> if its folder has no version.</param>
 /// <param name="Runtime">.NET, with its version.</param>
 /// <param name="System">The operating system.</param>
 /// <param name="Commit">The commit that this program was built from, 40 digits; absent in a build outside of git, and before 0.2.0.</param>
@@ -67,15 +67,15 @@ public sealed record SoftwareRecord(
     [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? Commit = null
 );
 
-/// <summary>The numbers of a run to show first, from its latest evaluation; all of it is in <c>evaluation.json</c>.</summary>
+/// <summary>The most important numbers of a run, from its latest evaluation. <c>evaluation.json</c> has all numbers.</summary>
 /// <param name="Split">The last split evaluated: test where there is one.</param>
 /// <param name="Images">Images of it.</param>
 /// <param name="Step">Step of the checkpoint evaluated.</param>
-/// <param name="ReconstructionNatsPerDim">Null for squared error, as the next three.</param>
-/// <param name="ReconstructionBitsPerDim">The same in bits.</param>
-/// <param name="TotalUniformBitsPerDim">With the codes at equal length.</param>
-/// <param name="TotalEmpiricalBitsPerDim">With the codes under the training split's frequencies.</param>
-/// <param name="PsnrDb">Of the mean image, averaged over images, at most 100 dB each (docs/metrics.md); null without levels.</param>
+/// <param name="ReconstructionNatsPerDim">Reconstruction loss; null for squared error, as the next three numbers.</param>
+/// <param name="ReconstructionBitsPerDim">Reconstruction loss in bits.</param>
+/// <param name="TotalUniformBitsPerDim">Total with codes of equal length.</param>
+/// <param name="TotalEmpiricalBitsPerDim">Total with codes under the training split's frequencies.</param>
+/// <param name="PsnrDb">PSNR of the mean image, averaged over images, at most 100 dB each (docs/metrics.md); null without levels.</param>
 public sealed record Headline(
     string Split,
     long Images,
@@ -100,20 +100,21 @@ public sealed record Headline(
         );
 }
 
-/// <summary>A classifier's numbers to show first, from its latest evaluation; all of it is in <c>classification.json</c>.</summary>
+/// <summary>The most important numbers of a classifier, from its latest evaluation. <c>classification.json</c> has all numbers.</summary>
 /// <param name="Split">The last split evaluated: test where there is one.</param>
 /// <param name="Images">Images of it.</param>
 /// <param name="Step">Step of the checkpoint evaluated.</param>
-/// <param name="Accuracy">Share of images classified rightly.</param>
-/// <param name="BitsPerImageUniform">Of the codes, at equal length; null without codes.</param>
+/// <param name="Accuracy">Share of images that are classified correctly.</param>
+/// <param name="BitsPerImageUniform">Bits per image with codes of equal length; null without codes.</param>
 public sealed record ClassificationHeadline(string Split, long Images, long Step, double Accuracy, double? BitsPerImageUniform);
 
 /// <summary>How a model was trained.</summary>
-/// <param name="Parameters">Trainable, codebooks not counted; null until the model was built.</param>
-/// <param name="ForwardMultiplyAddsPerImage">Of one image's forward pass, counted; null as above, and for a classifier.</param>
-/// <param name="ImagesSeen">With repetition.</param>
-/// <param name="Seconds">Time spent in training steps, over all interruptions.</param>
-/// <param name="ImagesPerSecond">Over all steps.</param>
+/// <param name="Parameters">Number of trainable parameters, without codebooks; null before the model is built.</param>
+/// <param name="ForwardMultiplyAddsPerImage">Counted multiply-adds of one image's forward pass; null before the model is built, and for a
+/// classifier.</param>
+/// <param name="ImagesSeen">Number of training images, with repetition.</param>
+/// <param name="Seconds">Total time in training steps, in seconds; it includes the time before interruptions.</param>
+/// <param name="ImagesPerSecond">Images per second over all steps.</param>
 /// <param name="BestStep">Step of the best validation.</param>
 public sealed record TrainingFacts(
     long? Parameters,
@@ -124,17 +125,18 @@ public sealed record TrainingFacts(
     long? BestStep
 );
 
-/// <summary>What a run has besides what all have, by its kind.</summary>
+/// <summary>The part of a run's record that depends on its kind.</summary>
 public abstract record RunPayload;
 
-/// <summary>Of a run whose output is a model.</summary>
+/// <summary>The part for a run whose output is a model.</summary>
 public abstract record ModelPayload(TrainingFacts Training) : RunPayload;
 
-/// <summary>Of an autoencoder, trained or imported.</summary>
+/// <summary>The part for an autoencoder, trained or imported.</summary>
 /// <param name="Training">How it was trained.</param>
-/// <param name="ValidationReconstructionNatsPerDim">On the validation images at the end; null for squared error.</param>
-/// <param name="ValidationSquaredError">On normalized values; null where the likelihood is a density.</param>
-/// <param name="Headline">Null before it was evaluated.</param>
+/// <param name="ValidationReconstructionNatsPerDim">Reconstruction loss on the validation images at the end; null for squared
+/// error.</param>
+/// <param name="ValidationSquaredError">Squared error on normalized values at the end; null if the likelihood is a density.</param>
+/// <param name="Headline">The most important numbers; null before the evaluation.</param>
 public sealed record AutoencoderPayload(
     TrainingFacts Training,
     double? ValidationReconstructionNatsPerDim,
@@ -142,17 +144,17 @@ public sealed record AutoencoderPayload(
     Headline? Headline
 ) : ModelPayload(Training);
 
-/// <summary>Of a classifier.</summary>
+/// <summary>The part for a classifier.</summary>
 /// <param name="Training">How it was trained.</param>
-/// <param name="ValidationAccuracy">Share of the validation images that were classified rightly, at the end.</param>
-/// <param name="Classification">Null before it was evaluated.</param>
+/// <param name="ValidationAccuracy">Share of the validation images that are classified correctly at the end.</param>
+/// <param name="Classification">The most important numbers; null before the evaluation.</param>
 public sealed record ClassifierPayload(TrainingFacts Training, double? ValidationAccuracy, ClassificationHeadline? Classification)
     : ModelPayload(Training);
 
-/// <summary>Of a run that measures and trains no model: its numbers are in a file of their own.</summary>
+/// <summary>The part for a run that measures and trains no model. Its numbers are in another file.</summary>
 public sealed record MeasurementPayload : RunPayload;
 
-/// <summary><c>run.json</c>: a run of any <see cref="RunKind"/>, and where it stands.</summary>
+/// <summary><c>run.json</c>: a run of any <see cref="RunKind"/>, and its status.</summary>
 public sealed record RunRecord : IArtifact
 {
     public static int CurrentSchema => 1;
@@ -161,41 +163,46 @@ public sealed record RunRecord : IArtifact
     public required string Id { get; init; }
     public required string Name { get; init; }
 
-    /// <summary>Name of the variant in its configuration; empty where there are none.</summary>
+    /// <summary>Name of the variant in its configuration; empty without variants.</summary>
     public string Variant { get; init; } = "";
 
     [JsonPropertyName("stage")]
     public RunKind Kind { get; init; } = RunKind.Train;
 
-    /// <summary>One of <see cref="RunStatus"/>. A <c>running</c> run whose lock has no living owner was interrupted.</summary>
+    /// <summary>One of <see cref="RunStatus"/>. A <c>running</c> run was interrupted if the owner of its lock is dead.</summary>
     public required string Status { get; init; }
 
-    /// <summary>Why it failed or stopped, one line; null otherwise.</summary>
+    /// <summary>The reason why it failed or stopped, one line; null otherwise.</summary>
     public string? Reason { get; init; }
 
-    /// <summary>Of stage, version, configuration and parents: the same fingerprint means the same run.</summary>
+    /// <summary>Fingerprint of stage, version, configuration and parents. The same fingerprint means the same run.</summary>
     public required string Fingerprint { get; init; }
     public required long Seed { get; init; }
 
-    /// <summary>The resolved configuration, every key said.</summary>
+    /// <summary>The resolved configuration, with every key.</summary>
     public required JsonObject Config { get; init; }
     public required IReadOnlyList<Parent> Parents { get; init; }
 
-    /// <summary>What an import left out or reads otherwise, one line each.</summary>
+    /// <summary>Notes, one line each, such as what an import left out or reads differently.</summary>
     public IReadOnlyList<string> Notes { get; init; } = [];
     public required SoftwareRecord Software { get; init; }
     public required string Device { get; init; }
     public required int Threads { get; init; }
+
+    /// <summary>Processes that work on it together; absent for one.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public int? Ranks { get; init; }
+
     public required DateTime StartedUtc { get; init; }
     public required DateTime UpdatedUtc { get; init; }
 
-    /// <summary>Steps from which the run was taken up again.</summary>
+    /// <summary>Steps at which the run was resumed.</summary>
     public IReadOnlyList<long> ResumedAtSteps { get; init; } = [];
 
     public required long Steps { get; init; }
     public long StepsDone { get; init; }
 
-    /// <summary>What this kind of run has besides.</summary>
+    /// <summary>The part of the record that depends on the kind.</summary>
     [JsonIgnore]
     public RunPayload Payload =>
         Kind switch
@@ -210,13 +217,13 @@ public sealed record RunRecord : IArtifact
             _ => new MeasurementPayload(),
         };
 
-    /// <summary>How a model was trained; null where none was.</summary>
+    /// <summary>How a model was trained; null if no model was trained.</summary>
     [JsonIgnore]
     public TrainingFacts? Trained => (Payload as ModelPayload)?.Training;
 
     private TrainingFacts Training => new(Parameters, ForwardMultiplyAddsPerImage, ImagesSeen, TrainingSeconds, ImagesPerSecond, BestStep);
 
-    // as run.json has them, side by side: earlier programs wrote and read them so
+    // flat, as in run.json, because earlier programs wrote and read it in this form
     [JsonInclude]
     private long? Parameters { get; init; }
 
@@ -250,8 +257,8 @@ public sealed record RunRecord : IArtifact
     [JsonInclude]
     private ClassificationHeadline? Classification { get; init; }
 
-    /// <summary>Work begins, at the steps done so far when the run is taken up again.</summary>
-    public RunRecord Begun(SoftwareRecord software, string device, int threads, DateTime nowUtc) =>
+    /// <summary>Records the start of work; for a resumed run, at the steps done so far.</summary>
+    public RunRecord Begun(SoftwareRecord software, string device, int threads, DateTime nowUtc, int? ranks = null) =>
         this with
         {
             Status = RunStatus.Running,
@@ -259,13 +266,14 @@ public sealed record RunRecord : IArtifact
             Software = software,
             Device = device,
             Threads = threads,
+            Ranks = ranks,
             Headline = null,
             Classification = null,
             UpdatedUtc = nowUtc,
             ResumedAtSteps = StepsDone > 0 ? [.. ResumedAtSteps, StepsDone] : ResumedAtSteps,
         };
 
-    /// <summary>The model to train was built; null where its multiply-adds are not counted.</summary>
+    /// <summary>Records that the model was built; null if its multiply-adds are not counted.</summary>
     public RunRecord Built(long parameters, long? forwardMultiplyAddsPerImage) =>
         this with
         {
@@ -273,13 +281,13 @@ public sealed record RunRecord : IArtifact
             ForwardMultiplyAddsPerImage = forwardMultiplyAddsPerImage,
         };
 
-    /// <summary>Weights came from elsewhere, trained for so many steps.</summary>
+    /// <summary>Records imported weights, and the number of steps that they were trained for.</summary>
     public RunRecord Imported(long parameters, long steps) => this with { Parameters = parameters, StepsDone = steps };
 
-    /// <summary>One line more about how it came about; a line that is there already is not repeated.</summary>
+    /// <summary>Adds a note; a line that exists already is not repeated.</summary>
     public RunRecord Noted(string note) => this with { Notes = [.. Notes.Append(note).Distinct()] };
 
-    /// <summary>A checkpoint was written.</summary>
+    /// <summary>Records that a checkpoint was written.</summary>
     public RunRecord At(
         long stepsDone,
         long imagesSeen,
@@ -303,13 +311,13 @@ public sealed record RunRecord : IArtifact
             UpdatedUtc = nowUtc,
         };
 
-    /// <summary>It was evaluated.</summary>
+    /// <summary>Records an evaluation.</summary>
     public RunRecord Evaluated(Headline headline) => this with { Headline = headline };
 
-    /// <summary>The same for a classifier.</summary>
+    /// <summary>Records the evaluation of a classifier.</summary>
     public RunRecord Evaluated(ClassificationHeadline headline) => this with { Classification = headline };
 
-    /// <summary>Work ended: a <see cref="RunStatus"/> and, but for completed, one line why.</summary>
+    /// <summary>Records the end of work: a <see cref="RunStatus"/> and, unless it is completed, a reason in one line.</summary>
     public RunRecord Ended(string status, string? reason, DateTime nowUtc) =>
         this with
         {

@@ -10,7 +10,8 @@ public sealed record SplitEvaluation
     /// <summary>Channels × height × width of an image.</summary>
     public required long DimensionsPerImage { get; init; }
 
-    /// <summary>−log p(x | codes) per dimension; null for squared error, which is no likelihood. Without levels, −log p(x).</summary>
+    /// <summary>−log p(x | codes) per dimension; null for squared error, which is not a likelihood. Without levels it is −log
+    /// p(x).</summary>
     public required double? ReconstructionNatsPerDim { get; init; }
 
     public required double? ReconstructionBitsPerDim { get; init; }
@@ -21,38 +22,39 @@ public sealed record SplitEvaluation
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public double? ReconstructionWithoutContextBitsPerDim { get; init; }
 
-    /// <summary>Σ over levels of M·H·W·log2 K, per dimension: codes stored at equal length.</summary>
+    /// <summary>Σ over levels of M·H·W·log2 K, per dimension: the code rate with codes of equal length.</summary>
     public required double CodeRateUniformBitsPerDim { get; init; }
 
-    /// <summary>Codes stored by an entropy coder whose table holds the training split's frequencies.</summary>
+    /// <summary>The code rate of an entropy coder whose table has the training split's frequencies.</summary>
     public required double CodeRateEmpiricalBitsPerDim { get; init; }
 
-    /// <summary>Reconstruction + uniform code rate: an upper bound on −log2 p(x), what a lossless file would cost.</summary>
+    /// <summary>Reconstruction + uniform code rate: an upper bound on −log2 p(x), the rate of a lossless file.</summary>
     public required double? TotalUniformBitsPerDim { get; init; }
 
     public required double? TotalEmpiricalBitsPerDim { get; init; }
 
     /// <summary>
-    /// Squared error of the mean image, pixels scaled to [0, 1], mean over dimensions and images; null, as the next three, without levels:
-    /// then nothing is reconstructed.
+    /// Squared error of the mean image, pixels scaled to [0, 1], mean over dimensions and images; null without levels, as the next three
+    /// numbers, because nothing is reconstructed.
     /// </summary>
     public required double? MeanSquaredError { get; init; }
 
     /// <summary>
-    /// Squared error on normalized values: for <c>squared_error</c> the loss it trains on, otherwise that of the mean image.
+    /// Squared error on normalized values: for <c>squared_error</c> the training loss, otherwise the error of the mean image.
     /// </summary>
     public required double? NormalizedSquaredError { get; init; }
 
-    /// <summary>Of the mean image, in decibel: 10·log10(255² / squared error) of each image, at most 100, averaged over images.</summary>
+    /// <summary>PSNR of the mean image in decibel: 10·log10(255² / squared error) of each image, at most 100, averaged over
+    /// images.</summary>
     public required double? PsnrDb { get; init; }
 
     /// <summary>
-    /// Of the mean image, averaged over images (Wang et al. 2004): Gaussian window of 11×11, σ = 1.5, data range 255, only windows inside the
-    /// image, each channel by itself. docs/metrics.md has the formula.
+    /// SSIM of the mean image, averaged over images (Wang et al. 2004): Gaussian window of 11×11, σ = 1.5, data range 255, only windows
+    /// inside the image, each channel alone. docs/metrics.md has the formula.
     /// </summary>
     public required double? Ssim { get; init; }
 
-    /// <summary>Bottom first.</summary>
+    /// <summary>Levels, bottom first.</summary>
     public required IReadOnlyList<LevelEvaluation> Levels { get; init; }
 }
 
@@ -71,18 +73,18 @@ public sealed record LevelEvaluation
     public required double CodeRateEmpiricalBitsPerDim { get; init; }
 
     /// <summary>
-    /// Mutual information between two codebooks' codes at a position, Miller–Madow, mean over all pairs; null with one codebook, where
-    /// counting was not possible, and in records of before it was. Independent codebooks come out near 0, on either side of it.
+    /// Mutual information between two codebooks' codes at a position, Miller–Madow, mean over all pairs; null with one codebook, if
+    /// counting was not possible, and in older records. For independent codebooks it is near 0, above or below.
     /// </summary>
     public double? MeanMutualInformationNats { get; init; }
 
     /// <summary>
-    /// What this estimate gives for two independent codebooks with such frequencies and as many positions: near 0, unless there were too few
-    /// images for so many pairs of codes. Null with the former.
+    /// The same estimate for two independent codebooks with these frequencies and as many positions. It is near 0, unless there are too few
+    /// images for the number of pairs of codes. Null if the mutual information is null.
     /// </summary>
     public double? IndependentMutualInformationNats { get; init; }
 
-    /// <summary>Mean over pairs of 2·I(X; Y) / (H(X) + H(Y)), each cut to 0 … 1; null with the former two.</summary>
+    /// <summary>Mean over pairs of 2·I(X; Y) / (H(X) + H(Y)), each clamped to 0 … 1; null if the mutual information is null.</summary>
     public double? MeanNormalizedMutualInformation { get; init; }
 
     public required IReadOnlyList<CodebookEvaluation> Codebooks { get; init; }

@@ -8,9 +8,9 @@ public static class SweepLayout
     public const string SummaryCsv = "summary.csv";
     public const string SummaryMarkdown = "summary.md";
 
-    /// <summary>A folder per cell, by its number: who claimed it, and why it failed.</summary>
+    /// <summary>Folder with a folder per cell, named by its number: its claims, and the reason of a failure.</summary>
     public const string Cells = "cells";
 
-    /// <summary>Inside a cell's folder.</summary>
+    /// <summary>File inside a cell's folder.</summary>
     public const string Failure = "failure.json";
 }

@@ -2,24 +2,24 @@ using System.Text.Json.Nodes;
 
 namespace DQ.Core.Artifacts;
 
-/// <summary>Where a cell of a sweep stands.</summary>
+/// <summary>Status of a cell of a sweep.</summary>
 public static class CellStatus
 {
     /// <summary>Trained and evaluated.</summary>
     public const string Completed = "completed";
     public const string Failed = "failed";
 
-    /// <summary>Somebody works on it.</summary>
+    /// <summary>A process works on it.</summary>
     public const string Running = "running";
 
-    /// <summary>Begun by somebody who is gone or was stopped.</summary>
+    /// <summary>Begun by a process that died or was stopped.</summary>
     public const string Interrupted = "interrupted";
     public const string Waiting = "waiting";
 }
 
 /// <summary>
-/// <c>sweep.json</c>: the runs of a grid or list of settings, and what they come to. Made again from runs, claims and failures whenever a
-/// cell changes.
+/// <c>sweep.json</c>: the runs of a grid or list of settings, and their results. It is computed again from runs, claims and failures
+/// whenever a cell changes.
 /// </summary>
 public sealed record SweepRecord : IArtifact
 {
@@ -28,20 +28,20 @@ public sealed record SweepRecord : IArtifact
     public int Schema { get; init; } = CurrentSchema;
     public required string Name { get; init; }
 
-    /// <summary>Of all cells: settings, seeds and images.</summary>
+    /// <summary>Fingerprint of all cells: settings, seeds and images.</summary>
     public required string Fingerprint { get; init; }
 
-    /// <summary>The split the numbers are of.</summary>
+    /// <summary>Split of the numbers.</summary>
     public required string Split { get; init; }
 
     /// <summary>Dotted keys in which cells differ, besides the seed.</summary>
     public required IReadOnlyList<string> Keys { get; init; }
     public required IReadOnlyList<SweepCell> Cells { get; init; }
 
-    /// <summary>One per setting, over its seeds.</summary>
+    /// <summary>One group per setting, over its seeds.</summary>
     public required IReadOnlyList<SweepRow> Rows { get; init; }
 
-    /// <summary>What was asked of the numbers; empty where nothing was.</summary>
+    /// <summary>The published trends that were tested; empty if there are none.</summary>
     public required IReadOnlyList<SweepTrend> Trends { get; init; }
     public required DateTime UpdatedUtc { get; init; }
 }
@@ -49,7 +49,7 @@ public sealed record SweepRecord : IArtifact
 /// <summary>One run of a sweep.</summary>
 public sealed record SweepCell
 {
-    /// <summary>From 0; the name of its folder under <c>cells/</c>, in three digits.</summary>
+    /// <summary>Number of the cell, from 0; in three digits the name of its folder under <c>cells/</c>.</summary>
     public required int Index { get; init; }
 
     /// <summary>Values of the sweep's keys.</summary>
@@ -59,17 +59,17 @@ public sealed record SweepCell
     /// <summary>One of <see cref="CellStatus"/>.</summary>
     public required string Status { get; init; }
 
-    /// <summary>Id of the run where it is completed; null otherwise.</summary>
+    /// <summary>Id of the run if it is completed; null otherwise.</summary>
     public string? Run { get; init; }
 
-    /// <summary>Why it failed; null otherwise.</summary>
+    /// <summary>Reason of its failure; null otherwise.</summary>
     public string? Reason { get; init; }
 
-    /// <summary>Who works on it; null where nobody does.</summary>
+    /// <summary>The process that works on it; null if none does.</summary>
     public LockRecord? Owner { get; init; }
 }
 
-/// <summary>Equal settings, over their seeds.</summary>
+/// <summary>Cells with equal settings, over their seeds.</summary>
 public sealed record SweepRow
 {
     /// <summary>Values of the sweep's keys.</summary>
@@ -82,28 +82,29 @@ public sealed record SweepRow
     /// <summary>Indices of its cells.</summary>
     public required IReadOnlyList<int> Cells { get; init; }
 
-    /// <summary>How many of them are completed.</summary>
+    /// <summary>Number of completed cells.</summary>
     public required int Completed { get; init; }
 
-    /// <summary>By name, which carries the unit; over the completed cells. A metric that is not defined for the loss is left out.</summary>
+    /// <summary>Metrics of the completed cells, by name, which contains the unit. A metric that is not defined for the loss is left
+    /// out.</summary>
     public required IReadOnlyDictionary<string, SweepStatistic> Metrics { get; init; }
 
-    /// <summary>What was published for these settings, by metric.</summary>
+    /// <summary>Published values for these settings, by metric.</summary>
     public required IReadOnlyDictionary<string, PublishedValue> Published { get; init; }
 }
 
-/// <param name="Mean">Over the completed seeds.</param>
+/// <param name="Mean">Mean over the completed seeds.</param>
 /// <param name="SampleDeviation">Sample standard deviation (n − 1); null for one seed.</param>
 public sealed record SweepStatistic(double Mean, double? SampleDeviation);
 
-/// <param name="Value">In the metric's unit.</param>
-/// <param name="Source">Where it was published, such as <c>appendix, Table 1</c>.</param>
+/// <param name="Value">Value in the metric's unit.</param>
+/// <param name="Source">Place of publication, such as <c>appendix, Table 1</c>.</param>
 public sealed record PublishedValue(double Value, string Source);
 
-/// <summary>Something published, looked for in the sweep's own numbers.</summary>
-/// <param name="Name">As the configuration names it.</param>
-/// <param name="Subject">What of the sweep it was looked for in, such as <c>depthwise</c>; empty for all of it.</param>
-/// <param name="Claim">What is looked for, in words.</param>
-/// <param name="Holds">Null where the completed cells can't say.</param>
+/// <summary>A published trend, tested with the sweep's own numbers.</summary>
+/// <param name="Name">Name of the trend in the configuration.</param>
+/// <param name="Subject">The part of the sweep that was tested, such as <c>depthwise</c>; empty for the whole sweep.</param>
+/// <param name="Claim">The trend in words.</param>
+/// <param name="Holds">Whether the trend holds; null if the completed cells do not decide it.</param>
 /// <param name="Evidence">The numbers, one line each.</param>
 public sealed record SweepTrend(string Name, string Subject, string Claim, bool? Holds, IReadOnlyList<string> Evidence);

@@ -6,7 +6,7 @@ using DQ.Core.Quantization;
 namespace DQ.Core.Autoencoders;
 
 /// <summary>
-/// The hierarchical autoencoder in numbers: everything its parameters' shapes depend on, and its losses.
+/// Settings of the hierarchical autoencoder: everything that determines the shapes of its parameters, and its losses.
 /// Symbols are those of Fostiropoulos &amp; Boehm and of their released code.
 /// </summary>
 public sealed record AutoencoderSpec
@@ -29,7 +29,8 @@ public sealed record AutoencoderSpec
     /// <summary>Stride s of the first encoder block: 2 or 4.</summary>
     public int Stride { get; init; } = 2;
 
-    /// <summary>Codes K per codebook, one entry per level, bottom (finest) first. With a context there may be no levels at all.</summary>
+    /// <summary>Codes K per codebook, one entry per level, bottom (finest) first. With a context the list may be empty: no
+    /// levels.</summary>
     [JsonPropertyName("codes")]
     public IReadOnlyList<int> CodeCounts { get; init; } = [128, 256];
 
@@ -39,7 +40,8 @@ public sealed record AutoencoderSpec
     /// <summary>Width D of a code.</summary>
     public int CodeWidth { get; init; } = 64;
 
-    /// <summary><c>concatenation</c> (the released code) or <c>skip</c> (the appendix: adds the upsampled decoding of the level above).</summary>
+    /// <summary><c>concatenation</c> (the released code) or <c>skip</c> (the paper's appendix: adds the upsampled decoding of the level
+    /// above).</summary>
     public string Wiring { get; init; } = "concatenation";
 
     /// <summary>First weights: <c>he</c> (<see cref="WeightInitialization"/>) or <c>library</c>, PyTorch's default, as published.</summary>
@@ -49,18 +51,18 @@ public sealed record AutoencoderSpec
 
     public LikelihoodSpec Likelihood { get; init; } = new();
 
-    /// <summary>The context head; used with a context.</summary>
+    /// <summary>Settings of the context head; used with a context.</summary>
     public ContextSpec Context { get; init; } = new();
 
     /// <summary>Levels L.</summary>
     [JsonIgnore]
     public int Levels => CodeCounts.Count;
 
-    /// <summary>Image sides must be divisible by this: s·2^(b−1)·2^(L−1); any will do without levels.</summary>
+    /// <summary>Image height and width must be divisible by this: s·2^(b−1)·2^(L−1), or 1 without levels.</summary>
     [JsonIgnore]
     public int SideDivisor => Levels == 0 ? 1 : CellSide(Levels - 1);
 
-    /// <summary>The same model for images of so many channels.</summary>
+    /// <summary>The same model for images with another number of channels.</summary>
     public AutoencoderSpec ForImages(int channels) =>
         this with
         {
@@ -68,13 +70,13 @@ public sealed record AutoencoderSpec
             Context = Context with { Channels = channels },
         };
 
-    /// <summary>Side in pixels of the cell that one position of a level's grid (0 = bottom) stands for.</summary>
+    /// <summary>Width and height in pixels of the cell of one position in a level's grid (0 = bottom).</summary>
     public int CellSide(int level) => Stride << (CoderBlocks - 1 + level);
 
-    /// <summary>An image side with the padding that makes it divisible.</summary>
+    /// <summary>An image's height or width with the padding that makes it divisible.</summary>
     public int PaddedSide(int side) => (side + SideDivisor - 1) / SideDivisor * SideDivisor;
 
-    /// <summary>Every level's codes for an image of so many rows and columns, padding's among them, bottom first.</summary>
+    /// <summary>Every level's codes for an image with this height and width, bottom first. Codes of the padding are included.</summary>
     public IReadOnlyList<CodeGrid> Grids(int height, int width) =>
         [
             .. CodeCounts.Select(
@@ -85,7 +87,7 @@ public sealed record AutoencoderSpec
     /// <summary>A new quantizer for <paramref name="level"/> (0 = bottom).</summary>
     public Quantizer CreateQuantizer(int level) => Quantization.Quantizer.Create(Quantizer, Codebooks, CodeCounts[level], CodeWidth);
 
-    /// <summary>Everything wrong with this spec; empty when it can be built.</summary>
+    /// <summary>All problems of this spec; empty if the model can be built.</summary>
     public IReadOnlyList<SpecProblem> Problems() =>
         [
             .. OwnProblems(),

@@ -7,7 +7,7 @@ namespace DQ.Core.Autoencoders;
 
 // The convolutional blocks of the released model, layer for layer, so that its weights fit (Fostiropoulos & Boehm,
 // appendix A.4 and the released code). State-dict keys are the released ones; a residual block's layers 0 and 2 are ReLUs.
-// Axis legend: B batch, C channels, H W sides.
+// Axis legend: B batch, C channels, H W height and width.
 
 /// <summary>x + f(x), where f is ReLU, 3×3 convolution C→R, ReLU, 1×1 convolution R→C; (B, C, H, W) to the same.</summary>
 public sealed class ResidualBlock : nn.Module<Tensor, Tensor>
@@ -30,7 +30,8 @@ public sealed class ResidualBlock : nn.Module<Tensor, Tensor>
     public override Tensor forward(Tensor input) => layers.forward(input).add_(input, One);
 }
 
-/// <summary>Halves (stride 2) or quarters (stride 4) the sides: (B, in, H, W) to (B, C, H/stride, W/stride), not negative.</summary>
+/// <summary>Divides height and width by the stride, 2 or 4: (B, in, H, W) to (B, C, H/stride, W/stride). Outputs are not
+/// negative.</summary>
 public sealed class EncoderBlock : nn.Module<Tensor, Tensor>
 {
     [ComponentName(Name = "blocks")]
@@ -54,8 +55,8 @@ public sealed class EncoderBlock : nn.Module<Tensor, Tensor>
 }
 
 /// <summary>
-/// Doubles (stride 2) or quadruples (stride 4) the sides: (B, in, H, W) to (B, out, H·stride, W·stride);
-/// stride 1 keeps them, and its output has C channels.
+/// Multiplies height and width by the stride, 2 or 4: (B, in, H, W) to (B, out, H·stride, W·stride). With stride 1 the size does not
+/// change, and the output has C channels.
 /// </summary>
 public sealed class DecoderBlock : nn.Module<Tensor, Tensor>
 {
@@ -85,8 +86,8 @@ public sealed class DecoderBlock : nn.Module<Tensor, Tensor>
 }
 
 /// <summary>
-/// ReLU over its input's own memory. TorchSharp's in-place ReLU returns the very handle that Sequential then disposes;
-/// this one returns a second handle.
+/// ReLU in the memory of its input. TorchSharp's in-place ReLU returns the same handle, which Sequential then disposes. This one returns a
+/// second handle.
 /// </summary>
 public sealed class RectifyInPlace() : nn.Module<Tensor, Tensor>(nameof(RectifyInPlace))
 {

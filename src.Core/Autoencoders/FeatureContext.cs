@@ -7,10 +7,10 @@ using static TorchSharp.torch;
 namespace DQ.Core.Autoencoders;
 
 /// <summary>
-/// A context head that sees the codes too: a 1×1 map of the decoder's features joins its first sums. The map begins at zero, so that the
-/// head begins as one without codes.
+/// A context head that also uses the codes: a 1×1 map of the decoder's features is added to its first layer's sums. The map's first weights
+/// are zero, so that the head begins like one without codes.
 /// </summary>
-/// <remarks>Axis legend: B batch, C decoder channels, H W sides, U the head's width, P pixels.</remarks>
+/// <remarks>Axis legend: B batch, C decoder channels, H W height and width, U the head's width, P pixels.</remarks>
 public sealed class FeatureContext : nn.Module
 {
     [ComponentName(Name = "head")]
@@ -19,8 +19,8 @@ public sealed class FeatureContext : nn.Module
     [ComponentName(Name = "join")]
     private readonly Linear join;
 
-    /// <param name="spec">The head's.</param>
-    /// <param name="channels">C.</param>
+    /// <param name="spec">Spec of the head.</param>
+    /// <param name="channels">Decoder channels C.</param>
     public FeatureContext(ContextSpec spec, int channels)
         : base(nameof(FeatureContext))
     {
@@ -34,10 +34,10 @@ public sealed class FeatureContext : nn.Module
     /// <summary>Multiply-adds of one pixel.</summary>
     public long MultiplyAdds => head.MultiplyAdds + join.weight!.numel();
 
-    /// <summary>−ln p(pixel | codes, pixels before it), mean over some pixels and their channels, with gradients.</summary>
-    /// <param name="features">(B, C, H, W), the decoder's.</param>
+    /// <summary>−ln p(pixel | codes, pixels before it): the mean over some pixels and their channels, with gradients.</summary>
+    /// <param name="features">Features (B, C, H, W) of the decoder.</param>
     /// <param name="pixels">(B, channels, H, W) uint8.</param>
-    /// <param name="positions">Which: image · H·W + row · W + column; null for all.</param>
+    /// <param name="positions">Numbers of the pixels, image · H·W + row · W + column; null for all.</param>
     public Tensor Loss(Tensor features, Tensor pixels, int[]? positions)
     {
         using var scope = NewDisposeScope();

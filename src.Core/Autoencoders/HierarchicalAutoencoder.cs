@@ -8,10 +8,11 @@ using static TorchSharp.torch;
 
 namespace DQ.Core.Autoencoders;
 
-/// <summary>What one pass through the model gives; levels bottom first.</summary>
+/// <summary>The results of one pass through the model; levels bottom first.</summary>
 /// <param name="Output">Decoder output (B, likelihood's channels, H, W), cropped to the images' own size.</param>
 /// <param name="Levels">Each level's quantization.</param>
-/// <param name="Features">What the output was made of, (B, C, H, W), cropped alike, for a context head; null without one.</param>
+/// <param name="Features">The features (B, C, H, W) from which the output is computed, cropped in the same way, for a context head. Null
+/// without one.</param>
 public sealed record ForwardPass(Tensor Output, IReadOnlyList<Quantized> Levels, Tensor? Features = null);
 
 /// <summary>The hierarchical autoencoder with a quantized bottleneck at every level (DQ-AE).</summary>
@@ -23,9 +24,9 @@ public sealed record ForwardPass(Tensor Output, IReadOnlyList<Quantized> Levels,
 ///                       └─ [decoded, encoding] ─ projections.0 ─ quantizers.0 ─ upsample.0 ─┤
 ///                                                                                  decoder ─ output
 /// </code>
-/// Source: Fostiropoulos &amp; Boehm, section 4 and appendix A.4; wiring and names follow the released code, but for its
-/// M separate 1×1 convolutions a level (<c>quantize_convs</c>), which are one convolution to M·D channels here.
-/// Axis legend: B batch, C hidden channels, M codebooks, D code width, H W sides.
+/// Source: Fostiropoulos &amp; Boehm, section 4 and appendix A.4; wiring and names follow the released code. One difference: its M separate
+/// 1×1 convolutions per level (<c>quantize_convs</c>) are one convolution to M·D channels here.
+/// Axis legend: B batch, C hidden channels, M codebooks, D code width, H W height and width.
 /// </remarks>
 public sealed class HierarchicalAutoencoder : nn.Module
 {
@@ -70,7 +71,7 @@ public sealed class HierarchicalAutoencoder : nn.Module
             ),
         ]);
         upsamplers = new([.. levels.Select(LevelUpsampler)]);
-        // level 0 has nothing below to condition
+        // there is no level below level 0 that it could condition
         conditioners = new([
             .. levels.Select(level =>
                 level == 0 ? nn.Sequential() : nn.Sequential(Decoder(quantizers[level].OutputChannels, spec.Channels, 2))
@@ -92,16 +93,17 @@ public sealed class HierarchicalAutoencoder : nn.Module
 
     public Likelihood Likelihood { get; }
 
-    /// <summary>What conditions pixels on the codes and on pixels before them; null where they are independent given the codes.</summary>
+    /// <summary>The context head, which conditions pixels on the codes and on the pixels before them. Null if pixels are independent given
+    /// the codes.</summary>
     public FeatureContext? Context => context;
 
     /// <summary>Quantizers by level, bottom first.</summary>
     public IReadOnlyList<Quantizer> Quantizers { get; }
 
-    /// <summary>Numbers trained by gradient; codebooks that learn by moving average are not among them.</summary>
+    /// <summary>Number of parameters trained by gradient; codebooks that learn by moving average are not counted.</summary>
     public long ParameterCount => parameters().Sum(parameter => parameter.numel());
 
-    /// <summary>Parts of a model by which <c>training.freeze</c> names them.</summary>
+    /// <summary>Names of a model's parts in <c>training.freeze</c>.</summary>
     public static IReadOnlyList<string> PartNames { get; } =
     ["encoders", "projections", "codebooks", "conditioners", "upsamplers", "decoder"];
 
@@ -122,7 +124,7 @@ public sealed class HierarchicalAutoencoder : nn.Module
     /// Multiply-adds of one image's forward pass: convolutions, and distances to the codes. Backward takes about twice that, for the
     /// maps and for the weights.
     /// </summary>
-    /// <param name="height">Rows of the image; padding counts.</param>
+    /// <param name="height">Rows of the image, including padding.</param>
     /// <param name="width">Columns.</param>
     public long MultiplyAdds(int height, int width)
     {
@@ -143,9 +145,39 @@ public sealed class HierarchicalAutoencoder : nn.Module
         return total + encoding.MultiplyAdds + decoded.Anew().Through(decoder).MultiplyAdds;
     }
 
+    /// <summary>Pixels on every side of a part of an image that the part's codes depend on.</summary>
+    public int CodesReach
+    {
+        get
+        {
+            var encodings = new Reach[Spec.Levels];
+            var reach = new Reach(0, 1);
+            for (var level = 0; level < Spec.Levels; level++)
+                encodings[level] = reach = reach.Through(encoders[level]);
+            var (farthest, decoded) = (0, 0);
+            for (var level = Spec.Levels - 1; level >= 0; level--)
+            {
+                // a code depends on its level's encoding and on what was decoded above; "skip" hands that on
+                var code = encodings[level] with
+                {
+                    Pixels = Math.Max(encodings[level].Pixels, decoded),
+                };
+                farthest = Math.Max(farthest, code.Pixels);
+                decoded = Math.Max(code.Through(conditioners[level]).Pixels, decoded + code.Jump);
+            }
+            return farthest;
+        }
+    }
+
+    /// <summary>Pixels on every side of a part of an image on whose codes the decoder's output of that part depends.</summary>
+    public int DecodingReach =>
+        Enumerable
+            .Range(0, Spec.Levels)
+            .Max(level => new Reach(0, Spec.CellSide(level)).Through(upsamplers[level]).Through(decoder).Pixels);
+
     /// <summary>One pass with gradients where enabled; in training mode the quantizers collect what their codes will learn from.</summary>
     /// <param name="pixels">(B, image channels, H, W) uint8.</param>
-    /// <param name="moment">Where training is; evaluation does not depend on it.</param>
+    /// <param name="moment">The step and micro-batch of training; evaluation does not depend on it.</param>
     public ForwardPass Run(Tensor pixels, TrainingMoment moment = default)
     {
         using var scope = NewDisposeScope();
@@ -158,7 +190,7 @@ public sealed class HierarchicalAutoencoder : nn.Module
         );
     }
 
-    /// <summary>Codes per level (B, M, H_l, W_l) int64, bottom first, of (B, C, H, W) uint8 pixels.</summary>
+    /// <summary>Code indices per level (B, M, H_l, W_l) int64, bottom first, for (B, C, H, W) uint8 pixels.</summary>
     public IReadOnlyList<Tensor> Encode(Tensor pixels)
     {
         using var scope = NewDisposeScope();
@@ -173,7 +205,7 @@ public sealed class HierarchicalAutoencoder : nn.Module
         return [.. Quantize(EncodeLevels(Normalized(pixels)), default).Select(level => level.MoveToOuterDisposeScope())];
     }
 
-    /// <summary>The encoders' maps (B, C, H_l, W_l) per level, bottom first, before anything is quantized.</summary>
+    /// <summary>The encoders' maps (B, C, H_l, W_l) per level, bottom first, before quantization.</summary>
     public IReadOnlyList<Tensor> Features(Tensor pixels)
     {
         using var scope = NewDisposeScope();
@@ -181,9 +213,9 @@ public sealed class HierarchicalAutoencoder : nn.Module
         return [.. EncodeLevels(Normalized(pixels)).Select(map => map.MoveToOuterDisposeScope())];
     }
 
-    /// <summary>Decoder output (B, likelihood's channels, H, W) from codes per level, bottom first.</summary>
-    /// <param name="codes">As from <see cref="Encode"/>.</param>
-    /// <param name="height">Rows of the images; the codes' padding is cropped.</param>
+    /// <summary>Decoder output (B, likelihood's channels, H, W) from code indices per level, bottom first.</summary>
+    /// <param name="codes">Indices as <see cref="Encode"/> returns them.</param>
+    /// <param name="height">Rows of the images; the padding is cropped.</param>
     /// <param name="width">Columns of the images.</param>
     /// <param name="levels">Levels to decode with; the others' upsampled maps are zeros (paper, figures 4 and 5). Null for all.</param>
     public Tensor Decode(IReadOnlyList<Tensor> codes, long height, long width, IReadOnlySet<int>? levels = null)
@@ -199,15 +231,15 @@ public sealed class HierarchicalAutoencoder : nn.Module
     /// <summary>Decoder output (B, likelihood's channels, H, W) from quantized maps (B, output channels, H_l, W_l) per level.</summary>
     /// <param name="maps">Bottom first.</param>
     /// <param name="height">As in <see cref="Decode"/>.</param>
-    /// <param name="width">Likewise.</param>
-    /// <param name="chosen">Levels to decode with, as there.</param>
+    /// <param name="width">As in <see cref="Decode"/>.</param>
+    /// <param name="chosen">Levels to decode with, as in <see cref="Decode"/>.</param>
     public Tensor DecodeMaps(IReadOnlyList<Tensor> maps, long height, long width, IReadOnlySet<int>? chosen = null)
     {
         using var scope = NewDisposeScope();
         return Decoded(maps, height, width, chosen).Output.MoveToOuterDisposeScope();
     }
 
-    /// The output, and for a context head the features it is made of
+    /// The output, and for a context head the features from which it is computed
     private (Tensor Output, Tensor? Features) Decoded(IReadOnlyList<Tensor> maps, long height, long width, IReadOnlySet<int>? chosen)
     {
         using var scope = NewDisposeScope();
@@ -243,7 +275,7 @@ public sealed class HierarchicalAutoencoder : nn.Module
     /// given the decoding of the one above.
     /// </summary>
     /// <param name="batches">(B, C, H, W) uint8, the first batches of training.</param>
-    /// <param name="seed">Of the k-means.</param>
+    /// <param name="seed">Seed of the k-means.</param>
     /// <param name="sharing">How the batches lie on several ranks; null in one process.</param>
     public void InitializeCodebooks(IReadOnlyList<Tensor> batches, long seed, Sharing? sharing = null)
     {
@@ -292,7 +324,7 @@ public sealed class HierarchicalAutoencoder : nn.Module
         return projections[level].call(input);
     }
 
-    /// Brings a level's output to the grid below; the "skip" wiring of the appendix adds what was decoded above it.
+    /// Upsamples a level's output to the grid below. The "skip" wiring of the appendix adds the decoding of the level above.
     private Tensor Condition(int level, Tensor map, Tensor? decodedAbove)
     {
         var decoded = conditioners[level].forward(map);

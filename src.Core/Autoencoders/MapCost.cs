@@ -3,22 +3,23 @@ using static TorchSharp.torch;
 
 namespace DQ.Core.Autoencoders;
 
-/// <summary>What it took to make a map of one image, and the map's sides: the unit in which training at several sizes is compared.</summary>
+/// <summary>The multiply-adds to compute a map of one image, and the map's height and width. Trainings at several sizes are compared in
+/// multiply-adds.</summary>
 /// <remarks>
-/// Multiply-adds of convolutions: a convolution makes every output from kernel × input channels, a transposed one spreads every
-/// input over kernel × output channels. Biases, activations and upsampling are left out.
+/// Multiply-adds of convolutions: a convolution computes every output from kernel × input channels; a transposed convolution adds every
+/// input to kernel × output channels. Biases, activations and upsampling are not counted.
 /// </remarks>
 internal readonly record struct MapCost(long MultiplyAdds, long Height, long Width)
 {
     public long Positions => Height * Width;
 
-    /// <summary>With so many more.</summary>
+    /// <summary>The cost with more multiply-adds added.</summary>
     public MapCost Plus(long multiplyAdds) => this with { MultiplyAdds = MultiplyAdds + multiplyAdds };
 
-    /// <summary>The same map, nothing counted yet.</summary>
+    /// <summary>The same map with a cost of 0.</summary>
     public MapCost Anew() => this with { MultiplyAdds = 0 };
 
-    /// <summary>After a module that takes maps to maps, its parts one after the other.</summary>
+    /// <summary>The cost after a module that maps feature maps to feature maps, part by part.</summary>
     public MapCost Through(nn.Module module)
     {
         switch (module)

@@ -5,10 +5,11 @@ using DQ.Core.Likelihoods;
 
 namespace DQ.Core.Autoencoders;
 
-/// <summary>A spec as the JSON that stands in the metadata of weights files; snake_case keys.</summary>
+/// <summary>A spec as the JSON in the metadata of weights files, with snake_case keys.</summary>
 public static class SpecJson
 {
-    /// <summary>Keys in snake_case; those of a context only where there is one, as in files of before there were contexts.</summary>
+    /// <summary>Keys in snake_case. The keys of a context are written only if the spec has one, as in files of versions without
+    /// contexts.</summary>
     public static JsonSerializerOptions Options { get; } =
         new()
         {
@@ -18,9 +19,9 @@ public static class SpecJson
 
     public static string Write(AutoencoderSpec spec) => JsonSerializer.Serialize(spec, Options);
 
-    /// <param name="json">Absent keys have their defaults.</param>
-    /// <param name="where">For messages: a file, and what in it.</param>
-    /// <exception cref="WeightsException">Not such JSON, or a spec with problems; the first is said.</exception>
+    /// <param name="json">JSON of a spec; absent keys have their defaults.</param>
+    /// <param name="where">For messages: the file, and the part of it.</param>
+    /// <exception cref="WeightsException">This is not such JSON, or the spec has problems; the message has the first one.</exception>
     public static AutoencoderSpec Read(string json, string where)
     {
         try

@@ -7,16 +7,15 @@ namespace DQ.Core.Autoencoders;
 /// <summary>First weights that keep the size of signals through the network's depth.</summary>
 /// <remarks>
 /// He et al. 2015, <i>Delving Deep into Rectifiers</i>: normal weights of variance 2 / fan-in before a ReLU, zero biases.
-/// The library's default (and so the released code's) has a sixth of that variance: after a dozen layers what reaches the
-/// quantizers barely depends on the image, and the first hundreds of steps go by before it does.
-/// The last convolution of a residual branch starts at zero (Goyal et al. 2017: blocks start as the identity), what is linear
-/// (projections to the quantizers, and from codes of few dimensions) has variance 1 / fan-in; the output layer keeps the library's
-/// default weights, and its biases are the likelihood's choice.
+/// The library's default (and so the released code's) has a sixth of that variance: after a dozen layers the quantizers' input hardly
+/// depends on the image, and it takes hundreds of steps to change this. The last convolution of a residual branch starts at zero (Goyal et
+/// al. 2017: blocks start as the identity). Linear layers (projections to the quantizers, and from codes of few dimensions) have variance 1
+/// / fan-in. The output layer keeps the library's default weights, and the likelihood chooses its biases.
 /// </remarks>
 internal static class WeightInitialization
 {
-    /// <param name="model">Made of this folder's blocks.</param>
-    /// <param name="likelihood">Whose output layer is the model's; null for a model without one.</param>
+    /// <param name="model">A model that consists of this folder's blocks.</param>
+    /// <param name="likelihood">The likelihood that chooses the biases of the model's output layer; null for a model without one.</param>
     public static void Apply(nn.Module model, Likelihood? likelihood = null)
     {
         using var scope = NewDisposeScope();

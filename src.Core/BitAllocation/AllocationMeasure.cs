@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 
 namespace DQ.Core.BitAllocation;
 
-/// <summary>Features of images that allocations are measured on, and what the network makes of them unquantized.</summary>
+/// <summary>The features of the images on which allocations are measured, and the network's outputs for the unquantized features.</summary>
 public sealed class MeasuredFeatures : IDisposable
 {
     private readonly Tensor features; // (N, C, H, W)
@@ -14,10 +14,10 @@ public sealed class MeasuredFeatures : IDisposable
     private readonly Func<Tensor, Tensor> back;
     private readonly int batchSize;
 
-    /// <param name="features">z (N, C, H, W); read until this is disposed.</param>
-    /// <param name="labels">Class of each image; null without, or where the network's classes are others.</param>
-    /// <param name="back">g.</param>
-    /// <param name="batchSize">Images through g at once.</param>
+    /// <param name="features">Features z (N, C, H, W), which are read until this object is disposed.</param>
+    /// <param name="labels">Class of each image; null without labels, or if the network has other classes.</param>
+    /// <param name="back">The second part g of the network.</param>
+    /// <param name="batchSize">Number of images per batch of g.</param>
     public MeasuredFeatures(Tensor features, int[]? labels, Func<Tensor, Tensor> back, int batchSize)
     {
         using var scope = NewDisposeScope();
@@ -31,12 +31,12 @@ public sealed class MeasuredFeatures : IDisposable
     /// <summary>Mean square of the outputs.</summary>
     public double OutputPower => outputs.Squared().mean().item<float>();
 
-    /// <summary>Share of images classified right without quantization; null without labels.</summary>
+    /// <summary>Share of images that are classified correctly without quantization; null without labels.</summary>
     public double? Accuracy => labels is null ? null : Share(best, labels);
 
-    /// <param name="bits">Of every channel.</param>
-    /// <param name="intervals">Quantize them.</param>
-    /// <param name="calibration">Features whose levels' frequencies the receiver knows.</param>
+    /// <param name="bits">Bits of every channel.</param>
+    /// <param name="intervals">Intervals of the channels' quantizers.</param>
+    /// <param name="calibration">Calibration features; the receiver knows the frequencies of their levels.</param>
     public AllocationMeasure Measure(IReadOnlyList<int> bits, IntervalTensors intervals, Tensor calibration)
     {
         using var scope = NewDisposeScope();

@@ -2,19 +2,19 @@ using DQ.Core.Artifacts;
 
 namespace DQ.Core.BitAllocation;
 
-/// <summary>An allocation of a budget and how it came about.</summary>
-/// <param name="Bits">By channel.</param>
-/// <param name="OutputSquaredError">On the images it was made on.</param>
+/// <summary>An allocation of a budget, with the cost of finding it.</summary>
+/// <param name="Bits">Bits by channel.</param>
+/// <param name="OutputSquaredError">Output error on the images for which it was made.</param>
 /// <param name="Evaluations">Allocations whose error was asked for.</param>
 public record FoundAllocation(int[] Bits, double OutputSquaredError, long Evaluations);
 
-/// <summary>What the greedy method found.</summary>
-/// <param name="Bits">By channel.</param>
-/// <param name="OutputSquaredError">On the images it was made on.</param>
+/// <summary>The result of the greedy method.</summary>
+/// <param name="Bits">Bits by channel.</param>
+/// <param name="OutputSquaredError">Output error on the images for which it was made.</param>
 /// <param name="Evaluations">Allocations whose error was asked for.</param>
-/// <param name="GivenBits">Before bits were moved.</param>
-/// <param name="GivenOutputSquaredError">With them.</param>
-/// <param name="Moved">Bits moved.</param>
+/// <param name="GivenBits">Bits by channel before any were moved.</param>
+/// <param name="GivenOutputSquaredError">Output error with these bits.</param>
+/// <param name="Moved">Number of bits moved.</param>
 public sealed record GreedyFound(
     int[] Bits,
     double OutputSquaredError,
@@ -24,7 +24,7 @@ public sealed record GreedyFound(
     int Moved
 ) : FoundAllocation(Bits, OutputSquaredError, Evaluations);
 
-/// <summary>The methods by name, each from an output error and a budget to an allocation.</summary>
+/// <summary>The methods by name. Each computes an allocation from an output error and a budget.</summary>
 public static class AllocationMethods
 {
     public const string Equal = AllocationRecord.EqualBits;
@@ -33,16 +33,16 @@ public static class AllocationMethods
     public const string Dynamic = "dynamic";
     public const string Greedy = "greedy";
 
-    /// <summary>What configurations call them.</summary>
+    /// <summary>Their names in configurations.</summary>
     public static IReadOnlyList<string> Names { get; } = [Equal, Random, TwoPass, Dynamic, Greedy];
 
-    /// <summary>An allocation by one of the methods that need no path.</summary>
-    /// <param name="method">One of <see cref="Names"/> but greedy.</param>
-    /// <param name="error">On the images the allocation is made on; stands at the result afterwards.</param>
-    /// <param name="table">Of the same channels.</param>
+    /// <summary>Computes an allocation by a method that does not need the allocation of a smaller budget.</summary>
+    /// <param name="method">One of <see cref="Names"/> except greedy.</param>
+    /// <param name="error">Output error on the images for which the allocation is made. Afterwards it has the resulting allocation.</param>
+    /// <param name="table">Interval table of the same channels.</param>
     /// <param name="budget">Bits of all channels.</param>
-    /// <param name="seed">Of the random one.</param>
-    /// <param name="cancellation">Looked at between batches.</param>
+    /// <param name="seed">Seed of the random method.</param>
+    /// <param name="cancellation">Checked between batches.</param>
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
     public static FoundAllocation Find(
         string method,
@@ -69,14 +69,15 @@ public static class AllocationMethods
         return new(bits, error.Current(), error.Evaluations - before);
     }
 
-    /// <summary>The greedy allocation: bits given, from those of a smaller budget on, then moved.</summary>
+    /// <summary>The greedy allocation: gives bits, starting from those of a smaller budget, and then moves bits.</summary>
     /// <param name="error">As above.</param>
-    /// <param name="statistics">Of the same images.</param>
-    /// <param name="settings">How it chooses.</param>
-    /// <param name="start">Bits given for a smaller budget, not yet moved; so that a curve is one path. Null starts at none.</param>
+    /// <param name="statistics">Channel statistics of the same images.</param>
+    /// <param name="settings">Settings of the greedy method.</param>
+    /// <param name="start">Bits given for a smaller budget, before any were moved, so that a curve is one path. Null starts without
+    /// bits.</param>
     /// <param name="budget">Bits of all channels.</param>
-    /// <param name="progress">Told how many bits are given.</param>
-    /// <param name="cancellation">Looked at between batches.</param>
+    /// <param name="progress">Receives the number of bits given so far.</param>
+    /// <param name="cancellation">Checked between batches.</param>
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
     public static GreedyFound FindGreedy(
         OutputError error,

@@ -1,13 +1,14 @@
 namespace DQ.Core.BitAllocation;
 
-/// <summary>Allocations to compare with. All give exactly the budget, 0 to <see cref="IntervalTable.MaxBits"/> bits to each channel.</summary>
+/// <summary>Allocations for comparison. All give exactly the budget, 0 to <see cref="IntervalTable.MaxBits"/> bits to each
+/// channel.</summary>
 public static class BaselineAllocations
 {
-    /// <summary>The same for all; what does not divide goes to evenly spaced channels.</summary>
+    /// <summary>Equal bits for all channels; the remainder goes to evenly spaced channels.</summary>
     public static int[] Equal(int channels, int budget) =>
         [.. Enumerable.Range(0, channels).Select(channel => (int)((channel + 1L) * budget / channels - channel * (long)budget / channels))];
 
-    /// <summary>Every bit to a channel drawn from those that have room.</summary>
+    /// <summary>Every bit goes to a random channel among those with fewer than the maximum of bits.</summary>
     public static int[] Random(int channels, int budget, long seed)
     {
         var bits = new int[channels];
@@ -27,8 +28,8 @@ public static class BaselineAllocations
     /// every channel is degraded alone, and sensitive ones get more bits.
     /// </summary>
     /// <remarks>
-    /// Here a channel is degraded by taking all its bits, and every bit is taken to divide what that costs by four, the law of a uniform
-    /// quantizer: the next bit goes where the cost that is left is largest.
+    /// Here a channel is degraded by removing all its bits. Every bit is assumed to divide the resulting cost by four, as for a uniform
+    /// quantizer. The next bit goes to the channel with the largest remaining cost.
     /// </remarks>
     /// <param name="costs">Output error with this channel alone at 0 bits (<see cref="Sensitivity.Probe"/>).</param>
     /// <param name="budget">Bits of all channels.</param>

@@ -2,13 +2,14 @@ using static TorchSharp.torch;
 
 namespace DQ.Core.BitAllocation;
 
-/// <summary>Mean size and standard deviation of what b bits leave of each channel, z − ẑ, on the calibration images.</summary>
-/// <param name="Means">Of |z − ẑ|, by channel, then bits.</param>
-/// <param name="Deviations">Of z − ẑ, in the same order.</param>
+/// <summary>Mean absolute value and standard deviation of each channel's quantization error z − ẑ with b bits, on the calibration
+/// images.</summary>
+/// <param name="Means">Means of |z − ẑ|, by channel, then bits.</param>
+/// <param name="Deviations">Standard deviations of z − ẑ, in the same order.</param>
 public sealed record ChannelStatistics(double[][] Means, double[][] Deviations)
 {
-    /// <param name="features">(N, C, H, W).</param>
-    /// <param name="intervals">Of the same channels.</param>
+    /// <param name="features">Features (N, C, H, W).</param>
+    /// <param name="intervals">Intervals of the same channels.</param>
     public static ChannelStatistics Of(Tensor features, IntervalTensors intervals)
     {
         using var _ = no_grad();
@@ -30,7 +31,7 @@ public sealed record ChannelStatistics(double[][] Means, double[][] Deviations)
         return new(means, deviations);
     }
 
-    /// <summary>Rank of each number among all, 0 for the least; equal ones by their place.</summary>
+    /// <summary>Rank of each number, 0 for the smallest. Equal numbers are ranked by their index.</summary>
     public static int[] Ranks(IReadOnlyList<double> values)
     {
         var ranks = new int[values.Count];

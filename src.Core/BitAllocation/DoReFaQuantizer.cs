@@ -5,10 +5,10 @@ using static TorchSharp.torch;
 namespace DQ.Core.BitAllocation;
 
 /// <summary>
-/// Activations of DoReFa-Net (Zhou et al. 2016, equation 5 and section 2.3): clipped to [0, v] (v the interval) and rounded to
-/// 2^b − 1 equal steps, so that 0 and v are levels. With 0 bits there is no step, and the channel is 0.
+/// The quantizer of activations of DoReFa-Net (Zhou et al. 2016, equation 5 and section 2.3): clipped to [0, v] (v the interval) and
+/// rounded to 2^b − 1 equal steps, so that 0 and v are levels. With 0 bits there is no step, and the channel is 0.
 /// </summary>
-/// <remarks>There v is 1 and the same for all; here each channel and bit count has its own.</remarks>
+/// <remarks>In the paper v is 1 for all channels. Here each channel and bit count has its own v.</remarks>
 public sealed class DoReFaQuantizer : ChannelQuantizer
 {
     public override string Name => "dorefa";

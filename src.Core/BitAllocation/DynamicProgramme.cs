@@ -1,13 +1,13 @@
 namespace DQ.Core.BitAllocation;
 
-/// <summary>The least sum of errors that add up, exactly, for a given number of bits.</summary>
+/// <summary>Finds exactly the minimum of a sum of channel errors, for a given number of bits.</summary>
 /// <remarks>
-/// L_c(n) = min over b of L_{c−1}(n − b) + e_c(b); channels × budget × bit counts steps. Optimal for its model only: what channels'
-/// errors do to one another in the network's output is not in it. A Lagrangian finds points of the same curve's lower hull.
+/// L_c(n) = min over b of L_{c−1}(n − b) + e_c(b); channels × budget × bit counts steps. It is optimal only for this model, which ignores
+/// interactions between channels' errors in the network's output. A Lagrangian method finds points on the lower hull of the same curve.
 /// </remarks>
 public static class DynamicProgramme
 {
-    /// <param name="errors">By channel, then bits from 0.</param>
+    /// <param name="errors">Errors by channel, then bits from 0.</param>
     /// <param name="budget">Bits of all channels; all are given.</param>
     /// <exception cref="ArgumentOutOfRangeException">More bits than the channels can take.</exception>
     public static int[] Solve(IReadOnlyList<double[]> errors, int budget)

@@ -1,12 +1,12 @@
 namespace DQ.Core.BitAllocation;
 
-/// <summary>The true optimum of a small case, by trying every allocation.</summary>
+/// <summary>Finds the true optimum of a small case by trying every allocation.</summary>
 public static class ExhaustiveSearch
 {
-    /// Neighbours that are made at once; the lists alone would otherwise take all memory.
+    /// Number of neighbours that are created at once. Otherwise the lists alone would fill the memory.
     private const int Chunk = 1024;
 
-    /// <summary>All ways to give exactly so many bits to so many channels.</summary>
+    /// <summary>All ways to give exactly this number of bits to this number of channels.</summary>
     public static IEnumerable<int[]> Allocations(int channels, int budget)
     {
         var bits = new int[channels];
@@ -27,7 +27,7 @@ public static class ExhaustiveSearch
         }
     }
 
-    /// <summary>The allocation with the least output error, that error, and how many were tried.</summary>
+    /// <summary>The allocation with the least output error, this error, and the number of allocations tried.</summary>
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
     public static (int[] Bits, double Error, int Tried) Run(OutputError error, int budget, CancellationToken cancellation = default)
     {

@@ -3,27 +3,27 @@ using DQ.Core.Artifacts;
 namespace DQ.Core.BitAllocation;
 
 /// <summary>
-/// Statistics-guided allocation with inference: every bit goes to the one of a few channels that lowers the true output error most;
-/// then bits move from the least to the most useful channels while that helps.
+/// Statistics-guided allocation with inference: every bit goes to that one of a few channels which reduces the true output error most. Then
+/// bits move from the least to the most useful channels as long as this reduces the error.
 /// </summary>
 /// <remarks>
-/// Priority is α·rank(mean) + β·rank(deviation) of what is left of a channel with the bits it has (<see cref="ChannelStatistics"/>).
-/// Without bits that is all of a channel (under the uniform quantizer, its distance from the mean), as published. With
-/// priorities that never change the same few channels would be the candidates until all of them are full.
+/// Priority is α·rank(mean) + β·rank(deviation) of a channel's quantization error with its present bits (<see cref="ChannelStatistics"/>).
+/// Without bits the error is the whole channel (for the uniform quantizer, the distance from its mean), as published. If priorities never
+/// changed, the same few channels would be the candidates until all of them have the maximum of bits.
 /// </remarks>
 public sealed class GreedyAllocation(OutputError error, ChannelStatistics statistics, GreedySettings settings)
 {
-    /// A move must lower the error by more than rounding does.
+    /// A move must reduce the error by more than rounding errors.
     private const double Gain = 1e-4;
 
-    /// Of so many of the best givers and takers every pair is tried.
+    /// Number of best donors and best receivers, of which every pair is tried.
     private const int Crossed = 8;
 
-    /// <summary>Gives bits until there are <paramref name="budget"/> of them; the error then stands at the result.</summary>
-    /// <param name="start">Bits to begin from: none, or those of a smaller budget.</param>
+    /// <summary>Gives bits until the sum is <paramref name="budget"/>. Afterwards the error has the resulting allocation.</summary>
+    /// <param name="start">Bits at the start: none, or those of a smaller budget.</param>
     /// <param name="budget">Bits of all channels together.</param>
-    /// <param name="progress">Told how many are given.</param>
-    /// <param name="cancellation">Looked at before every bit.</param>
+    /// <param name="progress">Receives the number of bits given so far.</param>
+    /// <param name="cancellation">Checked before every bit.</param>
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
     public int[] Give(IReadOnlyList<int> start, int budget, Action<int> progress, CancellationToken cancellation = default)
     {
@@ -38,15 +38,15 @@ public sealed class GreedyAllocation(OutputError error, ChannelStatistics statis
         return [.. error.Bits];
     }
 
-    /// <summary>Moves bits while that lowers the error, which then stands at the result.</summary>
+    /// <summary>Moves bits as long as this reduces the error. Afterwards the error has the resulting allocation.</summary>
     /// <remarks>
-    /// A round asks for the error with one bit less and with one bit more of every channel, pairs those that lose least
-    /// with those that gain most, and takes as many pairs, of 1, 2, 4, …, as give the least error together, or the best single
-    /// pair of a few givers and takers. It begins from equal bits where these have less error than what was given.
+    /// A round computes the error with one bit less and with one bit more for every channel. It pairs the channels that lose least with
+    /// those that gain most. It applies the first 1, 2, 4, … pairs, whichever number has the least error, or the best single pair of a few
+    /// donors and receivers. It begins from equal bits if these have less error than the given bits.
     /// </remarks>
-    /// <param name="start">Bits to begin from.</param>
-    /// <param name="cancellation">Looked at before every batch.</param>
-    /// <returns>The bits, and how many were moved.</returns>
+    /// <param name="start">Bits at the start.</param>
+    /// <param name="cancellation">Checked before every batch.</param>
+    /// <returns>The bits, and the number of bits moved.</returns>
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
     public (int[] Bits, int Moved) Move(IReadOnlyList<int> start, CancellationToken cancellation = default)
     {
@@ -76,7 +76,7 @@ public sealed class GreedyAllocation(OutputError error, ChannelStatistics statis
         return ([.. error.Bits], moved);
     }
 
-    /// The channels of highest priority that have room.
+    /// The channels of highest priority that can take another bit.
     private IEnumerable<int> Candidates()
     {
         var all = Enumerable.Range(0, error.Channels).ToArray();
@@ -88,7 +88,7 @@ public sealed class GreedyAllocation(OutputError error, ChannelStatistics statis
             .Take(settings.Reserve);
     }
 
-    /// Changes of one bit in every channel where that is possible, those with the least error first.
+    /// Changes of one bit in every channel that allows it, sorted by error, the least first.
     private BitChange[] Sorted(int bits, Func<int, bool> possible, CancellationToken cancellation)
     {
         var changes = Enumerable
@@ -101,7 +101,7 @@ public sealed class GreedyAllocation(OutputError error, ChannelStatistics statis
         return changes;
     }
 
-    /// The first pairs of the best giver with the best taker and so on, as many as 1, 2, 4, …; then single pairs of the first few.
+    /// The first 1, 2, 4, … pairs of the best donor with the best receiver and so on; then single pairs of the first few.
     private static List<BitChange[]> Moves(BitChange[] givers, BitChange[] takers)
     {
         var pairs = Pairs(givers, takers);
@@ -115,7 +115,7 @@ public sealed class GreedyAllocation(OutputError error, ChannelStatistics statis
         return moves;
     }
 
-    /// The best giver with the best taker, and so on; no channel twice.
+    /// Pairs the best donor with the best receiver, and so on; no channel occurs twice.
     private static List<(BitChange Giver, BitChange Taker)> Pairs(BitChange[] givers, BitChange[] takers)
     {
         List<(BitChange, BitChange)> pairs = [];

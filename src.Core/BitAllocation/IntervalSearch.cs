@@ -6,25 +6,25 @@ namespace DQ.Core.BitAllocation;
 
 /// <summary>Finds the interval with the least squared error of every channel and bit count.</summary>
 /// <remarks>
-/// A geometric grid of fractions of the widest interval, then a finer one between the neighbours of its best: the error has
-/// several minima, which rules out a search by bracketing alone.
+/// Searches a geometric grid of fractions of the widest interval, and then a finer grid between the neighbours of its best point. The error
+/// has several minima, so that bracketing alone is not enough.
 /// </remarks>
 public static class IntervalSearch
 {
-    /// <summary>Values of a channel that are looked at: of more, evenly spaced ones.</summary>
+    /// <summary>Maximum number of values per channel; if there are more, evenly spaced ones are used.</summary>
     public const int ValuesPerChannel = 8192;
 
     private const int CoarseSteps = 64;
     private const int FineSteps = 16;
 
-    /// Fractions of the widest interval. Twice as wide is what one cell around a mean near the highest value needs.
+    /// Fractions of the widest interval. A single cell around a mean near the highest value needs twice the width.
     private const double Smallest = 1.0 / 512;
     private const double Largest = 2;
 
-    /// <param name="features">Of calibration images, (N, C, H, W).</param>
-    /// <param name="quantizer">Whose intervals.</param>
-    /// <param name="subject">What the table will be for.</param>
-    /// <param name="cancellation">Looked at between bit counts.</param>
+    /// <param name="features">Features of calibration images, (N, C, H, W).</param>
+    /// <param name="quantizer">The quantizer of the intervals.</param>
+    /// <param name="subject">The subject of the table.</param>
+    /// <param name="cancellation">Checked between bit counts.</param>
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
     public static IntervalTable Run(
         Tensor features,
@@ -39,7 +39,7 @@ public static class IntervalSearch
         var all = features.transpose(0, 1).reshape(channels, -1); // (C, N·H·W)
         var stride = (all.shape[1] + ValuesPerChannel - 1) / ValuesPerChannel;
         var values = all.slice(1, 0, all.shape[1], stride).contiguous(); // (C, n)
-        // the whole range, not the sample's: nothing is clipped for not having been looked at
+        // the range of all values, not of the sample, so that no value outside the sample's range is clipped
         var (lowest, highest) = (all.amin([1], keepdim: true), all.amax([1], keepdim: true)); // (C, 1)
         var intervals = new float[channels][];
         var errors = new double[channels][];

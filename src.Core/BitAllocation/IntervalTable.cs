@@ -4,27 +4,28 @@ using DQ.Core.Artifacts;
 
 namespace DQ.Core.BitAllocation;
 
-/// <summary>What an interval table was made for; it fits nothing else.</summary>
-/// <param name="Network">Name and content, such as <c>resnet18-5c106cde386e</c>.</param>
-/// <param name="Layer">Whose output is quantized.</param>
+/// <summary>The subject of an interval table, for which alone it is valid.</summary>
+/// <param name="Network">Name of the network and hash of its content, such as <c>resnet18-5c106cde386e</c>.</param>
+/// <param name="Layer">The layer whose output is quantized.</param>
 /// <param name="Quantizer"><see cref="ChannelQuantizer.Name"/>.</param>
 public sealed record IntervalSubject(string Network, string Layer, string Quantizer);
 
-/// <summary>The best interval of every channel for every bit count, from calibration images; a CSV file with one line for each.</summary>
-/// <param name="Subject">What it is for.</param>
+/// <summary>The best interval of every channel for every bit count, from calibration images; stored as a CSV file with one line for
+/// each.</summary>
+/// <param name="Subject">Subject of the table.</param>
 /// <param name="Lowest">Smallest calibration value by channel.</param>
-/// <param name="Intervals">By channel, then bits 0 to <see cref="MaxBits"/>.</param>
-/// <param name="SquaredErrors">Mean over the calibration values, in the same order.</param>
+/// <param name="Intervals">Intervals by channel, then bits 0 to <see cref="MaxBits"/>.</param>
+/// <param name="SquaredErrors">Mean squared errors over the calibration values, in the same order.</param>
 public sealed record IntervalTable(IntervalSubject Subject, float[] Lowest, float[][] Intervals, double[][] SquaredErrors)
 {
-    /// <summary>Bits a channel can have at most.</summary>
+    /// <summary>Maximum bits of a channel.</summary>
     public const int MaxBits = 8;
 
     private const string Header = "network,layer,quantizer,channel,bits,interval,lowest,mean_squared_error";
 
     public int Channels => Lowest.Length;
 
-    /// <summary>Writes it as CSV, whole or not at all.</summary>
+    /// <summary>Writes the table as CSV; the file is written completely or not at all.</summary>
     public void Write(string path)
     {
         var text = new StringBuilder(Header).Append('\n');
@@ -37,8 +38,9 @@ public sealed record IntervalTable(IntervalSubject Subject, float[] Lowest, floa
         AtomicFile.Write(path, stream => stream.Write(Encoding.UTF8.GetBytes(text.ToString())));
     }
 
-    /// <summary>Reads what <see cref="Write"/> wrote.</summary>
-    /// <exception cref="ArtifactException">No such table, a damaged one, or one for something else; names the file and the line.</exception>
+    /// <summary>Reads a table written by <see cref="Write"/>.</summary>
+    /// <exception cref="ArtifactException">The file is not such a table, is damaged, or has another subject; the message names the file and
+    /// the line.</exception>
     public static IntervalTable Read(string path, IntervalSubject expected, int channels)
     {
         string[] lines;

@@ -3,14 +3,14 @@ using static TorchSharp.torch;
 
 namespace DQ.Core.BitAllocation;
 
-/// <summary>An interval table beside the features it is for, on their device: channels quantized, alone or all at once.</summary>
+/// <summary>An interval table as tensors on the features' device. It quantizes one channel or all channels.</summary>
 public sealed class IntervalTensors : IDisposable
 {
     private readonly ChannelQuantizer quantizer;
     private readonly Tensor intervals; // (C, 9)
     private readonly Tensor lowest; // (C)
 
-    /// <exception cref="ArgumentException">The table is another quantizer's.</exception>
+    /// <exception cref="ArgumentException">The table is for another quantizer.</exception>
     public IntervalTensors(ChannelQuantizer quantizer, IntervalTable table, Device device)
     {
         if (table.Subject.Quantizer != quantizer.Name)
@@ -21,7 +21,8 @@ public sealed class IntervalTensors : IDisposable
         lowest = tensor(table.Lowest, device: device).DetachFromDisposeScope();
     }
 
-    /// <summary>One channel's values (…) with so many bits, the same shape; the caller's.</summary>
+    /// <summary>Quantizes one channel's values (…) with this number of bits; the shape does not change. The caller disposes the
+    /// result.</summary>
     public Tensor Quantize(Tensor values, int channel, int bits)
     {
         using var scope = NewDisposeScope();
@@ -29,7 +30,7 @@ public sealed class IntervalTensors : IDisposable
         return quantizer.Quantize(values, intervals[channel, bits], lowest[channel], levels).MoveToOuterDisposeScope();
     }
 
-    /// <summary>All channels (N, C, H, W), each with its own bits; the caller's.</summary>
+    /// <summary>Quantizes all channels (N, C, H, W), each with its own bits; the caller disposes the result.</summary>
     public Tensor Quantize(Tensor features, IReadOnlyList<int> bits)
     {
         using var scope = NewDisposeScope();
@@ -37,7 +38,7 @@ public sealed class IntervalTensors : IDisposable
         return quantizer.Quantize(features, interval, low, levels).MoveToOuterDisposeScope();
     }
 
-    /// <summary>Indices of the levels, float32 (N, C, H, W); the caller's.</summary>
+    /// <summary>Indices of the levels, float32 (N, C, H, W); the caller disposes it.</summary>
     public Tensor Indices(Tensor features, IReadOnlyList<int> bits)
     {
         using var scope = NewDisposeScope();

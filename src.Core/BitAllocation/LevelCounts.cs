@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 
 namespace DQ.Core.BitAllocation;
 
-/// <summary>How often each level of each channel was chosen, and what coding them costs.</summary>
+/// <summary>Counts each level of each channel, and computes the bits to code them.</summary>
 public sealed class LevelCounts
 {
     private const int MostLevels = 1 << IntervalTable.MaxBits;
@@ -12,17 +12,17 @@ public sealed class LevelCounts
     private readonly int[] bits;
     private readonly long[] counts; // (C, 256)
 
-    /// <param name="bits">Of every channel.</param>
+    /// <param name="bits">Bits of every channel.</param>
     public LevelCounts(IReadOnlyList<int> bits)
     {
         this.bits = [.. bits];
         counts = new long[bits.Count * MostLevels];
     }
 
-    /// <summary>Values counted so far.</summary>
+    /// <summary>Number of values counted so far.</summary>
     public long Values { get; private set; }
 
-    /// <param name="indices">(N, C, H, W), of <see cref="IntervalTensors.Indices"/> with the same bits.</param>
+    /// <param name="indices">Indices (N, C, H, W) from <see cref="IntervalTensors.Indices"/> with the same bits.</param>
     public void Add(Tensor indices)
     {
         using var scope = NewDisposeScope();
@@ -35,8 +35,8 @@ public sealed class LevelCounts
     }
 
     /// <summary>
-    /// Bits that coding these levels takes under the frequencies of <paramref name="known"/>, each with one count added: a length one can
-    /// really pay, when those frequencies were sent before.
+    /// Bits to code these levels under the frequencies of <paramref name="known"/>, with one added to each count. A coder can reach this
+    /// length if those frequencies were sent before.
     /// </summary>
     public double CodedBits(LevelCounts known)
     {

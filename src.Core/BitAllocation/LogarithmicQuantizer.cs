@@ -6,9 +6,9 @@ using static TorchSharp.torch;
 namespace DQ.Core.BitAllocation;
 
 /// <summary>
-/// Zero and the 2^b − 1 powers v, v/a, v/a², … of a base a (v the interval), each value to the nearest of them (Miyashita et al.
-/// 2016, who round exponents instead). With 0 bits the channel is 0. More bits reach further down and make nothing finer: from
-/// some count on only a smaller base helps.
+/// Its levels are zero and the 2^b − 1 powers v, v/a, v/a², … of a base a (v is the interval). Each value becomes the nearest level.
+/// (Miyashita et al. 2016 round exponents instead.) With 0 bits the channel is 0. More bits add smaller levels and do not make the others
+/// finer. From some number of bits on, only a smaller base helps.
 /// </summary>
 public sealed class LogarithmicQuantizer : ChannelQuantizer
 {

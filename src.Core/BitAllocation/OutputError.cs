@@ -3,18 +3,18 @@ using static TorchSharp.torch;
 
 namespace DQ.Core.BitAllocation;
 
-/// <summary>So many bits for a channel that had others.</summary>
-/// <param name="Channel">Among those that are allocated to.</param>
+/// <summary>A new number of bits for one channel.</summary>
+/// <param name="Channel">Index among the channels of the allocation.</param>
 /// <param name="Bits">0 to <see cref="IntervalTable.MaxBits"/>, or <see cref="OutputError.Exact"/>.</param>
 public readonly record struct BitChange(int Channel, int Bits);
 
 /// <summary>
-/// The true error of an allocation, mean (g(ẑ) − g(z))² over images and outputs, and that of its neighbours: many at once as one
-/// batch through g.
+/// The true error of an allocation, mean (g(ẑ) − g(z))² over images and outputs, and the errors of its neighbours, many of which g computes
+/// in one batch.
 /// </summary>
 /// <remarks>
-/// As many copies of ẑ (N, C, H, W) as fit stay in memory. A neighbour changes a channel or two in one copy, which are put
-/// back afterwards: what is written for it is a five-hundredth of ẑ, not all.
+/// As many copies of ẑ (N, C, H, W) as fit stay in memory. A neighbour changes one or two channels in one copy, which are restored
+/// afterwards. So only about a five-hundredth of ẑ is written for it.
 /// </remarks>
 public sealed class OutputError : IDisposable
 {
@@ -29,11 +29,11 @@ public sealed class OutputError : IDisposable
     private readonly Tensor copies; // ẑ (K, N, C, H, W)
     private readonly int[] bits;
 
-    /// <param name="features">z (N, C, H, W) of the images; read until this is disposed.</param>
-    /// <param name="back">g, of maps (N, C, H, W); gives a tensor whose first axis is N.</param>
-    /// <param name="intervals">Quantize the channels.</param>
-    /// <param name="channels">Those that are allocated to; the others stay as they are. None is all.</param>
-    /// <param name="memoryBytes">For the copies; there is always one.</param>
+    /// <param name="features">Features z (N, C, H, W) of the images, which are read until this object is disposed.</param>
+    /// <param name="back">The second part g of the network: maps (N, C, H, W) to a tensor whose first axis is N.</param>
+    /// <param name="intervals">Intervals of the channels' quantizers.</param>
+    /// <param name="channels">The channels of the allocation; the others are not quantized. An empty list means all.</param>
+    /// <param name="memoryBytes">Memory for the copies; there is always at least one.</param>
     public OutputError(
         Tensor features,
         Func<Tensor, Tensor> back,
@@ -52,22 +52,22 @@ public sealed class OutputError : IDisposable
         expected = Outputs(back(features)).DetachFromDisposeScope();
     }
 
-    /// <summary>Channels that are allocated to.</summary>
+    /// <summary>The channels of the allocation.</summary>
     public int Channels => channels.Length;
 
-    /// <summary>Their bits now.</summary>
+    /// <summary>Their present bits.</summary>
     public IReadOnlyList<int> Bits => bits;
 
     /// <summary>Index among all of the features' channels.</summary>
     public int ChannelOf(int channel) => channels[channel];
 
-    /// <summary>Allocations whose error was asked for so far.</summary>
+    /// <summary>Number of allocations whose error was computed so far.</summary>
     public long Evaluations { get; private set; }
 
     /// <summary>Mean square of g(z).</summary>
     public double OutputPower => expected.Squared().mean().item<double>();
 
-    /// <summary>Another allocation from here on.</summary>
+    /// <summary>Sets another allocation.</summary>
     public void Set(IReadOnlyList<int> allocation)
     {
         if (allocation.Count != Channels)
@@ -77,7 +77,7 @@ public sealed class OutputError : IDisposable
                 Apply(new BitChange(channel, allocation[channel]));
     }
 
-    /// <summary>One channel's bits from here on.</summary>
+    /// <summary>Sets one channel's bits.</summary>
     public void Apply(BitChange change)
     {
         using var scope = NewDisposeScope();
@@ -86,19 +86,19 @@ public sealed class OutputError : IDisposable
         bits[change.Channel] = change.Bits;
     }
 
-    /// <summary>The error as it stands.</summary>
+    /// <summary>The error of the present allocation.</summary>
     public double Current() =>
         Of([
             [],
         ])[0];
 
-    /// <summary>The error of one allocation; what stands is left.</summary>
+    /// <summary>The error of another allocation; the present allocation does not change.</summary>
     public double Of(IReadOnlyList<int> allocation) =>
         Of([
             [.. allocation.Select((count, channel) => new BitChange(channel, count)).Where(change => change.Bits != bits[change.Channel])],
         ])[0];
 
-    /// <summary>The errors of allocations that differ from the one that stands by these changes, in their order.</summary>
+    /// <summary>The errors of allocations that differ from the present one by these changes, in their order.</summary>
     public double[] Of(IReadOnlyList<IReadOnlyList<BitChange>> neighbours, CancellationToken cancellation = default)
     {
         using var _ = no_grad();

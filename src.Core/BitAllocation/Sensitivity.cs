@@ -1,9 +1,10 @@
 namespace DQ.Core.BitAllocation;
 
-/// <summary>How much the output minds each channel, asked one channel at a time with all others as they are.</summary>
+/// <summary>How sensitive the output is to each channel, measured for one channel at a time; the others are not quantized.</summary>
 public static class Sensitivity
 {
-    /// <summary>Output error with one channel alone at so many bits, by channel; afterwards no channel is quantized.</summary>
+    /// <summary>Output error if only one channel is quantized, with this number of bits; by channel. Afterwards no channel is
+    /// quantized.</summary>
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
     public static double[] Probe(OutputError error, int bits, CancellationToken cancellation = default)
     {
@@ -12,13 +13,13 @@ public static class Sensitivity
     }
 
     /// <summary>
-    /// The additive model Σ s_c·e_c(b): squared errors of the table, weighted by the output error that a channel's own error makes.
+    /// The additive model Σ s_c·e_c(b): squared errors of the table, weighted by the output error that a channel's error causes.
     /// </summary>
-    /// <param name="table">Has e_c.</param>
-    /// <param name="error">Asked at these bits: s_c is its answer over e_c there, 0 for a channel without error.</param>
-    /// <param name="bits">About as many as channels will have: the weight holds for errors of that size.</param>
-    /// <param name="cancellation">Looked at before every batch.</param>
-    /// <returns>By channel, then bits.</returns>
+    /// <param name="table">The table with e_c.</param>
+    /// <param name="error">The output error: s_c is its value with these bits divided by e_c, or 0 for a channel without error.</param>
+    /// <param name="bits">About the number of bits that channels will have, because the weight is valid for errors of that size.</param>
+    /// <param name="cancellation">Checked before every batch.</param>
+    /// <returns>Errors by channel, then bits.</returns>
     public static double[][] Model(IntervalTable table, OutputError error, int bits, CancellationToken cancellation = default)
     {
         var costs = Probe(error, bits, cancellation);

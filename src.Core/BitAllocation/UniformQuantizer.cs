@@ -5,8 +5,8 @@ using static TorchSharp.torch;
 namespace DQ.Core.BitAllocation;
 
 /// <summary>
-/// 2^b cells of width Δ (the interval) from the channel's smallest calibration value on, each standing for its middle. What lies
-/// outside goes to the nearest cell. With 0 bits one cell is left, whose best middle is the channel's mean.
+/// 2^b cells of width Δ (the interval) from the channel's smallest calibration value on. The level of a cell is its middle. Values outside
+/// go to the nearest cell. With 0 bits there is one cell, whose best middle is the channel's mean.
 /// </summary>
 public sealed class UniformQuantizer : ChannelQuantizer
 {

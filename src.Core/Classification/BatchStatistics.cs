@@ -3,7 +3,8 @@ using static TorchSharp.torch;
 
 namespace DQ.Core.Classification;
 
-/// <summary>The running means and variances of a model's batch normalizations, which a pass changes whether or not its step is skipped.</summary>
+/// <summary>The running means and variances of a model's batch normalizations, which every forward pass changes, even if its step is
+/// skipped later.</summary>
 internal sealed class BatchStatistics : IDisposable
 {
     private readonly Tensor[] statistics;
@@ -15,10 +16,10 @@ internal sealed class BatchStatistics : IDisposable
         kept = [.. statistics.Select(value => value.clone().DetachFromDisposeScope())];
     }
 
-    /// <summary>Keeps what they are now.</summary>
+    /// <summary>Saves the present values.</summary>
     public void Keep() => Copy(statistics, kept);
 
-    /// <summary>Brings back what was kept.</summary>
+    /// <summary>Restores the saved values.</summary>
     public void Restore() => Copy(kept, statistics);
 
     public void Dispose()

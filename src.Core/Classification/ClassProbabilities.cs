@@ -3,21 +3,21 @@ using static TorchSharp.torch;
 
 namespace DQ.Core.Classification;
 
-/// <summary>How likely a classifier holds one class.</summary>
-/// <param name="Label">Its number, from 0.</param>
-/// <param name="Name">Its name.</param>
+/// <summary>The probability that a classifier gives to one class.</summary>
+/// <param name="Label">Number of the class, from 0.</param>
+/// <param name="Name">Name of the class.</param>
 /// <param name="Probability">Softmax of the logits, in [0, 1]; over all classes they sum to 1.</param>
 public sealed record ClassProbability(int Label, string Name, double Probability);
 
-/// <summary>What a classifier says of single images.</summary>
+/// <summary>Predicts the classes of single images.</summary>
 public static class ClassProbabilities
 {
-    /// <summary>The likeliest classes of an image, the likeliest first.</summary>
-    /// <param name="model">In evaluation mode.</param>
-    /// <param name="image">Of the channels and the size that the model was trained on.</param>
-    /// <param name="names">By label.</param>
-    /// <param name="count">How many classes to give, at most all.</param>
-    /// <param name="device">Where the model is.</param>
+    /// <summary>The most likely classes of an image, in falling order of probability.</summary>
+    /// <param name="model">A model in evaluation mode.</param>
+    /// <param name="image">An image with the channels and the size that the model was trained on.</param>
+    /// <param name="names">Names of the classes, by label.</param>
+    /// <param name="count">Number of classes to return, at most all.</param>
+    /// <param name="device">Device of the model.</param>
     public static IReadOnlyList<ClassProbability> Top(
         Classifier model,
         PixelImage image,

@@ -9,26 +9,28 @@ using static TorchSharp.torch;
 
 namespace DQ.Core.Classification;
 
-/// <summary>What one pass through a classifier gives.</summary>
+/// <summary>The results of one pass through a classifier.</summary>
 /// <param name="Logits">(B, classes).</param>
-/// <param name="Levels">What was quantized, bottom first: the classifier's own codes as one level, or the autoencoder's; empty without codes.</param>
-/// <param name="Reconstruction">The autoencoder's pass where it is trained along; null otherwise.</param>
+/// <param name="Levels">The quantizations, bottom first: the classifier's own codes as one level, or the autoencoder's levels; empty
+/// without codes.</param>
+/// <param name="Reconstruction">The autoencoder's pass if it is trained together with the classifier; else null.</param>
 public sealed record ClassifierPass(Tensor Logits, IReadOnlyList<Quantized> Levels, ForwardPass? Reconstruction);
 
-/// <summary>A network that tells classes apart by codes: its own, of the pooled vector or of the grid, or those of an autoencoder.</summary>
+/// <summary>A network that classifies images by codes: its own codes, of the pooled vector or of the grid, or those of an
+/// autoencoder.</summary>
 /// <remarks>
 /// <code>
 /// image ─ normalize ──────────────────── backbone ─ [pool] ─ projection ─ quantizer ─ [pool] ─ dropout ─ head ─ logits
 /// image ─ autoencoder ─ embedded codes ─ backbone ─ pool ──────────────────────────────────── dropout ─ head ─ logits
 /// </code>
-/// Source: quantized classification as in the deep-vector-quantization project (Camporese); quantizers are the autoencoder's family.
-/// The embedded codes of all levels are brought to the bottom's grid by repeating them, and joined along channels.
+/// Source: quantized classification as in the deep-vector-quantization project (Camporese); the quantizers are those of the autoencoder.
+/// The embedded codes of all levels are repeated to fit the bottom level's grid, and concatenated along channels.
 /// State-dict keys: <c>autoencoder.…</c>, <c>backbone.…</c> (torchvision's names for resnet18), <c>projection</c>, <c>quantizer.…</c>,
-/// <c>head</c>. Axis legend: B batch, C channels, M codebooks, D code width, H W sides.
+/// <c>head</c>. Axis legend: B batch, C channels, M codebooks, D code width, H W height and width.
 /// </remarks>
 public sealed class Classifier : nn.Module
 {
-    /// Names the dropout's random choices apart from those of the quantizers, which are numbered by level.
+    /// Number of the dropout's random stream; it differs from those of the quantizers, which are numbered by level.
     private const int DropoutPart = 1000;
 
     [ComponentName(Name = "autoencoder")]
@@ -64,7 +66,7 @@ public sealed class Classifier : nn.Module
         if (spec.Quantized != "none")
         {
             quantizer = Quantizer.Create(spec.Quantizer, spec.Codebooks, spec.CodeCount, spec.CodeWidth);
-            // what compares vectors may take the features as they are; logits and the like are made of them
+            // a quantizer that compares vectors can take the features directly; logits and similar inputs are computed from them
             if (quantizer is not CodebookQuantizer || quantizer.InputChannels != channels)
                 projection = LinearMap(channels, quantizer.InputChannels);
             channels = quantizer.OutputChannels;
@@ -81,18 +83,18 @@ public sealed class Classifier : nn.Module
     /// <summary>The autoencoder whose codes are the input; null for pixels.</summary>
     public HierarchicalAutoencoder? Autoencoder => autoencoder;
 
-    /// <summary>Quantizers whose codes an image becomes, bottom first; empty without codes.</summary>
+    /// <summary>The quantizers that encode an image, bottom first; empty without codes.</summary>
     public IReadOnlyList<Quantizer> CodeQuantizers => autoencoder?.Quantizers ?? (quantizer is null ? [] : [quantizer]);
 
-    /// <summary>Those of them that learn.</summary>
+    /// <summary>The quantizers that learn.</summary>
     public IReadOnlyList<Quantizer> LearningQuantizers => IsAutoencoderFixed ? [] : CodeQuantizers;
 
-    /// <summary>Numbers trained by gradient; codebooks that learn by moving average are not among them.</summary>
+    /// <summary>Number of parameters trained by gradient; codebooks that learn by moving average are not counted.</summary>
     public long ParameterCount => parameters().Where(parameter => parameter.requires_grad).Sum(parameter => parameter.numel());
 
     /// <summary>
     /// The steps from pixels (B, C, H, W) uint8 to logits (B, classes) in evaluation mode: <c>normalize</c> or <c>codes</c>,
-    /// <c>backbone.…</c>, <c>pool</c>, <c>projection</c>, <c>quantizer</c>, <c>head</c>. One after the other they are <see cref="Logits"/>.
+    /// <c>backbone.…</c>, <c>pool</c>, <c>projection</c>, <c>quantizer</c>, <c>head</c>. Their composition is <see cref="Logits"/>.
     /// </summary>
     public IReadOnlyList<NamedLayer> Layers =>
         [
@@ -106,9 +108,10 @@ public sealed class Classifier : nn.Module
 
     private bool IsAutoencoderFixed { get; }
 
-    /// <summary>One pass with gradients where enabled; in training mode quantizers collect what their codes will learn from.</summary>
+    /// <summary>One forward pass, with gradients where they are enabled. In training mode quantizers collect the statistics that their
+    /// codes learn from.</summary>
     /// <param name="pixels">(B, image channels, H, W) uint8.</param>
-    /// <param name="moment">Where training is; evaluation does not depend on it.</param>
+    /// <param name="moment">The step and micro-batch of training; evaluation does not depend on it.</param>
     public ClassifierPass Run(Tensor pixels, TrainingMoment moment = default)
     {
         using var scope = NewDisposeScope();
@@ -138,7 +141,8 @@ public sealed class Classifier : nn.Module
         return Layers.Aggregate(pixels, (map, layer) => layer.Run(map)).MoveToOuterDisposeScope();
     }
 
-    /// <summary>Every level's codes for an image of so many rows and columns, bottom first; found by looking at a blank one.</summary>
+    /// <summary>Every level's codes for an image with this height and width, bottom first. They are found by encoding an empty
+    /// image.</summary>
     public IReadOnlyList<CodeGrid> Grids(int height, int width)
     {
         using var scope = NewDisposeScope();
@@ -157,9 +161,9 @@ public sealed class Classifier : nn.Module
         ];
     }
 
-    /// <summary>Chooses the codebooks' first codes from what they will quantize.</summary>
+    /// <summary>Chooses the codebooks' first codes from the maps that they quantize.</summary>
     /// <param name="batches">(B, C, H, W) uint8, the first batches of training.</param>
-    /// <param name="seed">Of the k-means.</param>
+    /// <param name="seed">Seed of the k-means.</param>
     /// <param name="sharing">How the batches lie on several ranks; null in one process.</param>
     public void InitializeCodebooks(IReadOnlyList<Tensor> batches, long seed, Sharing? sharing = null)
     {
@@ -181,7 +185,7 @@ public sealed class Classifier : nn.Module
             autoencoder!.eval();
     }
 
-    /// What the backbone sees (B, C, H, W), with what was quantized on the way.
+    /// The backbone's input (B, C, H, W), and the quantizations that made it.
     private (Tensor Map, IReadOnlyList<Quantized> Levels, ForwardPass? Reconstruction) Input(Tensor pixels, TrainingMoment moment)
     {
         switch (Spec.Input)
@@ -201,7 +205,7 @@ public sealed class Classifier : nn.Module
         }
     }
 
-    /// The codes of the autoencoder as one map, without gradients; it is in evaluation mode.
+    /// The codes of the autoencoder as one map, without gradients, in evaluation mode.
     private (Tensor Map, IReadOnlyList<Quantized> Levels) EmbeddedCodes(Tensor pixels)
     {
         using var _ = no_grad();
@@ -209,7 +213,7 @@ public sealed class Classifier : nn.Module
         return (Joined([.. levels.Select(level => level.Map)]), levels);
     }
 
-    /// Maps (B, C_l, H/2^l, W/2^l) on the bottom's grid: (B, ΣC_l, H, W)
+    /// Maps (B, C_l, H/2^l, W/2^l) to the bottom level's grid: (B, ΣC_l, H, W)
     private static Tensor Joined(IReadOnlyList<Tensor> maps) =>
         maps.Count == 1
             ? maps[0]
@@ -225,7 +229,7 @@ public sealed class Classifier : nn.Module
                 1
             );
 
-    /// What is quantized, or goes to the head: (B, C, 1, 1) for a pooled vector, (B, C, H, W) for the grid.
+    /// The input of the quantizer or the head: (B, C, 1, 1) for a pooled vector, (B, C, H, W) for the grid.
     private Tensor Features(Tensor input)
     {
         var map = backbone?.call(input) ?? input;

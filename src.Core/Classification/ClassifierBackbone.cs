@@ -5,12 +5,13 @@ using static TorchSharp.torch;
 
 namespace DQ.Core.Classification;
 
-/// <summary>A step of a network: where it can be cut.</summary>
-/// <param name="Name">State-dict prefix of the parameters it has, if any.</param>
-/// <param name="Run">From the layer before it; the caller disposes what comes out.</param>
+/// <summary>One step of a network, behind which the network can be cut.</summary>
+/// <param name="Name">State-dict prefix of its parameters, if it has any.</param>
+/// <param name="Run">Computes its output from the output of the layer before; the caller disposes it.</param>
 public sealed record NamedLayer(string Name, Func<Tensor, Tensor> Run);
 
-/// <summary>From an image, or a map of any channels, to the map (B, <see cref="Channels"/>, H, W) that is pooled or quantized.</summary>
+/// <summary>Maps an image, or a map with any number of channels, to the map (B, <see cref="Channels"/>, H, W) that is pooled or
+/// quantized.</summary>
 public abstract class ClassifierBackbone(string name) : nn.Module<Tensor, Tensor>(name)
 {
     public const string ResNet18 = "resnet18";
@@ -19,10 +20,10 @@ public abstract class ClassifierBackbone(string name) : nn.Module<Tensor, Tensor
     /// <summary>No network between codes and head.</summary>
     public const string None = "none";
 
-    /// <summary>Names a configuration may use.</summary>
+    /// <summary>Names that a configuration may use.</summary>
     public static IReadOnlyList<string> Names { get; } = [ResNet18, ResidualEncoder, None];
 
-    /// <summary>The backbone a specification names, for maps of so many channels; null for none.</summary>
+    /// <summary>The backbone that a specification names, for maps with this number of channels; null for none.</summary>
     public static ClassifierBackbone? Create(ClassifierSpec spec, int input) =>
         spec.Backbone switch
         {
@@ -32,10 +33,10 @@ public abstract class ClassifierBackbone(string name) : nn.Module<Tensor, Tensor
             var other => throw new ArgumentException($"expected one of {string.Join(", ", Names)}, got '{other}'", nameof(spec)),
         };
 
-    /// <summary>Channels of its map.</summary>
+    /// <summary>Channels of its output.</summary>
     public abstract int Channels { get; }
 
-    /// <summary>Its steps; one after the other they are the whole of it.</summary>
+    /// <summary>Its steps; their composition is the backbone.</summary>
     public abstract IReadOnlyList<NamedLayer> Layers { get; }
 
     public override Tensor forward(Tensor input)
@@ -45,7 +46,7 @@ public abstract class ClassifierBackbone(string name) : nn.Module<Tensor, Tensor
     }
 }
 
-/// <summary>The autoencoder's encoder of its bottom level: strided convolutions and residual blocks.</summary>
+/// <summary>The encoder of the autoencoder's bottom level: strided convolutions and residual blocks.</summary>
 /// <remarks>
 /// With stride 4, one coder block, two residual blocks of 32 channels and C = 128 it is the small encoder of van den Oord et al. 2017,
 /// section 4.1. State-dict keys: <c>blocks.{n}</c>.

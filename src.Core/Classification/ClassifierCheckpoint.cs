@@ -2,10 +2,10 @@ using DQ.Core.Training;
 
 namespace DQ.Core.Classification;
 
-/// <summary>A checkpoint of a classifier; that of the autoencoder whose codes it sees is in it.</summary>
+/// <summary>A checkpoint of a classifier. It includes the autoencoder whose codes are the input.</summary>
 public sealed class ClassifierCheckpoint : CheckpointFile
 {
-    /// <summary>Its kind.</summary>
+    /// <summary>The kind of these checkpoints.</summary>
     public const string KindName = "classifier";
 
     private ClassifierCheckpoint(string path)
@@ -28,8 +28,8 @@ public sealed class ClassifierCheckpoint : CheckpointFile
     /// expectation.</exception>
     public static ClassifierCheckpoint Open(string path) => new(path);
 
-    /// <summary>Writes model and, when given, optimizer and moving average; the file appears whole or not at all.</summary>
-    /// <exception cref="IOException">It can't be written; what was there before is intact.</exception>
+    /// <summary>Writes model and, when given, optimizer and moving average; the file is written completely or not at all.</summary>
+    /// <exception cref="IOException">The file can't be written; an existing file is unchanged.</exception>
     public static void Write(
         string path,
         Classifier model,
@@ -47,7 +47,7 @@ public sealed class ClassifierCheckpoint : CheckpointFile
         return model;
     }
 
-    /// <summary>The model as the last step left it, where <see cref="Model"/> has the moving average.</summary>
+    /// <summary>The model after the last step, if <see cref="Model"/> is the moving average.</summary>
     public Classifier TrainedModel()
     {
         var model = new Classifier(Spec);

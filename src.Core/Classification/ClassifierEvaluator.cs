@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 
 namespace DQ.Core.Classification;
 
-/// <summary>Evaluates a classifier batch by batch over a split; holds counts, not images.</summary>
+/// <summary>Evaluates a classifier on a split, batch by batch. It stores counts, not images.</summary>
 public sealed class ClassifierEvaluator
 {
     private readonly Classifier model;
@@ -17,8 +17,8 @@ public sealed class ClassifierEvaluator
     private double crossEntropy;
     private double reconstruction;
 
-    /// <param name="model">Is put in evaluation mode.</param>
-    /// <param name="frequencies">How often each code was chosen on the training split, by level; null where that was not counted.</param>
+    /// <param name="model">The model, which is set to evaluation mode.</param>
+    /// <param name="frequencies">Counts of each code on the training split, by level; null if they were not counted.</param>
     public ClassifierEvaluator(Classifier model, IReadOnlyList<CodeHistogram>? frequencies = null)
     {
         (this.model, this.frequencies) = (model, frequencies);
@@ -29,16 +29,17 @@ public sealed class ClassifierEvaluator
         confusion = [.. Enumerable.Range(0, model.Spec.Classes).Select(_ => new long[model.Spec.Classes])];
     }
 
-    /// <summary>How often each code was chosen, by level, bottom first.</summary>
+    /// <summary>Counts of each code by level, bottom first.</summary>
     public IReadOnlyList<CodeHistogram> Histograms => histograms;
 
-    /// <summary>Images seen.</summary>
+    /// <summary>Number of images so far.</summary>
     public long Images => images;
 
     /// <summary>Classifies (B, C, H, W) uint8 pixels.</summary>
     /// <param name="pixels">In CPU memory.</param>
     /// <param name="labels">Their classes.</param>
-    /// <exception cref="ArgumentException">Not as many labels as images, or a class that the model does not know.</exception>
+    /// <exception cref="ArgumentException">The numbers of labels and images differ, or a label is not one of the model's
+    /// classes.</exception>
     public void Add(Tensor pixels, ReadOnlySpan<int> labels)
     {
         if (labels.Length != pixels.shape[0])
@@ -68,7 +69,7 @@ public sealed class ClassifierEvaluator
         images += truth.Length;
     }
 
-    /// <exception cref="InvalidOperationException">Nothing was added.</exception>
+    /// <exception cref="InvalidOperationException">No image was added.</exception>
     public SplitClassification Finish()
     {
         if (images == 0)

@@ -8,25 +8,25 @@ using static TorchSharp.torch;
 
 namespace DQ.Core.Classification;
 
-/// <summary>A classifier that learns classes: cross-entropy, the quantizer's losses, and the autoencoder's where it is trained along.</summary>
+/// <summary>Trains a classifier: cross-entropy, the quantizer's losses, and the autoencoder's losses if it is trained too.</summary>
 public sealed class ClassifierObjective : IObjective
 {
-    private BatchStatistics? statistics; // of the model where it is trained
+    private BatchStatistics? statistics; // of the model that is trained
     private bool codesAreKept;
 
-    /// <param name="spec">What to train; nothing can be frozen.</param>
-    /// <param name="seed">Of the first weights: libtorch's draws from it.</param>
+    /// <param name="spec">Spec of the model to train; no part of it can be frozen.</param>
+    /// <param name="seed">Seed of libtorch's random first weights.</param>
     public ClassifierObjective(ClassifierSpec spec, long seed)
     {
         manual_seed(seed);
         Model = new Classifier(spec);
     }
 
-    /// <summary>One whose autoencoder is that of a checkpoint; the rest is new.</summary>
+    /// <summary>An objective whose autoencoder comes from a checkpoint; the other weights are new.</summary>
     /// <param name="path">Checkpoint of the autoencoder in the spec.</param>
-    /// <param name="spec">What to train.</param>
+    /// <param name="spec">Spec of the model to train.</param>
     /// <param name="seed">As above.</param>
-    /// <exception cref="Formats.WeightsException">The file can't be used; the message names it and why.</exception>
+    /// <exception cref="Formats.WeightsException">The file can't be used; the message names the file and the reason.</exception>
     public static ClassifierObjective OnAutoencoder(string path, ClassifierSpec spec, long seed)
     {
         using var file = Checkpoint.Open(path);

@@ -6,18 +6,18 @@ using DQ.Core.Quantization;
 
 namespace DQ.Core.Classification;
 
-/// <summary>A classifier in numbers: everything its parameters' shapes depend on, and its losses.</summary>
+/// <summary>Settings of a classifier: everything that determines the shapes of its parameters, and its losses.</summary>
 public sealed record ClassifierSpec
 {
     private static readonly JsonSerializerOptions Json = SpecJson.Options;
 
-    /// <summary>What it sees: a name of <see cref="ClassifierInput.Names"/>.</summary>
+    /// <summary>The backbone's input: a name of <see cref="ClassifierInput.Names"/>.</summary>
     public string Input { get; init; } = ClassifierInput.Pixels;
 
     /// <summary>Channels of the image: 3 or 1.</summary>
     public int ImageChannels { get; init; } = 3;
 
-    /// <summary>Classes to tell apart.</summary>
+    /// <summary>Number of classes.</summary>
     public int Classes { get; init; } = 10;
 
     /// <summary>A name of <see cref="ClassifierBackbone.Names"/>.</summary>
@@ -29,16 +29,17 @@ public sealed record ClassifierSpec
     /// <summary>Residual blocks of residual_encoder.</summary>
     public int ResidualBlocks { get; init; } = 2;
 
-    /// <summary>Channels inside its residual blocks.</summary>
+    /// <summary>Channels inside the residual blocks of residual_encoder.</summary>
     public int ResidualChannels { get; init; } = 32;
 
-    /// <summary>Its encoder blocks.</summary>
+    /// <summary>Encoder blocks of residual_encoder.</summary>
     public int CoderBlocks { get; init; } = 1;
 
-    /// <summary>Stride of the first of them: 2 or 4.</summary>
+    /// <summary>Stride of the first encoder block: 2 or 4.</summary>
     public int Stride { get; init; } = 4;
 
-    /// <summary>What is quantized between backbone and head: <c>none</c>, the <c>pooled</c> vector, or every position of the <c>grid</c>.</summary>
+    /// <summary>What is quantized between backbone and head: <c>none</c>, the <c>pooled</c> vector, or every position of the
+    /// <c>grid</c>.</summary>
     public string Quantized { get; init; } = "pooled";
 
     /// <summary>Codebooks M.</summary>
@@ -48,8 +49,8 @@ public sealed record ClassifierSpec
     [JsonPropertyName("codes")]
     public int CodeCount { get; init; } = 512;
 
-    /// <summary>Width D of a code. Where M·D (D for one map to all codebooks) are the backbone's channels, these are quantized as they are,
-    /// else after a linear map.</summary>
+    /// <summary>Width D of a code. If M·D (or D, where all codebooks share one map) equals the number of the backbone's channels, these are
+    /// quantized directly, else after a linear map.</summary>
     public int CodeWidth { get; init; } = 64;
 
     public QuantizerSpec Quantizer { get; init; } = new();
@@ -60,18 +61,18 @@ public sealed record ClassifierSpec
     /// <summary>The autoencoder whose codes are the input; null for pixels.</summary>
     public AutoencoderSpec? Autoencoder { get; init; }
 
-    /// <summary>Weight of the autoencoder's own losses beside the cross-entropy, where it is trained along.</summary>
+    /// <summary>Weight of the autoencoder's own losses beside the cross-entropy, if it is trained too.</summary>
     public double AutoencoderWeight { get; init; } = 1;
 
-    /// <summary>Everything wrong with this spec; empty when it can be built.</summary>
+    /// <summary>All problems of this spec; empty if the model can be built.</summary>
     public IReadOnlyList<SpecProblem> Problems() => [.. OwnProblems(), .. QuantizerProblems()];
 
-    /// <summary>As it stands in the metadata of weights files.</summary>
+    /// <summary>The spec as the JSON in the metadata of weights files.</summary>
     public string ToJson() => JsonSerializer.Serialize(this, Json);
 
-    /// <param name="json">What is not said has its default.</param>
-    /// <param name="where">For messages: a file, and what in it.</param>
-    /// <exception cref="WeightsException">Not such JSON, or a spec with problems; the first is said.</exception>
+    /// <param name="json">JSON of a spec; absent keys have their defaults.</param>
+    /// <param name="where">For messages: the file, and the part of it.</param>
+    /// <exception cref="WeightsException">This is not such JSON, or the spec has problems; the message has the first one.</exception>
     public static ClassifierSpec Read(string json, string where)
     {
         try

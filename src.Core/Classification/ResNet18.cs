@@ -7,8 +7,8 @@ namespace DQ.Core.Classification;
 
 /// <summary>ResNet-18 for small images: (B, in, H, W) to (B, 512, H/4, W/4).</summary>
 /// <remarks>
-/// Source: He et al. 2016, <i>Deep Residual Learning for Image Recognition</i>; the 32×32 form has a 3×3 convolution in place of the strided
-/// 7×7 one, no max pooling, and strides 1, 1, 2, 2. State-dict keys, layer order and first weights are torchvision's
+/// Source: He et al. 2016, <i>Deep Residual Learning for Image Recognition</i>; the 32×32 form has a 3×3 convolution in place of the
+/// strided 7×7 one, no max pooling, and strides 1, 1, 2, 2. State-dict keys, layer order and first weights are torchvision's
 /// (<c>conv1</c>, <c>bn1</c>, <c>layer{1…4}.{0,1}.…</c>); its <c>fc</c> is the classifier's head.
 /// </remarks>
 public sealed class ResNet18 : ClassifierBackbone
@@ -54,7 +54,7 @@ public sealed class ResNet18 : ClassifierBackbone
             ),
         ];
 
-    /// He et al. 2015, for the variance of what goes backward, as in torchvision.
+    /// Initialization of He et al. 2015 for the variance of gradients (fan-out), as in torchvision.
     private void InitializeConvolutions()
     {
         using var _ = no_grad();
@@ -78,7 +78,7 @@ public sealed class BasicBlock : nn.Module<Tensor, Tensor>
     [ComponentName(Name = "bn2")]
     private readonly BatchNorm2d secondNorm;
 
-    /// Null where the shortcut is the input itself.
+    /// Null if the shortcut is the input itself.
     [ComponentName(Name = "downsample")]
     private readonly Sequential? shortcut;
 

@@ -25,7 +25,8 @@ public sealed class CodesFile : IDisposable
     public CodesHeader Header { get; }
 
     /// <summary>Reads the header and checks the file's length against it.</summary>
-    /// <exception cref="InvalidDataException">No readable codes file, a damaged one, or one cut short; names it.</exception>
+    /// <exception cref="InvalidDataException">The file is not a readable codes file, is damaged, or is truncated; the message names
+    /// it.</exception>
     public static CodesFile Open(string path)
     {
         var file = OpenStream(path);
@@ -49,8 +50,9 @@ public sealed class CodesFile : IDisposable
         }
     }
 
-    /// <summary>An image's codes per level, bottom first, each (M, H, W) flat.</summary>
-    /// <exception cref="InvalidDataException">An index beyond its codebook's codes; names file and place.</exception>
+    /// <summary>An image's code indices per level, bottom first, each a flat array of (M, H, W).</summary>
+    /// <exception cref="InvalidDataException">An index is too large for its codebook; the message names the file and the
+    /// position.</exception>
     public int[][] Read(int image)
     {
         file.Position = begin(image);
@@ -70,11 +72,11 @@ public sealed class CodesFile : IDisposable
         return levels;
     }
 
-    /// <summary>Writes header and codes; the file is there whole or not at all.</summary>
-    /// <param name="path">Replaced when it is there.</param>
-    /// <param name="header">Of as many images as follow.</param>
-    /// <param name="images">Per image what <see cref="Read"/> gives; asked for one at a time.</param>
-    /// <exception cref="IOException">It can't be written; what was there before is intact.</exception>
+    /// <summary>Writes header and codes; the file is written completely or not at all.</summary>
+    /// <param name="path">An existing file is replaced.</param>
+    /// <param name="header">Header for the same number of images.</param>
+    /// <param name="images">For each image the result of <see cref="Read"/>; enumerated one at a time.</param>
+    /// <exception cref="IOException">The file can't be written; an existing file is unchanged.</exception>
     public static void Write(string path, CodesHeader header, IEnumerable<int[][]> images) =>
         AtomicFile.Write(
             path,
@@ -134,7 +136,7 @@ public sealed class CodesFile : IDisposable
         return CodesHeader.Parse(json);
     }
 
-    /// Where an image's codes begin.
+    /// Offset of an image's codes.
     private static Func<int, long> Begins(CodesHeader header, long dataStart, long length)
     {
         var begins = new long[header.Sizes.Count];
@@ -144,7 +146,7 @@ public sealed class CodesFile : IDisposable
             begins[image] = end;
             end = checked(end + header.Bytes(image));
         }
-        var each = end - dataStart; // where all images are of one size
+        var each = end - dataStart; // if all images have one size
         if (header.Sizes.Count == 1)
             end = checked(dataStart + header.Count * each);
         if (end != length)

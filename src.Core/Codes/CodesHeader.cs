@@ -5,19 +5,19 @@ using DQ.Core.Artifacts;
 namespace DQ.Core.Codes;
 
 /// <summary>The codes of one level.</summary>
-/// <param name="CodeCount">K, codes per codebook.</param>
-/// <param name="Codebooks">M.</param>
-/// <param name="Bits">⌈log2 K⌉, of one index.</param>
-/// <param name="Cell">Side in pixels of the square of the image that one position of the grid stands for.</param>
+/// <param name="CodeCount">Code count K of a codebook.</param>
+/// <param name="Codebooks">Number of codebooks M.</param>
+/// <param name="Bits">Bits of one index, ⌈log2 K⌉.</param>
+/// <param name="Cell">Width in pixels of the square of the image that belongs to one position of the grid.</param>
 public sealed record CodesLevel([property: JsonPropertyName("codes")] int CodeCount, int Codebooks, int Bits, int Cell);
 
-/// <summary>An image's own size; its grids are those of the size padded up to a multiple of the top level's cell.</summary>
+/// <summary>An image's own size. Its grids are those of the size padded to a multiple of the top level's cell.</summary>
 public sealed record ImageSize(int Height, int Width);
 
-/// <summary>What a codes file says of its codes. Levels are listed bottom (finest) first.</summary>
+/// <summary>The header of a codes file. Levels are listed bottom (finest) first.</summary>
 public sealed record CodesHeader
 {
-    /// <summary>The schema version this program writes and reads.</summary>
+    /// <summary>The schema version that this program writes and reads.</summary>
     public const int CurrentSchema = 1;
 
     private const int LargestSize = 1 << 16;
@@ -28,10 +28,10 @@ public sealed record CodesHeader
 
     public int Schema { get; init; } = CurrentSchema;
 
-    /// <summary>Which model the codes are of: <see cref="ModelFingerprint"/>.</summary>
+    /// <summary><see cref="ModelFingerprint"/> of the model that made the codes.</summary>
     public required string Model { get; init; }
 
-    /// <summary>The run it stands in; null for a checkpoint outside of one.</summary>
+    /// <summary>The run of the model; null for a checkpoint outside of a run.</summary>
     public string? Run { get; init; }
 
     /// <summary>Channels of the images: 3 or 1.</summary>
@@ -39,18 +39,18 @@ public sealed record CodesHeader
 
     public required IReadOnlyList<CodesLevel> Levels { get; init; }
 
-    /// <summary>Images.</summary>
+    /// <summary>Number of images.</summary>
     public required int Count { get; init; }
 
-    /// <summary>One for all images, or one per image.</summary>
+    /// <summary>One size for all images, or one per image.</summary>
     public required IReadOnlyList<ImageSize> Sizes { get; init; }
 
-    /// <summary>File names of the images without folders, or none: then they are called by their numbers.</summary>
+    /// <summary>File names of the images without folders, or none; then images are named by their numbers.</summary>
     public IReadOnlyList<string> Names { get; init; } = [];
 
     public ImageSize Size(int image) => Sizes[Sizes.Count == 1 ? 0 : image];
 
-    /// <summary>The image's file name, or its number where they have none.</summary>
+    /// <summary>The image's file name, or its number if images have no names.</summary>
     public string Name(int image) => Names.Count == 0 ? $"{image:D6}" : Names[image];
 
     /// <summary>Rows and columns of a level's grid for an image.</summary>
@@ -62,8 +62,8 @@ public sealed record CodesHeader
         int Padded(int size) => (size + top - 1) / top * (top / cell);
     }
 
-    /// <summary>Indices of a level for an image, M·H·W.</summary>
-    /// <exception cref="OverflowException">More than one image has use for.</exception>
+    /// <summary>Number of indices of a level for an image, M·H·W.</summary>
+    /// <exception cref="OverflowException">The number is too large for one image.</exception>
     public int IndexCount(int image, int level)
     {
         var (height, width) = Grid(image, level);
@@ -71,7 +71,7 @@ public sealed record CodesHeader
         return count <= MostIndices ? (int)count : throw new OverflowException($"{count} indices of one image");
     }
 
-    /// <summary>Bytes of an image's codes: those of its levels, each ending in a whole byte.</summary>
+    /// <summary>Bytes of an image's codes. Each level is padded to whole bytes.</summary>
     public long Bytes(int image)
     {
         var bytes = 0L;
@@ -82,7 +82,8 @@ public sealed record CodesHeader
 
     public byte[] ToJson() => JsonSerializer.SerializeToUtf8Bytes(this, Json);
 
-    /// <exception cref="InvalidDataException">Not such a header, or one whose numbers don't fit together; without a file's name.</exception>
+    /// <exception cref="InvalidDataException">The text is not such a header, or its numbers are inconsistent. The message does not name the
+    /// file.</exception>
     public static CodesHeader Parse(byte[] json)
     {
         try
@@ -135,7 +136,7 @@ public sealed record CodesHeader
             : "names: expected file names without folders, each once";
     }
 
-    /// Decoding makes files of these names: none may lead out of its folder.
+    /// Decoding writes files with these names, so none may lead out of the folder.
     private static bool IsPlain(string? name) =>
         name is { Length: > 0 and <= 255 }
         && !name.Any(letter => letter is '/' or '\\' or ':' || char.IsControl(letter))

@@ -5,15 +5,16 @@ using static TorchSharp.torch;
 
 namespace DQ.Core.Codes;
 
-/// <summary>Turns images into the codes of a model, and codes into images. Axis legend: B batch, M codebooks, H W sides of a level's grid.</summary>
+/// <summary>Turns images into the codes of a model, and codes into images. Axis legend: B batch, M codebooks, H W height and width of a
+/// level's grid.</summary>
 public static class ModelCodes
 {
-    /// <summary>The header of a model's codes of images.</summary>
-    /// <param name="model">Whose codes they are.</param>
-    /// <param name="run">The run the model stands in, if any.</param>
-    /// <param name="count">Images.</param>
-    /// <param name="sizes">One, or one per image.</param>
-    /// <param name="names">One per image, or none.</param>
+    /// <summary>The header for a model's codes of images.</summary>
+    /// <param name="model">The model of the codes.</param>
+    /// <param name="run">The run of the model, if there is one.</param>
+    /// <param name="count">Number of images.</param>
+    /// <param name="sizes">One size for all images, or one per image.</param>
+    /// <param name="names">One name per image, or none.</param>
     public static CodesHeader Header(
         HierarchicalAutoencoder model,
         string? run,
@@ -32,8 +33,8 @@ public static class ModelCodes
             Names = names,
         };
 
-    /// <summary>The codes of each image of a batch: per level, bottom first, (M, H, W) flat.</summary>
-    /// <param name="model">In evaluation mode.</param>
+    /// <summary>The code indices of each image of a batch: per level, bottom first, a flat array of (M, H, W).</summary>
+    /// <param name="model">A model in evaluation mode.</param>
     /// <param name="pixels">uint8 (B, C, H, W).</param>
     public static int[][][] Encode(HierarchicalAutoencoder model, Tensor pixels)
     {
@@ -42,11 +43,14 @@ public static class ModelCodes
         return [.. Enumerable.Range(0, (int)pixels.shape[0]).Select(image => levels.Select(level => level[image]).ToArray())];
     }
 
-    /// <summary>The codes of one image with the model's channels.</summary>
-    public static int[][] Encode(HierarchicalAutoencoder model, PixelImage image)
+    /// <summary>The codes of one image with the model's channels, tile by tile where it is large (<see cref="TiledModel"/>).</summary>
+    /// <param name="model">Is put in evaluation mode.</param>
+    /// <param name="image">With the model's channels.</param>
+    /// <param name="progress">Told the share of the work that is done, up to 1; may throw to stop.</param>
+    public static int[][] Encode(HierarchicalAutoencoder model, PixelImage image, Action<double>? progress = null)
     {
-        using var pixels = tensor(image.Bytes, [1, image.Channels, image.Height, image.Width], ScalarType.Byte);
-        return Encode(model, pixels)[0];
+        using var scope = NewDisposeScope();
+        return [.. new TiledModel(model).Encode(image, progress).Select(level => Numbers(level)[0])];
     }
 
     /// <summary>The picture an image's codes stand for: the expected pixels, of the image's own size.</summary>
@@ -54,22 +58,28 @@ public static class ModelCodes
     /// <param name="header">Of codes of this model, see <see cref="Mismatch"/>.</param>
     /// <param name="image">Its number.</param>
     /// <param name="levels">Its codes, as from <see cref="CodesFile.Read"/>.</param>
-    public static PixelImage Decode(HierarchicalAutoencoder model, CodesHeader header, int image, int[][] levels)
+    /// <param name="progress">Told the share of the work that is done, up to 1; may throw to stop.</param>
+    public static PixelImage Decode(
+        HierarchicalAutoencoder model,
+        CodesHeader header,
+        int image,
+        int[][] levels,
+        Action<double>? progress = null
+    )
     {
         using var scope = NewDisposeScope();
-        var device = model.parameters().First().device;
         var codes = levels.Select(
             (indices, level) =>
             {
                 var (height, width) = header.Grid(image, level);
-                return tensor(indices, ScalarType.Int64, device).view(1, header.Levels[level].Codebooks, height, width);
+                return tensor(indices, ScalarType.Int64).view(1, header.Levels[level].Codebooks, height, width);
             }
         );
         var size = header.Size(image);
-        return PixelImage.FromTensor(Reconstructions.Mean(model, [.. codes], size.Height, size.Width))[0];
+        return new TiledModel(model).Mean([.. codes], size.Height, size.Width, progress);
     }
 
-    /// <summary>Why codes are not of this model; null when they are.</summary>
+    /// <summary>The reason why codes do not belong to this model; null if they do.</summary>
     public static string? Mismatch(HierarchicalAutoencoder model, CodesHeader header)
     {
         if (!header.Levels.SequenceEqual(Levels(model)) || header.Channels != model.Spec.ImageChannels)

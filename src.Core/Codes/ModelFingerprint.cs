@@ -7,13 +7,13 @@ using static TorchSharp.torch;
 namespace DQ.Core.Codes;
 
 /// <summary>
-/// Names a model by its tensors: the same codes mean another image to other weights, even under the same spec.
+/// Identifies a model by its tensors, because other weights decode the same codes to another image, even with the same spec.
 /// </summary>
 public static class ModelFingerprint
 {
     /// <summary>
-    /// SHA-256, 64 hexadecimal digits, over the state dict by ascending name: name (UTF-8) and a zero byte, number of sides and
-    /// sides (int64, little-endian), values (float32, little-endian).
+    /// SHA-256, 64 hexadecimal digits, over the state dict by ascending name: name (UTF-8) and a zero byte, number of dimensions and
+    /// dimensions (int64, little-endian), values (float32, little-endian).
     /// </summary>
     public static string Of(HierarchicalAutoencoder model)
     {

@@ -11,18 +11,19 @@ namespace DQ.Core.Codes;
 /// </summary>
 public static class NpzFile
 {
-    // the earliest a zip file can say: the same codes give the same bytes
+    // the earliest time in a zip file, so that the same codes give the same bytes
     private static readonly DateTimeOffset Written = new(1980, 1, 1, 0, 0, 0, TimeSpan.Zero);
 
-    /// <summary>Reads the codes once per level, an image at a time; the file is there whole or not at all.</summary>
-    /// <exception cref="InvalidDataException">Images of several sizes make no one array, or the codes are damaged.</exception>
-    /// <exception cref="IOException">It can't be written; what was there before is intact.</exception>
+    /// <summary>Reads the codes once per level, one image at a time. The file is written completely or not at all.</summary>
+    /// <exception cref="InvalidDataException">The images have several sizes, so that no single array can hold them, or the codes are
+    /// damaged.</exception>
+    /// <exception cref="IOException">The file can't be written; an existing file is unchanged.</exception>
     public static void Write(string path, CodesFile codes)
     {
         var header = codes.Header;
         if (header.Sizes.Distinct().Count() > 1)
             throw new InvalidDataException(
-                $"{path}: arrays need images of one size, got {header.Sizes.Distinct().Count()} sizes; the format dqc has no such need"
+                $"{path}: arrays need images of one size, got {header.Sizes.Distinct().Count()} sizes; the format dqc can hold images of several sizes"
             );
         AtomicFile.Write(
             path,

@@ -2,17 +2,18 @@ using System.Numerics;
 
 namespace DQ.Core.Codes;
 
-/// <summary>Indices 0 … K−1 at ⌈log2 K⌉ bits each, one after the other, the lowest bit first; the last byte is filled with zeros.</summary>
+/// <summary>Packs indices 0 … K−1 with ⌈log2 K⌉ bits each, one after the other, the lowest bit first. The last byte is padded with
+/// zeros.</summary>
 public static class PackedIndices
 {
-    /// <summary>⌈log2 K⌉; 0 for one code.</summary>
+    /// <summary>Bits of an index, ⌈log2 K⌉; 0 for one code.</summary>
     public static int Bits(int codes) => codes > 1 ? BitOperations.Log2((uint)codes - 1) + 1 : 0;
 
-    /// <summary>Bytes that so many indices take.</summary>
-    /// <exception cref="OverflowException">More than can be counted.</exception>
+    /// <summary>Number of bytes for this number of indices.</summary>
+    /// <exception cref="OverflowException">The number is too large.</exception>
     public static long Bytes(long count, int bits) => checked((count * bits + 7) / 8);
 
-    /// <param name="indices">Each below 2^bits.</param>
+    /// <param name="indices">Indices, each below 2^bits.</param>
     /// <param name="bits">0 … 31.</param>
     public static byte[] Pack(ReadOnlySpan<int> indices, int bits)
     {
@@ -29,8 +30,8 @@ public static class PackedIndices
         return packed;
     }
 
-    /// <param name="packed">As from <see cref="Pack"/>.</param>
-    /// <param name="count">Indices in it.</param>
+    /// <param name="packed">Bytes as <see cref="Pack"/> returns them.</param>
+    /// <param name="count">Number of indices.</param>
     /// <param name="bits">0 … 31.</param>
     public static int[] Unpack(ReadOnlySpan<byte> packed, int count, int bits)
     {

@@ -7,30 +7,30 @@ using static TorchSharp.torch;
 
 namespace DQ.Core.Density;
 
-/// <summary>How quantizers are trained alone.</summary>
-/// <param name="Quantizer">Of kind <c>depthwise</c>; how codes start, move and are revived.</param>
+/// <summary>Settings for training quantizers alone.</summary>
+/// <param name="Quantizer">Settings of the codes' start, updates and revival; its kind is <c>depthwise</c>.</param>
 /// <param name="Steps">Updates of the codes.</param>
-/// <param name="BatchSize">Images per update, or all where there are fewer.</param>
+/// <param name="BatchSize">Images per update; all images if there are fewer.</param>
 public sealed record DensityTraining(QuantizerSpec Quantizer, int Steps, int BatchSize)
 {
-    /// <summary>As it stands in <c>density.json</c>.</summary>
+    /// <summary>The settings as JSON in <c>density.json</c>.</summary>
     public DensityTrainingRecord Record() =>
         new(JsonSerializer.SerializeToNode(Quantizer, ArtifactJson.Options)!.AsObject(), Steps, BatchSize);
 }
 
-/// <summary>Quantizers trained alone on fixed features: a density estimate whose regions are the codes' (paper, section 5.1).</summary>
+/// <summary>Quantizers trained alone on fixed features: a density estimate with one region per code (paper, section 5.1).</summary>
 public static class DensityEstimator
 {
-    /// Batches that k-means looks at.
+    /// Number of batches for k-means.
     private const int FirstBatches = 4;
 
     /// <param name="train">Cut features (N, H·D, H, H), see <see cref="FeatureSlicing"/>.</param>
-    /// <param name="test">The same of other images, to estimate on.</param>
-    /// <param name="codebooks">H.</param>
-    /// <param name="codes">K.</param>
-    /// <param name="training">How.</param>
-    /// <param name="seed">Of first codes, order and revival.</param>
-    /// <param name="cancellation">Looked at between updates.</param>
+    /// <param name="test">Features of other images, on which the estimate is measured.</param>
+    /// <param name="codebooks">Number of codebooks H.</param>
+    /// <param name="codes">Codes K per codebook.</param>
+    /// <param name="training">Settings of the training.</param>
+    /// <param name="seed">Seed of the first codes, the order and revival.</param>
+    /// <param name="cancellation">Checked between updates.</param>
     /// <exception cref="OperationCanceledException">Cancelled.</exception>
     public static DensityEstimate Estimate(
         Tensor train,
@@ -79,7 +79,7 @@ public static class DensityEstimator
         return new(norms / vectors, squares / vectors, books.Average(histogram.EntropyNats), books.Average(histogram.Usage));
     }
 
-    /// Batches without end: each pass is one permutation drawn from (seed, pass), what is left over dropped.
+    /// An endless sequence of batches. Each pass is one permutation drawn from (seed, pass); the incomplete last batch is dropped.
     private sealed class FeatureBatches(Tensor features, int batchSize, long seed)
     {
         private readonly int size = (int)Math.Min(batchSize, features.shape[0]);

@@ -3,8 +3,8 @@ using static TorchSharp.torch;
 namespace DQ.Core.Density;
 
 /// <summary>
-/// Two ways to cut a map of features (B, C, H, H) into H parts, each with a codebook of its own, of as many vectors of one width
-/// D = ⌈C / H⌉: the channels, padded with zeros to H·D, are H segments, and there are H rows.
+/// Two ways to cut a feature map (B, C, H, H) into H parts with a codebook each. Both give the same number of vectors of the same width D =
+/// ⌈C / H⌉. The channels, padded with zeros to H·D, are H segments, and the map has H rows.
 /// </summary>
 /// <remarks>
 /// Source: Fostiropoulos &amp; Boehm, section 5.1. Both give a map (B, H·D, H, H) for a depthwise quantizer of H codebooks.

@@ -3,13 +3,13 @@ using static TorchSharp.torch;
 
 namespace DQ.Core.Evaluation;
 
-/// <summary>How much worse reconstructions get without parts of the code, over many images.</summary>
+/// <summary>Measures over many images how much worse reconstructions are without parts of the codes.</summary>
 public static class Ablation
 {
     /// <summary>Decodes every part of the codes of every image: about as many passes through the decoder as there are codebooks.</summary>
-    /// <param name="decoder">With frequencies.</param>
+    /// <param name="decoder">A decoder with code frequencies.</param>
     /// <param name="split">Name of the images' split.</param>
-    /// <param name="batches">uint8 (B, C, H, W); disposed here.</param>
+    /// <param name="batches">Batches (B, C, H, W) uint8, which are disposed here.</param>
     /// <exception cref="InvalidOperationException">There are no images.</exception>
     public static AblationRecord Of(PartialDecoder decoder, string split, IEnumerable<Tensor> batches)
     {

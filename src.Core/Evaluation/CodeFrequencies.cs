@@ -4,9 +4,9 @@ using static TorchSharp.torch;
 
 namespace DQ.Core.Evaluation;
 
-/// <summary>How often each code is chosen on a set of images, levels bottom first: the table an entropy coder would be given.</summary>
+/// <summary>Counts of each code on a set of images, levels bottom first: the table that an entropy coder would use.</summary>
 /// <param name="Levels">One histogram per level.</param>
-/// <param name="Images">Images counted.</param>
+/// <param name="Images">Number of images counted.</param>
 public sealed record CodeFrequencies(IReadOnlyList<CodeHistogram> Levels, long Images)
 {
     /// <summary>Counts the codes of (B, C, H, W) uint8 batches, which it disposes.</summary>

@@ -4,15 +4,15 @@ using static TorchSharp.torch;
 namespace DQ.Core.Evaluation;
 
 /// <summary>
-/// How often two codebooks of a level chose each pair of codes at the same position, and what that says of their mutual information.
+/// Counts how often two codebooks of a level chose each pair of codes at the same position, and estimates their mutual information.
 /// </summary>
 /// <remarks>
 /// I(X; Y) = H(X) + H(Y) − H(X, Y), each by <see cref="MillerMadow"/>, over all positions of all images. Axis legend: B batch, M codebooks,
-/// K codes, H W sides of the level's grid.
+/// K codes, H W height and width of the level's grid.
 /// </remarks>
 public sealed class CodePairs
 {
-    /// 256 MB of counts: all pairs of 10 codebooks of 1,024 codes, say.
+    /// 256 MB of counts, for example all pairs of 10 codebooks of 1,024 codes.
     private const long MostCells = 1 << 26;
 
     private readonly int codebooks;
@@ -27,11 +27,11 @@ public sealed class CodePairs
         joint = [.. Pairs().Select(_ => new int[codes * codes])];
     }
 
-    /// <summary>Empty counts; null where they would not fit in memory.</summary>
+    /// <summary>Empty counts; null if they would not fit in memory.</summary>
     public static CodePairs? Create(int codebooks, int codes) =>
         (long)codebooks * (codebooks - 1) / 2 * codes * codes <= MostCells ? new(codebooks, codes) : null;
 
-    /// <summary>Counts codes (B, M, H, W) int64.</summary>
+    /// <summary>Adds code indices (B, M, H, W) int64 to the counts.</summary>
     public void Add(Tensor indices)
     {
         using var scope = NewDisposeScope();
@@ -54,8 +54,8 @@ public sealed class CodePairs
     }
 
     /// <summary>
-    /// (M, M) in nats: symmetric, entropies on the diagonal. Never above the smaller of two entropies; it may lie below 0, where the
-    /// correction takes off more than the counts of independent codebooks gave: estimates that average near 0 lie on either side of it.
+    /// (M, M) in nats: symmetric, entropies on the diagonal. Never above the smaller of two entropies. It can be below 0, if the correction
+    /// subtracts more than the counts of independent codebooks gave: estimates with a mean near 0 are on both sides of it.
     /// </summary>
     public double[,] MutualInformationNats()
     {
@@ -69,8 +69,8 @@ public sealed class CodePairs
     }
 
     /// <summary>
-    /// The share 2·I(X; Y) / (H(X) + H(Y)) of a matrix (M, M) as above, 0 … 1: 0 where the information came out negative or neither codebook
-    /// says anything, ones on the diagonal.
+    /// The share 2·I(X; Y) / (H(X) + H(Y)) of a matrix (M, M) as above, 0 … 1: 0 if the estimated information is negative or both entropies
+    /// are 0, and 1 on the diagonal.
     /// </summary>
     public static double[,] Normalized(double[,] matrix)
     {
@@ -88,7 +88,7 @@ public sealed class CodePairs
         return result;
     }
 
-    /// <summary>Mean over the pairs of two codebooks; null where there is only one.</summary>
+    /// <summary>Mean over all pairs of codebooks; null if there is only one codebook.</summary>
     public static double? MeanOfPairs(double[,] matrix)
     {
         var books = matrix.GetLength(0);
@@ -102,8 +102,8 @@ public sealed class CodePairs
     }
 
     /// <summary>
-    /// What the estimate gives for two codebooks that are independent, with the frequencies of the first two and as many positions: 0 but
-    /// for what bias the correction leaves. Null where there is only one.
+    /// The same estimate for two independent codebooks, with the frequencies of the first two and as many positions. It is 0 except for the
+    /// bias that the correction leaves. Null if there is only one codebook.
     /// </summary>
     public double? IndependentNats()
     {
@@ -130,11 +130,11 @@ public sealed class CodePairs
         return sums;
     }
 
-    /// A code by its frequency.
+    /// Draws a code by its frequency.
     private static int Draw(long[] cumulated, ref SplitMix64 random)
     {
         var place = (long)(random.NextDouble() * cumulated[^1]);
-        var (low, high) = (0, cumulated.Length - 1); // the first code whose sum is above the place
+        var (low, high) = (0, cumulated.Length - 1); // the first code whose cumulated count is above the drawn number
         while (low < high)
         {
             var middle = (low + high) / 2;

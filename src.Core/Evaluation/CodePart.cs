@@ -3,13 +3,13 @@ using DQ.Core.Autoencoders;
 
 namespace DQ.Core.Evaluation;
 
-/// <summary>What of an image's codes a decoder is given.</summary>
-/// <param name="Kind">As <see cref="SampleView.Kind"/> says.</param>
+/// <summary>The part of an image's codes that a decoder receives.</summary>
+/// <param name="Kind">See <see cref="SampleView.Kind"/>.</param>
 /// <param name="Levels">Levels decoded, the lowest first.</param>
-/// <param name="Without">The codebook whose output is its mean; null for none.</param>
+/// <param name="Without">The codebook whose output is replaced by its mean; null for none.</param>
 public sealed record CodePart(string Kind, IReadOnlyList<int> Levels, CodebookPlace? Without)
 {
-    /// <summary>Fit for a file's name.</summary>
+    /// <summary>A name for files.</summary>
     public string Name =>
         Kind switch
         {
@@ -18,11 +18,11 @@ public sealed record CodePart(string Kind, IReadOnlyList<int> Levels, CodebookPl
             _ => Kind,
         };
 
-    /// <summary>Everything.</summary>
+    /// <summary>All codes.</summary>
     public static CodePart Full(AutoencoderSpec spec) => new(SampleView.FullKind, All(spec), null);
 
     /// <summary>
-    /// Each level alone, from the top down, and each prefix of levels from the top down that is not one of those nor everything.
+    /// Each level alone, from the top down, and each further prefix of levels from the top down, except all levels.
     /// </summary>
     public static IReadOnlyList<CodePart> OfLevels(AutoencoderSpec spec)
     {
@@ -33,7 +33,7 @@ public sealed record CodePart(string Kind, IReadOnlyList<int> Levels, CodebookPl
         return [.. alone.Concat(prefixes).Select(levels => new CodePart(SampleView.LevelsKind, levels, null))];
     }
 
-    /// <summary>Everything but one codebook, for each; bottom level first.</summary>
+    /// <summary>All codes except those of one codebook, for each codebook; bottom level first.</summary>
     public static IReadOnlyList<CodePart> Ablations(AutoencoderSpec spec) =>
         [
             .. All(spec)

@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 
 namespace DQ.Core.Evaluation;
 
-/// <summary>Evaluates a model without levels batch by batch over a split: its reconstruction is the whole cost of the images.</summary>
+/// <summary>Evaluates a model without levels on a split, batch by batch. Its reconstruction is the whole cost of the images.</summary>
 /// <param name="head">The model.</param>
 public sealed class ContextEvaluator(ContextHead head)
 {
@@ -13,7 +13,7 @@ public sealed class ContextEvaluator(ContextHead head)
     private long dimensions;
 
     /// <summary>Mean over the images so far, in nats per dimension.</summary>
-    /// <exception cref="InvalidOperationException">There are none.</exception>
+    /// <exception cref="InvalidOperationException">There are no images.</exception>
     public double NatsPerDim => images > 0 ? nats / images / dimensions : throw new InvalidOperationException("no images were evaluated");
 
     /// <summary>Evaluates (B, C, H, W) uint8 pixels; all batches must have images of one shape.</summary>
@@ -28,7 +28,7 @@ public sealed class ContextEvaluator(ContextHead head)
             nats += cost;
     }
 
-    /// <exception cref="InvalidOperationException">Nothing was added.</exception>
+    /// <exception cref="InvalidOperationException">No image was added.</exception>
     public SplitEvaluation Finish()
     {
         var rates = new RateAccounting(Math.Max(1, dimensions), NatsPerDim, 0, 0);

@@ -4,8 +4,8 @@ using static TorchSharp.torch;
 
 namespace DQ.Core.Evaluation;
 
-/// <summary>What is counted of a level's codes over a split; a split's worth of codes is never held.</summary>
-/// <remarks>Axis legend: B batch, M codebooks, K codes, H W sides of the level's grid.</remarks>
+/// <summary>Statistics of a level's codes over a split. The codes themselves are not stored.</summary>
+/// <remarks>Axis legend: B batch, M codebooks, K codes, H W height and width of the level's grid.</remarks>
 public sealed class LevelStatistics(int codebooks, int codes)
 {
     private readonly CodePairs? pairs = CodePairs.Create(codebooks, codes);
@@ -15,13 +15,13 @@ public sealed class LevelStatistics(int codebooks, int codes)
 
     public CodeHistogram Histogram { get; } = new(codebooks, codes);
 
-    /// <summary>(M, M) in nats, see <see cref="CodePairs"/>; null where pairs were not counted.</summary>
+    /// <summary>Mutual information (M, M) in nats, see <see cref="CodePairs"/>; null if pairs were not counted.</summary>
     public double[,]? MutualInformationNats => pairs?.MutualInformationNats();
 
-    /// <summary>See <see cref="CodePairs.IndependentNats"/>; null where pairs were not counted.</summary>
+    /// <summary>See <see cref="CodePairs.IndependentNats"/>; null if pairs were not counted.</summary>
     public double? IndependentNats => pairs?.IndependentNats();
 
-    /// <summary>Counts codes (B, M, H, W) int64, of one H and W.</summary>
+    /// <summary>Adds code indices (B, M, H, W) int64 to the counts; H and W are always the same.</summary>
     public void Add(Tensor indices)
     {
         using var scope = NewDisposeScope();
@@ -36,7 +36,7 @@ public sealed class LevelStatistics(int codebooks, int codes)
         positions?.Add(onProcessor);
     }
 
-    /// <summary>The record, its arrays added to <paramref name="arrays"/> under names that begin with the split's.</summary>
+    /// <summary>Makes the record, and adds its arrays to <paramref name="arrays"/> under names that begin with the split's name.</summary>
     public LevelCodebooks Record(string split, int level, IDictionary<string, Array> arrays)
     {
         string? Stored(string what, Array? values)

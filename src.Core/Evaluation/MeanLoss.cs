@@ -5,12 +5,12 @@ using static TorchSharp.torch;
 
 namespace DQ.Core.Evaluation;
 
-/// <summary>The reconstruction loss alone, for the quick looks at the validation split during training.</summary>
+/// <summary>The reconstruction loss alone, for the quick validations during training.</summary>
 public static class MeanLoss
 {
     /// <summary>Mean over images of −log p(x|z) in nats per dimension, or of the squared error on normalized values.</summary>
-    /// <param name="model">Is put in evaluation mode.</param>
-    /// <param name="batches">uint8 (B, C, H, W); disposed here.</param>
+    /// <param name="model">The model, which is set to evaluation mode.</param>
+    /// <param name="batches">Batches (B, C, H, W) uint8, which are disposed here.</param>
     /// <param name="ranks">Processes that look at some of the batches each and come to the same mean; null for this one alone.</param>
     /// <exception cref="InvalidOperationException">There are no images.</exception>
     public static double Of(HierarchicalAutoencoder model, IEnumerable<Tensor> batches, IRanks? ranks = null)

@@ -1,16 +1,16 @@
 namespace DQ.Core.Evaluation;
 
 /// <summary>
-/// Entropy from counts, in nats: the plug-in estimate −Σ p ln p, which is too low by about (cells in use − 1) / 2N, plus that.
+/// Entropy from counts, in nats: the plug-in estimate −Σ p ln p, plus its approximate bias (cells in use − 1) / 2N.
 /// </summary>
 /// <remarks>
-/// Source: Miller 1955, <i>Note on the bias of information estimates</i>. It corrects the first order only: with far fewer counts than
-/// cells an entropy is still too low, and a mutual information made of three of them too high. Nor does it keep to the bounds of what it
-/// estimates: an entropy can come out above ln K, and the mutual information of independent codes below 0.
+/// Source: Miller 1955, <i>Note on the bias of information estimates</i>. It corrects only the first order of the bias. With far fewer
+/// counts than cells an entropy is still too low, and a mutual information computed from three of them is too high. The estimate can also
+/// exceed the bounds of the true value: an entropy can be above ln K, and the mutual information of independent codes below 0.
 /// </remarks>
 public static class MillerMadow
 {
-    /// <summary>0 for no counts.</summary>
+    /// <summary>The estimated entropy in nats; 0 if there are no counts.</summary>
     public static double EntropyNats(ReadOnlySpan<int> counts)
     {
         var (total, cells, sum) = (0L, 0L, 0.0);

@@ -5,10 +5,10 @@ using static TorchSharp.torch;
 namespace DQ.Core.Evaluation;
 
 /// <summary>
-/// For each code of a level the P positions whose vectors are nearest to it, among those that chose it, at most one of an image. Holds
-/// M·K·P positions, however many are seen; of equally near ones the first seen stays.
+/// Collects for each code of a level the P positions whose vectors are nearest to it, among those that chose it, at most one per image. It
+/// stores M·K·P positions for any number of images. Of equally near positions the first is kept.
 /// </summary>
-/// <remarks>Axis legend: B batch, M codebooks, K codes, P patches, H W sides of the level's grid.</remarks>
+/// <remarks>Axis legend: B batch, M codebooks, K codes, P patches, H W height and width of the level's grid.</remarks>
 public sealed class NearestPatches
 {
     private readonly int codes;
@@ -28,12 +28,12 @@ public sealed class NearestPatches
 
     public int Codebooks { get; }
 
-    /// <summary>P.</summary>
+    /// <summary>Number of patches P.</summary>
     public int Patches { get; }
 
-    /// <summary>Looks at a batch quantized in evaluation.</summary>
-    /// <param name="level">With distances.</param>
-    /// <param name="firstImage">Index of the batch's first image; those of later batches are higher.</param>
+    /// <summary>Adds a batch that was quantized in evaluation mode.</summary>
+    /// <param name="level">A quantization with distances.</param>
+    /// <param name="firstImage">Index of the batch's first image; it grows from batch to batch.</param>
     public void Add(Quantized level, int firstImage)
     {
         using var scope = NewDisposeScope();
@@ -62,7 +62,7 @@ public sealed class NearestPatches
         var last = start + Patches - 1;
         if (!(distance < distances[last]))
             return;
-        // the image's own place is the one that falls free, if it has one
+        // an earlier entry of the same image is the one to replace, if there is one
         var free = Array.IndexOf(images, image, start, Patches);
         if (free < 0)
             free = last;

@@ -9,18 +9,18 @@ using static TorchSharp.torch;
 namespace DQ.Core.Evaluation;
 
 /// <summary>A batch decoded from a part of its codes.</summary>
-/// <param name="Mean">The expected pixels, float32 (B, C, H, W) in [0, 255]; the caller's.</param>
-/// <param name="NatsPerDim">−log p(x | what the decoder was given) per image; null for squared error.</param>
-/// <param name="PsnrDb">Of the mean image, per image.</param>
-/// <param name="SquaredErrors">Of the mean image, pixels scaled to [0, 1], per image.</param>
+/// <param name="Mean">The expected pixels, float32 (B, C, H, W) in [0, 255]; the caller disposes them.</param>
+/// <param name="NatsPerDim">−log p(x | the decoder's input) per image; null for squared error.</param>
+/// <param name="PsnrDb">PSNR of the mean image in decibel, per image.</param>
+/// <param name="SquaredErrors">Squared error of the mean image per image, for pixels scaled to [0, 1].</param>
 public sealed record PartialBatch(Tensor Mean, double[]? NatsPerDim, double[] PsnrDb, double[] SquaredErrors);
 
-/// <summary>Decodes parts of codes: some levels, or all but one codebook.</summary>
+/// <summary>Decodes parts of the codes: some levels, or all codebooks except one.</summary>
 /// <remarks>
-/// In every quantizer the codebooks' outputs are added up or put side by side, at each position apart. With f_m(k) the contribution of
+/// In every quantizer the codebooks' outputs are added or concatenated, separately at each position. With f_m(k) the contribution of
 /// code k of codebook m, the map with f_m replaced by its mean Σ_k p_k f_m(k) is therefore the map with every code of m replaced by code 0,
 /// plus one vector, Σ_k p_k f_m(k) − f_m(0), at every position.
-/// Axis legend: B batch, M codebooks, K codes, O output channels of a quantizer, H W sides.
+/// Axis legend: B batch, M codebooks, K codes, O output channels of a quantizer, H W height and width.
 /// </remarks>
 public sealed class PartialDecoder : IDisposable
 {
@@ -28,9 +28,9 @@ public sealed class PartialDecoder : IDisposable
     private readonly IReadOnlyList<CodeHistogram>? frequencies;
     private readonly Dictionary<CodebookPlace, Tensor> shifts = [];
 
-    /// <param name="model">Is put in evaluation mode.</param>
-    /// <param name="frequencies">How often each code was chosen, by level: what a codebook's mean output is taken over. Null where nothing
-    /// is ablated.</param>
+    /// <param name="model">The model, which is set to evaluation mode.</param>
+    /// <param name="frequencies">Counts of each code by level, over which a codebook's mean output is computed. Null if no codebook is left
+    /// out.</param>
     public PartialDecoder(HierarchicalAutoencoder model, IReadOnlyList<CodeHistogram>? frequencies = null)
     {
         (this.model, this.frequencies) = (model, frequencies);
@@ -42,12 +42,12 @@ public sealed class PartialDecoder : IDisposable
     /// <summary>A batch on the model's device.</summary>
     public Tensor ToDevice(Tensor batch) => batch.to(model.parameters().First().device);
 
-    /// <summary>Codes per level (B, M, H_l, W_l) int64 of uint8 pixels (B, C, H, W), bottom first.</summary>
+    /// <summary>Code indices per level (B, M, H_l, W_l) int64 for uint8 pixels (B, C, H, W), bottom first.</summary>
     public IReadOnlyList<Tensor> Encode(Tensor pixels) => model.Encode(pixels);
 
     /// <summary>Decodes a part of the codes of a batch and compares it with the batch.</summary>
-    /// <param name="part">Of the codes.</param>
-    /// <param name="codes">As from <see cref="Encode"/>.</param>
+    /// <param name="part">The part of the codes to decode.</param>
+    /// <param name="codes">Indices as <see cref="Encode"/> returns them.</param>
     /// <param name="pixels">The batch, on the model's device.</param>
     public PartialBatch Decode(CodePart part, IReadOnlyList<Tensor> codes, Tensor pixels)
     {
@@ -64,7 +64,7 @@ public sealed class PartialDecoder : IDisposable
         );
     }
 
-    /// <summary>The quantized maps that codes stand for, by level, without a codebook or with all.</summary>
+    /// <summary>The quantized maps of codes, by level, without one codebook or with all.</summary>
     internal Tensor[] Maps(IReadOnlyList<Tensor> codes, CodebookPlace? without) =>
         [.. codes.Select((code, level) => Map(level, code, without))];
 
@@ -94,7 +94,7 @@ public sealed class PartialDecoder : IDisposable
         var device = model.parameters().First().device;
         var shift = zeros(1, quantizer.OutputChannels, 1, 1, device: device);
         double total = counts.Sum();
-        // in pieces, so that 65,536 codes need no table of all their outputs
+        // in parts, so that 65,536 codes need no table of all their outputs
         const int piece = 4096;
         for (var start = 0; start < counts.Count; start += piece)
         {

@@ -8,21 +8,21 @@ namespace DQ.Core.Evaluation;
 /// <summary>Collects the patches nearest to each code of a model, and draws them; see <see cref="AtlasRecord"/>.</summary>
 public sealed class PatchAtlas
 {
-    /// Patches drawn per level: what 8 patches of 10 codebooks of 512 codes are.
+    /// Maximum number of patches per level: 8 patches of 10 codebooks of 512 codes.
     private const int MostPatches = 40960;
 
-    /// Pixels; larger patches are shrunk.
+    /// Maximum width of a patch in pixels; larger patches are made smaller.
     private const int LargestWidth = 32;
 
-    /// Pixels that a sheet is wide, about.
+    /// Approximate width of a sheet in pixels.
     private const int SheetWidth = 1024;
 
     private readonly AutoencoderSpec spec;
     private readonly NearestPatches[] levels;
     private long images;
 
-    /// <param name="model">Whose codes.</param>
-    /// <param name="patchesPerCode">At most.</param>
+    /// <param name="model">The model of the codes.</param>
+    /// <param name="patchesPerCode">Maximum number of patches per code.</param>
     public PatchAtlas(HierarchicalAutoencoder model, int patchesPerCode)
     {
         spec = model.Spec;
@@ -36,7 +36,7 @@ public sealed class PatchAtlas
         ];
     }
 
-    /// <summary>Looks at the next batch, quantized in evaluation, levels bottom first.</summary>
+    /// <summary>Adds the next batch, quantized in evaluation mode, levels bottom first.</summary>
     public void Add(IReadOnlyList<Quantized> batch)
     {
         for (var level = 0; level < levels.Length; level++)
@@ -45,10 +45,10 @@ public sealed class PatchAtlas
     }
 
     /// <summary>The record, the arrays and the sheets by file name.</summary>
-    /// <param name="step">Of the checkpoint.</param>
-    /// <param name="split">Whose images were looked at.</param>
+    /// <param name="step">Step of the checkpoint.</param>
+    /// <param name="split">The split of the images.</param>
     /// <param name="source">That split's images.</param>
-    /// <param name="histograms">How often each code was chosen, by level.</param>
+    /// <param name="histograms">Counts of each code, by level.</param>
     public DrawnAtlas Draw(long step, string split, PackedImages source, IReadOnlyList<CodeHistogram> histograms)
     {
         var sheets = new List<(string File, PixelImage Sheet)>();
@@ -141,7 +141,7 @@ public sealed class PatchAtlas
     private static int[] MostUsed(IReadOnlyList<long> uses, int count) =>
         [.. Enumerable.Range(0, uses.Count).OrderByDescending(code => uses[code]).Take(count).Order()];
 
-    /// A square of an image, black beyond it.
+    /// A square part of an image; black outside the image.
     private static PixelImage Patch(PackedImages source, int index, int top, int left, int width)
     {
         var patch = new PixelImage(source.Channels, width, width);
@@ -163,9 +163,9 @@ public sealed class PatchAtlas
     }
 }
 
-/// <param name="Record">What is on the sheets.</param>
-/// <param name="Arrays">By name, int or float (M, S, P).</param>
-/// <param name="Sheets">By file name.</param>
+/// <param name="Record">Description of the sheets.</param>
+/// <param name="Arrays">Arrays by name, int or float (M, S, P).</param>
+/// <param name="Sheets">Images by file name.</param>
 public sealed record DrawnAtlas(
     AtlasRecord Record,
     IReadOnlyDictionary<string, Array> Arrays,

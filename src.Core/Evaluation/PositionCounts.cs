@@ -3,11 +3,11 @@ using static TorchSharp.torch;
 
 namespace DQ.Core.Evaluation;
 
-/// <summary>How often each code was chosen at each position of a level's grid, and the entropy there (paper, figure 3).</summary>
-/// <remarks>Axis legend: B batch, M codebooks, K codes, H W sides of the grid.</remarks>
+/// <summary>Counts of each code at each position of a level's grid, and the entropy at each position (paper, figure 3).</summary>
+/// <remarks>Axis legend: B batch, M codebooks, K codes, H W height and width of the grid.</remarks>
 public sealed class PositionCounts
 {
-    /// 256 MB of counts.
+    /// Maximum size of the counts: 256 MB.
     private const long MostCells = 1 << 26;
 
     private readonly int codes;
@@ -22,11 +22,11 @@ public sealed class PositionCounts
         counts = new int[codebooks * height * width * codes];
     }
 
-    /// <summary>Empty counts; null where they would not fit in memory.</summary>
+    /// <summary>Empty counts; null if they would not fit in memory.</summary>
     public static PositionCounts? Create(int codebooks, int height, int width, int codes) =>
         (long)codebooks * height * width * codes <= MostCells ? new(codebooks, height, width, codes) : null;
 
-    /// <summary>Counts codes (B, M, H, W) int64.</summary>
+    /// <summary>Adds code indices (B, M, H, W) int64 to the counts.</summary>
     public void Add(Tensor indices)
     {
         using var scope = NewDisposeScope();

@@ -3,13 +3,13 @@ using DQ.Core.Quantization;
 namespace DQ.Core.Evaluation;
 
 /// <summary>
-/// What an image costs: −log p(pixels | codes) and the codes themselves, apart and together. A dimension is one channel of one
-/// pixel. Totals bound −log p(pixels) from above with a deterministic encoder, and are what a lossless file would take.
+/// The rate of an image: −log p(pixels | codes), the code rate, and their total. A dimension is one channel of one pixel. With a
+/// deterministic encoder the total is an upper bound on −log p(pixels), and the rate of a lossless file.
 /// </summary>
 public sealed record RateAccounting
 {
     /// <param name="dims">Dimensions of an image, C·H·W without padding.</param>
-    /// <param name="reconstructionNatsPerDim">Mean over images; null when the reconstruction loss is no likelihood.</param>
+    /// <param name="reconstructionNatsPerDim">Mean over images; null if the reconstruction loss is not a likelihood.</param>
     /// <param name="uniformBitsPerImage">See <see cref="CodeRate.UniformBitsPerImage"/>.</param>
     /// <param name="empiricalBitsPerImage">Mean over images, see <see cref="CodeRate.EmpiricalBits"/>.</param>
     public RateAccounting(long dims, double? reconstructionNatsPerDim, double uniformBitsPerImage, double empiricalBitsPerImage)

@@ -4,10 +4,10 @@ using static TorchSharp.torch;
 
 namespace DQ.Core.Evaluation;
 
-/// <summary>Pictures that codes stand for.</summary>
+/// <summary>Pictures decoded from codes.</summary>
 public static class Reconstructions
 {
-    /// <summary>The expected pixels, uint8 (B, C, H, W), that codes stand for; arguments as of the model's Decode.</summary>
+    /// <summary>The expected pixels, uint8 (B, C, H, W), of code indices; the arguments are those of the model's Decode.</summary>
     public static Tensor Mean(HierarchicalAutoencoder model, IReadOnlyList<Tensor> codes, long height, long width)
     {
         using var scope = NewDisposeScope();
@@ -15,6 +15,6 @@ public static class Reconstructions
         return Rounded(model.Likelihood.Mean(model.Decode(codes, height, width))).MoveToOuterDisposeScope();
     }
 
-    /// <summary>Expected pixels as pixels: uint8.</summary>
+    /// <summary>Rounds expected pixels to uint8.</summary>
     public static Tensor Rounded(Tensor mean) => mean.round().clamp(Kept(0), Kept(255)).to_type(ScalarType.Byte);
 }

@@ -7,15 +7,15 @@ namespace DQ.Core.Evaluation;
 /// <summary>Pictures of the same images, reconstructed from several parts of their codes.</summary>
 /// <param name="Views">The originals first.</param>
 /// <param name="Pictures">For each view, a picture per image.</param>
-/// <param name="Codes">Per level, bottom first, of all images: int (N, M, H, W).</param>
+/// <param name="Codes">Code indices of all images per level, bottom first: int (N, M, H, W).</param>
 public sealed record SampleSheets(IReadOnlyList<SampleView> Views, IReadOnlyList<PixelImage[]> Pictures, IReadOnlyList<Array> Codes)
 {
-    /// <summary>Images in a row of a sheet.</summary>
+    /// <summary>Number of images in a row of a sheet.</summary>
     public const int Columns = 8;
 
-    /// <summary>Reconstructs images from everything and from each of <paramref name="parts"/>.</summary>
-    /// <param name="decoder">With frequencies, where codebooks are ablated.</param>
-    /// <param name="parts">Besides everything.</param>
+    /// <summary>Reconstructs images from all codes and from each of <paramref name="parts"/>.</summary>
+    /// <param name="decoder">A decoder, with code frequencies if codebooks are left out.</param>
+    /// <param name="parts">Parts of the codes, besides all codes.</param>
     /// <param name="pixels">uint8 (B, C, H, W).</param>
     public static SampleSheets Draw(PartialDecoder decoder, IReadOnlyList<CodePart> parts, Tensor pixels)
     {
@@ -53,12 +53,13 @@ public sealed record SampleSheets(IReadOnlyList<SampleView> Views, IReadOnlyList
         return new(views, pictures, [.. codes.Select(level => level.to_type(ScalarType.Int32).cpu().data<int>().ToNDArray())]);
     }
 
-    /// <summary>A view's sheet, as <see cref="SamplesRecord"/> says.</summary>
+    /// <summary>The sheet of a view, see <see cref="SamplesRecord"/>.</summary>
     public PixelImage Sheet(int view) => ImageGrid.Tile(Pictures[view], Columns, padding: 0);
 
-    /// <summary>The first <paramref name="images"/> images enlarged, a column each, with a row per view that is not an ablation.</summary>
+    /// <summary>The first <paramref name="images"/> images, enlarged: a column per image, and a row per view that is not an
+    /// ablation.</summary>
     /// <param name="images">At least one.</param>
-    /// <param name="zoom">Each pixel becomes this many across and down.</param>
+    /// <param name="zoom">Factor by which width and height are enlarged.</param>
     public PixelImage Grid(int images, int zoom)
     {
         var rows = Views.Zip(Pictures).Where(view => view.First.Kind != SampleView.AblationKind).Select(view => view.Second);

@@ -9,7 +9,7 @@ using static TorchSharp.torch;
 
 namespace DQ.Core.Evaluation;
 
-/// <summary>Evaluates a model batch by batch over a split; holds sums, not images.</summary>
+/// <summary>Evaluates a model on a split, batch by batch. It stores sums, not images.</summary>
 public sealed class SplitEvaluator
 {
     private readonly HierarchicalAutoencoder model;
@@ -27,9 +27,9 @@ public sealed class SplitEvaluator
     private readonly List<double> psnr = [];
     private double ssim;
 
-    /// <param name="model">Is put in evaluation mode.</param>
+    /// <param name="model">The model, which is set to evaluation mode.</param>
     /// <param name="frequencies">Code frequencies of the training split, for the empirical code rate.</param>
-    /// <param name="atlas">Is shown all that is quantized.</param>
+    /// <param name="atlas">The atlas, to which every quantized batch is added.</param>
     public SplitEvaluator(HierarchicalAutoencoder model, CodeFrequencies frequencies, PatchAtlas? atlas = null)
     {
         (this.model, this.frequencies, this.atlas) = (model, frequencies, atlas);
@@ -39,10 +39,10 @@ public sealed class SplitEvaluator
         errors = [.. model.Quantizers.Select(quantizer => new double[quantizer.Codebooks])];
     }
 
-    /// <summary>How often each code was chosen, by level, bottom first.</summary>
+    /// <summary>Counts of each code by level, bottom first.</summary>
     public IReadOnlyList<CodeHistogram> Histograms => [.. statistics.Select(level => level.Histogram)];
 
-    /// <summary>Of each image's mean image, in the order in which they came.</summary>
+    /// <summary>Numbers of each image's mean image, in the order of the images.</summary>
     public IReadOnlyList<double> PsnrDb => psnr;
 
     /// <summary>Evaluates (B, C, H, W) uint8 pixels; all batches must have images of one shape.</summary>
@@ -68,7 +68,7 @@ public sealed class SplitEvaluator
         var original = onDevice.to_type(ScalarType.Float32);
         var squared = (mean - original).Squared().mean([1, 2, 3]) / Kept(255.0 * 255.0); // (B)
         squaredError += Sum(squared);
-        // a squared error's own loss is over outputs as they are, not moved into the pixels' range
+        // the loss of squared error uses the outputs before they are clamped to the pixels' range
         normalizedError += !model.Likelihood.IsDensity
             ? batchLoss
             : Sum((PixelNormalization.Normalize(mean) - PixelNormalization.Normalize(onDevice)).Squared().mean([1, 2, 3]));
@@ -85,7 +85,7 @@ public sealed class SplitEvaluator
         images += batch;
     }
 
-    /// <exception cref="InvalidOperationException">Nothing was added.</exception>
+    /// <exception cref="InvalidOperationException">No image was added.</exception>
     public SplitEvaluation Finish()
     {
         if (images == 0)
@@ -121,7 +121,7 @@ public sealed class SplitEvaluator
         };
     }
 
-    /// <summary>What was counted of the codes, its arrays added to <paramref name="arrays"/>.</summary>
+    /// <summary>Makes the record of the codes' statistics, and adds its arrays to <paramref name="arrays"/>.</summary>
     public SplitCodebooks Codebooks(string split, IDictionary<string, Array> arrays) =>
         new(images, [.. statistics.Select((level, index) => level.Record(split, index, arrays))]);
 

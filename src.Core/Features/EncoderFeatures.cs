@@ -3,13 +3,13 @@ using static TorchSharp.torch;
 
 namespace DQ.Core.Features;
 
-/// <summary>A level's encoding in a trained autoencoder, before anything is quantized.</summary>
+/// <summary>The encoding of one level of a trained autoencoder, before quantization.</summary>
 public sealed class EncoderFeatures : FeatureExtractor
 {
     private readonly HierarchicalAutoencoder model;
     private readonly int level;
 
-    /// <param name="model">Is put in evaluation mode, and disposed with this.</param>
+    /// <param name="model">The model, which is set to evaluation mode and disposed with this.</param>
     /// <param name="level">0 is the bottom.</param>
     public EncoderFeatures(HierarchicalAutoencoder model, int level)
     {

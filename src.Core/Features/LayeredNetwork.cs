@@ -4,7 +4,7 @@ namespace DQ.Core.Features;
 
 /// <summary>
 /// A network as a sequence of named layers, so that it can be cut behind any of them into a front f and a back g with
-/// g(f(x)) the whole network. Without gradients, in evaluation mode.
+/// g(f(x)) the whole network. It runs without gradients, in evaluation mode.
 /// </summary>
 public sealed class LayeredNetwork : IDisposable
 {
@@ -12,10 +12,10 @@ public sealed class LayeredNetwork : IDisposable
     private readonly Func<Tensor, Tensor> input;
     private readonly (string Name, Func<Tensor, Tensor> Run)[] layers;
 
-    /// <param name="name">What it is, such as <c>resnet18</c>.</param>
-    /// <param name="owner">Of the layers' parameters; disposed with this.</param>
+    /// <param name="name">Name of the network, such as <c>resnet18</c>.</param>
+    /// <param name="owner">The owner of the layers' parameters, which is disposed with this object.</param>
     /// <param name="input">Makes the first layer's input from images (B, 3 or 1, rows, columns) uint8.</param>
-    /// <param name="layers">In the order in which they are run; none changes its input.</param>
+    /// <param name="layers">Layers in their order; none changes its input.</param>
     public LayeredNetwork(
         string name,
         IDisposable owner,
@@ -28,13 +28,13 @@ public sealed class LayeredNetwork : IDisposable
 
     public string Name { get; }
 
-    /// <summary>Names of the layers in the order in which they are run.</summary>
+    /// <summary>Names of the layers in their order.</summary>
     public IReadOnlyList<string> Layers => [.. layers.Select(layer => layer.Name)];
 
-    /// <summary>Place of a layer in <see cref="Layers"/>; −1 where there is none of that name.</summary>
+    /// <summary>Index of a layer in <see cref="Layers"/>; −1 if none has this name.</summary>
     public int IndexOf(string layer) => Array.FindIndex(layers, known => known.Name == layer);
 
-    /// <summary>f(x): the output of a layer for images (B, 3 or 1, rows, columns) uint8; the caller's.</summary>
+    /// <summary>f(x): the output of a layer for images (B, 3 or 1, rows, columns) uint8; the caller disposes it.</summary>
     public Tensor Front(Tensor pixels, int layer)
     {
         using var scope = NewDisposeScope();
@@ -42,7 +42,8 @@ public sealed class LayeredNetwork : IDisposable
         return Run(input(pixels), 0, layer + 1).MoveToOuterDisposeScope();
     }
 
-    /// <summary>g(z): what the layers behind that one make of its output, which stays as it is; the caller's.</summary>
+    /// <summary>g(z): the output of the layers behind this layer for its output z, which is not changed. The caller disposes the
+    /// result.</summary>
     public Tensor Back(Tensor features, int layer)
     {
         using var scope = NewDisposeScope();
@@ -52,7 +53,7 @@ public sealed class LayeredNetwork : IDisposable
 
     public void Dispose() => owner.Dispose();
 
-    /// Each layer's input is given back as soon as its output is there.
+    /// Each layer's input is disposed as soon as its output has been computed.
     private Tensor Run(Tensor current, int first, int end)
     {
         for (var index = first; index < end; index++)

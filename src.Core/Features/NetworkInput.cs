@@ -4,13 +4,14 @@ using static TorchSharp.torch;
 
 namespace DQ.Core.Features;
 
-/// <summary>Images as torchvision's networks want them: three colours, square, on the scale of <see cref="PixelNormalization"/>.</summary>
+/// <summary>Converts images to the input of torchvision's networks: three colours, square, on the scale of
+/// <see cref="PixelNormalization"/>.</summary>
 internal static class NetworkInput
 {
     /// <param name="pixels">(B, 3 or 1, rows, columns) uint8; gray images become three equal colours.</param>
-    /// <param name="size">Other sizes are resized to so many rows and columns.</param>
-    /// <param name="device">Of the result.</param>
-    /// <returns>(B, 3, side, side) float32, the caller's.</returns>
+    /// <param name="size">Rows and columns of the result; images of other sizes are resized.</param>
+    /// <param name="device">Device of the result.</param>
+    /// <returns>(B, 3, side, side) float32; the caller disposes it.</returns>
     public static Tensor Of(Tensor pixels, int size, Device device)
     {
         using var scope = NewDisposeScope();

@@ -3,23 +3,23 @@ using static TorchSharp.torch;
 
 namespace DQ.Core.Features;
 
-/// <summary>A network's tensors from a file that names them as the network does.</summary>
+/// <summary>Copies a network's tensors from a file that uses the network's names.</summary>
 internal static class NetworkWeights
 {
     private const int Shown = 3;
 
-    /// <param name="network">Its parameters and buffers are overwritten.</param>
-    /// <param name="file">What is read.</param>
-    /// <param name="path">Of the file, for messages.</param>
-    /// <param name="what">Which network is expected.</param>
-    /// <param name="unread">Whether a tensor of the file may be there unread.</param>
-    /// <exception cref="WeightsException">Names or sizes differ; names the file and the first differences.</exception>
+    /// <param name="network">The network whose parameters and buffers are overwritten.</param>
+    /// <param name="file">The tensors of the file.</param>
+    /// <param name="path">Path of the file, for messages.</param>
+    /// <param name="what">Name of the expected network, for messages.</param>
+    /// <param name="unread">Whether the file may contain this tensor although it is not read.</param>
+    /// <exception cref="WeightsException">Names or sizes differ; the message names the file and the first differences.</exception>
     public static void Fill(nn.Module network, TensorFile file, string path, string what, Func<string, bool> unread)
     {
         using var scope = NewDisposeScope();
         using var _ = no_grad();
         var state = network.state_dict();
-        // batches that batch normalization has seen: counts nothing here, and older files lack them
+        // the number of batches seen by batch normalization is not used here, and older files lack it
         bool Optional(string name) => name.EndsWith(".num_batches_tracked", StringComparison.Ordinal);
         var differences = new List<string>();
         foreach (var (name, expected) in state)

@@ -7,15 +7,15 @@ using static TorchSharp.torch;
 namespace DQ.Core.Features;
 
 /// <summary>
-/// AlexNet, VGG-16 and ResNet-18 as torchvision has them: images of 224×224 to logits, parameters under torchvision's names.
+/// AlexNet, VGG-16 and ResNet-18 as in torchvision: images of 224×224 to logits. Parameters have torchvision's names.
 /// </summary>
 /// <remarks>
 /// Sources: Krizhevsky 2014, <i>One weird trick for parallelizing convolutional neural networks</i>; Simonyan &amp; Zisserman 2015,
-/// table 1, column D; He et al. 2016, table 1, 18 layers. Weights are the user's.
+/// table 1, column D; He et al. 2016, table 1, 18 layers. The user provides the weights.
 /// </remarks>
 public static class TorchvisionClassifier
 {
-    /// <summary>Rows and columns of the images they were trained on.</summary>
+    /// <summary>Rows and columns of the images that they were trained on.</summary>
     public const int Size = 224;
 
     private static readonly Dictionary<string, Architecture> Known = new(StringComparer.Ordinal)
@@ -25,14 +25,14 @@ public static class TorchvisionClassifier
         ["resnet18"] = new("ResNet-18", "fc.bias", TorchvisionResNet18.Parts),
     };
 
-    /// <summary>What a configuration calls them.</summary>
+    /// <summary>The names of these networks in configurations.</summary>
     public static IReadOnlyCollection<string> Names => Known.Keys;
 
     /// <param name="name">One of <see cref="Names"/>.</param>
-    /// <param name="path">torchvision's <c>.pth</c>, or the same as safetensors; as many classes as its last layer has.</param>
-    /// <param name="device">Where it runs.</param>
-    /// <returns>In evaluation mode; the caller's.</returns>
-    /// <exception cref="WeightsException">The file holds another network; names it and the first differences.</exception>
+    /// <param name="path">torchvision's <c>.pth</c>, or the same as safetensors. Its last layer determines the number of classes.</param>
+    /// <param name="device">Device on which it runs.</param>
+    /// <returns>The network in evaluation mode; the caller disposes it.</returns>
+    /// <exception cref="WeightsException">The file holds another network; the message names the file and the first differences.</exception>
     public static LayeredNetwork Load(string name, string path, Device device)
     {
         var architecture = Known[name];
@@ -57,13 +57,13 @@ public static class TorchvisionClassifier
         }
     }
 
-    /// A sequence of layers counts as its members, named features.0, features.1, …
+    /// A sequence of layers is replaced by its members, with the names features.0, features.1, …
     private static IEnumerable<(string, Func<Tensor, Tensor>)> Members((string Name, nn.Module<Tensor, Tensor> Module) part) =>
         part.Module is Sequential sequence
             ? sequence.named_children().Select(child => ($"{part.Name}.{child.name}", Function((nn.Module<Tensor, Tensor>)child.module)))
             : [(part.Name, Function(part.Module))];
 
-    /// A network may be cut before what works in its input's memory.
+    /// A layer as a function that does not change its input, because the network may be cut before the layer.
     private static Func<Tensor, Tensor> Function(nn.Module<Tensor, Tensor> module) =>
         module is RectifyInPlace ? values => values.relu() : module.call;
 
@@ -122,7 +122,7 @@ public static class TorchvisionClassifier
             ),
         ];
 
-    /// Holds the parts under their names.
+    /// A module that contains the parts under their names.
     private sealed class Parts : nn.Module
     {
         public Parts(string name, IEnumerable<(string Name, nn.Module<Tensor, Tensor> Module)> parts)
@@ -133,8 +133,8 @@ public static class TorchvisionClassifier
         }
     }
 
-    /// <param name="Title">For messages.</param>
-    /// <param name="LastBias">The tensor that has as many entries as there are classes.</param>
-    /// <param name="Parts">Makes the layers, for so many classes.</param>
+    /// <param name="Title">Name in messages.</param>
+    /// <param name="LastBias">The tensor whose length is the number of classes.</param>
+    /// <param name="Parts">Makes the layers, for this number of classes.</param>
     private sealed record Architecture(string Title, string LastBias, Func<long, IReadOnlyList<(string, nn.Module<Tensor, Tensor>)>> Parts);
 }

@@ -4,14 +4,15 @@ using static TorchSharp.torch;
 
 namespace DQ.Core.Features;
 
-/// <summary>A classifier that was trained here as layers to cut behind: those of <see cref="Classifier.Layers"/> after the first.</summary>
+/// <summary>A classifier trained by this program, as layers behind which it can be cut: those of <see cref="Classifier.Layers"/> after the
+/// first.</summary>
 public static class TrainedClassifier
 {
-    /// <param name="name">What messages and tables call it.</param>
-    /// <param name="checkpoint">Its file.</param>
-    /// <param name="device">Where it runs.</param>
-    /// <returns>The caller's.</returns>
-    /// <exception cref="Formats.WeightsException">Not a checkpoint of a classifier; names the file.</exception>
+    /// <param name="name">Its name in messages and tables.</param>
+    /// <param name="checkpoint">File of the classifier.</param>
+    /// <param name="device">Device on which it runs.</param>
+    /// <returns>The network; the caller disposes it.</returns>
+    /// <exception cref="Formats.WeightsException">Not a checkpoint of a classifier; the message names the file.</exception>
     public static LayeredNetwork Load(string name, string checkpoint, Device device)
     {
         using var file = ClassifierCheckpoint.Open(checkpoint);

@@ -7,7 +7,8 @@ using static TorchSharp.torch;
 
 namespace DQ.Core.Features;
 
-/// <summary>The convolutional part of VGG-16 without batch normalization, in torchvision's layout: (B, 3, 224, 224) to (B, 512, 7, 7).</summary>
+/// <summary>The convolutional part of VGG-16 without batch normalization, in torchvision's layout: (B, 3, 224, 224) to (B, 512, 7,
+/// 7).</summary>
 /// <remarks>
 /// Source: Simonyan &amp; Zisserman 2015, <i>Very Deep Convolutional Networks for Large-Scale Image Recognition</i>, table 1, column D;
 /// state-dict keys <c>features.{n}.weight</c> and <c>.bias</c> as in torchvision, whose input scale it shares
@@ -15,13 +16,13 @@ namespace DQ.Core.Features;
 /// </remarks>
 public sealed class Vgg16 : FeatureExtractor
 {
-    /// <summary>Rows and columns of the images it was trained on.</summary>
+    /// <summary>Rows and columns of the images that it was trained on.</summary>
     public const int TrainedSize = 224;
 
-    /// <summary>Its factor from an image's side to its map's.</summary>
+    /// <summary>Ratio of an image's height and width to those of its map.</summary>
     public const int Shrinkage = 32;
 
-    /// Channels of the 3×3 convolutions; 0 halves the sides.
+    /// Channels of the 3×3 convolutions; 0 halves height and width.
     private static readonly int[] Layers = [64, 64, 0, 128, 128, 0, 256, 256, 256, 0, 512, 512, 512, 0, 512, 512, 512, 0];
 
     private readonly Network network = new();
@@ -33,9 +34,9 @@ public sealed class Vgg16 : FeatureExtractor
     public override string Name => "vgg16";
 
     /// <param name="path">torchvision's <c>.pth</c>, or the same as safetensors.</param>
-    /// <param name="size">Images are resized to so many rows and columns, a multiple of 32.</param>
-    /// <param name="device">Where it runs.</param>
-    /// <exception cref="WeightsException">The file holds another network; names it and the first differences.</exception>
+    /// <param name="size">Rows and columns to which images are resized, a multiple of 32.</param>
+    /// <param name="device">Device on which it runs.</param>
+    /// <exception cref="WeightsException">The file holds another network; the message names the file and the first differences.</exception>
     public static Vgg16 Load(string path, int size, Device device)
     {
         if (size < Shrinkage || size % Shrinkage != 0)

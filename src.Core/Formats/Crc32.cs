@@ -5,7 +5,7 @@ internal static class Crc32
 {
     private static readonly uint[] Table = [.. Enumerable.Range(0, 256).Select(value => Shifted((uint)value))];
 
-    /// <summary>The checksum of the stream's bytes, no more than <paramref name="most"/> + 1 of them, and how many there were.</summary>
+    /// <summary>The checksum of the stream's bytes, of at most <paramref name="most"/> + 1 of them, and their number.</summary>
     public static (uint Checksum, long Bytes) Of(Stream bytes, long most)
     {
         var buffer = new byte[1 << 16];

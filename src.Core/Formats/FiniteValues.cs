@@ -2,12 +2,13 @@ using static TorchSharp.torch;
 
 namespace DQ.Core.Formats;
 
-/// <summary>Whether tensors hold numbers only: one NaN among the weights makes every result of a model meaningless.</summary>
+/// <summary>Checks that all values of tensors are finite: one NaN among the weights makes every result of a model meaningless.</summary>
 public static class FiniteValues
 {
     private const int Named = 3;
 
-    /// <summary>What is not finite as float32, in words such as "3 of 12 values of 'decoder.0.weight' are not finite"; null where all are.</summary>
+    /// <summary>Describes the values that are not finite as float32, such as "3 of 12 values of 'decoder.0.weight' are not finite"; null if
+    /// all are finite.</summary>
     public static string? Problem(IEnumerable<KeyValuePair<string, Tensor>> tensors)
     {
         using var scope = NewDisposeScope();

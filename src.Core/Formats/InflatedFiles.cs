@@ -1,13 +1,13 @@
 namespace DQ.Core.Formats;
 
-/// <summary>The contents of the compressed files looked at last, two of them: large arrays are read from their beginning to their end.</summary>
+/// <summary>A cache of the contents of the last two compressed files, since large arrays are read from beginning to end.</summary>
 public sealed class InflatedFiles
 {
     private const int Kept = 2;
 
     private readonly List<(object File, byte[] Bytes)> latest = [];
 
-    /// <summary>The content of <paramref name="file"/>, unpacked by <paramref name="inflate"/> unless it is still here.</summary>
+    /// <summary>The content of <paramref name="file"/>, unpacked by <paramref name="inflate"/> unless it is in the cache.</summary>
     internal byte[] Of(object file, Func<byte[]> inflate)
     {
         lock (latest)

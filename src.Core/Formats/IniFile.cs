@@ -1,9 +1,9 @@
 namespace DQ.Core.Formats;
 
-/// <summary>An INI file as Python's <c>configparser</c> reads it, without interpolation: values by key by section.</summary>
+/// <summary>An INI file as Python's <c>configparser</c> reads it, without interpolation: values by section and key.</summary>
 internal static class IniFile
 {
-    /// <exception cref="WeightsException">The file cannot be read, or a line is none of section, setting and comment.</exception>
+    /// <exception cref="WeightsException">The file cannot be read, or a line is neither a section nor a setting nor a comment.</exception>
     public static IReadOnlyDictionary<string, Dictionary<string, string>> Read(string path)
     {
         var sections = new Dictionary<string, Dictionary<string, string>>(StringComparer.Ordinal);

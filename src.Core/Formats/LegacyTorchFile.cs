@@ -4,13 +4,14 @@ using System.IO.MemoryMappedFiles;
 namespace DQ.Core.Formats;
 
 /// <summary>
-/// The form before PyTorch 1.6, in which torchvision's VGG-16 is still distributed: a magic number, a version, a description of the
-/// machine, the value and the storages' keys, a pickle each, and then each storage as its number of elements and their bytes.
+/// The format before PyTorch 1.6, in which torchvision's VGG-16 is still distributed. It has a pickle for each of these: a magic number, a
+/// version, a description of the machine, the value, and the storages' keys. Then follows each storage, as its number of elements and their
+/// bytes.
 /// </summary>
 /// <remarks>Source: <c>_legacy_save</c> in PyTorch's <c>torch/serialization.py</c>.</remarks>
 internal sealed class LegacyTorchFile : TorchFile
 {
-    /// <summary>How such a file begins: a pickle of protocol 2 with an integer of ten bytes, the magic number.</summary>
+    /// <summary>The beginning of such a file: a pickle of protocol 2 with an integer of ten bytes, the magic number.</summary>
     public static ReadOnlySpan<byte> Start => [0x80, 2, 0x8a, 10];
 
     private const int Version = 1001;
@@ -20,7 +21,7 @@ internal sealed class LegacyTorchFile : TorchFile
 
     private sealed record Place(long Bytes, int ElementBytes)
     {
-        /// <summary>Where its bytes begin; −1 before the storages were found.</summary>
+        /// <summary>Offset of its bytes; −1 before the storages have been found.</summary>
         public long Offset { get; set; } = -1;
     }
 
@@ -28,7 +29,7 @@ internal sealed class LegacyTorchFile : TorchFile
     private readonly byte[] head;
     private int position;
 
-    /// <exception cref="WeightsException">The message lacks the file's name.</exception>
+    /// <exception cref="WeightsException">The file is damaged; the message lacks the file's name.</exception>
     public LegacyTorchFile(string path, MemoryMappedFile file, long length)
         : base(path, file, length)
     {
@@ -75,7 +76,7 @@ internal sealed class LegacyTorchFile : TorchFile
         return new(type, bytes, sequential: false, (start, count) => Named(() => Part(place.Offset + start, count)));
     }
 
-    /// One storage after the other, in the order of their keys.
+    /// Finds the storages one after the other, in the order of their keys.
     private void Locate(IReadOnlyList<PickledValue> keys, long length)
     {
         long at = position;
@@ -102,7 +103,7 @@ internal sealed class LegacyTorchFile : TorchFile
             throw new WeightsException($"expected storage {WeightsException.Quote(missing)} in the file, found none of that key");
     }
 
-    // a mapped view of no bytes would be one of the whole file
+    // a mapped view of 0 bytes would be a view of the whole file
     private Stream Part(long start, long count) =>
         count > 0 ? Mapped.CreateViewStream(start, count, MemoryMappedFileAccess.Read) : Stream.Null;
 }

@@ -3,7 +3,7 @@ using System.IO.MemoryMappedFiles;
 
 namespace DQ.Core.Formats;
 
-/// <summary>A file's bytes as memory, read from the disk where they are looked at.</summary>
+/// <summary>A file's bytes as mapped memory, which is read from the disk on access.</summary>
 internal sealed unsafe class MappedBytes : MemoryManager<byte>
 {
     private readonly MemoryMappedFile file;
@@ -11,8 +11,8 @@ internal sealed unsafe class MappedBytes : MemoryManager<byte>
     private readonly byte* first;
     private readonly int length;
 
-    /// <exception cref="InvalidDataException">The file has more bytes than memory can have in one piece, or none.</exception>
-    /// <exception cref="IOException">It can't be read.</exception>
+    /// <exception cref="InvalidDataException">The file is empty, or too large for one block of memory.</exception>
+    /// <exception cref="IOException">The file can't be read.</exception>
     public MappedBytes(string path)
     {
         var bytes = new FileInfo(path).Length;

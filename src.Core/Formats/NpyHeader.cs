@@ -5,10 +5,10 @@ using System.Text.RegularExpressions;
 
 namespace DQ.Core.Formats;
 
-/// <summary>The header of a <c>.npy</c> file: what the bytes after it are.</summary>
-/// <param name="ElementType">Kind and bytes of an element, such as <c>u1</c> or <c>i8</c>.</param>
+/// <summary>The header of a <c>.npy</c> file, which describes the bytes after it.</summary>
+/// <param name="ElementType">Kind and size in bytes of an element, such as <c>u1</c> or <c>i8</c>.</param>
 /// <param name="IsBigEndian">Byte order of elements of several bytes.</param>
-/// <param name="Shape">Last axis fastest.</param>
+/// <param name="Shape">Shape; the last axis varies fastest.</param>
 /// <param name="DataOffset">Bytes before the first element.</param>
 /// <remarks>Source: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html, versions 1 to 3.</remarks>
 internal sealed partial record NpyHeader(string ElementType, bool IsBigEndian, IReadOnlyList<long> Shape, int DataOffset)
@@ -17,7 +17,8 @@ internal sealed partial record NpyHeader(string ElementType, bool IsBigEndian, I
 
     private static readonly byte[] Magic = [0x93, .. "NUMPY"u8];
 
-    /// <exception cref="WeightsException">Not the header of an array of numbers, last axis fastest; the message lacks the file's name.</exception>
+    /// <exception cref="WeightsException">Not the header of an array of numbers whose last axis varies fastest; the message lacks the
+    /// file's name.</exception>
     public static NpyHeader Read(Stream file)
     {
         var start = new byte[Magic.Length + 2]; // and the version
@@ -28,14 +29,14 @@ internal sealed partial record NpyHeader(string ElementType, bool IsBigEndian, I
         file.ReadExactly(length);
         var textBytes = length.Reverse().Aggregate(0L, (sum, digit) => (sum << 8) | digit);
         if (textBytes > LongestText)
-            throw new WeightsException($"expected a .npy header of at most {LongestText} bytes, its length says {textBytes}");
+            throw new WeightsException($"expected a .npy header of at most {LongestText} bytes, got {textBytes}");
         var text = new byte[textBytes];
         file.ReadExactly(text);
         return Parse(Encoding.UTF8.GetString(text), start.Length + length.Length + text.Length);
     }
 
-    /// <summary>Integers of any width; bytes that are too few for the last are left out.</summary>
-    /// <exception cref="WeightsException">The elements are no integers.</exception>
+    /// <summary>Reads integers of any width; an incomplete last element is left out.</summary>
+    /// <exception cref="WeightsException">The elements are not integers.</exception>
     public static long[] Integers(string type, bool isBigEndian, ReadOnlySpan<byte> bytes)
     {
         if (type[0] is not ('i' or 'u'))

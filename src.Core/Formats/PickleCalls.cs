@@ -5,12 +5,13 @@ using static TorchSharp.torch;
 namespace DQ.Core.Formats;
 
 /// <summary>
-/// The functions that a pickle of weights may call, by what their results are as data. Everything else is refused by name.
+/// The functions that a pickle of weights may call, implemented by their results as data. All others are refused, and the message names
+/// them.
 /// </summary>
-/// <param name="admit">Refuses tensors too large to be honest.</param>
-/// <param name="charge">Told how many values were copied.</param>
-/// <param name="longestBytes">Bytes that all byte strings together may have that are written as text (protocol 2).</param>
-/// <param name="further">What else may be called: the value, or null where it is refused.</param>
+/// <param name="admit">Refuses tensors that are implausibly large.</param>
+/// <param name="charge">Receives the number of copied values.</param>
+/// <param name="longestBytes">Maximum bytes of all byte strings together that are written as text (protocol 2).</param>
+/// <param name="further">Further functions that may be called: returns the value, or null if the call is refused.</param>
 internal sealed class PickleCalls(
     Action<PickledTensor> admit,
     Action<int> charge,
@@ -36,7 +37,7 @@ internal sealed class PickleCalls(
 
     private int bytesLeft = longestBytes;
 
-    /// <summary>The value of a name: torch's element types are texts, all others can only be called.</summary>
+    /// <summary>The value of a name: torch's element types become texts; all others can only be called.</summary>
     public static PickledValue Global(string module, string name)
     {
         // protocol 2 keeps Python 2's names for these
@@ -52,16 +53,16 @@ internal sealed class PickleCalls(
 
     public static WeightsException Refused(PickledGlobal global) =>
         new(
-            $"the pickle asks for {WeightsException.Quote(global.Name)}, which is no plain data and is refused; save tensors, containers and numbers only"
+            $"the pickle calls {WeightsException.Quote(global.Name)}, which is not plain data and is refused; save tensors, containers and numbers only"
         );
 
-    /// <exception cref="WeightsException">The function is not one of those allowed, or its arguments are not what it takes.</exception>
+    /// <exception cref="WeightsException">The function is not one of those allowed, or its arguments are wrong.</exception>
     public PickledValue Call(PickledGlobal function, List<PickledValue> arguments) =>
         (function.Name, arguments) switch
         {
             ("torch._utils._rebuild_tensor", { Count: 4 }) => MakeTensor(arguments),
             ("torch._utils._rebuild_tensor_v2", { Count: 6 or 7 }) => MakeTensor(arguments),
-            // the form of newer types: the storage is bytes, the type an argument of its own
+            // the form of newer types: the storage is bytes, and the type is a separate argument
             ("torch._utils._rebuild_tensor_v3", [PickledStorage bytes, _, _, _, _, _, PickledText type, ..])
                 when TorchTypes.TryGetValue(type.Value, out var typed) => MakeTensor([bytes.As(typed), .. arguments.Skip(1)]),
             ("torch._utils._rebuild_tensor_v3", [_, _, _, _, _, _, PickledGlobal unknown, ..]) => throw Refused(unknown),
@@ -138,7 +139,7 @@ internal sealed class PickleCalls(
 
     private static long[] Longs(PickledSequence values)
     {
-        // longer ones are refused with the tensor; copying them would be work for nothing
+        // longer ones are refused with the tensor, so they are not copied
         var most = values.Values.Take(SafeTensorsHeader.MaximumDimensions + 1);
         return
         [
@@ -166,7 +167,7 @@ internal sealed class PickleCalls(
         return dictionary;
     }
 
-    /// Byte strings in protocol 2: a text whose letters are the bytes.
+    /// Byte strings in protocol 2: a text whose characters are the bytes.
     private PickledBytes Latin1(string text)
     {
         bytesLeft -= text.Length;

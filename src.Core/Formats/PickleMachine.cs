@@ -5,18 +5,18 @@ using System.Text;
 namespace DQ.Core.Formats;
 
 /// <summary>
-/// Runs a pickle as data: it builds values and nothing else. A name in the pickle is only ever compared with those of
-/// <see cref="PickleCalls"/>; no code outside of this program is found by it or run.
+/// Reads a pickle as data: it only builds values. A name in the pickle is only compared with those of <see cref="PickleCalls"/>. It never
+/// finds or runs code outside of this program.
 /// </summary>
 /// <remarks>
-/// Source: the opcodes' description in CPython's <c>pickletools.py</c>, protocols 2 to 5, those that pickling data emits, Python 2's among them.
-/// Others (text forms, extension codes, <c>DUP</c>) are refused. The number of values is bounded and so is memory: one byte
-/// of a pickle can ask for a hundred.
+/// Source: the description of the opcodes in CPython's <c>pickletools.py</c>, protocols 2 to 5: the opcodes that pickling data emits, with
+/// those of Python 2. Others (text forms, extension codes, <c>DUP</c>) are refused. The number of values and the memory are bounded,
+/// because one byte of a pickle can request a hundred.
 /// </remarks>
-/// <param name="pickle">The whole pickle, and possibly more.</param>
-/// <param name="persistent">Gives the storage of a persistent id.</param>
-/// <param name="admit">Refuses tensors too large to be honest.</param>
-/// <param name="further">What may be called besides what <see cref="PickleCalls"/> knows: the value, or null where it is refused.</param>
+/// <param name="pickle">The whole pickle; other bytes may follow.</param>
+/// <param name="persistent">Returns the storage of a persistent id.</param>
+/// <param name="admit">Refuses tensors that are implausibly large.</param>
+/// <param name="further">Functions besides those of <see cref="PickleCalls"/>: returns the value, or null if the call is refused.</param>
 internal sealed class PickleMachine(
     ReadOnlyMemory<byte> pickle,
     Func<PickledValue, PickledStorage> persistent,
@@ -36,7 +36,7 @@ internal sealed class PickleMachine(
     private int position;
     private int made;
 
-    /// <summary>Bytes of the pickle, once it was run; what follows it is not looked at.</summary>
+    /// <summary>Length of the pickle in bytes, after it has been read. Bytes behind it are not read.</summary>
     public int Consumed => position;
 
     /// <exception cref="WeightsException">Not a pickle of plain data; the message lacks the file's name.</exception>
@@ -187,13 +187,13 @@ internal sealed class PickleMachine(
     {
         if (parts[0] is not PickledGlobal type)
             throw Wrong("a class to make an object of", at);
-        // arguments would be for code to interpret
+        // only code could interpret arguments
         return parts.Skip(1).All(part => part.Children.Count == 0 && part is PickledSequence or PickledDictionary)
             ? new PickledObject(type.Name)
             : throw PickleCalls.Refused(type);
     }
 
-    /// Counts values put on the stack, remembered or copied.
+    /// Counts values that are pushed on the stack, stored or copied.
     private void Charge(int count)
     {
         made += count;

@@ -2,31 +2,31 @@ using System.Numerics;
 
 namespace DQ.Core.Formats;
 
-/// <summary>A numpy array in a pickle: its bytes where they lie there.</summary>
+/// <summary>A numpy array in a pickle, with its bytes in place.</summary>
 /// <remarks>
 /// Source: <c>ndarray.__reduce__</c>, <c>__setstate__</c> and <c>__reduce_ex__(5)</c> in numpy 1.24 and 2; the module names changed with
-/// numpy 2. Where weights are expected arrays stay refused: <see cref="Call"/> is for readers of data.
+/// numpy 2. Readers of weights refuse arrays; <see cref="Call"/> is for readers of data.
 /// </remarks>
 public sealed class PickledArray : PickledValue
 {
     private PickledArray() { }
 
-    /// <summary>Kind and bytes of an element, such as <c>u1</c> or <c>i8</c>.</summary>
+    /// <summary>Kind and size in bytes of an element, such as <c>u1</c> or <c>i8</c>.</summary>
     public string ElementType { get; private set; } = "";
 
     public bool IsBigEndian { get; private set; }
 
-    /// <summary>Last axis fastest.</summary>
+    /// <summary>Shape; the last axis varies fastest.</summary>
     public IReadOnlyList<long> Shape { get; private set; } = [];
 
     public ReadOnlyMemory<byte> Bytes { get; private set; }
 
-    /// <summary>What a pickle of arrays may call besides the rest.</summary>
+    /// <summary>Further functions that a pickle of arrays may call.</summary>
     internal static PickledValue? Call(PickledGlobal function, IReadOnlyList<PickledValue> arguments)
     {
         switch (function.Name, arguments)
         {
-            // an empty one, filled by a BUILD that follows
+            // an empty array, which a later BUILD fills
             case (
                 "numpy.core.multiarray._reconstruct"
                     or "numpy._core.multiarray._reconstruct",
@@ -49,7 +49,7 @@ public sealed class PickledArray : PickledValue
         }
     }
 
-    /// <summary>Takes the state that numpy pickles: version, shape, type, whether in Fortran's order, bytes.</summary>
+    /// <summary>Reads the state that numpy pickles: version, shape, type, whether in Fortran's order, bytes.</summary>
     internal void Fill(IReadOnlyList<PickledValue> state)
     {
         if (state is not [_, var shape, var type, PickledBoolean { Value: false }, var bytes])

@@ -38,7 +38,7 @@ public sealed class PickledDictionary : PickledValue
         values.Add(value);
     }
 
-    /// Strings, for their hashes are seeded: a file cannot choose keys that collide.
+    /// Strings, because their hashes are seeded, so that a file cannot choose keys that collide.
     private static string Identity(PickledValue key) =>
         key switch
         {

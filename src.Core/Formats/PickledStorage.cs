@@ -2,11 +2,11 @@ using static TorchSharp.torch;
 
 namespace DQ.Core.Formats;
 
-/// <summary>The elements that tensors of a file are views of. Only the unpickler sees these: what is read is tensors.</summary>
-/// <param name="type">Of the elements.</param>
-/// <param name="bytes">Of all of them.</param>
-/// <param name="sequential">True when what is before an element must be read to come to it.</param>
-/// <param name="open">Opens the bytes from an offset on, so many of them.</param>
+/// <summary>The elements of which a file's tensors are views. Only the unpickler uses storages; its results are tensors.</summary>
+/// <param name="type">Type of the elements.</param>
+/// <param name="bytes">Bytes of all elements.</param>
+/// <param name="sequential">True if all bytes before an element must be read to reach it.</param>
+/// <param name="open">Opens a number of bytes from an offset.</param>
 internal sealed class PickledStorage(ScalarType type, long bytes, bool sequential, Func<long, long, Stream> open) : PickledValue
 {
     public ScalarType Type { get; } = type;
@@ -17,6 +17,6 @@ internal sealed class PickledStorage(ScalarType type, long bytes, bool sequentia
 
     public Func<long, long, Stream> Open { get; } = open;
 
-    /// <summary>The same bytes as elements of another type.</summary>
+    /// <summary>A storage of the same bytes with another element type.</summary>
     public PickledStorage As(ScalarType other) => new(other, bytes, Sequential, Open);
 }

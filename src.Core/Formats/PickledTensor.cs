@@ -2,18 +2,18 @@ using static TorchSharp.torch;
 
 namespace DQ.Core.Formats;
 
-/// <summary>A tensor of a file: a strided view of a storage there, read when asked for.</summary>
+/// <summary>A tensor of a file: a strided view of a storage, which is read on request.</summary>
 public sealed class PickledTensor : PickledValue
 {
     private readonly PickledStorage storage;
     private readonly long[] strides;
     private readonly long offset;
-    private readonly long reach; // elements of the storage from the first to the last that the view uses
+    private readonly long reach; // number of elements of the storage from the first to the last that the view uses
 
-    /// <param name="storage">The elements.</param>
+    /// <param name="storage">Storage with the elements.</param>
     /// <param name="offset">Index of the first element.</param>
     /// <param name="shape">Sizes.</param>
-    /// <param name="strides">Steps in elements, as many as sizes.</param>
+    /// <param name="strides">Strides in elements, one per size.</param>
     /// <exception cref="WeightsException">The view reaches beyond the storage.</exception>
     internal PickledTensor(PickledStorage storage, long offset, long[] shape, long[] strides)
     {
@@ -29,7 +29,7 @@ public sealed class PickledTensor : PickledValue
         {
             checked
             {
-                // a size of 0 must not hide an overflow: libtorch multiplies the others into strides
+                // a size of 0 must not hide an overflow, because libtorch multiplies the other sizes to strides
                 var bytes = shape.Aggregate((long)SafeTensorsType.BytesOf(Type), (product, size) => product * Math.Max(size, 1));
                 var viewBytes = shape.Contains(0) ? 0 : bytes;
                 reach = viewBytes == 0 ? 0 : 1 + shape.Zip(strides, (size, stride) => (size - 1) * stride).Sum();
@@ -51,10 +51,11 @@ public sealed class PickledTensor : PickledValue
 
     internal long[] Shape { get; }
 
-    /// <summary>Bytes that reading the tensor goes through or makes.</summary>
+    /// <summary>Bytes that are read or allocated to read the tensor.</summary>
     internal long Cost { get; }
 
-    /// <summary>A fresh contiguous CPU tensor, owned by the caller. Elements that share storage in the file share none here.</summary>
+    /// <summary>A fresh contiguous CPU tensor, owned by the caller. Elements that share storage in the file do not share memory
+    /// here.</summary>
     /// <exception cref="WeightsException">The bytes are damaged.</exception>
     public Tensor Read()
     {

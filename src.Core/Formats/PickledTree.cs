@@ -1,8 +1,8 @@
 namespace DQ.Core.Formats;
 
 /// <summary>
-/// Makes sure that an unpickled value is a tree that a caller can walk: no value inside itself, not deep, not of
-/// astronomic size through shared parts, and without names that nothing was made of.
+/// Checks that an unpickled value is a tree that a caller can traverse: no value contains itself, the tree is not too deep, it is not
+/// extremely large through shared parts, and it has no names without an object.
 /// </summary>
 internal static class PickledTree
 {
@@ -19,7 +19,7 @@ internal static class PickledTree
         public Extent Extent { get; set; } = new(1, 1);
     }
 
-    /// <exception cref="WeightsException">It is none.</exception>
+    /// <exception cref="WeightsException">The value is not such a tree.</exception>
     public static void Check(PickledValue root)
     {
         var finished = new Dictionary<PickledValue, Extent>(ReferenceEqualityComparer.Instance);
@@ -39,7 +39,7 @@ internal static class PickledTree
                 else if (open.Add(child))
                     path.Push(new(child));
                 else
-                    throw new WeightsException("expected plain data, found a value inside itself in the pickle");
+                    throw new WeightsException("expected plain data, found a value that contains itself in the pickle");
                 continue;
             }
             path.Pop();

@@ -2,12 +2,12 @@ using System.Numerics;
 
 namespace DQ.Core.Formats;
 
-/// <summary>A value of an unpickled file: data and nothing else. Trees of them have no cycles.</summary>
+/// <summary>A value of an unpickled file, which is only data. Trees of values have no cycles.</summary>
 public abstract class PickledValue
 {
     internal static readonly IReadOnlyList<PickledValue> NoChildren = [];
 
-    /// <summary>What a container holds, keys included.</summary>
+    /// <summary>The elements of a container, with its keys.</summary>
     internal virtual IReadOnlyList<PickledValue> Children => NoChildren;
 }
 
@@ -71,7 +71,7 @@ public sealed class PickledSequence : PickledValue
     internal override IReadOnlyList<PickledValue> Children => Values;
 }
 
-/// <summary>An object of a class this program knows nothing of: its name and its attributes.</summary>
+/// <summary>An object of an unknown class: the name of the class, and the attributes.</summary>
 public sealed class PickledObject : PickledValue
 {
     internal PickledObject(string className) => ClassName = className;
@@ -84,7 +84,7 @@ public sealed class PickledObject : PickledValue
     internal override IReadOnlyList<PickledValue> Children => [Attributes];
 }
 
-/// <summary>A name in a module. Only the unpickler sees these: a file in whose tree one is left is refused.</summary>
+/// <summary>A name in a module. Only the unpickler uses these; a file whose tree still has one is refused.</summary>
 internal sealed class PickledGlobal(string name) : PickledValue
 {
     public string Name { get; } = name;

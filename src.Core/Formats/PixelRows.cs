@@ -1,6 +1,6 @@
 namespace DQ.Core.Formats;
 
-/// <summary>The bytes of an array of pixels, wherever they lie. Safe to read from several threads.</summary>
+/// <summary>The bytes of an array of pixels, wherever they are stored. Safe to read from several threads.</summary>
 internal abstract class PixelRows : IDisposable
 {
     /// <summary>Bytes from <paramref name="start"/> on.</summary>
@@ -9,7 +9,7 @@ internal abstract class PixelRows : IDisposable
     public abstract void Dispose();
 }
 
-/// <summary>In a file that is mapped as memory.</summary>
+/// <summary>Bytes in a memory-mapped file.</summary>
 internal sealed class MappedRows(IDisposable file, ReadOnlyMemory<byte> pixels) : PixelRows
 {
     public override void Read(long start, Span<byte> bytes) => pixels.Span.Slice((int)start, bytes.Length).CopyTo(bytes);
@@ -17,7 +17,7 @@ internal sealed class MappedRows(IDisposable file, ReadOnlyMemory<byte> pixels) 
     public override void Dispose() => file.Dispose();
 }
 
-/// <summary>In a zip: where it is compressed, all of it is unpacked to memory.</summary>
+/// <summary>Bytes in a zip; a compressed entry is unpacked to memory.</summary>
 internal sealed class ZippedRows(ZipDirectory zip, ZipFileEntry entry, int offset, InflatedFiles inflated) : PixelRows
 {
     public override void Read(long start, Span<byte> bytes)

@@ -3,8 +3,8 @@ using System.IO.MemoryMappedFiles;
 namespace DQ.Core.Formats;
 
 /// <summary>
-/// A file written by <c>torch.save</c> (<c>.pt</c>, <c>.pth</c>), read only and as data only: nothing in it is executed, and what is no
-/// data is refused by name. Read is the zip archive of PyTorch 1.6 and later, and where asked the stream of pickles before it. Not for use by
+/// A file written by <c>torch.save</c> (<c>.pt</c>, <c>.pth</c>), read as data: nothing in it is executed, and an entry that is not data is
+/// refused by its name. It reads the zip archive of PyTorch 1.6 and later, and optionally the older stream of pickles. It is not safe for
 /// several threads at once.
 /// </summary>
 public sealed class PyTorchArchive : IDisposable
@@ -23,12 +23,13 @@ public sealed class PyTorchArchive : IDisposable
         PickledTree.Check(file.Root);
     }
 
-    /// <summary>What was saved.</summary>
+    /// <summary>The saved value.</summary>
     public PickledValue Root => file.Root;
 
-    /// <summary>Reads the directory and the pickle; tensors are read when asked for, while this is open.</summary>
+    /// <summary>Reads the directory and the pickle; tensors are read on request, as long as this object is open.</summary>
     /// <param name="path">The file.</param>
-    /// <param name="olderForm">Whether the form before PyTorch 1.6 is read as well: torchvision's VGG-16 and AlexNet still have it.</param>
+    /// <param name="olderForm">Whether the format before PyTorch 1.6 is read too, which torchvision's VGG-16 and AlexNet still
+    /// have.</param>
     /// <exception cref="WeightsException">The file cannot be read, is damaged, or holds more than plain data.</exception>
     public static PyTorchArchive Open(string path, bool olderForm = false)
     {
@@ -53,7 +54,7 @@ public sealed class PyTorchArchive : IDisposable
                 path,
                 zipped ? new ZipTorchFile(path, mapped, length) : new LegacyTorchFile(path, mapped, length)
             );
-            (stream, mapped) = (null, null); // the archive's from here on
+            (stream, mapped) = (null, null); // owned by the archive from here on
             return archive;
         }
         catch (WeightsException error)
@@ -72,10 +73,10 @@ public sealed class PyTorchArchive : IDisposable
     }
 
     /// <summary>
-    /// The tensors by name: <see cref="Root"/> itself when it is a flat dictionary of them, or the only such dictionary
+    /// The tensors by name: <see cref="Root"/> itself if it is a flat dictionary of them, or the only such dictionary
     /// inside it, or the one under <paramref name="key"/>.
     /// </summary>
-    /// <param name="key">Keys from the outermost in, with dots between; null where there is no choice.</param>
+    /// <param name="key">Keys from the outermost to the innermost, separated by dots; null if there is no choice.</param>
     /// <exception cref="WeightsException">There is none, or several and no <paramref name="key"/>.</exception>
     public IReadOnlyList<KeyValuePair<string, PickledTensor>> StateDictionary(string? key = null)
     {
@@ -103,12 +104,12 @@ public sealed class PyTorchArchive : IDisposable
         );
     }
 
-    /// <summary>Keys under which there are dictionaries of tensors, for a choice.</summary>
+    /// <summary>Keys of the dictionaries of tensors, from which one can be chosen.</summary>
     public IReadOnlyList<string> Keys => Root is PickledDictionary root ? [.. Sets(root).Select(set => set.Key)] : [];
 
     private sealed record TensorSet(string Key, List<KeyValuePair<string, PickledTensor>> Tensors);
 
-    /// The sets of the outermost level that has any. Those of an optimizer go by numbers and are none.
+    /// The sets of tensors at the outermost level that has any. An optimizer's dictionaries, whose keys are numbers, are not counted.
     private static List<TensorSet> Sets(PickledDictionary root)
     {
         var level = new List<(string Key, PickledDictionary Value)> { ("", root) };
@@ -140,7 +141,7 @@ public sealed class PyTorchArchive : IDisposable
         return [];
     }
 
-    /// The first entry that keeps a dictionary, most of whose entries are tensors, from being one of tensors.
+    /// The first entry that is not a tensor, in a dictionary whose entries are mostly tensors.
     private static string? Mixed(PickledDictionary dictionary, string place)
     {
         var tensors = dictionary.Values.Count(value => value is PickledTensor);
@@ -150,7 +151,7 @@ public sealed class PyTorchArchive : IDisposable
             if (2 * tensors > dictionary.Count && value is not PickledTensor)
                 return $"{WeightsException.Quote(name)}, {Describe(value)}, among {tensors} tensors";
             if (2 * tensors > dictionary.Count && key is not PickledText)
-                return $"a tensor whose name is no text among {tensors} tensors";
+                return $"a tensor whose name is not a text, among {tensors} tensors";
             if (place == "" && value is PickledDictionary inner && Mixed(inner, $"{name}.") is { } within)
                 return within;
         }

@@ -8,19 +8,20 @@ using static TorchSharp.torch;
 namespace DQ.Core.Formats;
 
 /// <summary>A tensor as an array.</summary>
-/// <param name="Shape">Sizes, the slowest axis first.</param>
-/// <param name="Values">In row-major order.</param>
+/// <param name="Shape">Sizes; the first axis varies slowest.</param>
+/// <param name="Values">Values in row-major order.</param>
 public sealed record StoredArray<T>(long[] Shape, T[] Values)
     where T : unmanaged;
 
 /// <summary>
-/// A safetensors file, memory-mapped: opening reads the header only, each tensor is copied when asked for. Opening and reading arrays
-/// needs no libtorch.
+/// A safetensors file, memory-mapped: opening reads only the header, and each tensor is copied on request. Opening a file and reading
+/// arrays do not need libtorch.
 /// </summary>
-/// <remarks>Source: https://huggingface.co/docs/safetensors. Byte order is little-endian, as the format says.</remarks>
+/// <remarks>Source: https://huggingface.co/docs/safetensors. Byte order is little-endian, as the format requires.</remarks>
 public sealed class SafeTensorsFile : IDisposable
 {
-    /// <summary>Metadata key of the SHA-256 that <see cref="WriteChecked"/> puts in: of the whole file, with zeros where it stands itself.</summary>
+    /// <summary>Metadata key of the SHA-256 that <see cref="WriteChecked"/> stores. It covers the whole file, with zeros in its own
+    /// place.</summary>
     public const string ChecksumKey = "sha256";
 
     private const int LengthBytes = 8;
@@ -69,7 +70,7 @@ public sealed class SafeTensorsFile : IDisposable
                 HandleInheritability.None,
                 leaveOpen: false
             );
-            stream = null; // the mapping's from here on
+            stream = null; // owned by the mapping from here on
             return new(path, mapped, header, dataStart, length);
         }
         catch (WeightsException error)
@@ -96,7 +97,7 @@ public sealed class SafeTensorsFile : IDisposable
         var headerBytes = BinaryPrimitives.ReadUInt64LittleEndian(length);
         if (headerBytes < 2 || headerBytes > (ulong)Math.Min(rest, SafeTensorsHeader.MaximumBytes))
             throw new WeightsException(
-                $"expected a safetensors header of 2 to {Math.Min(rest, SafeTensorsHeader.MaximumBytes)} bytes, its length says {headerBytes}"
+                $"expected a safetensors header of 2 to {Math.Min(rest, SafeTensorsHeader.MaximumBytes)} bytes, got {headerBytes}"
             );
         var json = new byte[headerBytes];
         stream.ReadExactly(json);
@@ -104,7 +105,7 @@ public sealed class SafeTensorsFile : IDisposable
         return SafeTensorsHeader.Parse(json, stream.Length - dataStart);
     }
 
-    /// <summary>Whether the file is what was written, by its checksum; true where it has none. Reads all of it.</summary>
+    /// <summary>Whether the file agrees with its checksum; true if it has none. This reads the whole file.</summary>
     public bool IsIntact()
     {
         if (!Metadata.TryGetValue(ChecksumKey, out var expected))
@@ -141,8 +142,9 @@ public sealed class SafeTensorsFile : IDisposable
     }
 
     /// <summary>A tensor's elements in row-major order, read without libtorch.</summary>
-    /// <typeparam name="T">What is stored: double (F64), float (F32), long (I64), int (I32) or byte (U8).</typeparam>
-    /// <exception cref="WeightsException">No tensor of that name, or one of other elements, or of more than an array can hold.</exception>
+    /// <typeparam name="T">The stored type: double (F64), float (F32), long (I64), int (I32) or byte (U8).</typeparam>
+    /// <exception cref="WeightsException">There is no tensor of that name, it has other elements, or it is too large for an
+    /// array.</exception>
     public StoredArray<T> ReadArray<T>(string name)
         where T : unmanaged
     {
@@ -166,24 +168,24 @@ public sealed class SafeTensorsFile : IDisposable
             ? place
             : throw new WeightsException($"{path}: expected a tensor {WeightsException.Quote(name)}, found none of that name");
 
-    // a mapped view of no bytes would be one of the whole file
+    // a mapped view of 0 bytes would be a view of the whole file
     private Stream Bytes(SafeTensorsPlace place) =>
         place.End > place.Begin
             ? file.CreateViewStream(dataStart + place.Begin, place.End - place.Begin, MemoryMappedFileAccess.Read)
             : Stream.Null;
 
     /// <summary>
-    /// Writes the tensors in the order given, one at a time: none is copied but those that are not contiguous on the CPU.
-    /// The file is there whole or not at all.
+    /// Writes the tensors in the given order, one at a time. Only those that are not contiguous on the CPU are copied. The file is written
+    /// completely or not at all.
     /// </summary>
     /// <remarks>
-    /// The header keeps the order given; in the data, wider elements come first (and within a width, the order given),
-    /// so that every tensor begins at a multiple of its element's size, as readers that map the file like it.
+    /// The header keeps the given order. In the data, tensors with wider elements come first (and in the given order for equal widths). So
+    /// every tensor begins at a multiple of its element's size, which is useful for readers that map the file.
     /// </remarks>
-    /// <param name="path">Replaced when it is there.</param>
-    /// <param name="tensors">Any device, any strides.</param>
-    /// <param name="metadata">Written sorted by key.</param>
-    /// <exception cref="ArgumentException">A name twice, the name <c>__metadata__</c>, or an element type the format lacks.</exception>
+    /// <param name="path">An existing file is replaced.</param>
+    /// <param name="tensors">Tensors on any device, with any strides.</param>
+    /// <param name="metadata">Metadata, which is written in the order of its keys.</param>
+    /// <exception cref="ArgumentException">A name occurs twice, is <c>__metadata__</c>, or the format lacks the element type.</exception>
     /// <exception cref="IOException">The file cannot be written; nothing is left behind.</exception>
     public static void Write(
         string path,
@@ -195,7 +197,7 @@ public sealed class SafeTensorsFile : IDisposable
         AtomicFile.Write(path, file => WriteContent(file, header, stored));
     }
 
-    /// <summary>The same with a checksum in the metadata; see <see cref="IsIntact"/>.</summary>
+    /// <summary>Writes tensors with a checksum in the metadata; see <see cref="IsIntact"/>.</summary>
     public static void WriteChecked(
         string path,
         IEnumerable<KeyValuePair<string, Tensor>> tensors,

@@ -8,20 +8,21 @@ namespace DQ.Core.Formats;
 /// <summary>One tensor of a safetensors file.</summary>
 public sealed record SafeTensorsEntry(string Name, ScalarType Type, long[] Shape);
 
-/// <summary>Where a tensor's bytes are: <paramref name="Begin"/> to <paramref name="End"/>, counted from the end of the header.</summary>
+/// <summary>The range of a tensor's bytes: <paramref name="Begin"/> to <paramref name="End"/>, counted from the end of the
+/// header.</summary>
 internal readonly record struct SafeTensorsPlace(SafeTensorsEntry Entry, long Begin, long End);
 
 /// <summary>
-/// The JSON header of a safetensors file, checked as the format demands: names are unique, and the tensors' byte ranges
+/// The JSON header of a safetensors file, checked as the format requires: names are unique, and the tensors' byte ranges
 /// cover the data without holes or overlaps.
 /// </summary>
 /// <remarks>
 /// Source: the format's description at https://huggingface.co/docs/safetensors. Read with <see cref="Utf8JsonReader"/>
-/// since <see cref="JsonDocument"/> would keep the last of two equal names without a word.
+/// because <see cref="JsonDocument"/> would silently keep the last of two equal names.
 /// </remarks>
 internal sealed record SafeTensorsHeader(IReadOnlyDictionary<string, string> Metadata, IReadOnlyList<SafeTensorsPlace> Places)
 {
-    /// <summary>Bytes a header may have: the bound of the published reader.</summary>
+    /// <summary>Maximum bytes of a header, as in the published reader.</summary>
     public const long MaximumBytes = 100_000_000;
 
     public const string MetadataKey = "__metadata__";
@@ -29,9 +30,9 @@ internal sealed record SafeTensorsHeader(IReadOnlyDictionary<string, string> Met
     public const int MaximumDimensions = 64;
     private const int JsonDepth = 4;
 
-    /// <param name="json">The header's bytes, padding included.</param>
+    /// <param name="json">The header's bytes, with padding.</param>
     /// <param name="dataBytes">Bytes that follow the header in the file.</param>
-    /// <exception cref="WeightsException">The message lacks the file's name, which the caller puts before it.</exception>
+    /// <exception cref="WeightsException">The header is damaged. The message lacks the file's name, which the caller adds.</exception>
     public static SafeTensorsHeader Parse(ReadOnlySpan<byte> json, long dataBytes)
     {
         try
@@ -49,7 +50,7 @@ internal sealed record SafeTensorsHeader(IReadOnlyDictionary<string, string> Met
         }
         catch (InvalidOperationException error)
         {
-            // the reader's word for text that is not Unicode
+            // the reader's exception for text that is not Unicode
             throw new WeightsException($"expected a header in UTF-8: {error.Message}", error);
         }
     }
@@ -183,7 +184,7 @@ internal sealed record SafeTensorsHeader(IReadOnlyDictionary<string, string> Met
     {
         try
         {
-            // a size of 0 must not hide an overflow: libtorch multiplies the others into strides
+            // a size of 0 must not hide an overflow, because libtorch multiplies the other sizes to strides
             var bytes = shape.Aggregate((long)SafeTensorsType.BytesOf(type), (product, size) => checked(product * Math.Max(size, 1)));
             return shape.Contains(0) ? 0 : bytes;
         }

@@ -2,7 +2,7 @@ using static TorchSharp.torch;
 
 namespace DQ.Core.Formats;
 
-/// <summary>The element types of a safetensors file that libtorch has here, by their names in the header.</summary>
+/// <summary>The element types of safetensors files that this libtorch supports, by their names in the header.</summary>
 internal static class SafeTensorsType
 {
     private static readonly (string Name, ScalarType Type, int Bytes, Type? Clr)[] Known =
@@ -34,7 +34,7 @@ internal static class SafeTensorsType
     /// <summary>Bytes of one element.</summary>
     public static int BytesOf(ScalarType type) => Find(type).Bytes;
 
-    /// <summary>What an array of such elements holds; null where arrays of them are not read.</summary>
+    /// <summary>The .NET type of an array of such elements; null if such arrays are not read.</summary>
     public static Type? ClrTypeOf(ScalarType type) => Find(type).Clr;
 
     private static (string Name, ScalarType Type, int Bytes, Type? Clr) Find(ScalarType type)

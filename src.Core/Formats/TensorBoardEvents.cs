@@ -6,21 +6,21 @@ namespace DQ.Core.Formats;
 
 /// <summary>A number at a step, for TensorBoard.</summary>
 /// <param name="WallTime">Seconds since 1970, UTC.</param>
-/// <param name="Step">Of training.</param>
-/// <param name="Tag">Name of the curve; what stands before its first slash groups curves.</param>
-/// <param name="Value">Stored as float32.</param>
+/// <param name="Step">Step of training.</param>
+/// <param name="Tag">Name of the curve; the part before the first slash groups curves.</param>
+/// <param name="Value">The number, stored as float32.</param>
 public readonly record struct ScalarEvent(double WallTime, long Step, string Tag, double Value);
 
 /// <summary>Event files of TensorBoard: numbers by tag and step.</summary>
 /// <remarks>
 /// Sources: TensorFlow's <c>core/lib/io/record_writer.h</c> for the records (length, its masked CRC32C, data, their masked CRC32C;
-/// little-endian), <c>core/util/event.proto</c> and <c>core/framework/summary.proto</c> for what is in them: an <c>Event</c> has
+/// little-endian), <c>core/util/event.proto</c> and <c>core/framework/summary.proto</c> for their content: an <c>Event</c> has
 /// <c>wall_time</c> = 1, <c>step</c> = 2, <c>file_version</c> = 3 and <c>summary</c> = 5; a <c>Summary</c> has <c>value</c> = 1 with
 /// <c>tag</c> = 1 and <c>simple_value</c> = 2.
 /// </remarks>
 public static class TensorBoardEvents
 {
-    /// <summary>What TensorBoard looks for in a file's name.</summary>
+    /// <summary>The part of a file's name by which TensorBoard finds it.</summary>
     public const string FileName = "events.out.tfevents.";
 
     private const uint MaskDelta = 0xa282ead8;
@@ -52,7 +52,8 @@ public static class TensorBoardEvents
         }
     }
 
-    /// <summary>CRC32C, turned and offset, as records have it: a checksum of data that holds checksums would be weak.</summary>
+    /// <summary>CRC32C, rotated and offset, as in the records, because a checksum of data that contains its checksum would be
+    /// weak.</summary>
     public static uint MaskedChecksum(ReadOnlySpan<byte> data)
     {
         var sum = uint.MaxValue;

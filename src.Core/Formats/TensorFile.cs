@@ -3,8 +3,8 @@ using static TorchSharp.torch;
 namespace DQ.Core.Formats;
 
 /// <summary>
-/// Tensors by name from a file of weights: a safetensors file or what <c>torch.save</c> made of a state dict, told apart by content.
-/// Each is read when asked for; wrappers' prefixes are left out of the names.
+/// Tensors by name from a file of weights: a safetensors file, or a state dict written by <c>torch.save</c>, recognized by content. Each
+/// tensor is read on request. Prefixes of wrappers are removed from the names.
 /// </summary>
 public sealed class TensorFile : IDisposable
 {
@@ -28,10 +28,10 @@ public sealed class TensorFile : IDisposable
             (shapes[name], readers[name]) = (tensors[whole].Sizes, tensors[whole].Read);
     }
 
-    /// <summary>Sizes by name.</summary>
+    /// <summary>Shapes by name.</summary>
     public IReadOnlyDictionary<string, IReadOnlyList<long>> Shapes => shapes;
 
-    /// <exception cref="WeightsException">The file cannot be read, or holds no tensors by name; names it.</exception>
+    /// <exception cref="WeightsException">The file cannot be read, or holds no named tensors; the message names it.</exception>
     public static TensorFile Open(string path)
     {
         if (IsSafeTensors(path))
@@ -53,7 +53,7 @@ public sealed class TensorFile : IDisposable
 
     public void Dispose() => file.Dispose();
 
-    /// Eight bytes of length, then a JSON object; a PyTorch archive is a zip file or begins with a pickle.
+    /// Recognizes eight bytes of length and a JSON object. A PyTorch archive is a zip file or begins with a pickle.
     internal static bool IsSafeTensors(string path)
     {
         try

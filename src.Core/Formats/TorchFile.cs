@@ -3,19 +3,19 @@ using static TorchSharp.torch;
 
 namespace DQ.Core.Formats;
 
-/// <summary>One of the forms in which <c>torch.save</c> writes: a pickle, and bytes that its tensors are views of.</summary>
-/// <param name="path">For the messages of what is read later.</param>
-/// <param name="file">The whole file; this one owns it from here on.</param>
-/// <param name="length">Its bytes.</param>
+/// <summary>One of the formats of <c>torch.save</c>: a pickle, and the bytes of which its tensors are views.</summary>
+/// <param name="path">Path of the file, for messages of later reads.</param>
+/// <param name="file">The whole file, which this object owns.</param>
+/// <param name="length">Length of the file in bytes.</param>
 internal abstract class TorchFile(string path, MemoryMappedFile file, long length) : IDisposable
 {
     protected const int LargestPickle = 1 << 26;
 
-    // Honest files store each element once and use it once or a few times. More than this, through views that
-    // repeat elements, storages that overlap or compression, is refused before it is allocated.
+    // Normal files store each element once and use it once or a few times. Files that expand to more, by views that repeat elements,
+    // overlapping storages or compression, are refused before memory is allocated.
     private long bytesLeft = 16 * length + (1 << 24);
 
-    /// <summary>What was saved.</summary>
+    /// <summary>The saved value.</summary>
     public abstract PickledValue Root { get; }
 
     protected MemoryMappedFile Mapped => file;
@@ -29,7 +29,7 @@ internal abstract class TorchFile(string path, MemoryMappedFile file, long lengt
 
     protected void Spend(PickledTensor tensor) => Spend(tensor.Cost);
 
-    /// <summary>A storage's persistent id: ('storage', type, key, device, number of elements), and in the old form a view.</summary>
+    /// <summary>A storage's persistent id: ('storage', type, key, device, number of elements), and in the old format a view.</summary>
     protected static (ScalarType Type, string Key, long Bytes) StorageId(PickledValue id)
     {
         if (
@@ -48,7 +48,7 @@ internal abstract class TorchFile(string path, MemoryMappedFile file, long lengt
         return (element, key.Value, (long)count.Value * SafeTensorsType.BytesOf(element));
     }
 
-    /// <summary>Opens what a tensor is read from, with the file's name before what goes wrong.</summary>
+    /// <summary>Opens the bytes of a tensor, and adds the file's name to errors.</summary>
     protected Stream Named(Func<Stream> open)
     {
         try

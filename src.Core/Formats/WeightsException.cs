@@ -5,7 +5,7 @@ public sealed class WeightsException(string message, Exception? inner = null) : 
 {
     private const int LongestQuote = 100;
 
-    /// <summary>A text from a file, fit for a message: one line, not too long, in quotes.</summary>
+    /// <summary>A text from a file for a message: shortened to one line, in quotes.</summary>
     internal static string Quote(string text)
     {
         var shown = text.Length > LongestQuote ? $"{text[..LongestQuote]}…" : text;

@@ -1,8 +1,8 @@
 namespace DQ.Core.Formats;
 
 /// <summary>
-/// Names of tensors without what wrappers put before them: PyTorch's data parallelism (<c>module.</c>), its compiler
-/// (<c>_orig_mod.</c>), and modules that hold the model (<c>model.</c>), in whatever order.
+/// Removes the prefixes of wrappers from the names of tensors: PyTorch's data parallelism (<c>module.</c>), its compiler
+/// (<c>_orig_mod.</c>), and modules that contain the model (<c>model.</c>), in any order.
 /// </summary>
 internal sealed class WrappedNames
 {
@@ -12,7 +12,7 @@ internal sealed class WrappedNames
 
     private readonly Dictionary<string, string> stored;
 
-    /// <param name="names">As they are stored.</param>
+    /// <param name="names">Names as stored.</param>
     public WrappedNames(IEnumerable<string> names)
     {
         stored = names.ToDictionary(name => name, StringComparer.Ordinal);
@@ -35,10 +35,10 @@ internal sealed class WrappedNames
     /// <summary>Stored names by the names without prefixes.</summary>
     public IReadOnlyDictionary<string, string> Stored => stored;
 
-    /// <summary>What was left out, one line each.</summary>
+    /// <summary>The removed prefixes, one line each.</summary>
     public IReadOnlyList<string> Notes { get; }
 
-    /// The prefix of all names that are left; the one of a model beside which something else is stored need not be that of all.
+    /// The prefix of all remaining names. If other tensors are stored beside the model, its prefix need not be that of all names.
     private string? Next() =>
         Prefixes.FirstOrDefault(prefix =>
             stored.Count > 0 && stored.Keys.All(name => name.StartsWith(prefix, StringComparison.Ordinal) && name.Length > prefix.Length)

@@ -6,14 +6,14 @@ using System.Text;
 namespace DQ.Core.Formats;
 
 /// <summary>One file or folder in a zip archive.</summary>
-/// <param name="Name">Decoded; as it stands there otherwise, which may be absolute or lead out of a folder.</param>
-/// <param name="Compressed">Deflated, or as it is.</param>
+/// <param name="Name">Decoded, but otherwise as stored. It may be absolute or lead out of a folder.</param>
+/// <param name="Compressed">Whether it is deflated or stored.</param>
 /// <param name="Checksum">CRC-32 of the content.</param>
-/// <param name="StoredBytes">In the archive.</param>
-/// <param name="Bytes">Of the content, as claimed: no more than so many stored bytes can hold where there is no problem.</param>
-/// <param name="HeaderOffset">Where its header is.</param>
-/// <param name="Encrypted">Needs a password.</param>
-/// <param name="Problem">Why it can't be read; null where it can.</param>
+/// <param name="StoredBytes">Bytes in the archive.</param>
+/// <param name="Bytes">Bytes of the content, as claimed. If there is no problem, they are not more than the stored bytes can hold.</param>
+/// <param name="HeaderOffset">Offset of its header.</param>
+/// <param name="Encrypted">Whether it needs a password.</param>
+/// <param name="Problem">The reason why it can't be read; null if it can.</param>
 public sealed record ZipFileEntry(
     string Name,
     bool Compressed,
@@ -26,12 +26,12 @@ public sealed record ZipFileEntry(
 );
 
 /// <summary>
-/// The files of a zip archive, memory-mapped so that a part of a stored (uncompressed) file is read without what is before it,
-/// which the framework's reader cannot do.
+/// The files of a zip archive, memory-mapped, so that a part of a stored (uncompressed) file can be read without the bytes before it. The
+/// framework's reader cannot do this.
 /// </summary>
 /// <remarks>
 /// Source: PKWARE's APPNOTE.TXT 6.3.10, sections 4.3 (records), 4.4 (fields), 4.5.3 (Zip64), 4.6.9 (Unicode path) and appendix D
-/// (names: UTF-8 where the flag says so, else code page 437).
+/// (names: UTF-8 if the flag is set, else code page 437).
 /// </remarks>
 public sealed class ZipDirectory : IDisposable
 {
@@ -66,7 +66,7 @@ public sealed class ZipDirectory : IDisposable
     private readonly Dictionary<string, ZipFileEntry> byName = new(StringComparer.Ordinal);
     private readonly HashSet<string> intact = new(StringComparer.Ordinal);
 
-    /// <param name="file">The archive; the directory owns it from here on.</param>
+    /// <param name="file">The archive, which the directory owns.</param>
     /// <param name="length">Bytes of the archive.</param>
     /// <exception cref="WeightsException">Not a well-formed archive.</exception>
     public ZipDirectory(MemoryMappedFile file, long length)
@@ -79,13 +79,14 @@ public sealed class ZipDirectory : IDisposable
         ReadDirectory(ReadBytes(offset, (int)bytes, "its directory"));
     }
 
-    /// <summary>All there are, in the directory's order; names may repeat.</summary>
+    /// <summary>All entries in the directory's order; names may repeat.</summary>
     public IReadOnlyList<ZipFileEntry> Entries => entries;
 
-    /// <summary>The first of that name.</summary>
+    /// <summary>The first entry with this name.</summary>
     public ZipFileEntry? Find(string name) => byName.GetValueOrDefault(name);
 
-    /// <summary>Opens an archive whose entries the caller judges one by one; not for <see cref="Open"/>, but for <see cref="ReadAll"/>.</summary>
+    /// <summary>Opens an archive whose entries the caller checks one by one. Use it with <see cref="ReadAll"/>, not with
+    /// <see cref="Open"/>.</summary>
     /// <exception cref="WeightsException">Not a well-formed archive; the message lacks the file's name.</exception>
     /// <exception cref="IOException">It can't be read.</exception>
     public static ZipDirectory OpenRead(string path)
@@ -109,7 +110,7 @@ public sealed class ZipDirectory : IDisposable
                 HandleInheritability.None,
                 leaveOpen: false
             );
-            stream = null; // the mapping's from here on
+            stream = null; // owned by the mapping from here on
             var directory = new ZipDirectory(mapped, length);
             mapped = null;
             return directory;
@@ -121,8 +122,8 @@ public sealed class ZipDirectory : IDisposable
         }
     }
 
-    /// <summary>This archive, of which every entry can be read and has a name of its own.</summary>
-    /// <exception cref="WeightsException">Some can't, or two have the same.</exception>
+    /// <summary>This archive, after a check that every entry can be read and has a unique name.</summary>
+    /// <exception cref="WeightsException">An entry can't be read, or two have the same name.</exception>
     public ZipDirectory Sound()
     {
         var names = new HashSet<string>(StringComparer.Ordinal);
@@ -137,9 +138,9 @@ public sealed class ZipDirectory : IDisposable
     }
 
     /// <summary>A file's whole content, checked. Safe to call from several threads.</summary>
-    /// <param name="entry">One without a problem.</param>
-    /// <param name="most">Bytes it may have.</param>
-    /// <exception cref="InvalidDataException">Damaged or too large; the message lacks the file's name.</exception>
+    /// <param name="entry">An entry without a problem.</param>
+    /// <param name="most">Maximum bytes of the content.</param>
+    /// <exception cref="InvalidDataException">The entry is damaged or too large; the message lacks the file's name.</exception>
     public byte[] ReadAll(ZipFileEntry entry, long most)
     {
         if (entry.Problem is { } problem)
@@ -166,8 +167,10 @@ public sealed class ZipDirectory : IDisposable
         return content;
     }
 
-    /// <summary>Opens bytes <paramref name="start"/> to <paramref name="start"/> + <paramref name="count"/> of a file in the archive.</summary>
-    /// <exception cref="WeightsException">The file's checksum is not the recorded one; looked at when it is first opened.</exception>
+    /// <summary>Opens bytes <paramref name="start"/> to <paramref name="start"/> + <paramref name="count"/> of a file in the
+    /// archive.</summary>
+    /// <exception cref="WeightsException">The file's checksum differs from the recorded one; it is checked when the file is first
+    /// opened.</exception>
     public Stream Open(ZipFileEntry entry, long start, long count)
     {
         if (intact.Add(entry.Name))
@@ -175,7 +178,7 @@ public sealed class ZipDirectory : IDisposable
         return Part(entry, start, count);
     }
 
-    /// <summary>The same without a look at the checksum, which takes reading all of the file.</summary>
+    /// <summary>The same without a check of the checksum, which requires reading the whole file.</summary>
     public Stream Part(ZipFileEntry entry, long start, long count)
     {
         var data = DataOffset(entry);
@@ -265,7 +268,7 @@ public sealed class ZipDirectory : IDisposable
             throw new WeightsException("expected a Zip64 locator before the end of the archive");
         var record = ReadBytes(I64(locator, 8), Zip64EndBytes, "its Zip64 end record");
         if (U32(record, 0) != Zip64EndRecord)
-            throw new WeightsException("expected a Zip64 end record where its locator says");
+            throw new WeightsException("expected a Zip64 end record at the offset in its locator");
         return (I64(record, 48), I64(record, 40));
     }
 
@@ -324,7 +327,7 @@ public sealed class ZipDirectory : IDisposable
             _ => "unknown",
         };
 
-    /// A Unicode path holds as long as the name it was made of is still there: its checksum says so.
+    /// A Unicode path is valid only if its checksum belongs to the stored name.
     private static string Name(ReadOnlySpan<byte> name, ReadOnlySpan<byte> extra, int flags)
     {
         var path = Field(extra, UnicodePathField);

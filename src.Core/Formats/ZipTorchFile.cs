@@ -3,14 +3,14 @@ using System.Text;
 
 namespace DQ.Core.Formats;
 
-/// <summary>The form of PyTorch 1.6 and later: a zip archive with a pickle and one file per storage.</summary>
+/// <summary>The format of PyTorch 1.6 and later: a zip archive with a pickle and one file per storage.</summary>
 internal sealed class ZipTorchFile : TorchFile
 {
     private readonly ZipDirectory zip;
     private readonly string folder;
     private readonly HashSet<string> storages = [];
 
-    /// <exception cref="WeightsException">The message lacks the file's name.</exception>
+    /// <exception cref="WeightsException">The file is damaged; the message lacks the file's name.</exception>
     public ZipTorchFile(string path, MemoryMappedFile file, long length)
         : base(path, file, length)
     {

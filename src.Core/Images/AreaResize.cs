@@ -1,13 +1,13 @@
 namespace DQ.Core.Images;
 
 /// <summary>
-/// Resizing by area: an output pixel is the mean of the input under it, partly covered input pixels counting by their covered
-/// share, exactly, for any ratio. Where an axis grows there is no area to average and it is interpolated linearly between pixel
-/// centres. Both axes are separate, so an image may shrink along one and grow along the other.
+/// Resizing by area: an output pixel is the exact mean of the input under it, for any ratio; a partly covered input pixel is weighted by
+/// its covered share. An axis that grows has no area to average, so it is interpolated linearly between pixel centres. The axes are
+/// independent, so an image can shrink along one and grow along the other.
 /// </summary>
 public static class AreaResize
 {
-    /// <summary>An image of another size.</summary>
+    /// <summary>Resizes an image.</summary>
     public static PixelImage Resize(PixelImage image, int height, int width)
     {
         if ((height, width) == (image.Height, image.Width))
@@ -22,13 +22,13 @@ public static class AreaResize
         return result;
     }
 
-    /// <summary>Planes of another size.</summary>
+    /// <summary>Resizes planes.</summary>
     /// <param name="planes">(C, H, W).</param>
-    /// <param name="channels">C.</param>
-    /// <param name="height">H of the input.</param>
-    /// <param name="width">W of the input.</param>
-    /// <param name="newHeight">H of the output.</param>
-    /// <param name="newWidth">W of the output.</param>
+    /// <param name="channels">Channels C.</param>
+    /// <param name="height">Height H of the input.</param>
+    /// <param name="width">Width W of the input.</param>
+    /// <param name="newHeight">Height of the output.</param>
+    /// <param name="newWidth">Width of the output.</param>
     /// <returns>(C, new H, new W).</returns>
     public static float[] Resize(ReadOnlySpan<float> planes, int channels, int height, int width, int newHeight, int newWidth)
     {
@@ -70,7 +70,7 @@ public static class AreaResize
         return result;
     }
 
-    /// <summary>The largest centred square; where the margin is odd, the extra row or column is cut at the bottom or right.</summary>
+    /// <summary>The largest centred square. If the margin is odd, the extra row or column is cut at the bottom or right.</summary>
     public static PixelImage CropToSquare(PixelImage image)
     {
         if (image.Height == image.Width)

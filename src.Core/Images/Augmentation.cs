@@ -1,13 +1,13 @@
 namespace DQ.Core.Images;
 
-/// <summary>What may happen to a training image on its way into a batch. Exact: no pixel value is changed.</summary>
+/// <summary>Random changes of training images. They are exact: no pixel value is changed.</summary>
 /// <param name="Flip">Mirror left to right with probability one half.</param>
 /// <param name="Shift">Move by up to this many pixels in each direction, uniformly; edges are repeated.</param>
 public sealed record Augmentation(bool Flip = false, int Shift = 0)
 {
     public static Augmentation None { get; } = new();
 
-    /// <summary>Copies one image (C, H, W), changed as <paramref name="random"/> decides.</summary>
+    /// <summary>Copies one image (C, H, W) with changes drawn from <paramref name="random"/>.</summary>
     public void Copy(ReadOnlySpan<byte> source, Span<byte> target, int height, int width, SplitMix64 random)
     {
         var mirror = Flip && (random.Next() & 1) == 1;

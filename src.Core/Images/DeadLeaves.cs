@@ -1,14 +1,14 @@
 namespace DQ.Core.Images;
 
 /// <summary>
-/// Dead leaves: opaque disks that occlude one another, with radii of density r⁻³, the only one that looks the same at all
-/// scales; such images share edges, occlusion and the 1/f spectrum with photographs (Lee, Mumford &amp; Huang, "Occlusion models
-/// for natural images", IJCV 2001). On top of that model: each image has a palette of its own, each leaf shading, sometimes a
-/// texture, and its own sharpness, and the whole a little sensor noise.
+/// Dead leaves: opaque disks that occlude one another, whose radii have density r⁻³, the only density that is the same at all scales. Like
+/// photographs, such images have edges, occlusion and a 1/f spectrum (Lee, Mumford &amp; Huang, "Occlusion models for natural images", IJCV
+/// 2001). Additions to that model: each image has its own palette, each leaf has shading, its own sharpness and sometimes a texture, and
+/// the whole image has a little sensor noise.
 /// </summary>
 /// <remarks>
-/// Image n is a pure function of (seed, n, size): it does not depend on threads or on other images. The last bits of the
-/// system's cosine and square root enter, so another processor architecture may round single pixels differently.
+/// Image n is a pure function of (seed, n, size): it does not depend on threads or on other images. It depends on the last bits of the
+/// system's cosine and square root, so another processor architecture may round single pixels differently.
 /// </remarks>
 public static class DeadLeaves
 {
@@ -16,7 +16,7 @@ public static class DeadLeaves
     public const int Version = 1;
 
     private const int MaximalLeaves = 20_000;
-    private const float Covered = 1f / 512; // what shines through of anything behind is under half a level
+    private const float Covered = 1f / 512; // the visible part of anything behind is less than half a level
 
     /// <summary>Makes image <paramref name="index"/> of a seed: red, green and blue planes (3, size, size).</summary>
     public static byte[] Generate(long seed, long index, int size)
@@ -24,11 +24,11 @@ public static class DeadLeaves
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(size);
         var random = new SplitMix64(seed, index);
         var palette = new Palette(ref random);
-        var color = new float[3 * size * size]; // [0, 1], what has been seen so far
+        var color = new float[3 * size * size]; // [0, 1], the color painted so far
         var open = new float[size * size]; // share of each pixel still uncovered
         Array.Fill(open, 1f);
         var uncovered = open.Length;
-        // front to back: what is covered is final, so a picture is done when nothing is open
+        // from front to back: covered pixels are final, so a picture is done when all pixels are covered
         for (var leaf = 0; leaf < MaximalLeaves && uncovered > 0; leaf++)
             uncovered -= new Leaf(ref random, size, palette).Paint(color, open, size);
 
@@ -38,7 +38,7 @@ public static class DeadLeaves
         return bytes;
     }
 
-    /// <summary>An image's light: a mean, a contrast, and a few hues its leaves vary around.</summary>
+    /// <summary>An image's light: a mean, a contrast, and a few hues around which its leaves vary.</summary>
     private readonly struct Palette
     {
         // Opponent axes: natural colours vary most in luminance, less from blue to yellow, least from green to magenta
@@ -109,7 +109,7 @@ public static class DeadLeaves
             _waveHeight = textured ? 0.06f * (float)random.NextDouble() : 0;
         }
 
-        /// <summary>Paints what is still open under the disk; returns how many pixels that closes.</summary>
+        /// <summary>Paints the uncovered area under the disk; returns the number of pixels that this covers completely.</summary>
         public int Paint(float[] color, float[] open, int size)
         {
             var reach = _radius + _softness / 2;
@@ -148,7 +148,7 @@ public static class DeadLeaves
         }
 
         /// <summary>
-        /// A radius among the disks that touch the picture. Disks of density r⁻³ in the plane touch a square of side s with
+        /// Draws a radius among the disks that touch the picture. Disks of density r⁻³ in the plane touch a square of side s with
         /// their bounding box in proportion to (s + 2r)², so the density here is s²r⁻³ + 4s r⁻² + 4r⁻¹: one of three powers is
         /// chosen by its mass between the limits, then inverted.
         /// </summary>

@@ -26,10 +26,10 @@ public sealed class DownsampledBatch : IDisposable
     /// <summary>Classes, from 0.</summary>
     public IReadOnlyList<int> Labels { get; }
 
-    /// <param name="path">Either form; the content says which.</param>
-    /// <param name="inflated">Shared by the files that are read together.</param>
+    /// <param name="path">File in either form, which is recognized by its content.</param>
+    /// <param name="inflated">Cache shared by the files that are read together.</param>
     /// <exception cref="InvalidDataException">Not such a file; the message names it and what was expected.</exception>
-    /// <exception cref="IOException">It can't be read.</exception>
+    /// <exception cref="IOException">The file can't be read.</exception>
     public static DownsampledBatch Open(string path, InflatedFiles inflated)
     {
         try

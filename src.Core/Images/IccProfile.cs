@@ -5,18 +5,18 @@ using DQ.Core.Formats;
 namespace DQ.Core.Images;
 
 /// <summary>
-/// The ICC profile in an image file, and put into one. Sources: PNG, third edition, 11.3.2.3 (iCCP); ICC.1:2022, annex B.4 (JPEG's APP2);
-/// WebP container specification (ICCP).
+/// Reads the ICC profile of an image file, and inserts one. Sources: PNG, third edition, 11.3.2.3 (iCCP); ICC.1:2022, annex B.4 (JPEG's
+/// APP2); WebP container specification (ICCP).
 /// </summary>
 internal static class IccProfile
 {
-    /// <summary>Bytes a profile may have: more is taken for damage.</summary>
+    /// <summary>Maximum bytes of a profile; a larger one is treated as damaged.</summary>
     private const int Largest = 16 << 20;
 
     private const int PngSignature = 8;
     private const int PngHeaderEnd = 33;
 
-    /// <summary>The profile of a PNG, JPEG or WebP file; null where it has none, or none that can be read.</summary>
+    /// <summary>The profile of a PNG, JPEG or WebP file; null if it has none, or none that can be read.</summary>
     public static byte[]? Of(ReadOnlySpan<byte> file)
     {
         try
@@ -32,9 +32,9 @@ internal static class IccProfile
         }
     }
 
-    /// <summary>A PNG file with the profile behind its header.</summary>
-    /// <param name="png">Without a profile.</param>
-    /// <param name="profile">To put in.</param>
+    /// <summary>Inserts the profile behind the header of a PNG file.</summary>
+    /// <param name="png">A PNG file without a profile.</param>
+    /// <param name="profile">The profile to insert.</param>
     public static byte[] IntoPng(ReadOnlySpan<byte> png, byte[] profile)
     {
         using var chunk = new MemoryStream();
@@ -83,7 +83,7 @@ internal static class IccProfile
         return profile.ToArray();
     }
 
-    /// Parts of a profile, each in a segment of its own, with their number and count before them.
+    /// Parts of a profile. Each is in its own segment, after its number and the number of parts.
     private static byte[]? OfJpeg(ReadOnlySpan<byte> segments)
     {
         var parts = new SortedDictionary<int, byte[]>();

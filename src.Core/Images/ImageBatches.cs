@@ -2,9 +2,9 @@ using static TorchSharp.torch;
 
 namespace DQ.Core.Images;
 
-/// <summary>Images for one step.</summary>
+/// <summary>The images of one step.</summary>
 /// <param name="Pixels">uint8 (B, C, H, W), in CPU memory.</param>
-/// <param name="Labels">int64 (B), the images' classes; null where they have none or nobody asked.</param>
+/// <param name="Labels">int64 (B), the images' classes; null if they have none, or if they are not needed.</param>
 /// <param name="Of">Images of the step that these are a share of; null where they are all.</param>
 public sealed record Batch(Tensor Pixels, Tensor? Labels, int? Of = null) : IDisposable
 {
@@ -19,13 +19,13 @@ public sealed record Batch(Tensor Pixels, Tensor? Labels, int? Of = null) : IDis
 }
 
 /// <summary>
-/// Training batches without end, made on a background thread. The batch of step s is a pure function of (seed, s): each epoch
-/// is one permutation drawn from (seed, epoch) and cut in whole batches (what is left over is dropped), and the augmentation of
-/// its i-th image is drawn from (seed, s, i). Resuming at a step therefore needs nothing but its number.
+/// An endless sequence of training batches, made on a background thread. The batch of step s is a pure function of (seed, s): each epoch
+/// is one permutation drawn from (seed, epoch) and cut into whole batches (the remainder is dropped), and the augmentation of
+/// its i-th image is drawn from (seed, s, i). Resuming at a step therefore needs only its number.
 /// </summary>
 public sealed class ImageBatches : IDisposable
 {
-    // Permutations and augmentations take different streams of the same seed.
+    // Permutations and augmentations use different streams of the same seed.
     private const long AugmentationStream = 0x6175676D;
 
     private readonly PackedImages _images;
@@ -40,15 +40,23 @@ public sealed class ImageBatches : IDisposable
     private long _orderEpoch = -1;
     private long _step;
 
-    /// <param name="images">Read until this is disposed; not disposed with it.</param>
-    /// <param name="batchSize">Images per batch, at most those there are.</param>
-    /// <param name="seed">Names the order and the augmentation.</param>
-    /// <param name="augmentation">What happens to each image.</param>
-    /// <param name="firstStep">Step, from 0, whose batch <see cref="Next"/> gives first.</param>
-    /// <param name="labels">Class of each image, to come with the batches; null for none.</param>
+    /// <param name="images">Images, which are read until this object is disposed. They are not disposed with it.</param>
+    /// <param name="batchSize">Images per batch, at most the number of images.</param>
+    /// <param name="seed">Seed of the order and the augmentation.</param>
+    /// <param name="augmentation">Augmentation of each image.</param>
+    /// <param name="firstStep">Step, from 0, of the first batch that <see cref="Next"/> returns.</param>
+    /// <param name="labels">Class of each image, which the batches then include; null for none.</param>
     /// <param name="places">Of a batch, which of its images to make, in this order; null for all.</param>
-    /// <exception cref="ArgumentException">A batch is larger than the data set, or there are not as many labels as images.</exception>
-    public ImageBatches(PackedImages images, int batchSize, long seed, Augmentation augmentation, long firstStep, int[]? labels = null, int[]? places = null)
+    /// <exception cref="ArgumentException">A batch is larger than the data set, or the numbers of labels and images differ.</exception>
+    public ImageBatches(
+        PackedImages images,
+        int batchSize,
+        long seed,
+        Augmentation augmentation,
+        long firstStep,
+        int[]? labels = null,
+        int[]? places = null
+    )
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(batchSize);
         ArgumentOutOfRangeException.ThrowIfNegative(firstStep);
@@ -66,13 +74,13 @@ public sealed class ImageBatches : IDisposable
         _prefetcher = new Prefetcher<Batch>(Make, firstStep);
     }
 
-    /// <summary>Batches in one pass over the images.</summary>
+    /// <summary>Number of batches in one pass over the images.</summary>
     public long StepsPerEpoch => _images.Count / _batchSize;
 
     /// <summary>
     /// The next step's batch. It belongs to no dispose scope: the caller disposes it.
     /// </summary>
-    /// <remarks>What fails on the background thread is thrown here.</remarks>
+    /// <remarks>An exception on the background thread is thrown here.</remarks>
     public Batch Next() => _prefetcher.Next();
 
     public void Dispose() => _prefetcher.Dispose();
@@ -105,5 +113,11 @@ public sealed class ImageBatches : IDisposable
     }
 
     private void Augment(int place, ReadOnlySpan<byte> source, Span<byte> target) =>
-        _augmentation.Copy(source, target, _images.Height, _images.Width, new SplitMix64(_seed ^ AugmentationStream, _step, _places?[place] ?? place));
+        _augmentation.Copy(
+            source,
+            target,
+            _images.Height,
+            _images.Width,
+            new SplitMix64(_seed ^ AugmentationStream, _step, _places?[place] ?? place)
+        );
 }

@@ -3,29 +3,30 @@ using SkiaSharp;
 namespace DQ.Core.Images;
 
 /// <summary>
-/// PNG, JPEG and WebP files, told apart by content, not by name. Pixel values are taken as they are stored: no colour
-/// management, as everywhere in machine learning, so that a lossless file comes back exactly.
+/// PNG, JPEG and WebP files, recognized by content, not by name. Pixel values are read as stored, without colour management, as is usual in
+/// machine learning. So a lossless file is read exactly.
 /// </summary>
 public static class ImageFile
 {
-    /// <summary>Extensions under which images are looked for, lower case.</summary>
+    /// <summary>File extensions of images, in lower case.</summary>
     public static IReadOnlyList<string> Extensions { get; } = [".png", ".jpg", ".jpeg", ".webp"];
 
     /// <summary>
-    /// Pixels an image may have by default, 8192 × 8192: decoding takes up to ten bytes for each.
+    /// Default maximum of an image's pixels, 8192 × 8192. Decoding takes up to ten bytes per pixel.
     /// </summary>
     public const long DefaultMaxPixels = 1L << 26;
 
-    /// Images above this many pixels are decoded one at a time, however many threads ask.
+    /// Images with more pixels are decoded one at a time, whatever the number of threads.
     private const long LargePixels = 1L << 24;
 
     private static readonly Lock Large = new();
 
-    /// <summary>Bytes that a file of so many pixels may have: 16 bits of four channels uncompressed, and what else stands in it.</summary>
+    /// <summary>Maximum bytes of a file with this number of pixels: four uncompressed channels of 16 bits, and other data.</summary>
     public static long MostBytes(long maxPixels) => (8 * Math.Min(maxPixels, 1L << 40)) + (64L << 20);
 
     /// <summary>Reads an image file; see <see cref="Decode"/>.</summary>
-    /// <exception cref="InvalidDataException">Not a whole image of a known format, or one that is too large; names the file.</exception>
+    /// <exception cref="InvalidDataException">The file is not a complete image of a known format, or is too large; the message names
+    /// it.</exception>
     /// <exception cref="IOException">The file can't be read.</exception>
     public static PixelImage Read(string path, long maxPixels = DefaultMaxPixels)
     {
@@ -43,20 +44,21 @@ public static class ImageFile
 
     /// <summary>
     /// Decodes an image with its own number of channels: 1 for a gray file, else 3. Transparent pixels are composited on white;
-    /// a camera's orientation mark is followed; more than 8 bits are reduced to 8.
+    /// a camera's orientation is applied; more than 8 bits are reduced to 8.
     /// </summary>
     /// <param name="content">The whole file.</param>
-    /// <param name="maxPixels">Height times width it may have; what its header claims is looked at before memory is taken.</param>
-    /// <exception cref="InvalidDataException">Not a whole image of a known format, or too large; what was expected, without a file's name.</exception>
+    /// <param name="maxPixels">Maximum of height times width; the header is checked before memory is allocated.</param>
+    /// <exception cref="InvalidDataException">Not a complete image of a known format, or too large. The message has what was expected,
+    /// without the file's name.</exception>
     public static PixelImage Decode(byte[] content, long maxPixels = DefaultMaxPixels) => Opened(content, maxPixels, Pixels);
 
     /// <summary>
-    /// Decodes an image with nothing lost: opacities on their own, and the profile as it stands in the file. A camera's orientation mark
-    /// is followed.
+    /// Decodes an image without loss: the alpha channel is separate, and the profile is returned as stored. A camera's orientation is
+    /// applied.
     /// </summary>
     /// <param name="content">The whole file.</param>
-    /// <param name="maxPixels">Height times width it may have; what its header claims is looked at before memory is taken.</param>
-    /// <exception cref="InvalidDataException">As for <see cref="Decode"/>, or it has more than 8 bits a channel.</exception>
+    /// <param name="maxPixels">Maximum of height times width; the header is checked before memory is allocated.</param>
+    /// <exception cref="InvalidDataException">As for <see cref="Decode"/>, or the image has more than 8 bits per channel.</exception>
     public static StoredImage DecodeStored(byte[] content, long maxPixels = DefaultMaxPixels)
     {
         if (PngMetadata.BitsPerChannel(content) is > 8 and var bits)
@@ -86,8 +88,8 @@ public static class ImageFile
             return decode(codec, content);
     }
 
-    /// Pixels that so many bytes can hold at most. PNG: a byte of deflate becomes at most 1032. JPEG: at least a bit for each block of 64,
-    /// and half of that for what is not thought of here. A WebP file of one colour has a few bytes, whatever its size.
+    /// Maximum number of pixels that this number of bytes can hold. PNG: deflate makes at most 1032 bytes of one. JPEG: at least one bit
+    /// for each block of 64 pixels; half of that, to be safe. A WebP file of one colour has a few bytes for any size.
     private static long MostPixels(byte[] content, SKCodec codec)
     {
         if (codec.EncodedFormat == SKEncodedImageFormat.Jpeg)
@@ -128,13 +130,13 @@ public static class ImageFile
     private static SKEncodedOrigin Origin(SKCodec codec, byte[] content)
     {
         var origin = codec.EncodedOrigin;
-        // the decoder follows Exif in JPEG and WebP only
+        // the decoder applies Exif only in JPEG and WebP
         return codec.EncodedFormat == SKEncodedImageFormat.Png && origin == SKEncodedOrigin.TopLeft
             ? (SKEncodedOrigin)PngMetadata.Orientation(content)
             : origin;
     }
 
-    /// Channels of a bitmap as they are.
+    /// Copies the channels of a bitmap without a change.
     private static PixelImage Plane(SKBitmap bitmap, int first, int channels)
     {
         var image = new PixelImage(channels, bitmap.Height, bitmap.Width);
@@ -151,7 +153,7 @@ public static class ImageFile
     /// <summary>Encodes as PNG, exactly.</summary>
     public static byte[] EncodePng(PixelImage image) => EncodePng(new StoredImage(image, null, null));
 
-    /// <summary>Encodes as PNG, exactly, with opacities and profile.</summary>
+    /// <summary>Encodes as PNG, exactly, with alpha channel and profile.</summary>
     public static byte[] EncodePng(StoredImage stored)
     {
         var (image, alpha, profile) = stored;
@@ -181,7 +183,7 @@ public static class ImageFile
         return profile == null ? data.ToArray() : IccProfile.IntoPng(data.AsSpan(), profile);
     }
 
-    /// <summary>Writes a PNG file, whole or not at all.</summary>
+    /// <summary>Writes a PNG file; it is written completely or not at all.</summary>
     public static void WritePng(string path, PixelImage image)
     {
         var png = EncodePng(image);
@@ -205,13 +207,14 @@ public static class ImageFile
 
     private static byte OnWhite(int value, int alpha) => (byte)((value * alpha + 255 * (255 - alpha) + 127) / 255);
 
-    /// <summary>Turns a stored image upright. <paramref name="origin"/> says where the stored first row and column belong.</summary>
+    /// <summary>Rotates and mirrors a stored image to its upright orientation. <paramref name="origin"/> is the position of the stored
+    /// first row and column.</summary>
     private static PixelImage Orient(PixelImage stored, SKEncodedOrigin origin)
     {
         if (origin == SKEncodedOrigin.TopLeft)
             return stored;
         var (height, width) = (stored.Height, stored.Width);
-        // the four origins that name a side first are stored on their side
+        // for the four origins that begin with left or right, rows and columns are exchanged
         var turned =
             origin is SKEncodedOrigin.LeftTop or SKEncodedOrigin.RightTop or SKEncodedOrigin.RightBottom or SKEncodedOrigin.LeftBottom;
         var upright = turned ? new PixelImage(stored.Channels, width, height) : new PixelImage(stored.Channels, height, width);
@@ -235,7 +238,7 @@ public static class ImageFile
         return upright;
     }
 
-    /// How PNG, JPEG and RIFF (WebP) files begin
+    /// The first bytes of PNG, JPEG and RIFF (WebP) files
     private static readonly byte[][] Signatures =
     [
         [0x89, 0x50, 0x4e, 0x47],

@@ -2,16 +2,16 @@ using static TorchSharp.torch;
 
 namespace DQ.Core.Images;
 
-/// <summary>Pictures of many images side by side, such as reconstructions below their originals.</summary>
+/// <summary>Draws many images in one picture, such as reconstructions below their originals.</summary>
 public static class ImageGrid
 {
     private const byte Background = 255;
 
-    /// <summary>Lays images out row by row. Gray and colour may mix; every cell is as large as the largest image.</summary>
+    /// <summary>Lays images out row by row. Gray and colour images can be mixed. Every cell has the size of the largest image.</summary>
     /// <param name="images">At least one.</param>
     /// <param name="columns">Images per row.</param>
     /// <param name="padding">White pixels between and around the images.</param>
-    /// <param name="zoom">Each pixel becomes this many across and down, so that small images can be looked at.</param>
+    /// <param name="zoom">Factor by which width and height are enlarged, so that small images are visible.</param>
     public static PixelImage Tile(IReadOnlyList<PixelImage> images, int columns, int padding = 2, int zoom = 1)
     {
         if (images.Count == 0)
@@ -44,8 +44,8 @@ public static class ImageGrid
         return grid;
     }
 
-    /// <summary>One row per batch, one column per image: the same images, seen differently in each row.</summary>
-    /// <param name="rows">uint8 (B, C, H, W), all with the same B.</param>
+    /// <summary>One row per batch, one column per image: the same images in different versions.</summary>
+    /// <param name="rows">Batches (B, C, H, W) uint8 with the same B.</param>
     /// <param name="padding">As in <see cref="Tile"/>.</param>
     /// <param name="zoom">As in <see cref="Tile"/>.</param>
     public static PixelImage Rows(IReadOnlyList<Tensor> rows, int padding = 2, int zoom = 1)

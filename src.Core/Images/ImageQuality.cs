@@ -6,9 +6,9 @@ using static TorchSharp.torch.nn;
 namespace DQ.Core.Images;
 
 /// <summary>
-/// How close reconstructions are to their originals. Both measures take floats (B, C, H, W) in [0, 255] and give one number per
-/// image, float32 (B), computed in float64: SSIM's variances are differences of squares thousands of times as large, and a convolution
-/// in float32 may on a GPU be one of 10 bits (TF32).
+/// Measures of the distance between reconstructions and originals. Both take floats (B, C, H, W) in [0, 255] and return one number per
+/// image, float32 (B), computed in float64. The reasons: SSIM's variances are differences of squares that are thousands of times larger,
+/// and on a GPU a convolution in float32 may have a precision of only 10 bits (TF32).
 /// </summary>
 public static class ImageQuality
 {
@@ -16,12 +16,12 @@ public static class ImageQuality
     private const double WindowDeviation = 1.5; // pixels
     private const double Peak = 255;
 
-    /// dB; an infinite mean would hide all other images, and JSON can't hold it
+    /// dB; with an infinite value the mean would not depend on other images, and JSON has no infinity
     private const double HighestPsnr = 100;
 
     /// <summary>
     /// Peak signal-to-noise ratio in dB, 10·log10(255² / mean squared error), the mean over all channels and pixels of an image.
-    /// At most 100 dB, which is what equal images get.
+    /// At most 100 dB, which is also the value for equal images.
     /// </summary>
     public static Tensor Psnr(Tensor images, Tensor originals)
     {
@@ -32,15 +32,18 @@ public static class ImageQuality
         return decibels.to_type(ScalarType.Float32).MoveToOuterDisposeScope();
     }
 
+    /// <summary>The same in dB of a mean squared error.</summary>
+    public static double Psnr(double meanSquaredError) => Math.Min(HighestPsnr, 10 * Math.Log10(Peak * Peak / meanSquaredError));
+
     /// <summary>
     /// Structural similarity (Wang, Bovik, Sheikh &amp; Simoncelli, "Image quality assessment", IEEE TIP 2004, eq. 13): an 11×11
     /// Gaussian window of deviation 1.5, K1 = 0.01, K2 = 0.03, the mean over window positions that lie inside the image, then
-    /// over channels; the range of the data is 255. 1 where the images are equal, below 0 where they are opposites.
+    /// over channels; the range of the data is 255. It is 1 for equal images, and below 0 for opposite ones.
     /// </summary>
     /// <remarks>
-    /// An image shorter than the window along an axis gets the largest odd window that fits along it, the same Gaussian cut
-    /// and normalized again. Values of other programs differ where they take a uniform window of 7 (scikit-image's default), variances
-    /// over N − 1, windows that reach over the edge, or gray levels of color images.
+    /// If an image is smaller than the window along an axis, the largest odd window that fits is used, with the same Gaussian, cut and
+    /// normalized again. Values of other programs differ if they use a uniform window of 7 (scikit-image's default), variances over N − 1,
+    /// windows that reach over the edge, or gray levels of color images.
     /// </remarks>
     public static Tensor Ssim(Tensor images, Tensor originals)
     {
@@ -64,7 +67,7 @@ public static class ImageQuality
             (Kept(2) * meanX * meanY).Plus(Kept(c1))
             * (Kept(2) * covariance).Plus(Kept(c2))
             / ((meanX * meanX).Plus(meanY * meanY).Plus(Kept(c1)) * varianceX.Plus(varianceY).Plus(Kept(c2)));
-        // planes are of equal size: one mean is both
+        // planes have equal size, so one mean over both axes is enough
         return similarity.reshape(batch, -1).mean([1]).to_type(ScalarType.Float32).MoveToOuterDisposeScope();
     }
 

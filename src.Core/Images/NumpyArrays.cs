@@ -6,7 +6,7 @@ namespace DQ.Core.Images;
 
 /// <summary>
 /// Arrays of pixels and labels by name, from an <c>.npz</c> archive, an <c>.npy</c> file, or a folder of these. Opening reads headers;
-/// images are read one at a time, from several threads where need be.
+/// images are read one at a time, also from several threads.
 /// </summary>
 /// <remarks>Source: https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html.</remarks>
 public sealed class NumpyArrays : IDisposable
@@ -15,10 +15,10 @@ public sealed class NumpyArrays : IDisposable
 
     private readonly Dictionary<string, Stored> arrays = new(StringComparer.Ordinal);
 
-    /// <summary>The files that were opened, in the order of their names.</summary>
+    /// <summary>The opened files, in the order of their names.</summary>
     public IReadOnlyList<string> Files { get; }
 
-    /// <summary>Of the arrays: in an archive as they are there, of a file its own, both without <c>.npy</c>.</summary>
+    /// <summary>Names of the arrays: those in an archive, or the name of a file, both without <c>.npy</c>.</summary>
     public IReadOnlyCollection<string> Names => arrays.Keys;
 
     private NumpyArrays(IReadOnlyList<string> files, InflatedFiles inflated)
@@ -39,19 +39,20 @@ public sealed class NumpyArrays : IDisposable
         }
     }
 
-    /// <param name="files">Of <c>.npy</c> and <c>.npz</c>.</param>
-    /// <param name="inflated">Shared by archives that are read together.</param>
-    /// <exception cref="InvalidDataException">One of them is no such file, or two arrays have one name; the message names it.</exception>
-    /// <exception cref="IOException">One can't be read.</exception>
+    /// <param name="files">Paths of <c>.npy</c> and <c>.npz</c> files.</param>
+    /// <param name="inflated">Cache shared by archives that are read together.</param>
+    /// <exception cref="InvalidDataException">A file has another format, or two arrays have the same name; the message names
+    /// it.</exception>
+    /// <exception cref="IOException">A file can't be read.</exception>
     public static NumpyArrays Open(IReadOnlyList<string> files, InflatedFiles inflated) => new(files, inflated);
 
-    /// <summary>An array of images.</summary>
-    /// <exception cref="InvalidDataException">It is none; the message names it and what was expected.</exception>
+    /// <summary>Opens an array of images.</summary>
+    /// <exception cref="InvalidDataException">The array is not of this kind; the message names it and what was expected.</exception>
     public NumpyImages Images(string name)
     {
         var stored = arrays[name];
         var shape = stored.Header.Shape;
-        // (N, H, W), (N, H, W, C) or (N, C, H, W); where both could be meant, the channels are last
+        // (N, H, W), (N, H, W, C) or (N, C, H, W); if both are possible, the channels are last
         (long Channels, long Height, long Width, bool ChannelsLast) layout = shape switch
         {
             [_, var height, var width] => (1, height, width, false),
@@ -68,8 +69,8 @@ public sealed class NumpyArrays : IDisposable
         return new(stored.Rows, (int)shape[0], (int)layout.Channels, (int)layout.Height, (int)layout.Width, layout.ChannelsLast);
     }
 
-    /// <summary>An array of whole numbers, (N) or (N, 1).</summary>
-    /// <exception cref="InvalidDataException">It is none; the message names it and what was expected.</exception>
+    /// <summary>Reads an array of whole numbers, (N) or (N, 1).</summary>
+    /// <exception cref="InvalidDataException">The array is not of this kind; the message names it and what was expected.</exception>
     public long[] Labels(string name)
     {
         var stored = arrays[name];
@@ -151,7 +152,7 @@ public sealed class NumpyArrays : IDisposable
             throw new InvalidDataException($"{stored.Place}: an array '{name}' is in {arrays[name].Place} already");
     }
 
-    /// In a file that is read where need be.
+    /// Pixels in a file, which are read when they are needed.
     private sealed class FileRows(SafeFileHandle file, long offset) : PixelRows
     {
         public override void Read(long start, Span<byte> bytes)
@@ -159,7 +160,7 @@ public sealed class NumpyArrays : IDisposable
             for (var done = 0; done < bytes.Length; )
             {
                 var count = RandomAccess.Read(file, bytes[done..], offset + start + done);
-                done += count > 0 ? count : throw new EndOfStreamException("the file is shorter than its header says");
+                done += count > 0 ? count : throw new EndOfStreamException("the file is shorter than its header claims");
             }
         }
 
@@ -187,7 +188,7 @@ public sealed class NumpyImages
 
     public int Width { get; }
 
-    /// <summary>The image of an index, planes first.</summary>
+    /// <summary>The image with this index, in planes.</summary>
     public PixelImage Read(int index)
     {
         var image = new PixelImage(Channels, Height, Width);

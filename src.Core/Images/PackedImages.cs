@@ -5,8 +5,8 @@ using static TorchSharp.torch;
 namespace DQ.Core.Images;
 
 /// <summary>
-/// Images as one raw file of bytes (N, C, H, W), planar, memory-mapped: opening costs nothing, and the system's page cache
-/// holds what is used. Safe to read from several threads.
+/// Images as one raw file of bytes (N, C, H, W), planar, memory-mapped: opening takes no time, and the system's page cache keeps the used
+/// parts. Safe to read from several threads.
 /// </summary>
 public sealed unsafe class PackedImages : IDisposable
 {
@@ -41,7 +41,7 @@ public sealed unsafe class PackedImages : IDisposable
     public int ImageBytes => Channels * Height * Width;
 
     /// <summary>Maps <paramref name="file"/>.</summary>
-    /// <exception cref="InvalidDataException">The file's length is not that of the given shape; names both.</exception>
+    /// <exception cref="InvalidDataException">The file's length does not fit the given shape; the message has both.</exception>
     /// <exception cref="IOException">The file can't be opened.</exception>
     public static PackedImages Open(string file, int count, int channels, int height, int width)
     {
@@ -58,7 +58,7 @@ public sealed unsafe class PackedImages : IDisposable
         return new PackedImages(file, count, channels, height, width);
     }
 
-    /// <summary>The bytes (C, H, W) of one image, in place: not to be used after <see cref="Dispose"/>.</summary>
+    /// <summary>The bytes (C, H, W) of one image, without a copy. They must not be used after <see cref="Dispose"/>.</summary>
     public ReadOnlySpan<byte> this[int index]
     {
         get
@@ -70,7 +70,7 @@ public sealed unsafe class PackedImages : IDisposable
         }
     }
 
-    /// <summary>Hands each chosen image's bytes to <paramref name="copy"/> with its place in a fresh batch.</summary>
+    /// <summary>Calls <paramref name="copy"/> for each chosen image, with its bytes and its place in a new batch.</summary>
     /// <returns>uint8 (B, C, H, W); the caller disposes it.</returns>
     /// <exception cref="ObjectDisposedException">The images are closed.</exception>
     public Tensor Gather(ReadOnlySpan<int> indices, CopyImage? copy = null)
@@ -79,7 +79,7 @@ public sealed unsafe class PackedImages : IDisposable
         var held = false;
         try
         {
-            // held open while it is read, so that closing from another thread can't unmap it under the copy
+            // kept open during the read, so that another thread can't unmap the file during the copy
             _handle?.DangerousAddRef(ref held);
             var batch = empty([indices.Length, Channels, Height, Width], dtype: ScalarType.Byte);
             var bytes = batch.bytes;
@@ -102,10 +102,10 @@ public sealed unsafe class PackedImages : IDisposable
     }
 
     /// <summary>
-    /// Batches in file order, for evaluation; the last may be short. uint8 (B, C, H, W), disposed by the caller.
+    /// Batches (B, C, H, W) uint8 in file order, for evaluation. The last may be smaller. The caller disposes them.
     /// </summary>
     /// <param name="batchSize">Images per batch.</param>
-    /// <param name="limit">At most this many images, the first; 0 takes all.</param>
+    /// <param name="limit">Maximum number of images, the first ones; 0 takes all.</param>
     public IEnumerable<Tensor> Batches(int batchSize, int limit = 0)
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(batchSize);
@@ -130,5 +130,5 @@ public sealed unsafe class PackedImages : IDisposable
     }
 }
 
-/// <summary>Copies one image (C, H, W) to <paramref name="place"/> of a batch, changing it on the way if need be.</summary>
+/// <summary>Copies one image (C, H, W) to <paramref name="place"/> of a batch, and may change it.</summary>
 public delegate void CopyImage(int place, ReadOnlySpan<byte> source, Span<byte> target);

@@ -5,8 +5,8 @@ namespace DQ.Core.Images;
 /// <summary>One image of 8-bit pixels in planes.</summary>
 /// <param name="Bytes">(C, H, W).</param>
 /// <param name="Channels">1 (gray) or 3 (red, green, blue).</param>
-/// <param name="Height">Pixels down.</param>
-/// <param name="Width">Pixels across.</param>
+/// <param name="Height">Height in pixels.</param>
+/// <param name="Width">Width in pixels.</param>
 public sealed record PixelImage(byte[] Bytes, int Channels, int Height, int Width)
 {
     /// <summary>A black image.</summary>

@@ -2,14 +2,14 @@ using System.Buffers.Binary;
 
 namespace DQ.Core.Images;
 
-/// <summary>What stands in a PNG file beside its pixels. Source: PNG, third edition, sections 11.2.1 (IHDR) and 11.3.4.5 (eXIf); Exif 2.3.</summary>
+/// <summary>Reads metadata of a PNG file. Source: PNG, third edition, sections 11.2.1 (IHDR) and 11.3.4.5 (eXIf); Exif 2.3.</summary>
 internal static class PngMetadata
 {
     private const int SignatureBytes = 8;
     private const int HeaderEnd = 33;
     private const int OrientationTag = 0x0112;
 
-    /// <summary>Bits of a stored pixel; null where the header is not where it should be.</summary>
+    /// <summary>Bits of a stored pixel; null if the header is not in its place.</summary>
     public static int? BitsPerPixel(ReadOnlySpan<byte> png)
     {
         if (png.Length < HeaderEnd || !png[12..].StartsWith("IHDR"u8))
@@ -25,10 +25,10 @@ internal static class PngMetadata
         return png[24] is 1 or 2 or 4 or 8 or 16 ? png[24] * channels : null;
     }
 
-    /// <summary>Bits of a stored channel; null where the header is not where it should be.</summary>
+    /// <summary>Bits of a stored channel; null if the header is not in its place.</summary>
     public static int? BitsPerChannel(ReadOnlySpan<byte> png) => BitsPerPixel(png) == null ? null : png[24];
 
-    /// <summary>The orientation, 1 to 8, of the eXIf chunk; 1 where there is none or it can't be read.</summary>
+    /// <summary>The orientation, 1 to 8, of the eXIf chunk; 1 if there is none or it can't be read.</summary>
     public static int Orientation(ReadOnlySpan<byte> png)
     {
         for (var chunk = png[Math.Min(SignatureBytes, png.Length)..]; chunk.Length >= 12; )
@@ -45,7 +45,7 @@ internal static class PngMetadata
 
     private static int OfExif(ReadOnlySpan<byte> exif)
     {
-        if (exif.StartsWith("Exif\0\0"u8)) // JPEG's prefix, which some writers keep
+        if (exif.StartsWith("Exif\0\0"u8)) // JPEG's prefix, which some programs write here too
             exif = exif[6..];
         var isBig = exif.StartsWith("MM\0*"u8);
         if (exif.Length < 8 || !isBig && !exif.StartsWith("II*\0"u8))

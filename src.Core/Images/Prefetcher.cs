@@ -4,7 +4,7 @@ using System.Runtime.ExceptionServices;
 namespace DQ.Core.Images;
 
 /// <summary>
-/// Makes items 0, 1, 2… of a sequence on a thread of its own, a few ahead of the one who takes them. Item n is
+/// Makes the items 0, 1, 2… of a sequence on a separate thread, a few ahead of the consumer. Item n is
 /// <c>make(n)</c>: the sequence can start anywhere.
 /// </summary>
 public sealed class Prefetcher<T> : IDisposable
@@ -17,7 +17,7 @@ public sealed class Prefetcher<T> : IDisposable
 
     /// <param name="make">Makes item n; called on the producer's thread only, with n rising by one.</param>
     /// <param name="first">The first n.</param>
-    /// <param name="ahead">Items kept ready at most.</param>
+    /// <param name="ahead">Maximum number of items made ahead.</param>
     public Prefetcher(Func<long, T> make, long first, int ahead = 4)
     {
         _ready = new BlockingCollection<T>(ahead);
@@ -25,7 +25,8 @@ public sealed class Prefetcher<T> : IDisposable
         _producer.Start();
     }
 
-    /// <summary>The next item, waiting for it when need be. What failed on the producer's thread is thrown here, in its turn.</summary>
+    /// <summary>Returns the next item, and waits for it if necessary. An exception on the producer's thread is thrown here, in the place of
+    /// its item.</summary>
     public T Next()
     {
         ObjectDisposedException.ThrowIf(_stop.IsCancellationRequested, this);
@@ -55,7 +56,7 @@ public sealed class Prefetcher<T> : IDisposable
         }
         catch (OperationCanceledException) when (_stop.IsCancellationRequested)
         {
-            // asked to stop
+            // stopped by the consumer
         }
         catch (Exception failure)
         {

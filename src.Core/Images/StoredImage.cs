@@ -1,7 +1,7 @@
 namespace DQ.Core.Images;
 
-/// <summary>An image file's content with nothing lost.</summary>
+/// <summary>An image file's content without loss.</summary>
 /// <param name="Colors">Gray or red, green, blue.</param>
-/// <param name="Alpha">Opacities, one channel; null where the file has none.</param>
-/// <param name="Profile">ICC profile; null where the file has none.</param>
+/// <param name="Alpha">Alpha channel; null if the file has none.</param>
+/// <param name="Profile">ICC profile; null if the file has none.</param>
 public sealed record StoredImage(PixelImage Colors, PixelImage? Alpha, byte[]? Profile);

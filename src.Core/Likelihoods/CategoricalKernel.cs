@@ -2,14 +2,14 @@ using System.Numerics;
 
 namespace DQ.Core.Likelihoods;
 
-/// <summary><see cref="Categorical"/>'s loss on tiles: the logits of a value and channel are one row; lanes are pixels.</summary>
+/// <summary><see cref="Categorical"/>'s loss on tiles: the logits of one value and channel are a row; vector lanes are pixels.</summary>
 internal sealed unsafe class CategoricalKernel(int imageChannels, int values) : ITileKernel
 {
     public int OutputChannels => values * imageChannels;
 
     public int ImageChannels => imageChannels;
 
-    // each pixel's greatest logit, then its inverse sum of exponentials
+    // each pixel's largest logit, and then its inverse sum of exponentials
     public int ScratchRows => 1;
 
     public double Run(float* tile, float* pixels, float* scratch, int width, int count, bool gradient, float scale)

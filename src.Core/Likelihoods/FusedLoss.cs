@@ -6,9 +6,10 @@ using static TorchSharp.torch;
 namespace DQ.Core.Likelihoods;
 
 /// <summary>
-/// Loss and gradient of float32 CPU outputs in one pass over them; the gradient is the only large tensor made.
+/// Computes loss and gradient of float32 CPU outputs in one pass. The gradient is the only large tensor that it creates.
 /// </summary>
-/// <remarks>The gradient is written for the mean over the batch, what training asks for: then backward has nothing left to do.</remarks>
+/// <remarks>The gradient is that of the mean over the batch, which training uses. So the backward pass has nothing left to
+/// compute.</remarks>
 internal static class FusedLoss
 {
     public static bool Takes(Tensor output) => output.dtype == ScalarType.Float32 && output.device.type == TorchSharp.DeviceType.CPU;
@@ -25,7 +26,7 @@ internal static class FusedLoss
         return loss.MoveToOuterDisposeScope();
     }
 
-    /// All contiguous; the gradient, like the output in shape, receives d(mean over B of the losses)/d output
+    /// All tensors are contiguous. The gradient has the shape of the output and receives d(mean over B of the losses)/d output
     internal static unsafe Tensor Run(ITileKernel kernel, Tensor output, Tensor pixels, Tensor? gradient)
     {
         var (batch, area) = ((int)output.size(0), output.size(2) * output.size(3));
@@ -42,7 +43,7 @@ internal static class FusedLoss
         return tensor(losses);
     }
 
-    /// A view of the first element: a span of a tensor above 2 GB cannot be had
+    /// A view of the first element, because a span can't cover a tensor above 2 GB
     internal static unsafe T* Address<T>(Tensor contiguous)
         where T : unmanaged
     {
@@ -53,7 +54,7 @@ internal static class FusedLoss
 
 internal sealed record FusedLossArguments(ITileKernel Kernel, Tensor Pixels);
 
-/// <summary>The autograd node of <see cref="FusedLoss"/>: inputs are the output planes and <see cref="FusedLossArguments"/>.</summary>
+/// <summary>The autograd node of <see cref="FusedLoss"/>: its inputs are the output planes and <see cref="FusedLossArguments"/>.</summary>
 internal sealed class FusedLossFunction : autograd.SingleTensorFunction<FusedLossFunction>
 {
     public override string Name => nameof(FusedLossFunction);

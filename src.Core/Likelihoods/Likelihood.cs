@@ -3,11 +3,12 @@ using static TorchSharp.torch;
 namespace DQ.Core.Likelihoods;
 
 /// <summary>
-/// What the decoder's output says about the pixels. B batch, C image channels, H W sides; a dimension is one channel of one pixel.
+/// The distribution of the pixels that the decoder's output describes. Axes: B batch, C image channels, H W height and width. A dimension
+/// is one channel of one pixel.
 /// </summary>
 public abstract class Likelihood
 {
-    /// <summary>Values of an 8-bit pixel.</summary>
+    /// <summary>Number of values of an 8-bit pixel.</summary>
     protected const int Levels = 256;
 
     private protected Likelihood(int imageChannels)
@@ -57,14 +58,15 @@ public abstract class Likelihood
 
     private protected abstract Tensor LossOf(Tensor output, Tensor pixels);
 
-    /// <summary>Sets the biases (OutputChannels) of the layer that makes the output, so that training starts from a sensible density.</summary>
+    /// <summary>Sets the biases (OutputChannels) of the layer that makes the output, so that training starts from a reasonable
+    /// density.</summary>
     public virtual void InitializeBias(Tensor bias) => bias.zero_();
 
     /// <summary>The expected pixel: (B, C, H, W) float32 in [0, 255].</summary>
     public abstract Tensor Mean(Tensor output);
 
     /// <summary>
-    /// (B, C, H, W) uint8: every channel's most probable value, given the values chosen for the channels before it.
+    /// (B, C, H, W) uint8: every channel's most probable value, given the chosen values of the channels before it.
     /// </summary>
     public virtual Tensor Mode(Tensor output)
     {
@@ -73,7 +75,7 @@ public abstract class Likelihood
         using var none = no_grad();
         var (batch, height, width) = (output.size(0), output.size(2), output.size(3));
         var pixels = zeros([batch, ImageChannels, height, width], ScalarType.Byte, output.device);
-        // all 256 probabilities of a pixel are held at once, so a large image goes by strips of rows
+        // all 256 probabilities of a pixel are in memory at once, so a large image is processed in strips of rows
         var strip = Math.Clamp(StripPixels / Math.Max(1, batch * width), 1, Math.Max(1, height));
         for (long top = 0; top < height; top += strip)
         {
@@ -88,7 +90,7 @@ public abstract class Likelihood
 
     private const long StripPixels = 1 << 15;
 
-    /// <summary>A draw of all pixels, (B, C, H, W) uint8; on one device a pure function of output and seed.</summary>
+    /// <summary>A sample of all pixels, (B, C, H, W) uint8. On one device it is a pure function of output and seed.</summary>
     public abstract Tensor Sample(Tensor output, long seed);
 
     /// <summary>

@@ -2,10 +2,11 @@ using System.Text.Json.Serialization;
 
 namespace DQ.Core.Likelihoods;
 
-/// <summary>What the decoder's output means, and so the reconstruction loss (in the published implementation: mse, ce, mix).</summary>
+/// <summary>The meaning of the decoder's output, which defines the reconstruction loss (in the published implementation: mse, ce,
+/// mix).</summary>
 public sealed record LikelihoodSpec
 {
-    /// <summary>Names a configuration may use.</summary>
+    /// <summary>Names that a configuration may use.</summary>
     public static IReadOnlyList<string> Names { get; } = ["squared_error", "categorical", "logistic_mixture"];
 
     /// <summary>A name of <see cref="Names"/>.</summary>
@@ -14,8 +15,8 @@ public sealed record LikelihoodSpec
     /// <summary>Mixture components n; used by <c>logistic_mixture</c>.</summary>
     public int Components { get; init; } = 10;
 
-    /// <summary>What a pixel is conditioned on besides the codes: <c>none</c>, or <c>local</c>, pixels above and to the left of it that a
-    /// decoder already knows. Then the likelihood of this kind is an auxiliary one, which keeps codes in use.</summary>
+    /// <summary>What a pixel is conditioned on besides the codes: <c>none</c>, or <c>local</c>: pixels above and to the left of it, which a
+    /// decoder already knows. With <c>local</c>, the likelihood of this kind is an auxiliary loss, which keeps codes in use.</summary>
     public string Context { get; init; } = NoContext;
 
     /// <summary>Weight of the auxiliary likelihood in the loss; used with a context.</summary>
@@ -24,7 +25,7 @@ public sealed record LikelihoodSpec
     /// <summary>Names of contexts.</summary>
     public static IReadOnlyList<string> Contexts { get; } = [NoContext, "local"];
 
-    /// <summary>Whether there is one.</summary>
+    /// <summary>Whether there is a context.</summary>
     [JsonIgnore]
     public bool HasContext => Context != NoContext;
 

@@ -10,21 +10,21 @@ namespace DQ.Core.Likelihoods;
 /// <remarks>
 /// Pixels are scaled to [−1, 1]. Output channels, n components, C image channels: n mixture logits π; then for each image
 /// channel c, starting at n + c·P·n: n means μ, n log-scales s and, in colour, n coefficients (P = 3 parts; gray P = 2).
-/// Component k shares one choice among the channels and shifts later channels by earlier ones' true values:
+/// All channels share the choice of component k, and the true values of earlier channels shift the means of later ones:
 /// μ_G + tanh(c0)·R and μ_B + tanh(c1)·R + tanh(c2)·G, with c0, c1, c2 the coefficients in the slots of channels 0, 1, 2.
-/// A value's mass is the logistic's between x − 1/255 and x + 1/255, with the whole tail at 0 and at 255. Where that
-/// mass is at most 1e-5 it is replaced by density × width, which keeps a useful gradient far from the mean.
-/// Axes: B batch, n components, H W sides; per-component maps are (B, n, H, W).
+/// A value's probability mass is that of the logistic between x − 1/255 and x + 1/255; at 0 and at 255 it includes the whole tail. If the
+/// mass is at most 1e-5, it is replaced by density × width, which keeps a useful gradient far from the mean.
+/// Axes: B batch, n components, H W height and width; per-component maps are (B, n, H, W).
 /// </remarks>
 public sealed class LogisticMixture : Likelihood
 {
-    /// <summary>Log-scales below this are raised to it and get no gradient.</summary>
+    /// <summary>Log-scales below this are set to it and get no gradient.</summary>
     internal const double LeastLogScale = -7;
 
     /// <summary>Mass at and below which a bin is approximated by its density.</summary>
     internal const double LeastMass = 1e-5;
 
-    /// What the outermost first means stay inside of, on the [−1, 1] scale, and the first log-scales: what trained fastest of the few tried.
+    /// Bound of the first means, on the [−1, 1] scale, and the first log-scales; the fastest in training of the few values tried.
     private const double FirstMeans = 0.9;
     private const double FirstLogScale = -2;
 
@@ -42,7 +42,7 @@ public sealed class LogisticMixture : Likelihood
     /// <summary>Mixture components n.</summary>
     public int Components { get; }
 
-    /// <summary>Parameters of a component and channel: mean, log-scale and, in colour, a coefficient.</summary>
+    /// <summary>Number of parameters per component and channel: mean, log-scale and, in colour, a coefficient.</summary>
     private int Parts => ImageChannels == 1 ? 2 : 3;
 
     public override int OutputChannels => Components * (1 + ImageChannels * Parts);
@@ -50,8 +50,8 @@ public sealed class LogisticMixture : Likelihood
     public override bool IsDensity => true;
 
     /// <summary>
-    /// Means evenly over the range of pixels, one component each, and scales that let neighbours overlap: equal components get equal
-    /// gradients and take long to part. Weights stay equal, coefficients zero.
+    /// Spaces the components' means evenly over the range of pixels, with scales at which neighbours overlap. The reason: equal components
+    /// get equal gradients and take long to separate. Weights are equal, and coefficients zero.
     /// </summary>
     public override void InitializeBias(Tensor bias)
     {
@@ -87,15 +87,15 @@ public sealed class LogisticMixture : Likelihood
     }
 
     /// <summary>
-    /// The expected pixel. Of each component it takes the expectation of the clipped logistic; earlier channels enter a later
-    /// one's mean through that component's expectation of them: exact but for clipping of the shift and rounding to integers.
+    /// The expected pixel. For each component it is the expectation of the clipped logistic. The mean of a later channel uses that
+    /// component's expectation of earlier channels. The result is exact except for clipping of the shift and rounding to integers.
     /// </summary>
     public override Tensor Mean(Tensor output)
     {
         Expect(output);
         using var scope = NewDisposeScope();
         using var none = no_grad();
-        // in float64: the difference below loses digits as the scale grows
+        // in float64, because the difference below loses digits as the scale grows
         var precise = output.to(ScalarType.Float64);
         var weights = Weights(precise).softmax(1);
         var expected = new List<Tensor>(ImageChannels); // (B, n, H, W) each, on [−1, 1]
@@ -110,7 +110,8 @@ public sealed class LogisticMixture : Likelihood
         return stack(channels, 1).Plus(Kept(1)).mul(Kept(127.5)).clamp(Kept(0), Kept(255)).to(ScalarType.Float32).MoveToOuterDisposeScope();
     }
 
-    /// <summary>Draws a component by its weight, then each channel's logistic given the rounded values drawn before it.</summary>
+    /// <summary>Draws a component by its weight, and then each channel from its logistic, given the rounded values drawn before
+    /// it.</summary>
     public override Tensor Sample(Tensor output, long seed)
     {
         Expect(output);
@@ -132,8 +133,8 @@ public sealed class LogisticMixture : Likelihood
     }
 
     /// <summary>
-    /// The density approximation leaves up to 2e-5 of the whole out, which is divided out again, so that −log of the product
-    /// over channels is the loss within 1e-4 nats.
+    /// The density approximation omits up to 2e-5 of the total probability. The result is normalized, so that −log of the product over
+    /// channels equals the loss within 1e-4 nats.
     /// </summary>
     public override Tensor BinProbabilities(Tensor output, Tensor pixels, int channel)
     {
@@ -141,7 +142,7 @@ public sealed class LogisticMixture : Likelihood
         ExpectChannel(channel);
         using var scope = NewDisposeScope();
         using var none = no_grad();
-        // in float64, as 256 small numbers must sum to one
+        // in float64, because 256 small numbers must sum to one
         var precise = output.to(ScalarType.Float64);
         var values = Scaled(pixels, ScalarType.Float64);
         var posterior = Weights(precise);
@@ -187,7 +188,7 @@ public sealed class LogisticMixture : Likelihood
     /// <summary>log of the mass of the bin around <paramref name="value"/>; all three broadcast.</summary>
     /// <remarks>
     /// With a = (x − μ)/σ, h = 1/(255 σ), E = e^−|a|, g = e^−h: σ(a + h) − σ(a − h) = E (1 − g²) / (E (1 + g²) + g (1 + E²)),
-    /// which loses no digits to cancellation.
+    /// which has no cancellation.
     /// </remarks>
     private static Tensor LogMass(Tensor value, Tensor mean, Tensor logScale)
     {

@@ -4,29 +4,29 @@ using System.Runtime.CompilerServices;
 namespace DQ.Core.Likelihoods;
 
 /// <summary>
-/// <see cref="LogisticMixture"/>'s loss on tiles. Each step is a short loop over rows of the tile, so that its constants
-/// and temporaries stay in registers and its iterations overlap; every derivative of a component's log-probability
-/// ends in its parameter's place and is weighted by the component's posterior last.
+/// <see cref="LogisticMixture"/>'s loss on tiles. Each step is a short loop over rows of the tile, so that its constants and temporaries
+/// stay in registers and its iterations overlap. Every derivative of a component's log-probability is stored in place of its parameter. At
+/// the end it is multiplied by the component's posterior.
 /// </summary>
 /// <remarks>
-/// Of channel c and component k, with a = (x − μ)/σ, h = 1/(255 σ), E = e^−|a|, g = e^−h, D = E (1 + g²) + g (1 + E²):
+/// For channel c and component k, with a = (x − μ)/σ, h = 1/(255 σ), E = e^−|a|, g = e^−h, D = E (1 + g²) + g (1 + E²):
 /// <code>
 ///            log mass                       |∂/∂a|             h ∂/∂h
 /// inside     −|a| + log (1−g²)/D            g (1 − E²) / D     h g (4 E g + (1 + E²)(1 + g²)) / ((1 − g²) D)
 /// density    −|a| − s − log 127.5 (1 + E)²  (1 − E) / (1 + E)  1 (through s)
 /// edges      log σ(q), q = h ± a            σ(−q)              h σ(−q)
 /// </code>
-/// Only the factors under the logarithms are formed per channel; their product over the channels takes one logarithm.
+/// Only the factors inside the logarithms are computed per channel; one logarithm is taken of their product over the channels.
 /// Axes: a block is n rows (components) of the tile's width.
 /// </remarks>
 internal sealed unsafe class LogisticMixtureKernel(int imageChannels, int components) : ITileKernel
 {
     private readonly int parts = imageChannels == 1 ? 2 : 3;
 
-    /// <summary>Log-scales are held between these, and get no gradient outside.</summary>
+    /// <summary>Log-scales are clamped to this range, and get no gradient outside it.</summary>
     public (float Least, float Most) LogScales { get; init; } = ((float)LogisticMixture.LeastLogScale, float.PositiveInfinity);
 
-    /// <summary>Whether parameters go by part, then channel, instead of by channel, then part.</summary>
+    /// <summary>Whether parameters are ordered by part, then channel, instead of by channel, then part.</summary>
     public bool ByPart { get; init; }
 
     public int OutputChannels => components * (1 + imageChannels * parts);
@@ -44,17 +44,17 @@ internal sealed unsafe class LogisticMixtureKernel(int imageChannels, int compon
         return RunScaled(tile, pixels, pixels, scratch, width, count, gradient, scale);
     }
 
-    /// <summary>The same on pixels scaled to [−1, 1].</summary>
+    /// <summary>The same for pixels scaled to [−1, 1].</summary>
     /// <param name="tile">As above.</param>
     /// <param name="pixels">Scaled.</param>
-    /// <param name="earlier">What a channel's coefficients are multiplied by in later ones' means: the pixels, or what is left of them
-    /// after a prediction.</param>
+    /// <param name="earlier">The values that a channel's coefficients are multiplied by in the means of later channels: the pixels, or
+    /// their differences from a prediction.</param>
     /// <param name="scratch">As above.</param>
     /// <param name="width">As above.</param>
     /// <param name="count">As above.</param>
     /// <param name="gradient">As above.</param>
     /// <param name="scale">As above.</param>
-    /// <param name="natsPerPixel">Receives each pixel's, a row of the tile's width; null where nobody asks.</param>
+    /// <param name="natsPerPixel">Receives each pixel's nats, a row of the tile's width; null if they are not needed.</param>
     public double RunScaled(
         float* tile,
         float* pixels,
@@ -100,7 +100,7 @@ internal sealed unsafe class LogisticMixtureKernel(int imageChannels, int compon
         return nats;
     }
 
-    /// Where things are: parameters in the tile, and beside it what a channel needs until its derivatives are written
+    /// The layout: parameters in the tile, and beside it the values that a channel needs until its derivatives are written
     private readonly struct Blocks(
         float* tile,
         float* scratch,
@@ -118,19 +118,19 @@ internal sealed unsafe class LogisticMixtureKernel(int imageChannels, int compon
         public readonly int Length = width * components;
         public readonly float* Weights = tile;
 
-        /// 1/σ of the channel at hand
+        /// 1/σ of the current channel
         public readonly float* Inverse = scratch;
 
-        /// g − 1 = e^−h − 1 of the channel at hand
+        /// g − 1 = e^−h − 1 of the current channel
         public readonly float* LessG = scratch + width * components;
 
-        /// E of the channel at hand; at the end 1 / Σ of each pixel's exponentials
+        /// E of the current channel; at the end 1 / Σ of each pixel's exponentials
         public readonly float* E = scratch + 2 * width * components;
 
         /// Σ over channels of the linear parts; at the end the unnormalized posterior
         public readonly float* Linear = scratch + 3 * width * components;
 
-        /// Π over channels of the factors under the logarithm
+        /// Π over channels of the factors inside the logarithm
         public readonly float* Factors = scratch + 4 * width * components;
 
         /// 1 / Σ of the exponentials of a pixel's joint terms, and of its weights
@@ -163,7 +163,7 @@ internal sealed unsafe class LogisticMixtureKernel(int imageChannels, int compon
         }
     }
 
-    /// From μ and s: a in μ's place, 1/σ, e^−h − 1 and E in the scratch
+    /// Computes from μ and s: a in μ's place; 1/σ, e^−h − 1 and E in the scratch
     private static void Standardize(in Blocks blocks, int channel, float* values)
     {
         var means = blocks.Part(channel, 0);
@@ -197,7 +197,7 @@ internal sealed unsafe class LogisticMixtureKernel(int imageChannels, int compon
             Vector.Store(VectorMath.Exp(Vector.Load(blocks.E + v)), blocks.E + v);
     }
 
-    /// The channel's share of the log joint, and the derivatives for its mean and log-scale in their places
+    /// The channel's part of the log joint, and the derivatives of its mean and log-scale in place of these
     private static void LogMass<TMode>(in Blocks blocks, int channel, float* values)
         where TMode : struct, IMode
     {
@@ -276,7 +276,7 @@ internal sealed unsafe class LogisticMixtureKernel(int imageChannels, int compon
         }
     }
 
-    /// The tile's nats; exponentials of the joint terms and of the weights in their places, and their inverse sums
+    /// The tile's nats; exponentials of the joint terms and of the weights in place of these, and their inverse sums
     private static double LogSumOverComponents(in Blocks blocks, int count, float* natsPerPixel)
     {
         var (length, width) = (blocks.Length, blocks.Width);

@@ -4,7 +4,7 @@ using static TorchSharp.torch;
 namespace DQ.Core.Likelihoods;
 
 /// <summary>
-/// The network's input scale: pixels/255, less the mean, over the standard deviation of each channel. Three channels use
+/// The network's input scale: pixels/255, minus the mean, divided by the standard deviation of each channel. Three channels use
 /// ImageNet's statistics, as the released code does for every data set; one channel uses 0.5 and 0.5.
 /// </summary>
 public static class PixelNormalization
@@ -23,7 +23,7 @@ public static class PixelNormalization
     }
 
     /// <param name="values">(B, C, H, W) on the network's scale, C = 3 or 1.</param>
-    /// <returns>(B, C, H, W) of the same type, in [0, 255]: what lies outside is moved to the nearest end.</returns>
+    /// <returns>(B, C, H, W) of the same type, clamped to [0, 255].</returns>
     public static Tensor Denormalize(Tensor values)
     {
         using var scope = NewDisposeScope();

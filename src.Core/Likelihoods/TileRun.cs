@@ -4,38 +4,38 @@ using DQ.Core.Native;
 
 namespace DQ.Core.Likelihoods;
 
-/// <summary>A likelihood as a vectorized loop over neighbouring pixels.</summary>
+/// <summary>A likelihood computed by a vectorized loop over neighbouring pixels.</summary>
 internal interface ITileKernel
 {
     int OutputChannels { get; }
 
     int ImageChannels { get; }
 
-    /// <summary>Rows of the tile's width the kernel needs beside it.</summary>
+    /// <summary>Number of scratch rows of the tile's width that the kernel needs.</summary>
     int ScratchRows { get; }
 
     /// <summary>Negative log-likelihood of a tile of pixels in nats, summed over its pixels and channels.</summary>
     /// <param name="tile">
-    /// Decoder outputs, row after row: channel i of the tile's pixel j is at <c>i · width + j</c>. With a gradient asked for,
-    /// every output is replaced by the derivative of <paramref name="scale"/> × the tile's sum.
+    /// Decoder outputs, row after row: channel i of the tile's pixel j is at <c>i · width + j</c>. If the gradient is wanted, every output
+    /// is replaced by the derivative of <paramref name="scale"/> × the tile's sum.
     /// </param>
-    /// <param name="pixels">Pixel values 0…255, laid out alike; may be overwritten.</param>
+    /// <param name="pixels">Pixel values 0…255 in the same layout; may be overwritten.</param>
     /// <param name="scratch"><see cref="ScratchRows"/> rows.</param>
     /// <param name="width">Length of a row, a multiple of the vector length; columns from <paramref name="count"/> on are padding.</param>
-    /// <param name="count">Pixels that count.</param>
+    /// <param name="count">Number of pixels.</param>
     /// <param name="gradient">Whether to write the gradient.</param>
-    /// <param name="scale">What the gradient is multiplied by.</param>
+    /// <param name="scale">Factor of the gradient.</param>
     unsafe double Run(float* tile, float* pixels, float* scratch, int width, int count, bool gradient, float scale);
 }
 
 /// <summary>
-/// Takes a batch of planes through a kernel, tile by tile: rows of neighbouring pixels are copied out of the planes, which are
-/// an image's area apart, so that each is touched once and everything between lives in the cache.
+/// Runs a kernel over a batch of planes, tile by tile. Rows of neighbouring pixels are copied out of the planes, which are an image's area
+/// apart. So each pixel is read once, and intermediate values stay in the cache.
 /// </summary>
-/// <remarks>Sums are kept in double per tile and added in order: the result does not depend on which thread did what.</remarks>
+/// <remarks>Sums are kept in double per tile and added in order: the result does not depend on the threads.</remarks>
 internal sealed unsafe class TileRun : ParallelChunks
 {
-    /// What a tile may take: more rows than fit the first-level cache, long enough that reading them does not wait for memory
+    /// Maximum size of a tile: its rows exceed the first-level cache, and are long enough that reading them does not wait for memory
     private const int TileBytes = 1 << 18;
 
     private const int TilesPerChunk = 4;

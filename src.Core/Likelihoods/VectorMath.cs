@@ -4,11 +4,11 @@ using System.Runtime.CompilerServices;
 namespace DQ.Core.Likelihoods;
 
 /// <summary>
-/// Elementary functions on vectors of float32, as wide as the machine's. Polynomials are minimax fits on the reduced range.
+/// Elementary functions on vectors of float32, with the machine's vector width. Polynomials are minimax fits on the reduced range.
 /// </summary>
 internal static class VectorMath
 {
-    /// <summary>Below this e^x is 0: some way above the first denormal number, whose arithmetic is slow on many machines.</summary>
+    /// <summary>Below this e^x is 0. The bound is above the range of denormal numbers, whose arithmetic is slow on many machines.</summary>
     private const float Underflow = -80;
 
     /// <summary>e^x for x ≤ 80, within 2 units in the last place; NaN stays NaN.</summary>
@@ -62,7 +62,7 @@ internal static class VectorMath
         p = Vector.MultiplyAddEstimate(p, z, new Vector<float>(0.3997744917869568f));
         p = Vector.MultiplyAddEstimate(p, z, new Vector<float>(0.6666677594184875f));
         var log = Vector.MultiplyAddEstimate(p * z, s, s + s);
-        // x − x is 0, and NaN for NaN, whose bits say nothing above
+        // x − x is 0, or NaN for NaN, whose bits have no meaning above
         return Vector.MultiplyAddEstimate(n, new Vector<float>(0.6931471805599453f), log) + (x - x);
     }
 }

@@ -10,9 +10,9 @@ namespace DQ.Core.Measurement;
 
 /// <summary>Times the parts of training and evaluation on real batches.</summary>
 /// <remarks>
-/// A step is timed whole and, taken apart, by stage; then its main ingredients alone, on the shapes they have in a step:
-/// every convolution, every level's quantization, the likelihood, the optimizer. Ingredients overlap with stages.
-/// Memory per part is measured from the resident size; parts run in this order, in one process that has run a step before.
+/// A step is timed as a whole, and by stage. Then its main operations are timed alone, on the shapes that they have in a step: every
+/// convolution, every level's quantization, the likelihood, the optimizer. These operations are parts of the stages. Memory per part is
+/// measured by the resident size. Parts run in this order, in one process that has run a step before.
 /// </remarks>
 public sealed class Benchmark
 {
@@ -27,12 +27,12 @@ public sealed class Benchmark
     private readonly List<BenchmarkPart> parts = [];
     private int turn;
 
-    /// <param name="session">With its codebooks initialized; it goes on training.</param>
-    /// <param name="model">What the session trains.</param>
-    /// <param name="training">What the session was made with.</param>
-    /// <param name="batches">(B, C, H, W) uint8 CPU batches of one shape, taken in turn.</param>
-    /// <param name="device">The session's.</param>
-    /// <param name="repetitions">Counted runs of each part.</param>
+    /// <param name="session">A session with initialized codebooks; its training continues.</param>
+    /// <param name="model">The model of the session.</param>
+    /// <param name="training">The session's training settings.</param>
+    /// <param name="batches">(B, C, H, W) uint8 CPU batches of one shape, used in turn.</param>
+    /// <param name="device">Device of the session.</param>
+    /// <param name="repetitions">Number of timed runs of each part.</param>
     public Benchmark(
         TrainingSession session,
         HierarchicalAutoencoder model,
@@ -46,7 +46,7 @@ public sealed class Benchmark
         this.repetitions = repetitions;
     }
 
-    /// <summary>Resident memory at the peak of the whole steps; null where the system doesn't tell.</summary>
+    /// <summary>Peak resident memory of the whole steps; null if the system does not report it.</summary>
     public long? PeakResidentBytes { get; private set; }
 
     /// <summary>Managed memory allocated per whole step, by all threads.</summary>
@@ -57,8 +57,8 @@ public sealed class Benchmark
 
     private long BatchSize => batches[0].shape[0];
 
-    /// <summary>Everything, one part after the other.</summary>
-    /// <param name="progress">Told each part's name as it begins.</param>
+    /// <summary>Times all parts, one after the other.</summary>
+    /// <param name="progress">Receives each part's name when it begins.</param>
     public IReadOnlyList<BenchmarkPart> Run(Action<string> progress)
     {
         parts.Clear();
@@ -81,7 +81,7 @@ public sealed class Benchmark
         }
     }
 
-    /// <summary>Adds the input pipeline: batches drawn, gathered and augmented with nothing else to do.</summary>
+    /// <summary>Adds the input pipeline: batches are drawn, gathered and augmented, and nothing else runs.</summary>
     public BenchmarkPart Input(ImageBatches source) =>
         Part("input", Timing.Measure(device, Math.Max(64, repetitions), () => source.Next().Dispose()));
 
@@ -99,11 +99,11 @@ public sealed class Benchmark
         ManagedBytesPerStep = (GC.GetTotalAllocatedBytes(precise: true) - allocated) / repetitions;
         PeakResidentBytes = PeakMemory.Bytes();
         var timing = clock.Timings[0];
-        var flops = 3 * 2.0 * MultiplyAddsPerImage * BatchSize; // backward takes two products where forward takes one
+        var flops = 3 * 2.0 * MultiplyAddsPerImage * BatchSize; // the backward pass has two products for each product of the forward pass
         Add(Part("step", timing) with { FlopsPerSecond = flops / timing.MedianSeconds });
     }
 
-    /// What TrainingSession.Step does, stage by stage
+    /// The work of TrainingSession.Step, stage by stage
     private void StepByStage()
     {
         var clock = new StageClock(device);
@@ -138,7 +138,7 @@ public sealed class Benchmark
             quantizer.Learn(session.Seed, session.StepsDone);
     }
 
-    /// Each repeated alone finds its maps in the caches: within a step convolutions take longer than the sum of these
+    /// A repeated convolution has its maps in the caches. So the convolutions of a step take longer than the sum of these times
     private void Convolutions(IReadOnlyList<TracedConvolution> convolutions)
     {
         var (forward, backward) = (new List<double>(), new List<double>());
@@ -200,7 +200,7 @@ public sealed class Benchmark
         Add(
             Part("likelihood", timing) with
             {
-                // the output read, its gradient written, the pixels read
+                // reads the output and the pixels, and writes the output's gradient
                 BytesPerSecond = (2 * sizeof(float) * output.numel() + pixels.numel()) / timing.MedianSeconds,
                 PeakGrowthBytes = PeakMemory.Bytes() - resident,
             }

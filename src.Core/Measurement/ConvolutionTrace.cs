@@ -4,10 +4,10 @@ using static TorchSharp.torch;
 
 namespace DQ.Core.Measurement;
 
-/// <summary>One use of a convolution in a pass: its layer and the shapes (B, C, H, W) that went in and came out.</summary>
+/// <summary>One use of a convolution in a pass: its layer, and the shapes (B, C, H, W) of input and output.</summary>
 public sealed record TracedConvolution(Convolution Layer, long[] Input, long[] Output)
 {
-    /// <summary>Multiply-adds forward: one per weight and position it is applied at; biases not counted.</summary>
+    /// <summary>Multiply-adds of the forward pass: one per weight and position at which it is applied. Biases are not counted.</summary>
     public long MultiplyAdds
     {
         get
@@ -19,10 +19,10 @@ public sealed record TracedConvolution(Convolution Layer, long[] Input, long[] O
     }
 }
 
-/// <summary>The convolutions of one pass through a model, found by watching one.</summary>
+/// <summary>Records the convolutions of one pass through a model.</summary>
 public static class ConvolutionTrace
 {
-    /// <param name="model">Its mode is kept.</param>
+    /// <param name="model">The model; its mode is restored.</param>
     /// <param name="pixels">(B, C, H, W) uint8, on the model's device.</param>
     public static IReadOnlyList<TracedConvolution> Of(HierarchicalAutoencoder model, Tensor pixels)
     {
@@ -44,7 +44,7 @@ public static class ConvolutionTrace
         {
             using var scope = NewDisposeScope();
             using var _ = no_grad();
-            model.eval(); // quantizers collect nothing to learn from
+            model.eval(); // in evaluation mode quantizers collect no statistics
             model.Run(pixels);
             return seen;
         }

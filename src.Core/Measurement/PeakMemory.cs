@@ -2,12 +2,12 @@ using System.Runtime.InteropServices;
 
 namespace DQ.Core.Measurement;
 
-/// <summary>Resident memory of this process at its peak, where the system tells (Linux).</summary>
+/// <summary>Peak resident memory of this process, if the system reports it (Linux).</summary>
 public static class PeakMemory
 {
     private const string Status = "/proc/self/status";
 
-    /// <summary>Forgets the peak so far, and gives freed memory back to the system, so that growth shows.</summary>
+    /// <summary>Resets the peak, and returns freed memory to the system, so that growth is visible.</summary>
     public static void Reset()
     {
         if (!File.Exists(Status))
@@ -16,14 +16,14 @@ public static class PeakMemory
         {
             Trim(0);
         }
-        catch (EntryPointNotFoundException) { } // another C library than glibc has none
+        catch (EntryPointNotFoundException) { } // C libraries other than glibc lack it
         File.WriteAllText("/proc/self/clear_refs", "5"); // proc(5): sets VmHWM to the present resident size
     }
 
-    /// <summary>Bytes since the last reset, or null where the system doesn't tell.</summary>
+    /// <summary>Peak in bytes since the last reset; null if the system does not report it.</summary>
     public static long? Bytes() => Read("VmHWM:");
 
-    /// <summary>Bytes now.</summary>
+    /// <summary>Resident memory now, in bytes.</summary>
     public static long? ResidentBytes() => Read("VmRSS:");
 
     [DllImport("libc", EntryPoint = "malloc_trim")]

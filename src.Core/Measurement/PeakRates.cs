@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 
 namespace DQ.Core.Measurement;
 
-/// <summary>Measures what this machine reaches at best.</summary>
+/// <summary>Measures the peak speeds of this machine.</summary>
 public static class PeakRates
 {
     private const int Repetitions = 10;

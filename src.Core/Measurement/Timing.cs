@@ -3,14 +3,14 @@ using static TorchSharp.torch;
 
 namespace DQ.Core.Measurement;
 
-/// <summary>How long a piece of work takes.</summary>
-/// <param name="MedianSeconds">Of the repetitions.</param>
-/// <param name="SpreadSeconds">From the first to the third quartile.</param>
-/// <param name="Repetitions">Counted ones; warm-up is not.</param>
+/// <summary>The duration of a piece of work.</summary>
+/// <param name="MedianSeconds">Median of the repetitions.</param>
+/// <param name="SpreadSeconds">Difference between the third and the first quartile.</param>
+/// <param name="Repetitions">Number of repetitions, without the warm-up.</param>
 public sealed record Timing(double MedianSeconds, double SpreadSeconds, int Repetitions)
 {
     /// <param name="seconds">One entry per repetition, in any order.</param>
-    /// <exception cref="ArgumentException">There are none.</exception>
+    /// <exception cref="ArgumentException">There are no entries.</exception>
     public static Timing Of(IReadOnlyCollection<double> seconds)
     {
         if (seconds.Count == 0)
@@ -19,7 +19,7 @@ public sealed record Timing(double MedianSeconds, double SpreadSeconds, int Repe
         return new(Quantile(sorted, 0.5), Quantile(sorted, 0.75) - Quantile(sorted, 0.25), sorted.Length);
     }
 
-    /// <summary>Times <paramref name="work"/>, after running it uncounted a few times; on a GPU until the device is done.</summary>
+    /// <summary>Times <paramref name="work"/>, after a few runs without timing. On a GPU it waits until the device has finished.</summary>
     public static Timing Measure(Device device, int repetitions, Action work)
     {
         for (var warm = 0; warm < Math.Clamp(repetitions / 4, 1, 3); warm++)
@@ -30,7 +30,7 @@ public sealed record Timing(double MedianSeconds, double SpreadSeconds, int Repe
         return clock.Timings.Single();
     }
 
-    /// Linear between the two nearest ranks
+    /// Interpolates linearly between the two nearest ranks
     private static double Quantile(double[] sorted, double share)
     {
         var place = share * (sorted.Length - 1);

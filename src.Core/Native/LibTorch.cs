@@ -13,11 +13,11 @@ namespace DQ.Core.Native;
 /// <param name="TorchSharpVersion">The version of the managed package.</param>
 /// <param name="ExpectedTorchVersion">The libtorch version that package was built for.</param>
 /// <param name="FoundTorchVersion">
-/// Of the given folder, from its <c>version.py</c> or <c>build-version</c>; of the package, from the program's <c>.deps.json</c>; null
-/// when that does not say.
+/// Version in the given folder, from its <c>version.py</c> or <c>build-version</c>, or version of the package, from the program's
+/// <c>.deps.json</c>. Null if it is not given there.
 /// </param>
 /// <param name="CudaLibraries">True when the folder holds CUDA libraries and they loaded.</param>
-/// <param name="Notes">Sentences worth telling the user.</param>
+/// <param name="Notes">Notes for the user, as sentences.</param>
 public sealed record LibTorchReport(
     string Source,
     string Folder,
@@ -30,18 +30,18 @@ public sealed record LibTorchReport(
     IReadOnlyList<string> Notes
 );
 
-/// <summary>libtorch or TorchSharp's bridge could not be found or loaded; the message says what to do.</summary>
+/// <summary>libtorch or TorchSharp's bridge could not be found or loaded; the message explains what to do.</summary>
 public sealed class LibTorchException(string message, Exception? inner = null) : Exception(message, inner);
 
 /// <summary>
-/// Finds and loads libtorch and TorchSharp's bridge to it before TorchSharp looks for them itself.
+/// Finds and loads libtorch and TorchSharp's bridge to it before TorchSharp searches for them itself.
 /// </summary>
 /// <remarks>
 /// Order: an explicit folder, <c>DQ_LIBTORCH</c>, the package's own libraries beside the program.
-/// The bridge of TorchSharp 0.107.0 asks for symbol version GLIBCXX_3.4.32 (gcc 13), which Debian 12 and Ubuntu 22.04
-/// lack. The only symbol behind it is <c>std::ios_base_library_init</c>, which nothing there calls. Where loading fails
-/// for that reason, a private copy with this one requirement marked weak is written to the user's cache folder,
-/// provided that the shipped file is the very one this was tried with (SHA-256). The package's file is left as it is.
+/// The bridge of TorchSharp 0.107.0 requires symbol version GLIBCXX_3.4.32 (gcc 13), which Debian 12 and Ubuntu 22.04 lack. The only symbol
+/// of this version is <c>std::ios_base_library_init</c>, which the bridge never calls. If loading fails for that reason, a private copy in
+/// which this one requirement is marked weak is written to the user's cache folder. This is done only for the file that it was tested with
+/// (SHA-256). The package's file is not changed.
 /// </remarks>
 public static class LibTorch
 {
@@ -54,7 +54,7 @@ public static class LibTorch
 
     /// <summary>Loads once per process; later calls return the first report.</summary>
     /// <param name="folder">A folder with libtorch, as given on a command line; null for <c>DQ_LIBTORCH</c> or the package.</param>
-    /// <exception cref="LibTorchException">Nothing usable was found.</exception>
+    /// <exception cref="LibTorchException">No usable libtorch was found.</exception>
     public static LibTorchReport Load(string? folder = null)
     {
         lock (Gate)
@@ -221,8 +221,8 @@ public static class LibTorch
         return folders.Where(folder => !string.IsNullOrEmpty(folder)).Select(folder => folder!);
     }
 
-    /// TorchSharp would search and load by itself on first use, a second libtorch when the first came from another folder.
-    /// It keeps whether it has loaded in two private fields and offers no other way to be told.
+    /// On first use TorchSharp would search for libtorch and load it, as a second copy if the first came from another folder. Two private
+    /// fields record whether it has loaded libtorch, and there is no other way to set them.
     private static void MarkLoaded()
     {
         foreach (var name in (string[])["nativeBackendLoaded", "nativeBackendCudaLoaded"])
@@ -246,7 +246,7 @@ public static class LibTorch
         return File.Exists(build) ? File.ReadLines(build).FirstOrDefault() : null;
     }
 
-    /// Of the libtorch packages the program was built with, such as libtorch-cpu-linux-x64/2.10.0; null unless they agree.
+    /// Version of the libtorch packages that the program was built with, such as libtorch-cpu-linux-x64/2.10.0; null unless they agree.
     private static string? PackageVersion()
     {
         var files = (AppContext.GetData("APP_CONTEXT_DEPS_FILES") as string ?? "").Split(';', StringSplitOptions.RemoveEmptyEntries);

@@ -3,11 +3,11 @@ using TorchSharp;
 namespace DQ.Core.Native;
 
 /// <summary>
-/// Runs the chunks of one piece of work on the calling thread and on pool threads beside it, as many in all as libtorch uses.
+/// Runs the chunks of one piece of work on the calling thread and on pool threads, with as many threads in all as libtorch uses.
 /// </summary>
 /// <remarks>
-/// Chunks are taken in order by whichever thread is free, so work must write results by chunk and sum them afterwards
-/// for its result to be independent of scheduling. When the pool is busy the calling thread does everything itself.
+/// Free threads take the chunks in order. To be independent of scheduling, work must store its results by chunk and sum them afterwards. If
+/// the pool is busy, the calling thread runs all chunks.
 /// </remarks>
 public abstract class ParallelChunks : IThreadPoolWorkItem
 {
@@ -15,10 +15,10 @@ public abstract class ParallelChunks : IThreadPoolWorkItem
     private int next;
     private int done;
 
-    /// <summary>One chunk, 0…count−1, on any thread. Must not throw.</summary>
+    /// <summary>Runs one chunk, 0…count−1, on any thread. Must not throw.</summary>
     protected abstract void Chunk(int index);
 
-    /// <summary>Does all chunks and returns when the last is finished. Once per object.</summary>
+    /// <summary>Runs all chunks and returns when the last is finished. It can be called once per object.</summary>
     public void Run(int chunks)
     {
         count = chunks;

@@ -2,24 +2,25 @@ using TorchSharp;
 
 namespace DQ.Core.Native;
 
-/// <summary>Numbers for tensor operations that outlive the operation.</summary>
+/// <summary>Numbers for tensor operations, which stay alive longer than the operation.</summary>
 /// <remarks>
-/// The fault is TorchSharp's, seen in 0.107.0. <c>tensor * 2</c> and the like make a <c>Scalar</c> of the number and give libtorch the
-/// address of its native part only. Nothing holds the object from then on, so a collection at that moment frees what libtorch still
-/// reads: an exception at best, another number at worst. What <see cref="Kept(double)"/> gives is held here until a few thousand
-/// others have come. Every number that the program hands to a tensor operation goes through it. Some operations make a number
-/// themselves, such as the factor 1 of <c>a + b</c>: <see cref="HeldOperations"/> stand for them. A test reads the compiled code, and
-/// TorchSharp's, for calls that hand on or make a number that nothing holds (<c>tests/Native/HeldScalarsTests.fs</c>).
+/// The reason is a bug of TorchSharp, seen in 0.107.0. <c>tensor * 2</c> and similar calls create a <c>Scalar</c> from the number and pass
+/// libtorch only the address of its native part. After that nothing keeps the object alive. A garbage collection at that moment frees
+/// memory that libtorch still reads: the result is an exception or a wrong number. The result of <see cref="Kept(double)"/> is kept alive
+/// here until a few thousand others have followed. The program passes every number for a tensor operation through it. Some operations
+/// create a number themselves, such as the factor 1 of <c>a + b</c>; <see cref="HeldOperations"/> replace these. A test searches the
+/// compiled code, and TorchSharp's, for calls that pass on or create a number that nothing keeps alive
+/// (<c>tests/Native/HeldScalarsTests.fs</c>).
 /// </remarks>
 public static class Scalars
 {
-    /// <summary>Far more than all threads can have in operations at once.</summary>
+    /// <summary>Far more numbers than all threads can use in operations at the same time.</summary>
     private const int Held = 4096;
 
     private static readonly Scalar?[] ring = new Scalar?[Held];
     private static uint next;
 
-    /// <summary>The factor 1 of an addend: <c>a.add_(b, One)</c>.</summary>
+    /// <summary>The factor 1 for an addend: <c>a.add_(b, One)</c>.</summary>
     public static Scalar One { get; } = 1;
 
     public static Scalar Kept(double value) => Keep(value);

@@ -4,8 +4,8 @@ using System.Text;
 namespace DQ.Core.Native;
 
 /// <summary>
-/// Marks one symbol-version requirement of an ELF shared library as weak, so that the dynamic loader goes on
-/// when the system's library lacks that version.
+/// Marks one symbol-version requirement of an ELF shared library as weak, so that the dynamic loader continues if the system's library
+/// lacks that version.
 /// </summary>
 /// <remarks>
 /// Source: the gABI symbol-versioning extension (Linux Standard Base core, "Symbol Versioning"): section
@@ -19,7 +19,7 @@ public static class SymbolVersion
 
     /// <summary>Returns a copy of <paramref name="library"/> in which <paramref name="version"/> is weakly required.</summary>
     /// <param name="library">The bytes of a little-endian 64-bit ELF shared library.</param>
-    /// <param name="version">Such as <c>GLIBCXX_3.4.32</c>.</param>
+    /// <param name="version">Name of the version, such as <c>GLIBCXX_3.4.32</c>.</param>
     /// <exception cref="InvalidDataException">Not such a file, or the version is not required in it exactly once.</exception>
     public static byte[] MakeWeak(ReadOnlySpan<byte> library, string version)
     {

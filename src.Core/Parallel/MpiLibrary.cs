@@ -58,7 +58,9 @@ public sealed unsafe class MpiLibrary
     {
         if (Named() is [var named])
             return Find(named)
-                ?? throw new MpiException($"DQ_MPI={named}: expected an MPI library such as libmpi.so.40 or libmpich.so.12, it does not load");
+                ?? throw new MpiException(
+                    $"DQ_MPI={named}: expected an MPI library such as libmpi.so.40 or libmpich.so.12, it does not load"
+                );
         var wantsOpenMpi = launch.Launcher.Contains("Open MPI", StringComparison.Ordinal);
         var order = launch.IsOfHydra ? MpichFiles.Concat(OpenMpiFiles) : OpenMpiFiles.Concat(MpichFiles);
         return order.Select(Find).FirstOrDefault(found => found is not null && (!wantsOpenMpi || found.IsOpenMpi))

@@ -82,10 +82,7 @@ public sealed unsafe class MpiRanks : IRanks
         fixed (byte* first = bytes)
             for (var start = 0; start < bytes.Length; start += LargestCount)
                 using (Call())
-                    Expect(
-                        broadcast(first + start, Math.Min(LargestCount, bytes.Length - start), mpi.Bytes, 0, mpi.World),
-                        "MPI_Bcast"
-                    );
+                    Expect(broadcast(first + start, Math.Min(LargestCount, bytes.Length - start), mpi.Bytes, 0, mpi.World), "MPI_Bcast");
     }
 
     public IReadOnlyList<byte[]> Gather(ReadOnlySpan<byte> bytes)
@@ -111,8 +108,7 @@ public sealed unsafe class MpiRanks : IRanks
         Meet();
     }
 
-    public void Abort(int exitCode) =>
-        ((delegate* unmanaged<nint, int, int>)mpi.Export("MPI_Abort"))(mpi.World, exitCode);
+    public void Abort(int exitCode) => ((delegate* unmanaged<nint, int, int>)mpi.Export("MPI_Abort"))(mpi.World, exitCode);
 
     /// <summary>Leaves the others, who leave too: returns when all do.</summary>
     public void Dispose()
@@ -130,7 +126,9 @@ public sealed unsafe class MpiRanks : IRanks
         Sum(floats);
         var ranks = Count * (Count + 1) / 2;
         if (doubles[0] != ranks || doubles[1] != 0.5 * Count || floats[0] != ranks || floats[1] != 0.5f * Count)
-            throw new MpiException($"{mpi.Version} ({mpi.File}): adds numbers up wrongly: its binary interface is not one that is known here");
+            throw new MpiException(
+                $"{mpi.Version} ({mpi.File}): adds numbers up wrongly: its binary interface is not one that is known here"
+            );
     }
 
     private void Reduce(void* values, int count, nint type)

@@ -41,11 +41,7 @@ public sealed record Sharing(IRanks Ranks, Share Images)
     /// <summary>Places in a step's whole batch of the images of this rank, in the order in which it has them.</summary>
     /// <param name="microBatches">That the step is cut in.</param>
     public int[] Places(int microBatches) =>
-        [
-            .. Enumerable
-                .Range(0, microBatches)
-                .SelectMany(micro => Enumerable.Range(micro * Images.Of + Images.First, Images.Count)),
-        ];
+        [.. Enumerable.Range(0, microBatches).SelectMany(micro => Enumerable.Range(micro * Images.Of + Images.First, Images.Count))];
 
     /// <summary>What to weight a mean over this rank's share with, so that the weighted means add up to the mean over all.</summary>
     public double Weight => (double)Images.Count / Images.Of;

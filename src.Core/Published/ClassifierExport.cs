@@ -11,18 +11,19 @@ public static class ClassifierExport
     private const string Backbone = "backbone.";
     private const string Head = "head.";
 
-    /// <summary>Why torchvision has no names for a model; null where it has.</summary>
+    /// <summary>The reason why torchvision has no names for a model; null if it has.</summary>
     public static string? WhyNotTorchvision(ClassifierSpec spec) =>
         spec.Backbone != "resnet18" ? $"torchvision has no backbone '{spec.Backbone}'"
         : spec.Input != ClassifierInput.Pixels || spec.Quantized != "none" ? "torchvision's networks have no codes"
         : null;
 
-    /// <param name="path">Replaced when it is there; appears whole or not at all.</param>
-    /// <param name="model">What is written.</param>
-    /// <param name="torchvision">Under the names of its <c>resnet18</c>, whose <c>fc</c> is the head here; else under ours.</param>
-    /// <param name="steps">Training steps made.</param>
+    /// <param name="path">An existing file is replaced. The file is written completely or not at all.</param>
+    /// <param name="model">The classifier.</param>
+    /// <param name="torchvision">Whether to use the names of torchvision's <c>resnet18</c>, whose <c>fc</c> is the head here; else our
+    /// names are used.</param>
+    /// <param name="steps">Number of training steps made.</param>
     /// <exception cref="ArgumentException">torchvision has no such model.</exception>
-    /// <exception cref="IOException">It can't be written; what was there before is intact.</exception>
+    /// <exception cref="IOException">The file can't be written; an existing file is unchanged.</exception>
     public static void Write(string path, Classifier model, bool torchvision, long steps)
     {
         if (torchvision && WhyNotTorchvision(model.Spec) is { } reason)
@@ -33,7 +34,7 @@ public static class ClassifierExport
             model.state_dict().Select(entry => KeyValuePair.Create(torchvision ? Theirs(entry.Key) : entry.Key, entry.Value)),
             new Dictionary<string, string>
             {
-                ["format"] = "pt", // what readers for PyTorch look for
+                ["format"] = "pt", // readers for PyTorch look for this
                 ["classifier"] = model.Spec.ToJson(),
                 ["steps"] = steps.ToString(CultureInfo.InvariantCulture),
             }

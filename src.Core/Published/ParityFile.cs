@@ -6,17 +6,17 @@ using static TorchSharp.torch;
 namespace DQ.Core.Published;
 
 /// <summary>
-/// What the published implementation computed, to compare with: a safetensors file of its inputs, weights and results.
+/// Results of the published implementation for comparison: a safetensors file with its inputs, weights and results.
 /// </summary>
 public abstract class ParityFile : IDisposable
 {
     private protected ParityFile(SafeTensorsFile file) => Note = file.Metadata.GetValueOrDefault("note");
 
-    /// <summary>What the file says of itself.</summary>
+    /// <summary>The file's metadata.</summary>
     public string? Note { get; }
 
     /// <summary>Reads a <see cref="ModelParity"/> or a <see cref="LikelihoodParity"/>, which owns its tensors.</summary>
-    /// <exception cref="WeightsException">Not a parity file, or one that lacks something.</exception>
+    /// <exception cref="WeightsException">Not a parity file, or an incomplete one.</exception>
     public static ParityFile Open(string path)
     {
         using var file = SafeTensorsFile.Open(path);
@@ -42,7 +42,8 @@ public abstract class ParityFile : IDisposable
                 $"{path}: {name}: expected uint8 (B, C, H, W), found {images.dtype} ({string.Join(", ", images.shape)})"
             );
 
-    /// A tensor whose values are compared one by one: of another shape it would be stretched to fit, or not compared at all.
+    /// A tensor whose values are compared one by one. Its shape is checked, because another shape would broadcast, or would not be compared
+    /// at all.
     private protected static Tensor Shaped(SafeTensorsFile file, string name, string path, params long[] shape) =>
         file.Read(name) is var tensor && tensor.shape.SequenceEqual(shape)
             ? tensor
@@ -60,7 +61,7 @@ public abstract class ParityFile : IDisposable
     }
 }
 
-/// <summary>Logits, pixels and the discretized logistic mixture's values for them. Axis legend: B batch, H W sides.</summary>
+/// <summary>Logits, pixels and the discretized logistic mixture's values for them. Axis legend: B batch, H W height and width.</summary>
 public sealed class LikelihoodParity : ParityFile
 {
     internal LikelihoodParity(SafeTensorsFile file, string path)
@@ -86,7 +87,7 @@ public sealed class LikelihoodParity : ParityFile
         GradientOfMean64 = Shaped(file, "grad_of_mean_f64", path, Logits.shape);
     }
 
-    /// <summary>n mixture components.</summary>
+    /// <summary>Number n of mixture components.</summary>
     public LikelihoodSpec Spec => new() { Kind = "logistic_mixture", Components = (int)(Logits.shape[1] / ChannelsPerComponent) };
 
     private long ChannelsPerComponent => Pixels.shape[1] == 1 ? 3 : 10;
@@ -97,13 +98,13 @@ public sealed class LikelihoodParity : ParityFile
     /// <summary>(B, C, H, W) uint8.</summary>
     public Tensor Pixels { get; }
 
-    /// <summary>(B), computed in float32.</summary>
+    /// <summary>Loss per image (B), computed in float32.</summary>
     public Tensor NatsPerDimension { get; }
 
     /// <summary>Gradient of their mean with respect to the logits, float32.</summary>
     public Tensor GradientOfMean { get; }
 
-    /// <summary>(B), computed in float64 from the same logits.</summary>
+    /// <summary>Loss per image (B), computed in float64 from the same logits.</summary>
     public Tensor NatsPerDimension64 { get; }
 
     /// <summary>The gradient in float64.</summary>
@@ -117,14 +118,14 @@ public sealed class LikelihoodParity : ParityFile
 /// A model of the published implementation, with its outputs, losses and gradients in evaluation mode, and in some files
 /// one training step: Adam at <see cref="LearningRate"/>, gradients clipped at <see cref="ClipNorm"/>, then the codebooks'
 /// moving average. Tensors that belong to parts of the model are under the published names, see <see cref="ReferenceNames"/>.
-/// Axis legend: B batch, C channels, H W sides, M codebooks.
+/// Axis legend: B batch, C channels, H W height and width, M codebooks.
 /// </summary>
 public sealed class ModelParity : ParityFile
 {
-    /// <summary>Of the one step.</summary>
+    /// <summary>Learning rate of the one training step.</summary>
     public const double LearningRate = 2e-4;
 
-    /// <summary>Of the one step.</summary>
+    /// <summary>Bound of the gradient norm in the one training step.</summary>
     public const double ClipNorm = 2;
 
     internal ModelParity(SafeTensorsFile file, string path)
@@ -165,7 +166,7 @@ public sealed class ModelParity : ParityFile
 
     private static AutoencoderSpec SpecOf(SafeTensorsFile file, long imageChannels, string path)
     {
-        // the released code reads a decay and never passes it on: what it computed is with its default
+        // the released code reads a decay and never uses it: its results are those with its default
         var settings = new Dictionary<string, string>(file.Metadata) { ["decay"] = PublishedModel.Defaults["decay"] };
         settings["in_channel"] = $"{imageChannels}";
         if (file.Metadata.TryGetValue("n_hier_bottom_to_top", out var codes))
@@ -180,7 +181,7 @@ public sealed class ModelParity : ParityFile
             ? tensor
             : throw new WeightsException($"{path}: {name}: expected integers, found {tensor.dtype}");
 
-    /// <summary>The model, with the published initialization and revival.</summary>
+    /// <summary>Spec of the model, with the published initialization and revival.</summary>
     public AutoencoderSpec Spec { get; }
 
     /// <summary>State dict.</summary>
@@ -189,7 +190,7 @@ public sealed class ModelParity : ParityFile
     /// <summary>(B, C, H, W) uint8.</summary>
     public Tensor Pixels { get; }
 
-    /// <summary>(B, C, H, W) uint8: the targets its losses used, some one level below <see cref="Pixels"/> (truncated).</summary>
+    /// <summary>(B, C, H, W) uint8: the targets of its losses. Some are one level below <see cref="Pixels"/> (truncated).</summary>
     public Tensor TargetPixels { get; }
 
     /// <summary>The network's input (B, C, H, W) float32.</summary>
@@ -198,22 +199,22 @@ public sealed class ModelParity : ParityFile
     /// <summary>Decoder output (B, likelihood's channels, H, W) float32.</summary>
     public Tensor Output { get; }
 
-    /// <summary>(B, M, H, W) int64 per level, bottom first.</summary>
+    /// <summary>Code indices (B, M, H, W) int64 per level, bottom first.</summary>
     public IReadOnlyList<Tensor> Codes { get; }
 
-    /// <summary>Reconstruction + β·latent.</summary>
+    /// <summary>Total loss: reconstruction + β·latent.</summary>
     public double Loss { get; }
 
-    /// <summary>Nats per dimension, or mean squared error on normalized values.</summary>
+    /// <summary>Reconstruction loss in nats per dimension, or mean squared error on normalized values.</summary>
     public double Reconstruction { get; }
 
-    /// <summary>Sum over levels and codebooks.</summary>
+    /// <summary>Latent loss, the sum over levels and codebooks.</summary>
     public double Latent { get; }
 
-    /// <summary>Of <see cref="Loss"/>, by parameter.</summary>
+    /// <summary>Gradients of <see cref="Loss"/>, by parameter.</summary>
     public IReadOnlyDictionary<string, Tensor> Gradients { get; }
 
-    /// <summary>Null in files without one.</summary>
+    /// <summary>The training step; null in files without one.</summary>
     public ParityStep? Step { get; }
 
     private protected override IEnumerable<Tensor> Tensors =>
@@ -226,7 +227,7 @@ public sealed class ModelParity : ParityFile
 }
 
 /// <summary>One training step.</summary>
-/// <param name="Loss">In training mode, before the step.</param>
-/// <param name="GradientNorm">Before clipping.</param>
+/// <param name="Loss">Loss in training mode, before the step.</param>
+/// <param name="GradientNorm">Norm of all gradients before clipping.</param>
 /// <param name="StateAfter">State dict after the optimizer's step and the codebooks' update.</param>
 public sealed record ParityStep(double Loss, double GradientNorm, IReadOnlyDictionary<string, Tensor> StateAfter);

@@ -5,8 +5,8 @@ using static TorchSharp.torch;
 
 namespace DQ.Core.Published;
 
-/// <summary>Adam's state under our names; the tensors are the caller's.</summary>
-/// <param name="Updates">Steps made.</param>
+/// <summary>Adam's state under our names; the caller disposes the tensors.</summary>
+/// <param name="Updates">Number of updates made.</param>
 /// <param name="First">First moments by parameter.</param>
 /// <param name="Second">Second moments by parameter.</param>
 public sealed record PublishedMoments(long Updates, IReadOnlyDictionary<string, Tensor> First, IReadOnlyDictionary<string, Tensor> Second);
@@ -29,7 +29,7 @@ public sealed class PublishedCheckpoint : IDisposable
         var names = new WrappedNames(stored.Keys);
         model = names.Stored.ToDictionary(entry => entry.Key, entry => stored[entry.Value]);
         Notes = names.Notes;
-        // as that code keeps it, or as people who convert checkpoints do
+        // as that code stores it, or as converted checkpoints have it
         var described = Find("model_config");
         if (((described as PickledObject)?.Attributes ?? described as PickledDictionary) is not { } config)
             return;
@@ -50,22 +50,22 @@ public sealed class PublishedCheckpoint : IDisposable
         ];
     }
 
-    /// <summary>The model; null when the file does not say.</summary>
+    /// <summary>Spec of the model; null if the file has none.</summary>
     public AutoencoderSpec? Spec { get; }
 
-    /// <summary>Settings of the file's configuration that have no meaning or another one here, one line each.</summary>
+    /// <summary>Settings of the file's configuration that have no meaning or another meaning here, one line each.</summary>
     public IReadOnlyList<string> Notes { get; } = [];
 
-    /// <summary>Training steps made; 0 when the file does not say.</summary>
+    /// <summary>Number of training steps made; 0 if the file has no number.</summary>
     public long Iterations =>
         Find("stats", "iters") is PickledInteger { Value: var steps } && steps >= 0 && steps <= long.MaxValue ? (long)steps : 0;
 
-    /// <summary>Mean total loss over the last training steps; null when the file does not say.</summary>
+    /// <summary>Mean total loss over the last training steps; null if the file does not have it.</summary>
     public double? TrainingLoss => Find("stats", "train_loss") is PickledNumber { Value: var loss } ? loss : null;
 
-    /// <exception cref="WeightsException">The file cannot be read, holds no weights, or a configuration that makes no model.</exception>
+    /// <exception cref="WeightsException">The file cannot be read, holds no weights, or its configuration is not valid.</exception>
     /// <param name="path">The file.</param>
-    /// <param name="key">Of the set of tensors to take, where there are several.</param>
+    /// <param name="key">Key of the set of tensors to read, if there are several.</param>
     public static PublishedCheckpoint Open(string path, string? key = null)
     {
         var archive = PyTorchArchive.Open(path);
@@ -80,12 +80,12 @@ public sealed class PublishedCheckpoint : IDisposable
         }
     }
 
-    /// <summary>The state dict as it is stored; the tensors are the caller's.</summary>
+    /// <summary>The state dict as stored; the caller disposes the tensors.</summary>
     /// <remarks>Without the prefixes that wrappers put before every name.</remarks>
     public IReadOnlyDictionary<string, Tensor> ReadStored() => model.ToDictionary(entry => entry.Key, entry => entry.Value.Read());
 
-    /// <summary>The model's state dict under our names, float32; the tensors are the caller's.</summary>
-    /// <exception cref="WeightsException">It is that of another model; all differences are named.</exception>
+    /// <summary>The model's state dict under our names, float32; the caller disposes the tensors.</summary>
+    /// <exception cref="WeightsException">It belongs to another model; the message names all differences.</exception>
     public IReadOnlyDictionary<string, Tensor> ReadWeights(ReferenceNames names)
     {
         using var scope = NewDisposeScope();
@@ -95,8 +95,8 @@ public sealed class PublishedCheckpoint : IDisposable
         return read;
     }
 
-    /// <summary>Adam's state; null when the file has none, or the optimizer made no step.</summary>
-    /// <exception cref="WeightsException">It is that of another model.</exception>
+    /// <summary>Adam's state; null if the file has none, or if the optimizer made no step.</summary>
+    /// <exception cref="WeightsException">It belongs to another model.</exception>
     public PublishedMoments? ReadMoments(ReferenceNames names)
     {
         if (Find("optimizer", "state") is not PickledDictionary { Count: > 0 } state)

@@ -5,18 +5,18 @@ using DQ.Core.Training;
 namespace DQ.Core.Published;
 
 /// <summary>The published configuration's <c>[train]</c>.</summary>
-/// <param name="Dataset">Its name there, such as <c>cifar10</c>.</param>
+/// <param name="Dataset">Name of the data set there, such as <c>cifar10</c>.</param>
 /// <param name="Epochs">Passes over the training images.</param>
-/// <param name="ImageSize">Side in pixels.</param>
-/// <param name="BatchSize">Images a step; the last batch of an epoch may have fewer.</param>
-/// <param name="LearningRate">Of Adam, constant.</param>
+/// <param name="ImageSize">Width and height in pixels.</param>
+/// <param name="BatchSize">Images per step; the last batch of an epoch may be smaller.</param>
+/// <param name="LearningRate">Adam's constant learning rate.</param>
 public sealed record PublishedTraining(string Dataset, int Epochs, int ImageSize, int BatchSize, double LearningRate)
 {
-    /// <summary>The same training here: plain Adam, gradients clipped at norm 2, float32.</summary>
+    /// <summary>The same training as settings of this program: plain Adam, gradients clipped at norm 2, float32.</summary>
     /// <param name="images">Training images, of which a step takes <see cref="BatchSize"/>.</param>
     public TrainingSpec Spec(long images) => Spec() with { Steps = Epochs * ((images + BatchSize - 1) / BatchSize) };
 
-    /// <summary>The same but for the number of steps, where the number of images is not known.</summary>
+    /// <summary>The same without the number of steps, if the number of images is not known.</summary>
     public TrainingSpec Spec() =>
         new()
         {
@@ -32,11 +32,11 @@ public sealed record PublishedTest(string ModelPath, string Dataset, int ImageSi
 /// <summary>An INI configuration of the published implementation: sections <c>[train]</c>, <c>[model]</c>, <c>[test]</c>.</summary>
 /// <param name="Model">The model, with the published initialization and revival.</param>
 /// <param name="Training">How it is trained.</param>
-/// <param name="Test">What is tested; null without that section.</param>
-/// <param name="Notes">Settings that have no meaning or another one here: one line each, naming section and key.</param>
+/// <param name="Test">The section <c>[test]</c>; null if it is missing.</param>
+/// <param name="Notes">Settings that have no meaning or another meaning here: one line each, with section and key.</param>
 public sealed record PublishedConfig(AutoencoderSpec Model, PublishedTraining Training, PublishedTest? Test, IReadOnlyList<string> Notes)
 {
-    // defaults of TrainConfig and TestConfig; stats are no setting
+    // defaults of TrainConfig and TestConfig; stats is not a setting
     private static readonly Dictionary<string, string> TrainingDefaults = new()
     {
         ["dataset"] = "cifar10",
@@ -61,8 +61,8 @@ public sealed record PublishedConfig(AutoencoderSpec Model, PublishedTraining Tr
         ["batch_size"] = "128",
     };
 
-    /// <summary>Reads a file; what is missing has the published default.</summary>
-    /// <exception cref="WeightsException">It cannot be read, has none of the sections, or values are not of their types.</exception>
+    /// <summary>Reads a file; missing settings have the published defaults.</summary>
+    /// <exception cref="WeightsException">The file cannot be read, has none of the sections, or has values of wrong types.</exception>
     public static PublishedConfig Read(string path)
     {
         var sections = IniFile.Read(path);

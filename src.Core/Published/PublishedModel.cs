@@ -4,7 +4,7 @@ using DQ.Core.Quantization;
 
 namespace DQ.Core.Published;
 
-/// <summary>The published implementation's model settings, as texts by its own names, and what they mean here.</summary>
+/// <summary>The published implementation's model settings, as texts by its own names, and their meaning here.</summary>
 /// <remarks>
 /// Defaults are those of its <c>ModelConfig</c>. Its codebooks start from N(0, 1) and revive by its own rule; it reads
 /// <c>decay</c> but always trains with 0.99.
@@ -31,10 +31,10 @@ internal static class PublishedModel
             ["n_logistic_mix"] = "10",
         };
 
-    /// <summary>A spec of the settings given, defaults for the rest. Names it does not know are the caller's to report.</summary>
+    /// <summary>A spec with the given settings, and defaults for the others. The caller reports unknown names.</summary>
     /// <param name="settings">Texts by name.</param>
-    /// <param name="where">For messages: a file and what in it.</param>
-    /// <exception cref="WeightsException">Values that cannot be read or make no model: all are named.</exception>
+    /// <param name="where">For messages: the file, and the part of it.</param>
+    /// <exception cref="WeightsException">Values cannot be read or are not valid; the message names all of them.</exception>
     public static AutoencoderSpec Spec(IReadOnlyDictionary<string, string> settings, string where)
     {
         // ε is a constant of the released code; parity files state it
@@ -76,13 +76,13 @@ internal static class PublishedModel
     }
 
     /// <summary>
-    /// Refuses settings that no model with these tensors can have, before one of their size is made: every width is a side of some
-    /// tensor, and whatever is counted has a tensor each.
+    /// Refuses settings that no model with these tensors can have, before a model of this size is created. Every width is a dimension of
+    /// some tensor, and every counted part has a tensor.
     /// </summary>
-    /// <param name="spec">As a file describes it.</param>
-    /// <param name="shapes">Of the tensors in the file.</param>
-    /// <param name="where">For messages: a file and what in it.</param>
-    /// <exception cref="WeightsException">Names the first such setting.</exception>
+    /// <param name="spec">Spec that a file describes.</param>
+    /// <param name="shapes">Shapes of the tensors in the file.</param>
+    /// <param name="where">For messages: the file, and the part of it.</param>
+    /// <exception cref="WeightsException">There is such a setting; the message names the first.</exception>
     public static void CheckSize(AutoencoderSpec spec, IReadOnlyDictionary<string, long[]> shapes, string where)
     {
         var widest = shapes.Values.SelectMany(shape => shape).DefaultIfEmpty(0).Max();
@@ -106,7 +106,7 @@ internal static class PublishedModel
                 throw new WeightsException($"{where}: {name}: expected at most {most}, the {what}, got {value}");
     }
 
-    /// <summary>Settings that mean something else there, one line each.</summary>
+    /// <summary>Settings with another meaning there, one line each.</summary>
     public static IEnumerable<string> Notes(IReadOnlyDictionary<string, string> settings) =>
         settings.TryGetValue("decay", out var decay) && decay != Defaults["decay"]
             ? [$"decay: the published code ignores it and trains with {Defaults["decay"]}; here it is {decay}"]

@@ -3,7 +3,7 @@ using DQ.Core.Formats;
 
 namespace DQ.Core.Published;
 
-/// <summary>Reads texts as the published configuration's types do, collecting what is wrong.</summary>
+/// <summary>Reads texts in the same way as the published configuration's types, and collects all problems.</summary>
 internal sealed class PublishedValues(IReadOnlyDictionary<string, string> settings, IReadOnlyDictionary<string, string> defaults)
 {
     private readonly List<string> problems = [];

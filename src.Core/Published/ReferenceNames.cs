@@ -7,9 +7,9 @@ using static TorchSharp.torch;
 namespace DQ.Core.Published;
 
 /// <summary>A tensor of the published implementation's state dict.</summary>
-/// <param name="Name">Its name there.</param>
-/// <param name="Shape">Its shape there.</param>
-/// <param name="Trained">True for a parameter, which has a gradient; false for what a codebook keeps.</param>
+/// <param name="Name">Name in the published state dict.</param>
+/// <param name="Shape">Shape in the published state dict.</param>
+/// <param name="Trained">True for a parameter, which has a gradient; false for a tensor of a codebook.</param>
 public sealed record ReferenceEntry(string Name, long[] Shape, bool Trained);
 
 /// <summary>
@@ -29,16 +29,16 @@ public sealed class ReferenceNames
 {
     private const int NamesShown = 5;
 
-    /// <param name="Name">Here.</param>
-    /// <param name="Shape">Here.</param>
-    /// <param name="Parts">There: one, or one per codebook.</param>
+    /// <param name="Name">Name here.</param>
+    /// <param name="Shape">Shape here.</param>
+    /// <param name="Parts">The published tensors: one, or one per codebook.</param>
     /// <param name="Transposed">(D, K) there for (K, D) here.</param>
     /// <param name="Joined">True when the parts are joined along their first axis, false when stacked along a new one.</param>
     private sealed record Mapping(string Name, long[] Shape, IReadOnlyList<ReferenceEntry> Parts, bool Transposed, bool Joined);
 
     private readonly IReadOnlyList<Mapping> mappings;
 
-    /// <param name="model">Gives names and shapes; its values do not matter.</param>
+    /// <param name="model">Model with the names and shapes; its values are not used.</param>
     /// <exception cref="ArgumentException">The published implementation has no such model, see <see cref="WhyUnpublished"/>.</exception>
     public ReferenceNames(HierarchicalAutoencoder model)
     {
@@ -51,7 +51,8 @@ public sealed class ReferenceNames
         Entries = [.. mappings.SelectMany(mapping => mapping.Parts).OrderBy(part => ModulePosition(part.Name, depthwise))];
     }
 
-    /// <summary>What of a model the published implementation does not have, so that it has no names for it; null when it has all.</summary>
+    /// <summary>The part of a model that the published implementation does not have and has no names for; null if it has all
+    /// parts.</summary>
     public static string? WhyUnpublished(AutoencoderSpec spec) =>
         spec.Quantizer.Kind is not (DepthwiseQuantizer.Kind or VectorQuantizer.Kind)
             ? $"the published implementation has depthwise and vector quantizers only, this model has '{spec.Quantizer.Kind}'"
@@ -63,17 +64,17 @@ public sealed class ReferenceNames
         : null;
 
     /// <summary>
-    /// The published state dict, in the order of its modules; the trained ones of it are what its optimizer numbers from 0.
+    /// The published state dict, in the order of its modules; its optimizer numbers the trained tensors from 0.
     /// </summary>
     public IReadOnlyList<ReferenceEntry> Entries { get; }
 
     /// <summary>
-    /// Tensors under the published names to tensors under ours, float32, fresh and owned by the caller.
+    /// Converts tensors under the published names to new tensors under our names, float32. The caller disposes them.
     /// </summary>
-    /// <param name="reference">A state dict, or what there is one tensor of for every trained parameter (gradients, moments).</param>
-    /// <param name="trainedOnly">True for the latter.</param>
-    /// <param name="source">Where they are from, for messages: a file.</param>
-    /// <exception cref="WeightsException">Names are missing or unknown, or shapes differ: all of them are listed at once.</exception>
+    /// <param name="reference">A state dict, or one tensor for every trained parameter (gradients, moments).</param>
+    /// <param name="trainedOnly">True for one tensor per trained parameter.</param>
+    /// <param name="source">File of the tensors, for messages.</param>
+    /// <exception cref="WeightsException">Names are missing or unknown, or shapes differ: the message lists all of them.</exception>
     public IReadOnlyDictionary<string, Tensor> FromReference(
         IReadOnlyDictionary<string, Tensor> reference,
         string source,
@@ -89,9 +90,10 @@ public sealed class ReferenceNames
             .ToDictionary(mapping => mapping.Name, mapping => Join(mapping, reference).MoveToOuterDisposeScope());
     }
 
-    /// <summary>Tensors under our names to the published ones, in the order of <see cref="Entries"/>, fresh and owned by the caller.</summary>
+    /// <summary>Converts tensors under our names to new tensors under the published names, in the order of <see cref="Entries"/>. The
+    /// caller disposes them.</summary>
     /// <param name="ours">A state dict.</param>
-    /// <exception cref="ArgumentException">Not the state dict of such a model; all differences are listed at once.</exception>
+    /// <exception cref="ArgumentException">Not the state dict of such a model; the message lists all differences.</exception>
     public IReadOnlyList<KeyValuePair<string, Tensor>> ToReference(IReadOnlyDictionary<string, Tensor> ours)
     {
         if (Problems(mappings.ToDictionary(mapping => mapping.Name, mapping => mapping.Shape), ours) is { Count: > 0 } problems)
@@ -146,7 +148,7 @@ public sealed class ReferenceNames
             );
     }
 
-    /// Where a tensor's module stands there. The depthwise model replaces its projections last, which puts them at the end.
+    /// Order of a tensor's module there. The depthwise model replaces its projections last, so they are at the end.
     private static (int Part, int Level, int Book) ModulePosition(string name, bool depthwise)
     {
         var words = name.Split('.');
@@ -164,8 +166,8 @@ public sealed class ReferenceNames
         static int Number(string word) => int.Parse(word, CultureInfo.InvariantCulture);
     }
 
-    /// <summary>Names and shapes are those expected, and no others.</summary>
-    /// <exception cref="WeightsException">They differ; all differences are listed at once.</exception>
+    /// <summary>Checks that names and shapes are exactly the expected ones.</summary>
+    /// <exception cref="WeightsException">They differ; the message lists all differences.</exception>
     internal static void Check(IReadOnlyDictionary<string, long[]> expected, IReadOnlyDictionary<string, Tensor> tensors, string source)
     {
         if (Problems(expected, tensors) is { Count: > 0 } problems)

@@ -5,22 +5,23 @@ using static TorchSharp.torch;
 
 namespace DQ.Core.Published;
 
-/// <summary>Weights of elsewhere as the first ones of a model: tensors whose name and shape are the model's are taken, the rest stays new.</summary>
+/// <summary>Copies weights of a file into a new model. Tensors with the name and shape of a model's tensor are copied; the others keep
+/// their new values.</summary>
 public static class StartingWeights
 {
     private const int Shown = 5;
 
-    /// <summary>What the names of codes and what belongs to them begin with.</summary>
+    /// <summary>Prefix of the names of codes and their statistics.</summary>
     private const string Codes = "quantizer";
 
-    /// <summary>Copies what fits.</summary>
+    /// <summary>Copies the tensors that fit.</summary>
     /// <param name="path">
-    /// A checkpoint or an export of this program, a safetensors file, or what <c>torch.save</c> made of a state dict; the published
-    /// implementation's names too.
+    /// A checkpoint or an export of this program, a safetensors file, or a state dict written by <c>torch.save</c>; also with the published
+    /// implementation's names.
     /// </param>
-    /// <param name="objective">Keeps its first codes where all of them were in the file.</param>
-    /// <returns>One line: how many tensors were taken, and which stayed new and why.</returns>
-    /// <exception cref="WeightsException">The file can't be read, holds values that are not finite, or nothing that fits.</exception>
+    /// <param name="objective">The objective of the model. It keeps its codes if all of them are in the file.</param>
+    /// <returns>One line: the number of copied tensors, and the new ones with the reasons.</returns>
+    /// <exception cref="WeightsException">The file can't be read, holds values that are not finite, or no tensor fits.</exception>
     public static string Take(string path, IObjective objective)
     {
         using var scope = NewDisposeScope();

@@ -7,13 +7,13 @@ using static TorchSharp.torch;
 namespace DQ.Core.Published;
 
 /// <summary>
-/// A model's weights from elsewhere: a checkpoint of the published implementation, a bare state dict (<c>.pt</c>, <c>.pth</c> or
-/// safetensors, under its names or ours), or a safetensors file that this program exported or saved. Told apart by content.
+/// A model's weights from a file: a checkpoint of the published implementation, a bare state dict (<c>.pt</c>, <c>.pth</c> or
+/// safetensors, under its names or ours), or a safetensors file that this program exported or saved. The kind is recognized by content.
 /// </summary>
 public sealed class WeightsSource : IDisposable
 {
     private const string OptimizerPrefix = "optimizer.";
-    private const string AverageKey = "average"; // of a checkpoint's moving average, in which the model is judged
+    private const string AverageKey = "average"; // prefix of a checkpoint's moving average, with which the model is evaluated
 
     private readonly string path;
     private readonly PublishedCheckpoint? archive;
@@ -29,7 +29,7 @@ public sealed class WeightsSource : IDisposable
     private WeightsSource(string path, SafeTensorsFile file, string? key)
     {
         (this.path, this.file) = (path, file);
-        var isOurs = file.Metadata.ContainsKey("progress"); // its prefix is ours
+        var isOurs = file.Metadata.ContainsKey("progress"); // its prefix is one of ours
         if (isOurs && file.Entries.Any(entry => entry.Name.StartsWith($"{AverageKey}.", StringComparison.Ordinal)))
             key ??= AverageKey;
         var wrapped = new WrappedNames(Chosen(key));
@@ -47,21 +47,21 @@ public sealed class WeightsSource : IDisposable
             : 0;
     }
 
-    /// <summary>The model; null when the file does not say.</summary>
+    /// <summary>Spec of the model; null if the file has none.</summary>
     public AutoencoderSpec? Spec { get; }
 
-    /// <summary>What the file says of its model and means nothing or something else here, one line each.</summary>
+    /// <summary>Settings of the file's model that have no meaning or another meaning here, one line each.</summary>
     public IReadOnlyList<string> Notes { get; } = [];
 
-    /// <summary>Of the set of weights that was asked for; null where there was no choice.</summary>
+    /// <summary>Key of the requested set of weights; null if there was no choice.</summary>
     public string? Key { get; private init; }
 
-    /// <summary>Training steps made; 0 when the file does not say.</summary>
+    /// <summary>Number of training steps made; 0 if the file has no number.</summary>
     public long Steps { get; }
 
-    /// <exception cref="WeightsException">The file cannot be read, or is of neither kind; names it.</exception>
+    /// <exception cref="WeightsException">The file cannot be read, or has another kind; the message names it.</exception>
     /// <param name="path">The file.</param>
-    /// <param name="key">Of the set of tensors to take, where there are several: in safetensors what its names begin with.</param>
+    /// <param name="key">Key of the set of tensors to read, if there are several; in safetensors the prefix of its names.</param>
     public static WeightsSource Open(string path, string? key = null)
     {
         if (!TensorFile.IsSafeTensors(path))
@@ -78,15 +78,15 @@ public sealed class WeightsSource : IDisposable
         }
     }
 
-    /// <summary>What of the weights is not finite, in words; null where all is.</summary>
+    /// <summary>Describes the weights that are not finite; null if all are finite.</summary>
     public string? NonFinite()
     {
         using var scope = NewDisposeScope();
         return FiniteValues.Problem(ReadStored());
     }
 
-    /// <summary>Copies weights and codebooks in.</summary>
-    /// <exception cref="WeightsException">They are those of another model; all differences are named.</exception>
+    /// <summary>Copies weights and codebooks into the model.</summary>
+    /// <exception cref="WeightsException">They belong to another model; the message names all differences.</exception>
     public void Fill(HierarchicalAutoencoder model)
     {
         using var scope = NewDisposeScope();
@@ -102,7 +102,7 @@ public sealed class WeightsSource : IDisposable
             target.copy_(weights[name]);
     }
 
-    /// Names and shapes; where they differ and the names begin in a few ways, the file may hold several sets of weights.
+    /// Checks names and shapes. If they differ and the names have a few prefixes, the file may hold several sets of weights.
     private void Check(Dictionary<string, long[]> expected, IReadOnlyDictionary<string, Tensor> stored)
     {
         try
@@ -122,9 +122,9 @@ public sealed class WeightsSource : IDisposable
         }
     }
 
-    /// <summary>Tensors under our names, whether or not they fit; in the caller's scope.</summary>
-    /// <param name="model">Says which names are ours.</param>
-    /// <exception cref="WeightsException">They are under the published names and those of another model.</exception>
+    /// <summary>Tensors under our names, also those that do not fit; in the caller's dispose scope.</summary>
+    /// <param name="model">The model that defines our names.</param>
+    /// <exception cref="WeightsException">They have the published names and belong to another model.</exception>
     public IReadOnlyDictionary<string, Tensor> ReadFor(HierarchicalAutoencoder model)
     {
         var stored = ReadStored();
@@ -134,10 +134,10 @@ public sealed class WeightsSource : IDisposable
     private static bool IsPublished(IReadOnlyDictionary<string, Tensor> stored) =>
         stored.Keys.Any(name => name.StartsWith("quantize_convs.", StringComparison.Ordinal));
 
-    /// <summary>Copies the optimizer's moments and number of updates in; false when the file has none.</summary>
-    /// <param name="optimizer">Of the model's parameters.</param>
+    /// <summary>Copies the optimizer's moments and number of updates; returns false if the file has none.</summary>
+    /// <param name="optimizer">The optimizer of the model's parameters.</param>
     /// <param name="model">A model of the published implementation.</param>
-    /// <exception cref="WeightsException">They are those of another model.</exception>
+    /// <exception cref="WeightsException">They belong to another model.</exception>
     public bool Fill(AdamOptimizer optimizer, HierarchicalAutoencoder model)
     {
         using var scope = NewDisposeScope();
@@ -176,7 +176,8 @@ public sealed class WeightsSource : IDisposable
         return names.ToDictionary(entry => entry.Key, entry => file!.Read(entry.Value));
     }
 
-    /// The tensors of the set asked for, without its key; of a checkpoint of this program, which also holds the optimizer's, the model's.
+    /// The tensors of the requested set, without its key. From a checkpoint of this program, which also has the optimizer's tensors, only
+    /// the model's.
     private List<string> Chosen(string? key)
     {
         var all = file!

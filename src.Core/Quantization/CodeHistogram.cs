@@ -3,7 +3,7 @@ using static TorchSharp.torch;
 
 namespace DQ.Core.Quantization;
 
-/// <summary>How often each code of one level was chosen, per codebook: M × K counts and what follows from them.</summary>
+/// <summary>Counts how often each code of one level was chosen, per codebook (M × K counts), and computes statistics of them.</summary>
 public sealed class CodeHistogram(int codebooks, int codeCount)
 {
     private readonly long[][] counts = [.. Enumerable.Range(0, codebooks).Select(_ => new long[codeCount])];
@@ -19,7 +19,7 @@ public sealed class CodeHistogram(int codebooks, int codeCount)
     /// <summary>Positions counted per codebook.</summary>
     public long Total(int codebook) => counts[codebook].Sum();
 
-    /// <summary>Forgets all counts.</summary>
+    /// <summary>Sets all counts to 0.</summary>
     public void Clear()
     {
         foreach (var book in counts)
@@ -36,7 +36,7 @@ public sealed class CodeHistogram(int codebooks, int codeCount)
             counts[at / codeCount][at % codeCount] = (long)all[at];
     }
 
-    /// <summary>Counts codes (B, M, H, W) int64.</summary>
+    /// <summary>Adds code indices (B, M, H, W) int64 to the counts.</summary>
     public void Add(Tensor codes)
     {
         if (codes.dim() != 4 || codes.shape[1] != codebooks)
@@ -48,7 +48,8 @@ public sealed class CodeHistogram(int codebooks, int codeCount)
             counts[at / positions % codebooks][values[at]]++;
     }
 
-    /// <summary>A bit per code of a codebook, K rounded up to bytes, lowest first: set where no position chose it.</summary>
+    /// <summary>One bit per code of a codebook, lowest first, padded to whole bytes. The bit is set if no position chose the
+    /// code.</summary>
     public byte[] Idle(int codebook)
     {
         var bits = new byte[(codeCount + 7) / 8];
@@ -72,12 +73,12 @@ public sealed class CodeHistogram(int codebooks, int codeCount)
         return entropy;
     }
 
-    /// <summary>exp(entropy): the number of equally likely codes that would be as uncertain; 1 … K.</summary>
+    /// <summary>exp(entropy), from 1 to K: the number of equally likely codes with the same entropy.</summary>
     public double Perplexity(int codebook) => Math.Exp(EntropyNats(codebook));
 
     /// <summary>
-    /// Bits to code all of <paramref name="other"/>'s choices under this histogram's frequencies, smoothed by one count per code:
-    /// a length one could really pay with a table fixed beforehand.
+    /// Bits to code all choices counted in <paramref name="other"/> under this histogram's frequencies, with one count added per code. A
+    /// coder with a table fixed beforehand can reach this length.
     /// </summary>
     public double CrossEntropyBits(CodeHistogram other)
     {

@@ -4,13 +4,13 @@ using static TorchSharp.torch;
 
 namespace DQ.Core.Quantization;
 
-/// <summary>Between codes as they are chosen, a row of N = B·H·W positions per codebook, and as they lie in maps.</summary>
+/// <summary>Converts between rows of N = B·H·W positions per codebook and maps (B, …, H, W).</summary>
 internal static class CodeMaps
 {
-    /// <summary>Codes (B, M, H, W) to (M, N).</summary>
+    /// <summary>Indices (B, M, H, W) to (M, N).</summary>
     public static Tensor Rows(Tensor codes) => codes.permute(1, 0, 2, 3).reshape(codes.shape[1], -1);
 
-    /// <summary>Codes (M, N) to (B, M, H, W).</summary>
+    /// <summary>Indices (M, N) to (B, M, H, W).</summary>
     public static Tensor Indices(Tensor chosen, long batch, long height, long width) =>
         chosen.view(chosen.shape[0], batch, height, width).permute(1, 0, 2, 3).contiguous();
 
@@ -18,7 +18,7 @@ internal static class CodeMaps
     public static Tensor Vectors(Tensor rows, long batch, long height, long width) =>
         rows.view(rows.shape[0], batch, height, width, rows.shape[2]).permute(1, 0, 4, 2, 3).contiguous();
 
-    /// <summary>Codes chosen (M, N) to their vectors (M, N, D) in codebooks (M, K, D).</summary>
+    /// <summary>Looks up indices (M, N) in codebooks (M, K, D): vectors (M, N, D).</summary>
     public static Tensor Lookup(Tensor codebooks, Tensor chosen)
     {
         var (books, codeCount, width) = (codebooks.shape[0], codebooks.shape[1], codebooks.shape[2]);

@@ -2,10 +2,10 @@ using static TorchSharp.torch;
 
 namespace DQ.Core.Quantization;
 
-/// <summary>Where vectors and codes lie before they are compared, always by Euclidean distance.</summary>
+/// <summary>Transforms vectors and codes before they are compared by Euclidean distance.</summary>
 public abstract class CodeMetric
 {
-    /// <summary>The metric a specification names.</summary>
+    /// <summary>The metric that a specification names.</summary>
     public static CodeMetric Create(QuantizerSpec spec) =>
         spec.Metric switch
         {
@@ -14,14 +14,15 @@ public abstract class CodeMetric
             var other => throw new ArgumentException($"expected {string.Join(" or ", Names)}, got '{other}'", nameof(spec)),
         };
 
-    /// <summary>Names a configuration may use.</summary>
+    /// <summary>Names that a configuration may use.</summary>
     public static IReadOnlyList<string> Names { get; } = [EuclideanMetric.Name, CosineMetric.Name];
 
-    /// <summary>Vectors along axis <paramref name="axis"/> where they are compared; differentiable. May be the argument itself.</summary>
+    /// <summary>The transformed vectors, which lie along axis <paramref name="axis"/>; differentiable. May return the argument
+    /// itself.</summary>
     public abstract Tensor Project(Tensor vectors, long axis);
 }
 
-/// <summary>Vectors stay where they are.</summary>
+/// <summary>No transformation.</summary>
 public sealed class EuclideanMetric : CodeMetric
 {
     public const string Name = "euclidean";
@@ -30,8 +31,8 @@ public sealed class EuclideanMetric : CodeMetric
 }
 
 /// <summary>
-/// Vectors and codes lie on the unit sphere: |u − c|² = 2 − 2 cos, so the nearest code is the one of largest cosine similarity,
-/// and lengths carry nothing.
+/// Scales vectors and codes to unit length: |u − c|² = 2 − 2 cos, so the nearest code is the one with the largest cosine similarity. The
+/// lengths of vectors have no effect.
 /// </summary>
 /// <remarks>Source: Yu et al. 2022, <i>Vector-quantized Image Modeling with Improved VQGAN</i>, section 3.2, "ℓ2-normalized codes".</remarks>
 public sealed class CosineMetric : CodeMetric

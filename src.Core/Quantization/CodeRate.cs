@@ -3,22 +3,23 @@ namespace DQ.Core.Quantization;
 /// <summary>The codes of one level for one image: M codebooks of K codes on an H×W grid.</summary>
 public readonly record struct CodeGrid(int CodeCount, int Codebooks, int Height, int Width);
 
-/// <summary>What codes cost, in bits.</summary>
+/// <summary>The code rate, in bits.</summary>
 public static class CodeRate
 {
     public static double NatsToBits(double nats) => nats / Math.Log(2);
 
-    /// <summary>Bits per image when every code is as likely as any other: Σ over levels of M·H·W·log2 K.</summary>
+    /// <summary>Bits per image if all codes are equally likely: Σ over levels of M·H·W·log2 K.</summary>
     public static double UniformBitsPerImage(IEnumerable<CodeGrid> levels) =>
         levels.Sum(level => (double)level.Codebooks * level.Height * level.Width * Math.Log2(level.CodeCount));
 
     /// <summary>
-    /// Bits that all codes counted in <paramref name="evaluated"/> take under the frequencies of <paramref name="training"/>:
-    /// a length one could really pay, as those frequencies are known before. One codebook at a time.
+    /// Bits to code all choices counted in <paramref name="evaluated"/> under the frequencies of <paramref name="training"/>, for one
+    /// codebook. A coder can reach this length, since those frequencies are known beforehand.
     /// </summary>
-    /// <param name="evaluated">How often each of the K codes is to be coded.</param>
-    /// <param name="training">How often each occurred in training; one is added to each, so that none is impossible.</param>
-    /// <exception cref="ArgumentException">The two differ in length.</exception>
+    /// <param name="evaluated">How often each of the K codes has to be coded.</param>
+    /// <param name="training">How often each code was chosen in training. One is added to each count, so that no code has probability
+    /// 0.</param>
+    /// <exception cref="ArgumentException">The two arguments differ in length.</exception>
     public static double EmpiricalBits(ReadOnlySpan<long> evaluated, ReadOnlySpan<long> training)
     {
         if (evaluated.Length != training.Length)

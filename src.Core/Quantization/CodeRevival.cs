@@ -6,17 +6,17 @@ using static TorchSharp.torch;
 
 namespace DQ.Core.Quantization;
 
-/// <summary>Codebooks as revival sees and changes them.</summary>
+/// <summary>The state of codebooks that revival reads and changes.</summary>
 /// <param name="Codebook">(M, K, D).</param>
 /// <param name="Counts">N (M, K).</param>
-/// <param name="Sums">A (M, K, D); null where codes are no averages.</param>
-/// <param name="Smoothed">Ñ (M, K); null likewise.</param>
+/// <param name="Sums">A (M, K, D); null if codes are not averages.</param>
+/// <param name="Smoothed">Ñ (M, K); null if codes are not averages.</param>
 public sealed record CodebookState(Tensor Codebook, Tensor Counts, Tensor? Sums = null, Tensor? Smoothed = null);
 
-/// <summary>What happens to codes that hardly any vector chooses.</summary>
+/// <summary>A rule that replaces codes which hardly any vector chooses.</summary>
 public abstract class CodeRevival
 {
-    /// <summary>The policy a specification names.</summary>
+    /// <summary>The rule that a specification names.</summary>
     public static CodeRevival Create(QuantizerSpec spec) =>
         spec.Revival switch
         {
@@ -27,16 +27,17 @@ public abstract class CodeRevival
         };
 
     /// <summary>Changes dead codes in place.</summary>
-    /// <returns>How many per codebook.</returns>
+    /// <returns>The number of changed codes per codebook.</returns>
     public abstract long[] Apply(CodebookState state, CodeUses seen, long seed, long step);
 
-    /// <summary>Vectors of the batch drawn without replacement for each codebook's K codes (M, K, D); tiled, with noise, when N &lt; K.</summary>
+    /// <summary>Draws vectors of the batch without replacement for each codebook's K codes: (M, K, D). If N &lt; K, the vectors are
+    /// repeated, with noise.</summary>
     /// <param name="vectors">(M or 1, N, D).</param>
     /// <param name="books">M.</param>
     /// <param name="codeCount">K.</param>
-    /// <param name="seed">Of the run.</param>
-    /// <param name="step">Of the draw.</param>
-    /// <param name="wanted">Codes (M, K) that will be used, which alone get noise; null for all.</param>
+    /// <param name="seed">Seed of the run.</param>
+    /// <param name="step">Step of the draw.</param>
+    /// <param name="wanted">Mask (M, K) of the codes that will be used. Only these get noise. Null for all.</param>
     /// <param name="rows">How the vectors lie on several ranks, which draw the same ones; null in one process.</param>
     internal static Tensor Draw(
         Tensor vectors,
@@ -71,7 +72,7 @@ public abstract class CodeRevival
     private static Tensor Places(Tensor vectors, int total, long books, long codeCount, long seed, long step, SharedRows? rows)
     {
         var (slices, own) = (vectors.shape[0], vectors.shape[1]);
-        // drawn into tensors: arrays of this size, step after step, would be most of what training leaves to the collector
+        // draws into tensors: arrays of this size at every step would be most of training's garbage
         var choice = empty(books * codeCount, dtype: ScalarType.Int64);
         var places = MemoryMarshal.Cast<byte, long>(choice.bytes);
         using var permutation = empty(total, dtype: ScalarType.Int32);
@@ -102,7 +103,7 @@ public abstract class CodeRevival
         return drawn;
     }
 
-    /// <summary>True entries per row of a (M, K) mask.</summary>
+    /// <summary>The number of true entries in each row of a mask (M, K).</summary>
     protected static long[] PerCodebook(Tensor mask)
     {
         using var scope = NewDisposeScope();
@@ -110,15 +111,15 @@ public abstract class CodeRevival
     }
 }
 
-/// <summary>Dead codes stay as they are.</summary>
+/// <summary>Dead codes are not changed.</summary>
 public sealed class NoRevival : CodeRevival
 {
     public override long[] Apply(CodebookState state, CodeUses seen, long seed, long step) => new long[state.Codebook.shape[0]];
 }
 
 /// <summary>
-/// A code is dead when N &lt; τ·n/K, with n the vectors of a step: a share of the mean, since an absolute bound calls every code
-/// dead once K &gt; n. It becomes a vector of the batch with count τ·n/K, and its sum goes with it.
+/// A code is dead when N &lt; τ·n/K, with n the vectors of a step. The bound is a share of the mean, since with an absolute bound every
+/// code would be dead if K &gt; n. A dead code becomes a vector of the batch with count τ·n/K, and its sum changes accordingly.
 /// </summary>
 public sealed class UsageRevival(double threshold) : CodeRevival
 {
@@ -141,8 +142,8 @@ public sealed class UsageRevival(double threshold) : CodeRevival
 }
 
 /// <summary>
-/// The released code's rule, for parity: a code with Ñ &lt; 1 is redrawn from the batch at every step, while its count and sum
-/// stay as they were; it jumps back to the stale A/Ñ once it is no longer dead.
+/// The released code's rule, for parity: a code with Ñ &lt; 1 is redrawn from the batch at every step, while its count and sum do not
+/// change. When it is no longer dead, it returns to the old A/Ñ.
 /// </summary>
 public sealed class PublishedRevival : CodeRevival
 {

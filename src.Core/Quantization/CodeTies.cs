@@ -5,24 +5,24 @@ using static TorchSharp.torch;
 namespace DQ.Core.Quantization;
 
 /// <summary>
-/// Codes that another implementation chose, preferred where they are as near as the nearest within float32's resolution: which of
-/// two such codes is nearer is a matter of the order of a sum.
+/// Prefers the codes that another implementation chose, if they are as near as the nearest code within float32's resolution. Which of two
+/// such codes is nearer depends only on the order of a sum.
 /// </summary>
 /// <remarks>Axis legend: M codebooks, S slices (M or 1), K codes, D code width, N vectors.</remarks>
 internal sealed class CodeTies(Tensor recorded)
 {
     /// <summary>
-    /// Of (‖z‖ + ‖e‖)², the size of what is summed to a squared distance: eight units in the last place of float32.
+    /// Tolerance as a share of (‖z‖ + ‖e‖)², the size of the terms of a squared distance: eight units in the last place of float32.
     /// </summary>
     private const double Resolution = 1.0 / (1 << 20);
 
-    /// <summary>Vectors of the last call that got the recorded code and not the nearest.</summary>
+    /// <summary>The number of vectors in the last call that got the recorded code instead of the nearest.</summary>
     public long Count { get; private set; }
 
-    /// <summary>The chosen codes, or the recorded ones where these are as near: (M, N).</summary>
+    /// <summary>The chosen indices, or the recorded ones where these are as near: (M, N).</summary>
     /// <param name="vectors">z (S, N, D).</param>
     /// <param name="codes">e (M, K, D).</param>
-    /// <param name="chosen">The nearest (M, N).</param>
+    /// <param name="chosen">Indices of the nearest codes (M, N).</param>
     public Tensor Settle(Tensor vectors, Tensor codes, Tensor chosen)
     {
         Count = 0;
@@ -41,7 +41,7 @@ internal sealed class CodeTies(Tensor recorded)
         return where(ties, theirs, chosen).MoveToOuterDisposeScope();
     }
 
-    /// Squared distances (M, N) to codes of these indices, and the size of what is summed.
+    /// Squared distances (M, N) to the codes of these indices, and the size of the terms of the sum.
     private static (Tensor Squared, Tensor Size) Distances(Tensor z, Tensor codes, Tensor indices)
     {
         var (books, count, width) = (indices.shape[0], indices.shape[1], codes.shape[2]);

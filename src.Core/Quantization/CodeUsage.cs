@@ -7,11 +7,11 @@ using static TorchSharp.torch;
 
 namespace DQ.Core.Quantization;
 
-/// <summary>What was quantized since the last optimizer step.</summary>
+/// <summary>Statistics of the vectors quantized since the last optimizer step.</summary>
 /// <param name="Counts">Vectors assigned to each code n (M, K).</param>
 /// <param name="Sums">Their sums s (M, K, D).</param>
-/// <param name="Vectors">The latest micro-batch's vectors (M or 1, N, D): what dead codes are redrawn from.</param>
-/// <param name="Total">Vectors per codebook over all micro-batches, of all ranks.</param>
+/// <param name="Vectors">The latest micro-batch's vectors (M or 1, N, D). Dead codes are redrawn from these.</param>
+/// <param name="Total">Number of vectors per codebook over all micro-batches and ranks.</param>
 /// <param name="Rows">How <paramref name="Vectors"/> lie on several ranks; null in one process.</param>
 public sealed record CodeUses(Tensor Counts, Tensor Sums, Tensor Vectors, long Total, SharedRows? Rows = null) : IDisposable
 {
@@ -24,7 +24,7 @@ public sealed record CodeUses(Tensor Counts, Tensor Sums, Tensor Vectors, long T
 }
 
 /// <summary>
-/// Collects counts and sums over the micro-batches of one optimizer step, so that codebooks learn once a step.
+/// Collects counts and sums over the micro-batches of one optimizer step, so that codebooks learn once per step.
 /// </summary>
 public sealed class CodeUsage : IDisposable
 {
@@ -35,7 +35,7 @@ public sealed class CodeUsage : IDisposable
 
     /// <param name="vectors">(M or 1, N, D) contiguous float32.</param>
     /// <param name="chosen">(M, N) int64.</param>
-    /// <param name="codes">(M, K, D), for shapes and device.</param>
+    /// <param name="codes">(M, K, D); only shape and device are read.</param>
     /// <param name="rows">How the vectors lie on several ranks; null in one process.</param>
     public void Add(Tensor vectors, Tensor chosen, Tensor codes, SharedRows? rows = null)
     {
@@ -52,7 +52,7 @@ public sealed class CodeUsage : IDisposable
         collected = new(counts, sums, vectors.alias().DetachFromDisposeScope(), total, rows);
     }
 
-    /// <summary>What was collected, now the caller's to dispose; null when nothing was. Collecting starts again.</summary>
+    /// <summary>Returns what was collected, or null if nothing was, and starts again. The caller disposes the result.</summary>
     public CodeUses? Take()
     {
         var taken = collected;

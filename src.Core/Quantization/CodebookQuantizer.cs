@@ -6,8 +6,8 @@ using static TorchSharp.torch;
 namespace DQ.Core.Quantization;
 
 /// <summary>
-/// M codebooks of K code vectors; every position takes the nearest code of each. The input map's channels are cut in slices,
-/// one per codebook or one for all; how codes learn is the derived types' matter.
+/// M codebooks of K code vectors. Every position takes the nearest code of each codebook. The input map's channels are cut into slices, one
+/// per codebook or one for all codebooks. Derived types define how codes learn.
 /// </summary>
 /// <remarks>Axis legend: B batch, M codebooks, S slices (M or 1), K codes, D code width, H W grid sides, N = B·H·W vectors of a batch.</remarks>
 public abstract class CodebookQuantizer : Quantizer
@@ -44,12 +44,12 @@ public abstract class CodebookQuantizer : Quantizer
 
     public override bool NeedsInitialization => spec.Initialization == "kmeans";
 
-    /// <summary>Slices of the input map that each go to codebooks of their own: M, or 1 when all see the same.</summary>
+    /// <summary>Number of slices of the input map: M if each codebook has its own slice, 1 if all codebooks share one.</summary>
     protected abstract int Slices { get; }
 
     protected GradientEstimator Gradient { get; }
 
-    /// <summary>Codes to prefer in a tie, to compare with another implementation; null otherwise.</summary>
+    /// <summary>Codes to prefer in a tie, for a comparison with another implementation; null otherwise.</summary>
     internal CodeTies? Recorded { get; set; }
 
     /// <summary>What was quantized since the last optimizer step.</summary>
@@ -66,22 +66,22 @@ public abstract class CodebookQuantizer : Quantizer
         var vectors = cat([.. maps.Select(map => Vectors(Projected(map)))], 1); // (S, N, D)
         var rows = sharing?.Rows(maps[0].shape[2] * maps[0].shape[3], vectors.shape[1]);
         var (centres, members) = FirstCodes(vectors, seed, rows);
-        Start(centres, members / Kept(maps.Count)); // expected members a step
+        Start(centres, members / Kept(maps.Count)); // expected members per step
     }
 
     public override void Forget() => Usage.Dispose();
 
-    /// <summary>The first codes (M, K, D) for vectors (S, N, D), and how many chose each (M, K).</summary>
+    /// <summary>Computes the first codes (M, K, D) for vectors (S, N, D), and how many vectors chose each code (M, K).</summary>
     /// <param name="vectors">This rank's.</param>
     /// <param name="seed">Of the choice.</param>
     /// <param name="rows">How vectors lie on several ranks; null in one process.</param>
     protected virtual (Tensor Centres, Tensor Members) FirstCodes(Tensor vectors, long seed, SharedRows? rows) =>
         KMeans.Fit(vectors, Codebooks, CodeCount, seed, metric, rows);
 
-    /// <summary>Takes first codes (M, K, D) and their expected counts a step (M, K) over.</summary>
+    /// <summary>Sets the first codes (M, K, D) and their expected counts per step (M, K).</summary>
     protected abstract void Start(Tensor centres, Tensor expected);
 
-    /// <summary>The loss by which codes learn, where they learn by one.</summary>
+    /// <summary>The loss by which codes learn, if they learn by a loss.</summary>
     /// <param name="nearest">(B, M, D, H, W), differentiable in the codes.</param>
     /// <param name="input">(B, S, D, H, W).</param>
     protected virtual Tensor? CodeLoss(Tensor nearest, Tensor input) => null;
@@ -118,7 +118,7 @@ public abstract class CodebookQuantizer : Quantizer
             .reshape(batch, OutputChannels, height, width);
     }
 
-    /// <summary>Brings dead codes back, after a step's learning.</summary>
+    /// <summary>Revives dead codes, after the codes have learned from a step.</summary>
     protected long[] Revive(CodebookState state, CodeUses seen, long seed, long step)
     {
         var revived = revival.Apply(state, seen, seed, step);
@@ -126,21 +126,21 @@ public abstract class CodebookQuantizer : Quantizer
         return revived;
     }
 
-    /// <summary>What was quantized since the last optimizer step, now the caller's.</summary>
+    /// <summary>Returns the statistics since the last optimizer step. The caller disposes them.</summary>
     protected CodeUses TakeUses() =>
         Usage.Take() ?? throw new InvalidOperationException("nothing was quantized in training mode since the last step");
 
-    /// <summary>Decay of the moving averages at a step (from 0), warmed up.</summary>
+    /// <summary>Decay of the moving averages at a step (from 0), with its warm-up.</summary>
     protected double Decay(long step) => Math.Min(spec.Decay, (1.0 + step) / (spec.DecayWarmup + step));
 
-    /// <summary>Codes (M, K, D) where they are compared; differentiable.</summary>
+    /// <summary>Codes (M, K, D) after the metric's transformation; differentiable.</summary>
     protected Tensor ProjectedCodebook() => metric.Project(Codebook, 2);
 
-    /// <summary>(B, S·D, H, W) to (B, S, D, H, W) float32, where it is compared.</summary>
+    /// <summary>(B, S·D, H, W) to (B, S, D, H, W) float32, after the metric's transformation.</summary>
     protected Tensor Projected(Tensor map) =>
         metric.Project(map.to_type(ScalarType.Float32).view(map.shape[0], Slices, Width, map.shape[2], map.shape[3]), 2);
 
-    /// <summary>(B, S, D, H, W) to (S, N, D), contiguous, detached: the vectors each slice's codebooks choose codes for.</summary>
+    /// <summary>(B, S, D, H, W) to (S, N, D), contiguous, detached: the vectors of each slice, for which codes are chosen.</summary>
     protected static Tensor Vectors(Tensor input)
     {
         var (slices, width) = (input.shape[1], input.shape[2]);

@@ -6,12 +6,14 @@ using static TorchSharp.torch;
 namespace DQ.Core.Quantization;
 
 /// <summary>
-/// Codes of few dimensions: they are looked up in n dimensions and brought up to the decoder's width D by a linear map per codebook.
+/// Codes of few dimensions: they are looked up in n dimensions, and a linear map per codebook expands them to the decoder's width D.
 /// </summary>
 /// <remarks>
 /// Source: Yu et al. 2022, <i>Vector-quantized Image Modeling with Improved VQGAN</i>, section 3.2, "factorized codes". The projection down to
-/// n dimensions is the model's own 1×1 convolution to <see cref="InputChannels"/>: two linear maps in a row would be one.
-/// Latent loss and errors are those in n dimensions. State-dict keys: <c>inner.…</c>, <c>up.weight</c> (M·D, n, 1, 1), <c>up.bias</c>.
+/// n dimensions is the model's own 1×1 convolution to <see cref="InputChannels"/>, because two successive linear maps are equivalent to
+/// one. Latent loss and errors are computed in n dimensions.
+/// State-dict keys: <c>inner.…</c>, <c>up.weight</c> (M·D, n, 1, 1),
+/// <c>up.bias</c>.
 /// </remarks>
 public sealed class FactorizedQuantizer : Quantizer
 {
@@ -21,7 +23,7 @@ public sealed class FactorizedQuantizer : Quantizer
     [ComponentName(Name = "up")]
     private readonly Conv2d up;
 
-    /// <param name="inner">Quantizes in n dimensions; disposed with this one.</param>
+    /// <param name="inner">The quantizer in n dimensions, which is disposed with this one.</param>
     /// <param name="width">D.</param>
     public FactorizedQuantizer(CodebookQuantizer inner, int width)
         : base(nameof(FactorizedQuantizer))
@@ -45,7 +47,8 @@ public sealed class FactorizedQuantizer : Quantizer
 
     public override bool NeedsInitialization => inner.NeedsInitialization;
 
-    public override void Initialize(IReadOnlyList<Tensor> maps, long seed, Sharing? sharing = null) => inner.Initialize(maps, seed, sharing);
+    public override void Initialize(IReadOnlyList<Tensor> maps, long seed, Sharing? sharing = null) =>
+        inner.Initialize(maps, seed, sharing);
 
     public override IReadOnlyList<Tensor> Collected => inner.Collected;
 

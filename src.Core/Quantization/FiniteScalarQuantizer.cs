@@ -4,23 +4,23 @@ using static TorchSharp.torch;
 namespace DQ.Core.Quantization;
 
 /// <summary>
-/// Finite scalar quantization: every one of d dimensions is bounded and rounded to one of L_i values, and the K = ΠL_i combinations are
-/// the codes. No codebook, nothing to learn or to collapse. M groups of d channels: (B, M·d, H, W) to (B, M·d, H, W), values in [−1, 1].
+/// Finite scalar quantization: each of d dimensions is bounded and rounded to one of L_i values, and the K = ΠL_i combinations are the
+/// codes. There is no codebook that learns or could collapse. M groups of d channels: (B, M·d, H, W) to (B, M·d, H, W), values in [−1, 1].
 /// </summary>
 /// <remarks>
 /// Source: Mentzer et al. 2023, <i>Finite Scalar Quantization: VQ-VAE Made Simple</i>, section 3 and appendix A.1.
 /// Known deviation: the listing shifts the input by tan(offset / half) so that 0 stays 0 for even levels; the inverse of tanh does that.
-/// The error reported is the squared distance of rounded to bounded values; nothing commits (latent loss 0).
-/// A code's number has the first dimension as its lowest digit, as in the listing. Infinite inputs take the outermost values; a position
-/// with a NaN input has code 0, and its quantized map is NaN.
+/// The reported error is the squared distance between rounded and bounded values. There is no commitment loss (latent loss 0).
+/// The first dimension is the lowest digit of an index, as in the listing. Infinite inputs take the outermost values; a position with a NaN
+/// input has index 0, and its quantized map is NaN.
 /// Axis legend: B batch, M groups, d dimensions of a group, H W grid sides.
 /// </remarks>
 public sealed class FiniteScalarQuantizer : Quantizer
 {
-    /// <summary>Its name in configurations.</summary>
+    /// <summary>The name of this kind in configurations.</summary>
     public const string Kind = "finite_scalar";
 
-    /// Lets tanh reach beyond the outermost values' midpoints, so that they can be chosen with room to spare.
+    /// Widens the range of tanh beyond the outermost rounding boundaries, so that the outermost values can be reached.
     private const double Margin = 1e-3;
 
     private readonly StraightThrough gradient = new();
@@ -37,7 +37,7 @@ public sealed class FiniteScalarQuantizer : Quantizer
         RegisterComponents();
     }
 
-    /// <summary>What keeps a level's K from being made, or null.</summary>
+    /// <summary>The reason why a level can't have this K, or null.</summary>
     internal static string? CodesProblem(QuantizerSpec spec, int codes)
     {
         if (spec.Levels is { Count: > 0 } levels)
@@ -53,7 +53,7 @@ public sealed class FiniteScalarQuantizer : Quantizer
         return $"expected a product of levels from 3 to 8, such as {(below is null ? "" : $"{below} or ")}{above}, got {codes}";
     }
 
-    /// <summary>The levels a specification gives for K codes.</summary>
+    /// <summary>The levels that a specification gives for K codes.</summary>
     internal static IReadOnlyList<int> LevelsFor(QuantizerSpec spec, int codes) =>
         spec.Levels is { Count: > 0 } levels
             ? levels
@@ -77,7 +77,7 @@ public sealed class FiniteScalarQuantizer : Quantizer
         var rounded = bounded.detach().round();
         var (scaled, values) = (bounded / steps, rounded / steps);
         var places = (rounded.Plus(steps) * PerDimension(Places(), map.device)).sum(2); // (B, M, H, W); exact below 2^24
-        // cast as it is, NaN would become a code that does not exist; the map stays NaN, and so does the loss
+        // a cast of NaN would give an index that does not exist; the map stays NaN, and so does the loss
         var chosen = places.nan_to_num(nan: 0).to_type(ScalarType.Int64);
         var squares = (values - scaled.detach()).Squared(); // (B, M, d, H, W)
         return new(
@@ -100,10 +100,10 @@ public sealed class FiniteScalarQuantizer : Quantizer
 
     private static double Half(int level) => (level - 1) * (1 + Margin) / 2;
 
-    /// An even number of values has no middle one: they lie half a step lower.
+    /// An even number of values has no middle value: they are half a step lower.
     private static double Offset(int level) => level % 2 == 0 ? 0.5 : 0;
 
-    /// Worth of a step in each dimension: 1, L_1, L_1·L_2, …
+    /// Place value of each dimension: 1, L_1, L_1·L_2, …
     private double[] Places()
     {
         var places = new double[levels.Count];

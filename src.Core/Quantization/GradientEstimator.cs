@@ -3,10 +3,11 @@ using static TorchSharp.torch;
 
 namespace DQ.Core.Quantization;
 
-/// <summary>What gradient the input of a quantization receives, which itself has none: the step to the nearest code is flat.</summary>
+/// <summary>Estimates the gradient for the input of a quantization. The true gradient is 0 almost everywhere, since the nearest code is
+/// piecewise constant.</summary>
 public abstract class GradientEstimator
 {
-    /// <summary>The estimator a specification names.</summary>
+    /// <summary>The estimator that a specification names.</summary>
     public static GradientEstimator Create(QuantizerSpec spec) =>
         spec.Gradient switch
         {
@@ -15,12 +16,13 @@ public abstract class GradientEstimator
             var other => throw new ArgumentException($"expected {string.Join(" or ", Names)}, got '{other}'", nameof(spec)),
         };
 
-    /// <summary>Names a configuration may use.</summary>
+    /// <summary>Names that a configuration may use.</summary>
     public static IReadOnlyList<string> Names { get; } = [StraightThrough.Name, RotationTrick.Name];
 
-    /// <summary>The quantized values with a gradient for the input; exactly the quantized values where nothing is to be differentiated.</summary>
+    /// <summary>The quantized values, with a gradient for the input. The values are exactly the quantized ones if no gradient is
+    /// needed.</summary>
     /// <param name="input">(B, S, D, …), S = M or 1: one vector may be quantized by all codebooks.</param>
-    /// <param name="quantized">(B, M, D, …); its own gradient is cut.</param>
+    /// <param name="quantized">(B, M, D, …); it is detached.</param>
     public Tensor Apply(Tensor input, Tensor quantized) => input.requires_grad ? Estimate(input, quantized.detach()) : quantized;
 
     protected abstract Tensor Estimate(Tensor input, Tensor quantized);

@@ -7,20 +7,21 @@ using static TorchSharp.torch;
 namespace DQ.Core.Quantization;
 
 /// <summary>
-/// Codes drawn from a categorical distribution whose logits are the input map: (B, M·K, H, W) to (B, M·D, H, W). Training draws
-/// samples, differentiable through their relaxation; evaluation takes the likeliest code.
+/// Codes drawn from a categorical distribution whose logits are the input map: (B, M·K, H, W) to (B, M·D, H, W). Training draws samples,
+/// which are differentiable through their relaxation. Evaluation takes the most likely code.
 /// </summary>
 /// <remarks>
 /// Source: Jang et al. 2017, <i>Categorical Reparameterization with Gumbel-Softmax</i>, sections 2.1–2.2 (straight-through samples);
 /// a KL divergence to the uniform prior as in Ramesh et al. 2021, <i>Zero-Shot Text-to-Image Generation</i>, section 2.1. The temperature τ
-/// falls on a cosine from 1 to 1/16. Noise is a function of (seed, step, micro-batch).
-/// There is no input vector to be near to: nothing commits (latent loss 0), and the error reported is the squared distance between
-/// the chosen code and the expected one.
-/// State-dict key: <c>codes</c> (M, K, D), a parameter. Axis legend: B batch, M codebooks, K codes, D code width, N = B·H·W.
+/// falls along a cosine from 1 to 1/16. Noise is a function of (seed, step, micro-batch). There is no input vector that a code could be
+/// near to. So there is no commitment loss (latent loss 0), and the reported error is the squared distance between the chosen code and the
+/// expected code.
+/// State-dict key: <c>codes</c> (M, K, D), a parameter.
+/// Axis legend: B batch, M codebooks, K codes, D code width, N = B·H·W.
 /// </remarks>
 public sealed class GumbelQuantizer : Quantizer
 {
-    /// <summary>Its name in configurations.</summary>
+    /// <summary>The name of this kind in configurations.</summary>
     public const string Kind = "gumbel";
 
     private const double FirstTemperature = 1;
@@ -53,7 +54,7 @@ public sealed class GumbelQuantizer : Quantizer
 
     public override long MultiplyAddsPerPosition => (long)Codebooks * CodeCount * Width;
 
-    /// <summary>τ at a moment of training: from 1 at its first step to 1/16 at the last one of the annealing.</summary>
+    /// <summary>τ at a moment of training: 1 at the first step, 1/16 at the last step of the annealing.</summary>
     public double Temperature(TrainingMoment moment)
     {
         var span = Math.Max(1, (spec.TemperatureSteps ?? moment.Steps) - 1);
@@ -98,7 +99,7 @@ public sealed class GumbelQuantizer : Quantizer
         return (chosen, CodeMaps.Lookup(codes, chosen));
     }
 
-    /// One code each in value, the relaxed sample in gradient.
+    /// The value is one code; the gradient is that of the relaxed sample.
     private (Tensor Chosen, Tensor Vectors) Sample(Tensor logits, TrainingMoment moment)
     {
         var soft = (logits.Plus(Noise(logits, moment)) / Kept(Temperature(moment))).softmax(2);
@@ -107,7 +108,7 @@ public sealed class GumbelQuantizer : Quantizer
         return (chosen, bmm(hard.Plus(soft - soft.detach()), codes));
     }
 
-    /// −ln E with E exponential is Gumbel's distribution. Each rank draws the noise of the whole micro-batch and takes its part.
+    /// If E is exponentially distributed, −ln E has Gumbel's distribution. Each rank draws the noise of the whole micro-batch and takes its part.
     private static Tensor Noise(Tensor logits, TrainingMoment moment)
     {
         var stream = new SplitMix64(moment.Seed, moment.Step, moment.MicroBatch);

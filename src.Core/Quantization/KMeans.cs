@@ -4,19 +4,20 @@ using static TorchSharp.torch;
 
 namespace DQ.Core.Quantization;
 
-/// <summary>Lloyd's k-means for all codebooks at once: the codes' starting point.</summary>
-/// <remarks>Centres start from distinct random vectors; an emptied centre moves to a random vector. Axes: M codebooks, N vectors, K centres, D width.</remarks>
+/// <summary>Lloyd's k-means for all codebooks at once, which gives the first codes.</summary>
+/// <remarks>Centres start from distinct random vectors; a centre without members moves to a random vector. Axes: M codebooks, N vectors, K
+/// centres, D width.</remarks>
 public static class KMeans
 {
     private const int Iterations = 10;
 
-    /// <param name="vectors">(M, N, D), or (1, N, D) when all codebooks see the same; float32.</param>
-    /// <param name="books">Codebooks M; each has random choices of its own.</param>
+    /// <param name="vectors">(M, N, D), or (1, N, D) if all codebooks share the vectors; float32.</param>
+    /// <param name="books">Codebooks M; each has its own random choices.</param>
     /// <param name="codeCount">Centres K.</param>
-    /// <param name="seed">Of the random choices.</param>
-    /// <param name="metric">Where centres must lie; the vectors lie there already.</param>
+    /// <param name="seed">Seed of the random choices.</param>
+    /// <param name="metric">The metric whose transformation is applied to the centres; the vectors are transformed already.</param>
     /// <param name="rows">How the vectors lie on several ranks, which come to the same centres; null in one process.</param>
-    /// <returns>Centres (M, K, D) and members (M, K), at least one each: a centre that was just moved has no other count yet.</returns>
+    /// <returns>Centres (M, K, D) and members (M, K), at least one each, because a centre that was just moved has no other count yet.</returns>
     public static (Tensor Centres, Tensor Members) Fit(
         Tensor vectors,
         int books,

@@ -12,17 +12,18 @@ namespace DQ.Core.Quantization;
 /// </summary>
 /// <remarks>
 /// Source: Yu et al. 2023, <i>Language Model Beats Diffusion: Tokenizer is Key to Visual Generation</i> (MAGVIT-v2), section 3.1: sign
-/// (equation 3), index (equation 4), entropy loss E[H(q(z))] − H(E[q(z)]) (equation 5): each choice sure, all codes in use.
-/// q(z) is the softmax over all codes c of −|z − c|²; the codes being all corners of a cube, it is a product over bits of σ(4z_i), which
-/// makes the first term a sum over bits, and the second exact at the cost of one matrix product of two half codes.
-/// A code's number has the first channel as its lowest bit, as in equation 4; vector-quantize-pytorch's LFQ has it as the highest, so that its
-/// indices are ours with d bits reversed (docs/quantizers.md).
-/// Deviation: the softmax has temperature 1, at which inputs of unit variance are neither sure nor unsure.
+/// (equation 3), index (equation 4), entropy loss E[H(q(z))] − H(E[q(z)]) (equation 5), which makes each choice certain and keeps all codes
+/// in use. q(z) is the softmax over all codes c of −|z − c|². The codes are all corners of a cube, so q(z) is a product over bits of
+/// σ(4z_i). This makes the first term a sum over bits, and the second term exact at the cost of one matrix product of two half codes. The
+/// first channel is the lowest bit of an index, as in equation 4. In vector-quantize-pytorch's LFQ it is the highest, so that its indices
+/// are ours with the d bits reversed (docs/quantizers.md).
+/// Deviation: the softmax has temperature 1, at which inputs of unit variance give
+/// neither certain nor uniform choices.
 /// Axis legend: B batch, M groups, d bits, K = 2^d codes, N = B·H·W.
 /// </remarks>
 public sealed class LookupFreeQuantizer : Quantizer
 {
-    /// <summary>Its name in configurations.</summary>
+    /// <summary>The name of this kind in configurations.</summary>
     public const string Kind = "lookup_free";
 
     private readonly StraightThrough gradient = new();
@@ -40,7 +41,7 @@ public sealed class LookupFreeQuantizer : Quantizer
         RegisterComponents();
     }
 
-    /// <summary>What keeps a level's K from being made, or null.</summary>
+    /// <summary>The reason why a level can't have this K, or null.</summary>
     internal static string? CodesProblem(int codes) =>
         codes >= 2 && BitOperations.IsPow2(codes) ? null : $"expected a power of two for {Kind}, got {codes}";
 
@@ -110,6 +111,6 @@ public sealed class LookupFreeQuantizer : Quantizer
         return corners;
     }
 
-    /// Worth of each bit, (d, 1, 1) int64.
+    /// Place value of each bit, (d, 1, 1) int64.
     private Tensor Places(Device device) => tensor([.. Enumerable.Range(0, bits).Select(bit => 1L << bit)], device: device).view(-1, 1, 1);
 }

@@ -5,7 +5,7 @@ using static TorchSharp.torch;
 
 namespace DQ.Core.Quantization;
 
-/// <summary>M codebooks whose codes follow, by exponential moving average, the vectors assigned to them.</summary>
+/// <summary>M codebooks whose codes are exponential moving averages of the vectors assigned to them.</summary>
 /// <remarks>
 /// van den Oord et al. 2017, <i>Neural Discrete Representation Learning</i>, appendix A.1, with Laplace-smoothed counts:
 /// N ← γN + (1−γ)n, A ← γA + (1−γ)s, code = A / Ñ, with γ warmed up (<see cref="QuantizerSpec.DecayWarmup"/>).

@@ -4,25 +4,27 @@ using static TorchSharp.torch;
 
 namespace DQ.Core.Quantization;
 
-/// <summary>For every vector the nearest code of its codebook, all codebooks in one batched computation.</summary>
+/// <summary>Finds the nearest code for every vector, with one batched computation for all codebooks.</summary>
 /// <remarks>
-/// |u − c|² = |u|² − 2u·c + |c|² as one matrix product. Far from zero the terms are much larger than their sum and float32 loses what
-/// tells codes apart, so both sides are first moved by their codebook's mean, which changes no distance. A codebook whose mean is within 64
-/// of its deviations of zero is left where it is: rounding there decides near-ties only, and as in the published implementation. A codebook
-/// whose codes lie much farther from each other than the vectors from their codes (codes never chosen, without revival) keeps the loss.
+/// |u − c|² = |u|² − 2u·c + |c|² as one matrix product. Far from zero the terms are much larger than their sum, and float32 loses the
+/// differences between codes. So the codebook's mean is first subtracted from vectors and codes, which changes no distance. If a codebook's
+/// mean is within 64 of its standard deviations of zero, nothing is subtracted: there rounding decides only near-ties, in the same way as
+/// in the published implementation. Precision is still lost in a codebook whose codes are much farther from each other than the vectors are
+/// from their codes (codes never chosen, without revival).
 /// </remarks>
 public static class NearestCodes
 {
-    /// Distances held at once, so that K = 65,536 needs no more than some tens of megabytes; in cache for small K.
+    /// Number of distances in memory at once, so that K = 65,536 needs no more than some tens of megabytes. For small K they fit into the
+    /// cache.
     private const long ChunkElements = 1 << 20;
     private const long LeastRows = 64;
 
-    /// In deviations. The terms are then up to 4,096 times the variance, of which float32's 24 bits leave 12.
+    /// Bound in standard deviations. The terms are then up to 4,096 times the variance, which leaves 12 of float32's 24 bits.
     private const double Near = 64;
 
-    /// <param name="vectors">(M, N, D), or (1, N, D) when all codebooks see the same vectors; float32.</param>
+    /// <param name="vectors">(M, N, D), or (1, N, D) if all codebooks share the vectors; float32.</param>
     /// <param name="codes">(M, K, D).</param>
-    /// <returns>(M, N) int64 in [0, K); the first of equally near codes.</returns>
+    /// <returns>Indices (M, N) int64 in [0, K); the first of equally near codes.</returns>
     public static Tensor Find(Tensor vectors, Tensor codes)
     {
         using var scope = NewDisposeScope();
@@ -50,7 +52,7 @@ public static class NearestCodes
         return chosen.MoveToOuterDisposeScope();
     }
 
-    /// The mean of each codebook (M, 1, D), or zero where it is near.
+    /// The mean of each codebook (M, 1, D), or zero if the mean is near zero.
     private static Tensor Origin(Tensor codes)
     {
         var mean = codes.mean([1], keepdim: true);

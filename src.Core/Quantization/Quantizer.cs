@@ -6,14 +6,14 @@ namespace DQ.Core.Quantization;
 
 /// <summary>One level's quantization of one batch.</summary>
 /// <param name="Map">The quantized map (B, output channels, H, W), differentiable in the input map.</param>
-/// <param name="Indices">Of the chosen codes (B, M, H, W), int64.</param>
-/// <param name="LatentLoss">Scalar that pulls the input towards the (fixed) codes, unweighted: sum over codebooks of the mean squared
-/// distance; 0 where nothing commits. A model's loss has it times β.</param>
+/// <param name="Indices">Indices of the chosen codes (B, M, H, W), int64.</param>
+/// <param name="LatentLoss">Scalar that pulls the input towards the (fixed) codes: the sum over codebooks of the mean squared distance, or
+/// 0 if the quantizer has no commitment loss. It is unweighted; a model's loss has it times β.</param>
 /// <param name="Errors">Mean squared distance per codebook (M), detached.</param>
-/// <param name="CodeLoss">Scalar that a quantizer adds to the model's loss for its codes' sake, weighted already: what codes learn by,
-/// or what keeps them in use. Null where there is none.</param>
-/// <param name="Distances">(B, M, H, W): the squared distance per channel whose mean is <paramref name="Errors"/>, at every position,
-/// detached; null in training, which has no use for it.</param>
+/// <param name="CodeLoss">Scalar that a quantizer adds to the model's loss for its codes, with its weight: codes learn by it, or it keeps
+/// them in use. Null if there is none.</param>
+/// <param name="Distances">(B, M, H, W): the squared distance per channel at every position, whose mean is <paramref name="Errors"/>;
+/// detached. Null in training, which does not need it.</param>
 public sealed record Quantized(
     Tensor Map,
     Tensor Indices,
@@ -23,7 +23,7 @@ public sealed record Quantized(
     Tensor? Distances = null
 )
 {
-    /// <summary>Hands all tensors to the enclosing dispose scope.</summary>
+    /// <summary>Moves all tensors to the enclosing dispose scope.</summary>
     public Quantized MoveToOuterDisposeScope() =>
         new(
             Map.MoveToOuterDisposeScope(),
@@ -35,14 +35,14 @@ public sealed record Quantized(
         );
 }
 
-/// <summary>What every quantizer offers an autoencoder: a map in, a quantized map and its codes out.</summary>
-/// <remarks>Axis legend: B batch, M codebooks, K codes per codebook, D code width, H W sides of the level's grid.</remarks>
+/// <summary>The base of all quantizers: maps a feature map to a quantized map and its code indices.</summary>
+/// <remarks>Axis legend: B batch, M codebooks, K codes per codebook, D code width, H W height and width of the level's grid.</remarks>
 public abstract class Quantizer : nn.Module
 {
     protected Quantizer(string name)
         : base(name) { }
 
-    /// <summary>A quantizer with M codebooks of K codes of width D; kinds that make their own codes have no use for a width.</summary>
+    /// <summary>A quantizer with M codebooks of K codes of width D. Kinds that make their own codes do not use the width.</summary>
     public static Quantizer Create(QuantizerSpec spec, int codebooks, int codeCount, int width) =>
         Quantizers.Find(spec.Kind) is { } kind
             ? kind.Create(spec, codebooks, codeCount, width)
@@ -60,16 +60,16 @@ public abstract class Quantizer : nn.Module
     /// <summary>Channels of the quantized map.</summary>
     public abstract int OutputChannels { get; }
 
-    /// <summary>Multiply-adds to quantize one position: distances to all codes, or what takes their place.</summary>
+    /// <summary>Multiply-adds to quantize one position: the distances to all codes, or the computation that replaces them.</summary>
     public virtual long MultiplyAddsPerPosition => 0;
 
     /// <summary>True when <see cref="Initialize"/> chooses its first codes.</summary>
     public virtual bool NeedsInitialization => false;
 
-    /// <summary>Quantizes (B, input channels, H, W); in training mode remembers what its codes will learn from.</summary>
+    /// <summary>Quantizes (B, input channels, H, W); in training mode it also collects the statistics that its codes learn from.</summary>
     /// <param name="map">Float.</param>
-    /// <param name="moment">Where training is; evaluation does not depend on it.</param>
-    /// <exception cref="ArgumentException">A map of other channels.</exception>
+    /// <param name="moment">The step and micro-batch of training; evaluation does not depend on it.</param>
+    /// <exception cref="ArgumentException">The map has another number of channels.</exception>
     public Quantized Quantize(Tensor map, TrainingMoment moment = default)
     {
         if (map.dim() != 4 || map.shape[1] != InputChannels)
@@ -78,9 +78,9 @@ public abstract class Quantizer : nn.Module
         return QuantizeMap(map, moment).MoveToOuterDisposeScope();
     }
 
-    /// <summary>The quantized map (B, output channels, H, W) that codes (B, M, H, W) stand for: in evaluation what
-    /// <see cref="Quantize"/> gives along with them.</summary>
-    /// <exception cref="ArgumentException">Codes of another shape, or such as there are not.</exception>
+    /// <summary>The quantized map (B, output channels, H, W) of indices (B, M, H, W). In evaluation it equals the map that
+    /// <see cref="Quantize"/> returns with these indices.</summary>
+    /// <exception cref="ArgumentException">The indices have another shape, or are out of range.</exception>
     public Tensor Embed(Tensor codes)
     {
         if (codes.dim() != 4 || codes.shape[1] != Codebooks)
@@ -94,7 +94,7 @@ public abstract class Quantizer : nn.Module
         return EmbedCodes(codes).MoveToOuterDisposeScope();
     }
 
-    /// <summary>Chooses the first codes from maps (B, input channels, H, W) of the first batches, where there are any to choose.</summary>
+    /// <summary>Chooses the first codes from maps (B, input channels, H, W) of the first batches, if the quantizer has codes to choose.</summary>
     /// <param name="maps">This rank's.</param>
     /// <param name="seed">Of the choice.</param>
     /// <param name="sharing">How the batches lie on several ranks; null in one process.</param>
@@ -103,13 +103,13 @@ public abstract class Quantizer : nn.Module
     /// <summary>What was collected for <see cref="Learn"/> and has to be summed over all ranks before; empty where nothing was.</summary>
     public virtual IReadOnlyList<Tensor> Collected => [];
 
-    /// <summary>Ends an optimizer step: codes that learn otherwise than by gradient learn from what was quantized since the last call.</summary>
-    /// <param name="seed">Of the run.</param>
+    /// <summary>Ends an optimizer step: codes that do not learn by gradient learn from the vectors quantized since the last call.</summary>
+    /// <param name="seed">Seed of the run.</param>
     /// <param name="step">The step that ends; with the seed it determines every random choice.</param>
-    /// <returns>Revived codes per codebook.</returns>
+    /// <returns>Number of revived codes per codebook.</returns>
     public virtual long[] Learn(long seed, long step) => new long[Codebooks];
 
-    /// <summary>Ends an optimizer step that was skipped: what was quantized since the last call is forgotten.</summary>
+    /// <summary>Ends an optimizer step that was skipped: the statistics since the last call are discarded.</summary>
     public virtual void Forget() { }
 
     /// <summary>Quantizes without gradients or learning: (B, input channels, H, W) to (B, output channels, H, W).</summary>
@@ -129,12 +129,12 @@ public abstract class Quantizer : nn.Module
         }
     }
 
-    /// <summary>Squared differences (B, M, D, H, W) to their means over channels (B, M, H, W) in evaluation, to null in training.</summary>
+    /// <summary>Averages squared differences (B, M, D, H, W) over channels, to (B, M, H, W). Returns null in training.</summary>
     protected Tensor? Distances(Tensor squares) => training ? null : squares.detach().mean([2]);
 
-    /// <summary><see cref="Quantize"/> of a map of the right shape, inside a dispose scope.</summary>
+    /// <summary>Implements <see cref="Quantize"/> for a map of the right shape, inside a dispose scope.</summary>
     protected abstract Quantized QuantizeMap(Tensor map, TrainingMoment moment);
 
-    /// <summary><see cref="Embed"/> of codes of the right shape, inside a dispose scope.</summary>
+    /// <summary>Implements <see cref="Embed"/> for indices of the right shape, inside a dispose scope.</summary>
     protected abstract Tensor EmbedCodes(Tensor codes);
 }

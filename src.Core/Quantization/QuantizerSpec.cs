@@ -4,7 +4,7 @@ using System.Text.Json.Serialization;
 
 namespace DQ.Core.Quantization;
 
-/// <summary>Which quantizer sits at every level of an autoencoder, and how its codes are learned.</summary>
+/// <summary>Which quantizer every level of an autoencoder has, and how its codes are learned.</summary>
 public sealed record QuantizerSpec
 {
     private static readonly JsonSerializerOptions Json = new()
@@ -23,46 +23,51 @@ public sealed record QuantizerSpec
     public double Decay { get; init; } = 0.99;
 
     /// <summary>
-    /// Warm-up w of the decay: at step t (from 0) it is min(γ, (1 + t)/(w + t)), so that early codes keep up with an encoder that
-    /// moves fast; 1 is none, as published.
+    /// Warm-up w of the decay: at step t (from 0) it is min(γ, (1 + t)/(w + t)), so that early codes can follow an encoder that changes
+    /// fast. 1 means no warm-up, as published.
     /// </summary>
     public double DecayWarmup { get; init; } = 10;
 
     /// <summary>Smoothing ε of the counts.</summary>
     public double Epsilon { get; init; } = 1e-5;
 
-    /// <summary><c>kmeans</c> over the first batches, or <c>normal</c>: codes from N(0, 1), as published.</summary>
+    /// <summary>How the first codes are chosen: <c>kmeans</c> over the first batches, or <c>normal</c>: codes from N(0, 1), as
+    /// published.</summary>
     public string Initialization { get; init; } = "kmeans";
 
-    /// <summary><c>usage</c>: dead below a share of the mean count; <c>published</c>: the released code's rule; <c>none</c>.</summary>
+    /// <summary>Rule for replacing dead codes. <c>usage</c>: a code is dead below a share of the mean count; <c>published</c>: the released
+    /// code's rule; <c>none</c>.</summary>
     public string Revival { get; init; } = "usage";
 
     /// <summary>Share τ of the mean count n/K below which a code is dead under the <c>usage</c> rule.</summary>
     public double RevivalThreshold { get; init; } = 0.02;
 
-    /// <summary>Where vectors and codes are compared: <c>euclidean</c>, or <c>cosine</c>: both on the unit sphere.</summary>
+    /// <summary>How vectors and codes are compared: by <c>euclidean</c> distance, or by <c>cosine</c> similarity (both scaled to unit
+    /// length).</summary>
     public string Metric { get; init; } = EuclideanMetric.Name;
 
-    /// <summary>What the encoder's gradient is: <c>straight_through</c>, or <c>rotation</c>: turned and stretched as the vector was.</summary>
+    /// <summary>How the encoder's gradient is estimated: <c>straight_through</c>, or <c>rotation</c>: rotated and scaled as the vector
+    /// was.</summary>
     public string Gradient { get; init; } = StraightThrough.Name;
 
-    /// <summary>Dimensions n that codes live in, brought up to the code width by a linear map; null: the code width itself.</summary>
+    /// <summary>Number n of dimensions of the codes, which a linear map expands to the code width; null: the code width itself.</summary>
     public int? CodeProjection { get; init; }
 
-    /// <summary>Optimizer steps over which gumbel's temperature falls from 1 to 1/16; null: those of the run.</summary>
+    /// <summary>Optimizer steps over which gumbel's temperature falls from 1 to 1/16; null: the steps of the run.</summary>
     public long? TemperatureSteps { get; init; }
 
     /// <summary>Weight of gumbel's KL divergence to uniformly chosen codes, in nats per position.</summary>
     public double UniformWeight { get; init; } = 5e-4;
 
-    /// <summary>Weight of lookup_free's entropy loss, in nats per position: each choice sure, all codes in use.</summary>
+    /// <summary>Weight of lookup_free's entropy loss, in nats per position: it makes each choice certain and keeps all codes in
+    /// use.</summary>
     public double EntropyWeight { get; init; } = 0.1;
 
-    /// <summary>Values per dimension of finite_scalar, their product the number of codes of every level; empty: levels from 3 to 8 as
-    /// large and as few as they come.</summary>
+    /// <summary>Number of values of each dimension of finite_scalar; their product is the number of codes of every level. Empty: levels
+    /// from 3 to 8, as large and as few as possible.</summary>
     public IReadOnlyList<int> Levels { get; init; } = [];
 
-    /// <summary>What is wrong with it, by key; a key set to another value than its default that the kind does not read is wrong too.</summary>
+    /// <summary>The problems of the specification, by key. A key that the kind does not read must have its default value.</summary>
     public IEnumerable<SpecProblem> Problems()
     {
         if (Quantizers.Find(Kind) is { } kind)
@@ -105,7 +110,7 @@ public sealed record QuantizerSpec
                 yield return new($"levels[{dimension}]", $"expected an integer from 3 to 256, got {Levels[dimension]}");
     }
 
-    /// <summary>What keeps K codes per codebook from being made, or null.</summary>
+    /// <summary>The reason why a codebook can't have K codes, or null.</summary>
     public string? CodesProblem(int codes) => Quantizers.Find(Kind)?.CodesProblem(this, codes);
 
     private IEnumerable<SpecProblem> Unread(QuantizerKind kind)

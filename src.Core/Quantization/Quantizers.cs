@@ -1,10 +1,10 @@
 namespace DQ.Core.Quantization;
 
-/// <summary>A quantizer as configurations choose it.</summary>
-/// <param name="Name">Of the kind.</param>
+/// <summary>One kind of quantizer, as a configuration names it.</summary>
+/// <param name="Name">Name of the kind.</param>
 /// <param name="Keys">Keys of <see cref="QuantizerSpec"/> that it reads, in the configuration's snake_case.</param>
-/// <param name="CodesProblem">What keeps K codes per codebook from being made, or null.</param>
-/// <param name="Create">One with M codebooks of K codes of width D, in this order.</param>
+/// <param name="CodesProblem">The reason why a codebook can't have K codes, or null.</param>
+/// <param name="Create">Makes a quantizer with M codebooks of K codes of width D; arguments in this order.</param>
 public sealed record QuantizerKind(
     string Name,
     IReadOnlyList<string> Keys,
@@ -47,7 +47,7 @@ public static class Quantizers
             AnyCodes,
             Codebooks((spec, books, codes, width) => new VectorGradientQuantizer(spec, books, codes, width))
         ),
-        // what a stage leaves over has a length, which codes on a sphere can't follow: no metric
+        // no metric: the residual of a stage has a length, which codes of unit length can't represent
         new(
             ResidualQuantizer.Kind,
             [.. CodebookKeys, "epsilon"],
@@ -74,10 +74,10 @@ public static class Quantizers
         ),
     ];
 
-    /// <summary>Names a configuration may use.</summary>
+    /// <summary>Names that a configuration may use.</summary>
     public static IReadOnlyList<string> Names { get; } = [.. All.Select(kind => kind.Name)];
 
-    /// <summary>The kind of this name, or null.</summary>
+    /// <summary>The kind with this name, or null.</summary>
     public static QuantizerKind? Find(string name) => All.FirstOrDefault(kind => kind.Name == name);
 
     private static string? AnyCodes(QuantizerSpec spec, int codes) => null;

@@ -5,21 +5,21 @@ using static TorchSharp.torch;
 namespace DQ.Core.Quantization;
 
 /// <summary>
-/// Residual (additive) quantization: M stages, each of which quantizes what the former left over; the output is their sum.
-/// (B, D, H, W) to (B, D, H, W), with M codes per position.
+/// Residual (additive) quantization: M stages, each of which quantizes the residual of the stage before. The output is the sum of the
+/// stages' codes. (B, D, H, W) to (B, D, H, W), with M codes per position.
 /// </summary>
 /// <remarks>
 /// Source: Zeghidour et al. 2021, <i>SoundStream</i>, section III-C, algorithm 1 (after Juang &amp; Gray 1982); Lee et al. 2022,
-/// <i>Autoregressive Image Generation using Residual Quantization</i>, section 3.1. Codes by moving average. The latent loss is the sum
-/// over stages of the mean squared distance of a stage's input to its code, as everywhere here: of the partial sums to the map.
-/// The gradient is estimated once, from the map to the sum of all stages: passed straight through it arrives once, and the rotation turns the
-/// map into the sum. vector-quantize-pytorch's ResidualVQ estimates at every stage, from what the former left to that stage's code, and adds
-/// these up (docs/quantizers.md).
+/// <i>Autoregressive Image Generation using Residual Quantization</i>, section 3.1. The codes learn by moving average. The latent loss is
+/// the sum over stages of the mean squared distance between a stage's input and its code, as for all quantizers here. This equals the
+/// distance between the partial sum and the map. The gradient is estimated once, from the map to the sum of all stages: the
+/// straight-through gradient arrives once, and the rotation turns the map into the sum. vector-quantize-pytorch's ResidualVQ estimates it
+/// at every stage, from the stage's input to its code, and adds these gradients (docs/quantizers.md).
 /// </remarks>
 public sealed class ResidualQuantizer(QuantizerSpec spec, int codebooks, int codeCount, int width)
     : MovingAverageQuantizer(nameof(ResidualQuantizer), spec, codebooks, codeCount, width)
 {
-    /// <summary>Its name in configurations.</summary>
+    /// <summary>The name of this kind in configurations.</summary>
     public const string Kind = "residual";
 
     public override int OutputChannels => Width;
@@ -33,7 +33,7 @@ public sealed class ResidualQuantizer(QuantizerSpec spec, int codebooks, int cod
         var (chosen, seen) = Choose(Vectors(input));
         if (training)
             Usage.Add(seen, chosen, Codebook, moment.Sharing?.Rows(height * width, seen.shape[1]));
-        var sums = CodeMaps.Vectors(CodeMaps.Lookup(Codebook, chosen), batch, height, width).cumsum(1); // what the first m stages add up to, (B, M, D, H, W)
+        var sums = CodeMaps.Vectors(CodeMaps.Lookup(Codebook, chosen), batch, height, width).cumsum(1); // sums of the first m stages, (B, M, D, H, W)
         var squares = (sums - input).Squared(); // (B, M, D, H, W)
         var errors = squares.mean([0, 2, 3, 4]); // (M)
         return new(
@@ -65,7 +65,7 @@ public sealed class ResidualQuantizer(QuantizerSpec spec, int codebooks, int cod
         return (cat([.. stages.Select(stage => stage.Centres)]), cat([.. stages.Select(stage => stage.Members)]));
     }
 
-    /// Codes (M, N) of vectors (1, N, D), and what each stage saw (M, N, D).
+    /// Indices (M, N) for vectors (1, N, D), and the input of each stage (M, N, D).
     private (Tensor Chosen, Tensor Seen) Choose(Tensor vectors)
     {
         var seen = new Tensor[Codebooks];
@@ -81,6 +81,6 @@ public sealed class ResidualQuantizer(QuantizerSpec spec, int codebooks, int cod
         return (cat(chosen), cat(seen));
     }
 
-    /// What codes (1, K, D) chosen (1, N) leave of vectors (1, N, D).
+    /// The residual of vectors (1, N, D) after the codes (1, K, D) with indices (1, N).
     private static Tensor Rest(Tensor vectors, Tensor chosen, Tensor codes) => vectors - codes[0].index_select(0, chosen[0]).unsqueeze(0);
 }

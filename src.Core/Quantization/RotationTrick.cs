@@ -5,20 +5,20 @@ using static TorchSharp.torch;
 namespace DQ.Core.Quantization;
 
 /// <summary>
-/// The quantized vector is the input turned and stretched, q = λRu, with rotation R and stretch λ held fixed: the angle between
-/// gradient and q becomes the angle between the passed gradient and u, so that vectors of one code are no longer all moved alike.
+/// Writes the quantized vector as the rotated and scaled input, q = λRu, with constant rotation R and scale λ. The angle between the
+/// gradient and q becomes the angle between the passed gradient and u. So vectors with the same code no longer all receive the same
+/// gradient.
 /// </summary>
 /// <remarks>
 /// Source: Fifty et al. 2024, <i>Restructuring Vector Quantization with the Rotation Trick</i>, section 4.2: with û, q̂ of unit length
 /// and r = (û + q̂)/|û + q̂|, R = I − 2rrᵀ + 2q̂ûᵀ, never formed as a matrix; λ = |q|/|u|.
-/// Deviation: what rounding leaves between λRu and q is added as a constant, so that the value is q itself, also where û = −q̂
-/// leaves R undefined.
+/// Deviation: the rounding error between λRu and q is added as a constant. So the value is q itself, also where û = −q̂ and R is undefined.
 /// </remarks>
 public sealed class RotationTrick : GradientEstimator
 {
     public const string Name = "rotation";
 
-    // a vector near zero would be stretched without bound, and its gradient with it
+    // without a bound, a vector near zero and its gradient would be scaled by a very large factor
     private const double LeastLength = 1e-6;
     private const long Axis = 2;
 

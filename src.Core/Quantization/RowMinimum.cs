@@ -7,8 +7,8 @@ using static TorchSharp.torch;
 namespace DQ.Core.Quantization;
 
 /// <summary>
-/// Where each row of a CPU tensor is least. libtorch's argmin carries 64-bit indices through a scalar loop; here eight columns
-/// are compared at once, rows in parallel.
+/// Finds the column of the least value of each row of a CPU tensor. libtorch's argmin uses a scalar loop with 64-bit indices. Here eight
+/// columns are compared at once, and rows in parallel.
 /// </summary>
 internal sealed unsafe class RowMinimum : ParallelChunks
 {
@@ -29,8 +29,8 @@ internal sealed unsafe class RowMinimum : ParallelChunks
     }
 
     /// <param name="distances">(M, n, K) contiguous float32.</param>
-    /// <param name="chosen">(M, N) contiguous int64; columns <paramref name="start"/> … start + n − 1 receive the first of the least
-    /// columns of each row, 0 where nothing is a number.</param>
+    /// <param name="chosen">(M, N) contiguous int64; columns <paramref name="start"/> … start + n − 1 receive the column of each row's
+    /// least value, the first of equal ones. It is 0 if all values are NaN.</param>
     /// <param name="start">First of those columns.</param>
     public static void Find(Tensor distances, Tensor chosen, long start)
     {

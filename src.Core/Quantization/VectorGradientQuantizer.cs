@@ -7,18 +7,19 @@ using static TorchSharp.torch;
 namespace DQ.Core.Quantization;
 
 /// <summary>
-/// Vector quantization whose codes learn by gradient: one map for all M codebooks, codes pulled towards the vectors that chose them
-/// by a loss of their own, with the optimizer's moments. (B, D, H, W) to (B, M·D, H, W).
+/// Vector quantization whose codes learn by gradient: all M codebooks quantize the same map. A separate loss pulls codes towards the
+/// vectors that chose them; the model's optimizer updates them. (B, D, H, W) to (B, M·D, H, W).
 /// </summary>
 /// <remarks>
 /// Source: van den Oord et al. 2017, <i>Neural Discrete Representation Learning</i>, equation 3: the codebook loss |sg(u) − q|² has
-/// weight 1, the commitment loss |u − sg(q)|² weight β. Added here: first codes by k-means, and revival by a moving average of how
-/// often codes are chosen; a revived code keeps the optimizer's moments of the one it replaces.
-/// State-dict keys: <c>codes</c> (M, K, D), a parameter; <c>counts</c> (M, K).
+/// weight 1, the commitment loss |u − sg(q)|² weight β. Added here: first codes by k-means, and revival by a moving average of the codes'
+/// counts. A revived code keeps the optimizer's moments of the one it replaces.
+/// State-dict keys: <c>codes</c> (M, K, D), a parameter;
+/// <c>counts</c> (M, K).
 /// </remarks>
 public sealed class VectorGradientQuantizer : CodebookQuantizer
 {
-    /// <summary>Its name in configurations.</summary>
+    /// <summary>The name of this kind in configurations.</summary>
     public const string Kind = "vector_gradient";
 
     [ComponentName(Name = "codes")]

@@ -6,12 +6,12 @@ using static TorchSharp.torch;
 namespace DQ.Core.Training;
 
 /// <summary>
-/// Adam with decoupled weight decay. Clipping by the global gradient norm is folded into the update, which on a CPU is one
-/// vectorized pass over parameters, gradients and moments, in parallel.
+/// Adam with decoupled weight decay. Clipping by the global gradient norm is part of the update. On a CPU the update is one vectorized pass
+/// over parameters, gradients and moments, in parallel.
 /// </summary>
 /// <remarks>
 /// Kingma &amp; Ba 2015; Loshchilov &amp; Hutter 2019 for the decay. First moments decay by 0.9, ε = 1e-8 outside the root, bias
-/// correction as in PyTorch. Gradient scaling is min(1, clip / (norm + 1e-6)), PyTorch's.
+/// correction as in PyTorch. Gradients are scaled by min(1, clip / (norm + 1e-6)), as in PyTorch.
 /// </remarks>
 public sealed class AdamOptimizer : IDisposable
 {
@@ -27,7 +27,7 @@ public sealed class AdamOptimizer : IDisposable
     private AdamPass? onCpu;
     private bool holding;
 
-    /// <param name="parameters">By state-dict name; all float32 and contiguous.</param>
+    /// <param name="parameters">Parameters by state-dict name; all float32 and contiguous.</param>
     /// <param name="secondMoment">Decay of the second moments per update.</param>
     public AdamOptimizer(IEnumerable<(string name, Parameter parameter)> parameters, double secondMoment = 0.999)
     {
@@ -39,7 +39,7 @@ public sealed class AdamOptimizer : IDisposable
         second = [.. this.parameters.Select(entry => zeros_like(entry.Value).requires_grad_(false).DetachFromDisposeScope())];
     }
 
-    /// <summary>Updates made; part of the state (bias correction).</summary>
+    /// <summary>Number of updates made; part of the state (bias correction).</summary>
     public long Updates { get; set; }
 
     /// <summary>First and second moments by name (<c>first.…</c>, <c>second.…</c>); not copies.</summary>
@@ -52,7 +52,7 @@ public sealed class AdamOptimizer : IDisposable
     /// <summary>The gradients there are; not copies. They are this optimizer's until the next update.</summary>
     internal IEnumerable<Tensor> PresentGradients => Gradients().OfType<Tensor>();
 
-    /// <summary>Euclidean norm of all gradients together, accumulated in float64; the same on any number of threads.</summary>
+    /// <summary>Euclidean norm of all gradients together, accumulated in float64. It does not depend on the number of threads.</summary>
     public double GradientNorm()
     {
         var gradients = Gradients();
@@ -65,10 +65,10 @@ public sealed class AdamOptimizer : IDisposable
         return Math.Sqrt(sum);
     }
 
-    /// <summary>One update from the gradients there are.</summary>
+    /// <summary>Makes one update from the present gradients.</summary>
     /// <param name="rate">Learning rate.</param>
     /// <param name="decay">Decoupled weight decay, multiplied by the rate.</param>
-    /// <param name="scale">What gradients are multiplied by first (clipping).</param>
+    /// <param name="scale">Factor of the gradients before the update (clipping).</param>
     public void Update(double rate, double decay, double scale)
     {
         using var _ = no_grad();
@@ -92,7 +92,7 @@ public sealed class AdamOptimizer : IDisposable
         Release();
     }
 
-    /// <summary>Drops the gradients; the next backward pass makes new ones without adding.</summary>
+    /// <summary>Removes the gradients; the next backward pass creates new ones and adds nothing to old ones.</summary>
     public void ClearGradients()
     {
         Release();
@@ -107,11 +107,11 @@ public sealed class AdamOptimizer : IDisposable
             moment.Dispose();
     }
 
-    /// None on a GPU; made at first use, since models move between devices before they are trained
+    /// Null on a GPU. Created at first use, since models move between devices before they are trained
     private AdamPass? Pass =>
         onCpu ??= values.All(value => value.device_type == TorchSharp.DeviceType.CPU) ? new(values, first, second) : null;
 
-    /// Held from the norm to the update: each time they are asked for makes a new object per parameter
+    /// Stored from the norm to the update, because each read of the gradients creates a new object per parameter
     private Tensor?[] Gradients()
     {
         if (!holding)

@@ -6,14 +6,14 @@ using static TorchSharp.torch;
 
 namespace DQ.Core.Training;
 
-/// <summary>What one update by Adam multiplies by.</summary>
+/// <summary>The factors of one update by Adam.</summary>
 /// <param name="Beta1">Decay of the first moments.</param>
 /// <param name="Beta2">Decay of the second moments.</param>
-/// <param name="Epsilon">Outside the root.</param>
-/// <param name="Step">Learning rate over the first moments' bias correction.</param>
+/// <param name="Epsilon">ε, added outside the root.</param>
+/// <param name="Step">Learning rate divided by the first moments' bias correction.</param>
 /// <param name="RootCorrection">Root of the second moments' bias correction.</param>
-/// <param name="Keep">Decoupled decay: what values are multiplied by.</param>
-/// <param name="Scale">What gradients are multiplied by (clipping).</param>
+/// <param name="Keep">Factor of the values (decoupled decay).</param>
+/// <param name="Scale">Factor of the gradients (clipping).</param>
 internal sealed record AdamFactors(
     double Beta1,
     double Beta2,
@@ -25,7 +25,7 @@ internal sealed record AdamFactors(
 );
 
 /// <summary>
-/// Passes over all parameters of a CPU model in pieces of fixed size, so that results do not depend on the number of threads.
+/// Processes all parameters of a CPU model in chunks of fixed size, so that results do not depend on the number of threads.
 /// </summary>
 internal sealed unsafe class AdamPass
 {
@@ -40,9 +40,9 @@ internal sealed unsafe class AdamPass
     private readonly nint[] second;
     private readonly nint[] slopes;
 
-    /// <param name="values">Parameters, contiguous float32, which stay where they are.</param>
-    /// <param name="first">Their first moments, likewise.</param>
-    /// <param name="second">Their second moments, likewise.</param>
+    /// <param name="values">Parameters, contiguous float32, whose memory must not move.</param>
+    /// <param name="first">Their first moments, as above.</param>
+    /// <param name="second">Their second moments, as above.</param>
     public AdamPass(Tensor[] values, Tensor[] first, Tensor[] second)
     {
         pieces = [.. values.SelectMany((value, tensor) => Cut(tensor, checked((int)value.numel())))];
@@ -51,7 +51,7 @@ internal sealed unsafe class AdamPass
         (this.values, this.first, this.second) = (Pointers(values), Pointers(first), Pointers(second));
     }
 
-    /// <summary>Sum of the squares of the gradients there are, in float64.</summary>
+    /// <summary>Sum of the squares of all present gradients, in float64.</summary>
     public double SumOfSquares(Tensor?[] gradients)
     {
         Point(gradients);
@@ -59,7 +59,7 @@ internal sealed unsafe class AdamPass
         return sums.Sum();
     }
 
-    /// <summary>Values and moments that have a gradient are changed in place.</summary>
+    /// <summary>Updates in place the values and moments of the parameters that have a gradient.</summary>
     public void Update(Tensor?[] gradients, AdamFactors factors)
     {
         Point(gradients);

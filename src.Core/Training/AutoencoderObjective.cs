@@ -6,15 +6,15 @@ using static TorchSharp.torch;
 
 namespace DQ.Core.Training;
 
-/// <summary>An autoencoder that learns to reconstruct: <see cref="ModelLosses"/> of its own pixels.</summary>
+/// <summary>Trains an autoencoder to reconstruct its input: <see cref="ModelLosses"/> against its own pixels.</summary>
 public sealed class AutoencoderObjective : IObjective
 {
     private readonly TrainingSpec? training;
 
-    /// <param name="spec">What to train.</param>
-    /// <param name="freeze">Parts that stay as they are, <see cref="TrainingSpec.Freeze"/>.</param>
-    /// <param name="seed">Of the first weights: libtorch's draws from it.</param>
-    /// <param name="training">How many pixels a context head is shown; null for all.</param>
+    /// <param name="spec">Spec of the model to train.</param>
+    /// <param name="freeze">Parts that are not trained, see <see cref="TrainingSpec.Freeze"/>.</param>
+    /// <param name="seed">Seed of libtorch's random first weights.</param>
+    /// <param name="training">Settings with the number of pixels for a context head; null for all pixels.</param>
     public AutoencoderObjective(AutoencoderSpec spec, IReadOnlyList<string> freeze, long seed, TrainingSpec? training = null)
     {
         this.training = training;
@@ -25,13 +25,13 @@ public sealed class AutoencoderObjective : IObjective
         CodesAreChosen = !Model.Quantizers.Any(quantizer => quantizer.NeedsInitialization);
     }
 
-    /// <summary>One that begins with a checkpoint's weights and codebooks.</summary>
-    /// <param name="path">Of a model of the same shapes; images may be of another size.</param>
-    /// <param name="spec">What to train.</param>
+    /// <summary>An objective that begins with a checkpoint's weights and codebooks.</summary>
+    /// <param name="path">Checkpoint of a model with the same shapes; the images may have another size.</param>
+    /// <param name="spec">Spec of the model to train.</param>
     /// <param name="freeze">As above.</param>
     /// <param name="seed">As above.</param>
     /// <param name="training">As above.</param>
-    /// <exception cref="Formats.WeightsException">The file can't be used; the message names it and why.</exception>
+    /// <exception cref="Formats.WeightsException">The file can't be used; the message names the file and the reason.</exception>
     public static AutoencoderObjective StartingFrom(
         string path,
         AutoencoderSpec spec,

@@ -6,7 +6,7 @@ namespace DQ.Core.Training;
 /// <summary>A checkpoint of an autoencoder.</summary>
 public sealed class Checkpoint : CheckpointFile
 {
-    /// <summary>Its kind.</summary>
+    /// <summary>The kind of these checkpoints.</summary>
     public const string KindName = "autoencoder";
 
     private Checkpoint(string path)
@@ -29,8 +29,8 @@ public sealed class Checkpoint : CheckpointFile
     /// expectation.</exception>
     public static Checkpoint Open(string path) => new(path);
 
-    /// <summary>Writes model and, when given, optimizer and moving average; the file appears whole or not at all.</summary>
-    /// <exception cref="IOException">It can't be written; what was there before is intact.</exception>
+    /// <summary>Writes model and, when given, optimizer and moving average; the file is written completely or not at all.</summary>
+    /// <exception cref="IOException">The file can't be written; an existing file is unchanged.</exception>
     public static void Write(
         string path,
         HierarchicalAutoencoder model,
@@ -40,7 +40,7 @@ public sealed class Checkpoint : CheckpointFile
     ) => Write(path, KindName, SpecJson.Write(model.Spec), model, optimizer, progress, average);
 
     /// <summary>The model with its weights and codebooks, in evaluation mode.</summary>
-    /// <exception cref="WeightsException">Some of them are not finite: no number it gives would mean anything.</exception>
+    /// <exception cref="WeightsException">Some of them are not finite, so that no result would have a meaning.</exception>
     public HierarchicalAutoencoder Model()
     {
         var model = StoredModel();
@@ -50,7 +50,7 @@ public sealed class Checkpoint : CheckpointFile
         throw new WeightsException($"{Path}: no number of this model would mean anything: {problem}");
     }
 
-    /// <summary>The same, whatever the values are: to write them elsewhere.</summary>
+    /// <summary>The same without the check of the values, for exporting them.</summary>
     public HierarchicalAutoencoder StoredModel()
     {
         var model = new HierarchicalAutoencoder(Spec);
@@ -59,7 +59,7 @@ public sealed class Checkpoint : CheckpointFile
         return model;
     }
 
-    /// <summary>The model as the last step left it, where <see cref="Model"/> has the moving average.</summary>
+    /// <summary>The model after the last step, if <see cref="Model"/> is the moving average.</summary>
     public HierarchicalAutoencoder TrainedModel()
     {
         var model = new HierarchicalAutoencoder(Spec);

@@ -6,16 +6,16 @@ using static TorchSharp.torch;
 
 namespace DQ.Core.Training;
 
-/// <summary>Where a training run is, beside its tensors.</summary>
-/// <param name="Seed">Of everything random.</param>
-/// <param name="StepsDone">Optimizer steps, skipped ones among them.</param>
-/// <param name="ImagesSeen">Training images, with repetition.</param>
-/// <param name="CodebooksReady">False before the k-means start.</param>
+/// <summary>The position of a training run: its state except the tensors.</summary>
+/// <param name="Seed">Seed of all random choices.</param>
+/// <param name="StepsDone">Optimizer steps done, with skipped ones.</param>
+/// <param name="ImagesSeen">Training images so far, with repetition.</param>
+/// <param name="CodebooksReady">False before k-means has chosen the first codes.</param>
 /// <param name="RateFactor">Factor on the learning rate.</param>
-/// <param name="OptimizerUpdates">Updates made by the optimizer.</param>
+/// <param name="OptimizerUpdates">Number of updates made by the optimizer.</param>
 /// <param name="UsualLoss">Moving mean of the loss (<see cref="StepReport.Size"/>) over the steps that learned; null before the first.</param>
-/// <param name="Device">Where it was trained; null where no session wrote it.</param>
-/// <param name="Threads">libtorch's threads then; another number rounds sums in another order.</param>
+/// <param name="Device">Device of the training; null if no session wrote the file.</param>
+/// <param name="Threads">Number of libtorch's threads; with another number sums are rounded in another order.</param>
 /// <param name="Ranks">Processes that trained it together; null for one.</param>
 public sealed record TrainingProgress(
     long Seed,
@@ -31,13 +31,13 @@ public sealed record TrainingProgress(
 );
 
 /// <summary>
-/// A checkpoint of whatever model: one safetensors file with <c>model.*</c>, the optimizer's <c>optimizer.first.*</c> and
-/// <c>optimizer.second.*</c>, the moving average <c>average.*</c> of the model where there is one, and in its metadata <c>schema</c>, <c>kind</c>, <c>spec</c>, <c>progress</c> and a checksum, which files of before lack. One without optimizer is for
-/// evaluation only.
+/// A checkpoint of any kind of model: one safetensors file with <c>model.*</c>, the optimizer's <c>optimizer.first.*</c> and
+/// <c>optimizer.second.*</c>, and the moving average <c>average.*</c> of the model if there is one. Its metadata has <c>schema</c>,
+/// <c>kind</c>, <c>spec</c>, <c>progress</c> and a checksum, which older files lack. A file without optimizer is for evaluation only.
 /// </summary>
 public class CheckpointFile : IDisposable
 {
-    /// <summary>The schema version this program writes and reads.</summary>
+    /// <summary>The schema version that this program writes and reads.</summary>
     public const int Schema = 1;
 
     private const string ModelPrefix = "model.";
@@ -48,7 +48,8 @@ public class CheckpointFile : IDisposable
 
     private readonly SafeTensorsFile file;
 
-    /// <exception cref="WeightsException">Not a checkpoint this program reads, or a damaged one; the message names file and expectation.</exception>
+    /// <exception cref="WeightsException">Not a checkpoint that this program reads, or a damaged one; the message names the file and what
+    /// was expected.</exception>
     public CheckpointFile(string path)
     {
         Path = path;
@@ -71,23 +72,23 @@ public class CheckpointFile : IDisposable
 
     public string Path { get; }
 
-    /// <summary>What it is a model of; files of before there were several kinds hold autoencoders and don't say so.</summary>
+    /// <summary>The kind of model. Older files, which have no kind, hold autoencoders.</summary>
     public string Kind => KindOf(file);
 
     public TrainingProgress Progress { get; }
 
-    /// <summary>The same, of a file whose content is not looked at.</summary>
-    /// <exception cref="WeightsException">Not a safetensors file; the message names it and why.</exception>
+    /// <summary>The kind of a file, without reading its tensors.</summary>
+    /// <exception cref="WeightsException">Not a safetensors file; the message names the file and the reason.</exception>
     public static string KindOf(string path)
     {
         using var file = SafeTensorsFile.Open(path);
         return KindOf(file);
     }
 
-    /// <summary>True when training can go on from it.</summary>
+    /// <summary>True if training can continue from it.</summary>
     public bool HasOptimizer => file.Entries.Any(entry => entry.Name.StartsWith(OptimizerPrefix, StringComparison.Ordinal));
 
-    /// <summary>True when it holds a moving average of the weights.</summary>
+    /// <summary>True if it has a moving average of the weights.</summary>
     public bool HasAverage => file.Entries.Any(entry => entry.Name.StartsWith(AveragePrefix, StringComparison.Ordinal));
 
     /// <summary>Names of the model's tensors.</summary>
@@ -96,17 +97,17 @@ public class CheckpointFile : IDisposable
             .Entries.Where(entry => entry.Name.StartsWith(ModelPrefix, StringComparison.Ordinal))
             .Select(entry => entry.Name[ModelPrefix.Length..]);
 
-    /// <summary>A tensor of the model, of the moving average where there is one; the caller's.</summary>
+    /// <summary>A tensor of the model, or of its moving average if there is one; the caller disposes it.</summary>
     public Tensor Read(string name) => file.Read(Judged(name));
 
-    /// <summary>Copies weights and codebooks in: their moving average where there is one.</summary>
+    /// <summary>Copies weights and codebooks into the model; their moving average if there is one.</summary>
     public void Fill(nn.Module model) => Fill(model.state_dict().Select(entry => KeyValuePair.Create(Judged(entry.Key), entry.Value)));
 
-    /// <summary>Copies weights and codebooks in as the last step left them.</summary>
+    /// <summary>Copies the weights and codebooks after the last step into the model.</summary>
     public void FillTrained(nn.Module model) =>
         Fill(model.state_dict().Select(entry => KeyValuePair.Create(ModelPrefix + entry.Key, entry.Value)));
 
-    /// <summary>Copies the moving average in; false where the file has none.</summary>
+    /// <summary>Copies the moving average; returns false if the file has none.</summary>
     public bool Fill(WeightAverage average)
     {
         if (HasAverage)
@@ -114,7 +115,7 @@ public class CheckpointFile : IDisposable
         return HasAverage;
     }
 
-    /// <summary>Copies the moments and the number of updates in.</summary>
+    /// <summary>Copies the moments and the number of updates into the optimizer.</summary>
     public void Fill(AdamOptimizer optimizer)
     {
         Fill(optimizer.State.Select(entry => KeyValuePair.Create(OptimizerPrefix + entry.Key, entry.Value)));
@@ -127,8 +128,9 @@ public class CheckpointFile : IDisposable
         GC.SuppressFinalize(this);
     }
 
-    /// <summary>Writes a model and, when given, its optimizer and its moving average; the file appears whole or not at all.</summary>
-    /// <exception cref="IOException">It can't be written; what was there before is intact.</exception>
+    /// <summary>Writes a model and, when given, its optimizer and its moving average; the file is written completely or not at
+    /// all.</summary>
+    /// <exception cref="IOException">The file can't be written; an existing file is unchanged.</exception>
     protected static void Write(
         string path,
         string kind,
@@ -155,8 +157,8 @@ public class CheckpointFile : IDisposable
         );
     }
 
-    /// <summary>The spec as it stands in a file of this kind.</summary>
-    /// <exception cref="WeightsException">It is of another kind.</exception>
+    /// <summary>The spec in a file of this kind.</summary>
+    /// <exception cref="WeightsException">The file has another kind.</exception>
     protected string SpecOf(string kind) =>
         Kind == kind ? Required("spec") : throw new WeightsException($"{Path}: expected a checkpoint of kind {kind}, found {Kind}");
 

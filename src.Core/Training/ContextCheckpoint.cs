@@ -4,10 +4,10 @@ using DQ.Core.Likelihoods.Context;
 
 namespace DQ.Core.Training;
 
-/// <summary>A checkpoint of a context head that stands alone: of a model without levels.</summary>
+/// <summary>A checkpoint of a context head alone, which is a model without levels.</summary>
 public sealed class ContextCheckpoint : CheckpointFile
 {
-    /// <summary>Its kind.</summary>
+    /// <summary>The kind of these checkpoints.</summary>
     public const string KindName = "context";
 
     private static readonly JsonSerializerOptions Json = new() { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower };
@@ -32,8 +32,9 @@ public sealed class ContextCheckpoint : CheckpointFile
     /// expectation.</exception>
     public static ContextCheckpoint Open(string path) => new(path);
 
-    /// <summary>Writes the head and, when given, its optimizer and its moving average; the file appears whole or not at all.</summary>
-    /// <exception cref="IOException">It can't be written; what was there before is intact.</exception>
+    /// <summary>Writes the head and, when given, its optimizer and its moving average; the file is written completely or not at
+    /// all.</summary>
+    /// <exception cref="IOException">The file can't be written; an existing file is unchanged.</exception>
     public static void Write(
         string path,
         ContextHead head,
@@ -43,7 +44,7 @@ public sealed class ContextCheckpoint : CheckpointFile
     ) => Write(path, KindName, JsonSerializer.Serialize(head.Spec, Json), head, optimizer, progress, average);
 
     /// <summary>The head with its weights.</summary>
-    /// <exception cref="WeightsException">Some of them are not finite: no number it gives would mean anything.</exception>
+    /// <exception cref="WeightsException">Some of them are not finite, so that no result would have a meaning.</exception>
     public ContextHead Head()
     {
         var head = new ContextHead(Spec);

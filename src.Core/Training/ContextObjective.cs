@@ -6,14 +6,14 @@ using static TorchSharp.torch;
 
 namespace DQ.Core.Training;
 
-/// <summary>A context head alone, a model without levels: the lossless codec, and the control for models with codes.</summary>
+/// <summary>Trains a context head alone, a model without levels: the lossless codec, and the control for models with codes.</summary>
 public sealed class ContextObjective : IObjective
 {
     private readonly TrainingSpec training;
 
-    /// <param name="spec">What to train.</param>
-    /// <param name="training">How many pixels of a batch count.</param>
-    /// <param name="seed">Of the first weights: libtorch's draws from it.</param>
+    /// <param name="spec">Spec of the model to train.</param>
+    /// <param name="training">Settings with the number of pixels per step.</param>
+    /// <param name="seed">Seed of libtorch's random first weights.</param>
     public ContextObjective(ContextSpec spec, TrainingSpec training, long seed)
     {
         manual_seed(seed);
@@ -21,12 +21,12 @@ public sealed class ContextObjective : IObjective
         Model = new ContextHead(spec);
     }
 
-    /// <summary>One that begins with a checkpoint's weights.</summary>
-    /// <param name="path">Of a head of the same spec.</param>
-    /// <param name="spec">What to train.</param>
+    /// <summary>An objective that begins with a checkpoint's weights.</summary>
+    /// <param name="path">Checkpoint of a head with the same spec.</param>
+    /// <param name="spec">Spec of the model to train.</param>
     /// <param name="training">As above.</param>
     /// <param name="seed">As above.</param>
-    /// <exception cref="Formats.WeightsException">The file can't be used; the message names it and why.</exception>
+    /// <exception cref="Formats.WeightsException">The file can't be used; the message names the file and the reason.</exception>
     public static ContextObjective StartingFrom(string path, ContextSpec spec, TrainingSpec training, long seed)
     {
         using var file = ContextCheckpoint.Open(path);

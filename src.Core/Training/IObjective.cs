@@ -5,25 +5,25 @@ using static TorchSharp.torch;
 
 namespace DQ.Core.Training;
 
-/// <summary>What a session trains: a model, how its losses come about, and what of it goes to a file.</summary>
+/// <summary>The object of a session: a model, its losses, and its files.</summary>
 public interface IObjective : IDisposable
 {
-    /// <summary>The model. What has no gradient stays as it is.</summary>
+    /// <summary>The model. Parameters without a gradient are not changed.</summary>
     nn.Module Network { get; }
 
     /// <summary>Its quantizers whose codes learn, bottom first.</summary>
     IReadOnlyList<Quantizer> Quantizers { get; }
 
-    /// <summary>False where <see cref="ChooseFirstCodes"/> is due before the first step.</summary>
+    /// <summary>False if <see cref="ChooseFirstCodes"/> must be called before the first step.</summary>
     bool CodesAreChosen { get; }
 
-    /// <summary>The codes came with weights from elsewhere: <see cref="ChooseFirstCodes"/> is not due.</summary>
+    /// <summary>Declares that the codes were loaded with weights, so that <see cref="ChooseFirstCodes"/> is not needed.</summary>
     void KeepCodes();
 
-    /// <summary><see cref="CheckpointFile.Kind"/> of its files.</summary>
+    /// <summary>The <see cref="CheckpointFile.Kind"/> of its files.</summary>
     string Kind { get; }
 
-    /// <summary>The codes that learn for an image of so many rows and columns, bottom first.</summary>
+    /// <summary>The codes that learn, for an image with this height and width, bottom first.</summary>
     IReadOnlyList<CodeGrid> Grids(int height, int width);
 
     /// <summary>Chooses the first codes from the first batches, (B, C, H, W) uint8 each, on the device.</summary>
@@ -32,23 +32,24 @@ public interface IObjective : IDisposable
     /// <param name="sharing">How they lie on several ranks; null in one process.</param>
     void ChooseFirstCodes(IReadOnlyList<Tensor> batches, long seed, Sharing? sharing);
 
-    /// <summary>What the loss of a batch is measured against, as many as it has images.</summary>
-    /// <exception cref="ArgumentException">The batch lacks it.</exception>
+    /// <summary>The targets of a batch's loss, one per image.</summary>
+    /// <exception cref="ArgumentException">The batch has no targets.</exception>
     Tensor Targets(Batch batch);
 
-    /// <summary>A pass with gradients: its losses, and what the quantizers that learn chose.</summary>
+    /// <summary>A forward pass with gradients: its losses, and the choices of the quantizers that learn.</summary>
     /// <param name="pixels">(B, C, H, W) uint8, on the device.</param>
-    /// <param name="targets">Of them.</param>
-    /// <param name="moment">Of training.</param>
+    /// <param name="targets">Targets of these images.</param>
+    /// <param name="moment">Step and micro-batch of training.</param>
     (ModelLosses Losses, IReadOnlyList<Quantized> Levels) Pass(Tensor pixels, Tensor targets, TrainingMoment moment);
 
-    /// <summary>A step is about to begin: what passes change besides codes is to be remembered.</summary>
+    /// <summary>Called before a step: saves the state that forward passes change, except codes.</summary>
     void Remember() { }
 
-    /// <summary>The step was skipped: back to what was remembered.</summary>
+    /// <summary>Called after a skipped step: restores the saved state.</summary>
     void Undo() { }
 
-    /// <summary>Writes the model and, when given, its optimizer and its moving average; the file appears whole or not at all.</summary>
-    /// <exception cref="IOException">It can't be written; what was there before is intact.</exception>
+    /// <summary>Writes the model and, when given, its optimizer and its moving average; the file is written completely or not at
+    /// all.</summary>
+    /// <exception cref="IOException">The file can't be written; an existing file is unchanged.</exception>
     void Write(string path, AdamOptimizer? optimizer, TrainingProgress progress, WeightAverage? average);
 }

@@ -3,7 +3,7 @@ namespace DQ.Core.Training;
 /// <summary>The learning rate as a function of the step.</summary>
 public static class LearningRate
 {
-    /// <param name="spec">Peak, schedule, warm-up, final rate.</param>
+    /// <param name="spec">Settings: peak, schedule, warm-up, final rate.</param>
     /// <param name="step">Optimizer steps already done, from 0.</param>
     public static double At(TrainingSpec spec, long step)
     {

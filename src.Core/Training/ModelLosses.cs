@@ -6,18 +6,18 @@ using static TorchSharp.torch;
 namespace DQ.Core.Training;
 
 /// <summary>
-/// The losses of one pass, scalars: Total = Reconstruction + β · Latent + what the quantizers add for their codes, and the
-/// cross-entropy where classes are learned.
+/// The losses of one pass, scalars: Total = Reconstruction + β · Latent + the quantizers' code losses + the cross-entropy if classes are
+/// learned.
 /// </summary>
-/// <param name="Total">What is minimized.</param>
-/// <param name="Reconstruction">Mean over the batch, with a context head over the pixels it was shown; nats per dimension, or squared error on normalized values. 0 where nothing is
-/// reconstructed.</param>
+/// <param name="Total">The loss that is minimized.</param>
+/// <param name="Reconstruction">Mean over the batch, or over the context head's pixels if there is one; in nats per dimension, or squared
+/// error on normalized values. 0 if nothing is reconstructed.</param>
 /// <param name="Latent">Sum over levels and codebooks, unweighted; 0 without codes.</param>
-/// <param name="CrossEntropy">−log p(class | image), mean over the batch, in nats; null where there are no classes.</param>
+/// <param name="CrossEntropy">−log p(class | image), mean over the batch, in nats; null without classes.</param>
 public sealed record ModelLosses(Tensor Total, Tensor Reconstruction, Tensor Latent, Tensor? CrossEntropy = null)
 {
-    /// <param name="model">Whose weights β and likelihood are used.</param>
-    /// <param name="pass">Its pass over a batch.</param>
+    /// <param name="model">The model, whose weight β and likelihood are used.</param>
+    /// <param name="pass">The model's pass over a batch.</param>
     /// <param name="targets">(B, C, H, W) uint8, the batch's pixels.</param>
     /// <param name="shown">Pixels that a context head is shown; null for all.</param>
     public static ModelLosses Of(HierarchicalAutoencoder model, ForwardPass pass, Tensor targets, ShownPixels? shown = null)

@@ -13,17 +13,17 @@ public sealed record ShownPixels(int[] Positions, double Weight)
     public Tensor Weighted(Tensor loss) => Weight == 1 ? loss : loss * Kept(Weight);
 }
 
-/// <summary>The pixels that a context head learns from in a step: as many of each image, at places drawn from (seed, step).</summary>
+/// <summary>The pixels that a context head learns from in a step: equally many of each image, at positions drawn from (seed,
+/// step).</summary>
 /// <remarks>
-/// Whole images would show the head thousands of pixels that are nearly alike: at equal cost random ones taught it more
-/// (docs/log.md).
+/// Whole images have thousands of nearly equal pixels. At equal cost the head learned more from random pixels (docs/log.md).
 /// </remarks>
 public static class RandomPixels
 {
     private const long Stream = 0x706978656C;
 
     /// <summary>Those of a micro-batch: its share of the step's, and of these the ones that lie on this rank's images.</summary>
-    /// <param name="training">How many a step has.</param>
+    /// <param name="training">Settings with the number of pixels per step.</param>
     /// <param name="moment">Step and micro-batch.</param>
     /// <param name="pixels">(B, C, H, W), this rank's images of the micro-batch.</param>
     public static ShownPixels Of(TrainingSpec training, TrainingMoment moment, Tensor pixels)
@@ -41,9 +41,9 @@ public static class RandomPixels
     }
 
     /// <param name="moment">Step and micro-batch.</param>
-    /// <param name="count">How many in all.</param>
-    /// <param name="images">B, taken in turn.</param>
-    /// <param name="area">H·W.</param>
+    /// <param name="count">Number of pixels in all.</param>
+    /// <param name="images">Number of images B, which are used in turn.</param>
+    /// <param name="area">Pixels per image H·W.</param>
     /// <returns>Positions: image · H·W + row · W + column.</returns>
     public static int[] Choose(TrainingMoment moment, int count, int images, int area)
     {

@@ -19,10 +19,10 @@ internal sealed class StepSums(IReadOnlyList<Quantizer> quantizers)
 
     public double? CrossEntropy { get; private set; }
 
-    /// <summary>What must not explode. What quantizers add for their codes is left out: it may lie below zero, these don't.</summary>
+    /// <summary>The loss that must not explode. The quantizers' code losses are left out, because they can be below zero.</summary>
     public double Size => Reconstruction + Latent + (CrossEntropy ?? 0);
 
-    /// <summary>A new step begins.</summary>
+    /// <summary>Begins a new step.</summary>
     public void Clear()
     {
         (Loss, Reconstruction, Latent, CrossEntropy) = (0, 0, 0, null);

@@ -10,16 +10,16 @@ using static TorchSharp.torch;
 
 namespace DQ.Core.Training;
 
-/// <summary>An objective, its optimizer and where they are: everything a training run keeps between two steps.</summary>
+/// <summary>An objective, its optimizer and their position: everything that a training run keeps between two steps.</summary>
 /// <remarks>
-/// Random choices are functions of (seed, step), so the state is weights, codebooks, moments and counters, and a session
-/// restored from a checkpoint goes on exactly as the one that wrote it.
+/// Random choices are functions of (seed, step), so the state is weights, codebooks, moments and counters, and a session restored from a
+/// checkpoint continues exactly like the one that wrote it.
 /// </remarks>
 public sealed class TrainingSession : IDisposable
 {
     /// <summary>
-    /// Multiply-adds of a training step over those of its images' forward pass: the pass itself, the gradients of the maps and those of
-    /// the weights. Frozen parts, which take less, are counted in full.
+    /// Ratio of the multiply-adds of a training step to those of its images' forward pass: the pass itself, the gradients of the maps and
+    /// those of the weights. Frozen parts, which take less, are counted in the same way.
     /// </summary>
     public const int MultiplyAddsFactor = 3;
 
@@ -28,16 +28,16 @@ public sealed class TrainingSession : IDisposable
 
     private readonly TrainingSpec training;
     private readonly Device device;
-    private readonly StepSums sums; // kept from step to step for its arrays
-    private readonly WeightAverage? average; // null where none is asked for
+    private readonly StepSums sums; // reused in every step for its arrays
+    private readonly WeightAverage? average; // null if there is no average
     private readonly IRanks ranks;
     private double? usualLoss;
     private Tensor? exchanged; // room for what is summed over ranks at once
 
-    /// <param name="objective">What to train; disposed with this.</param>
-    /// <param name="training">How.</param>
-    /// <param name="seed">Of every random choice.</param>
-    /// <param name="device">Where; the model is brought there.</param>
+    /// <param name="objective">The objective, which is disposed with this session.</param>
+    /// <param name="training">Settings of the training.</param>
+    /// <param name="seed">Seed of all random choices.</param>
+    /// <param name="device">Device to which the model is moved.</param>
     /// <param name="ranks">The processes that train it together; null for this one alone.</param>
     public TrainingSession(IObjective objective, TrainingSpec training, long seed, Device device, IRanks? ranks = null)
     {
@@ -63,26 +63,37 @@ public sealed class TrainingSession : IDisposable
 
     public long Seed { get; private set; }
 
-    /// <summary>Optimizer steps done, skipped ones among them.</summary>
+    /// <summary>Optimizer steps done, with skipped ones.</summary>
     public long StepsDone { get; private set; }
 
     /// <summary>Training images seen, with repetition.</summary>
     public long ImagesSeen { get; private set; }
 
-    /// <summary>False until <see cref="InitializeCodebooks"/> on a session with codebooks that start from k-means.</summary>
+    /// <summary>True if no first codes have to be chosen, or after <see cref="InitializeCodebooks"/> has chosen them by k-means.</summary>
     public bool CodebooksReady { get; private set; }
 
     /// <summary>Factor on the learning rate, lowered after a numerical failure.</summary>
     public double RateFactor { get; set; } = 1;
 
-    /// <summary>The counters, as a checkpoint holds them.</summary>
+    /// <summary>The counters, in the form of a checkpoint.</summary>
     public TrainingProgress Progress =>
-        new(Seed, StepsDone, ImagesSeen, CodebooksReady, RateFactor, Optimizer.Updates, usualLoss, device.ToString(), get_num_threads(), ranks.Count > 1 ? ranks.Count : null);
+        new(
+            Seed,
+            StepsDone,
+            ImagesSeen,
+            CodebooksReady,
+            RateFactor,
+            Optimizer.Updates,
+            usualLoss,
+            device.ToString(),
+            get_num_threads(),
+            ranks.Count > 1 ? ranks.Count : null
+        );
 
     /// <summary>For measurements of a step's parts.</summary>
     internal AdamOptimizer Optimizer { get; }
 
-    /// <summary>The model got other first weights since this was made.</summary>
+    /// <summary>Called after the model has received other first weights.</summary>
     public void Begin()
     {
         CodebooksReady = Objective.CodesAreChosen;
@@ -101,7 +112,7 @@ public sealed class TrainingSession : IDisposable
         average?.Begin();
     }
 
-    /// <summary>Work with the model as it is judged: with the moving average of its weights, where there is one.</summary>
+    /// <summary>Runs an action with the weights for evaluation: the moving average, if there is one.</summary>
     public TResult Judged<TResult>(Func<TResult> work)
     {
         if (average is null)
@@ -117,18 +128,18 @@ public sealed class TrainingSession : IDisposable
         }
     }
 
-    /// <summary>One optimizer step, cut in micro-batches when the spec says so.</summary>
+    /// <summary>Makes one optimizer step, in as many micro-batches as the spec sets.</summary>
     /// <exception cref="InvalidOperationException">The codebooks are not initialized.</exception>
-    /// <exception cref="ArgumentException">The batch lacks what the objective asks of it.</exception>
+    /// <exception cref="ArgumentException">The batch lacks the targets of the objective.</exception>
     public StepReport Step(Batch batch) => Step(batch.Pixels, Objective.Targets(batch), batch.Images);
 
     /// <summary>A step on images without labels, (B, C, H, W) uint8.</summary>
     /// <exception cref="InvalidOperationException">The codebooks are not initialized.</exception>
-    /// <exception cref="ArgumentException">The objective asks for more.</exception>
+    /// <exception cref="ArgumentException">The objective needs labels.</exception>
     public StepReport Step(Tensor pixels) => Step(new Batch(pixels, null));
 
-    /// <summary>A step whose loss is measured against <paramref name="targets"/>: the released code's are its own pixels, some one
-    /// level too low; but for <see cref="Step(Batch)"/> only parity has a use for them.</summary>
+    /// <summary>A step with <paramref name="targets"/> for its loss. The targets of the released code are its own pixels, some of them one
+    /// level too low. Besides <see cref="Step(Batch)"/> only the parity check uses this.</summary>
     /// <param name="pixels">(B, C, H, W) uint8, this rank's.</param>
     /// <param name="targets">Of them.</param>
     /// <param name="images">Of all ranks; null for those of this one.</param>
@@ -185,16 +196,16 @@ public sealed class TrainingSession : IDisposable
         );
     }
 
-    /// <summary>Writes everything needed to go on exactly; the file appears whole or not at all.</summary>
-    /// <exception cref="IOException">It can't be written; what was there before is intact.</exception>
+    /// <summary>Writes everything that is needed to continue exactly. The file is written completely or not at all.</summary>
+    /// <exception cref="IOException">The file can't be written; an existing file is unchanged.</exception>
     public void Save(string path) => Objective.Write(path, Optimizer, Progress, average);
 
     /// <summary>Writes the model alone, for evaluation.</summary>
     /// <exception cref="IOException">As above.</exception>
     public void SaveModel(string path) => Objective.Write(path, null, Progress, average);
 
-    /// <summary>Takes weights, moments and counters from a checkpoint with which training can go on.</summary>
-    /// <exception cref="WeightsException">It can't; the message names the file and why.</exception>
+    /// <summary>Restores weights, moments and counters from a checkpoint from which training can continue.</summary>
+    /// <exception cref="WeightsException">The checkpoint can't be used; the message names the file and the reason.</exception>
     public void Restore(string path)
     {
         using var file = new CheckpointFile(path);
@@ -205,7 +216,7 @@ public sealed class TrainingSession : IDisposable
         file.FillTrained(Objective.Network);
         file.Fill(Optimizer);
         if (average is not null && !file.Fill(average))
-            average.Begin(); // the file's training had none
+            average.Begin(); // the training that wrote the file had none
         var progress = file.Progress;
         (Seed, StepsDone, ImagesSeen) = (progress.Seed, progress.StepsDone, progress.ImagesSeen);
         (CodebooksReady, RateFactor, usualLoss) = (progress.CodebooksReady, progress.RateFactor, progress.UsualLoss);

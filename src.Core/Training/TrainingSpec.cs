@@ -11,7 +11,7 @@ public sealed record TrainingSpec
     /// <summary>Images per optimizer step.</summary>
     public int BatchSize { get; init; } = 32;
 
-    /// <summary>Micro-batches an optimizer step is cut in; must divide the batch size.</summary>
+    /// <summary>Number of micro-batches of an optimizer step; must divide the batch size.</summary>
     public int Accumulate { get; init; } = 1;
 
     /// <summary>Peak learning rate of Adam.</summary>
@@ -29,7 +29,7 @@ public sealed record TrainingSpec
     /// <summary>Decoupled weight decay per step, multiplied by the learning rate (AdamW).</summary>
     public double WeightDecay { get; init; }
 
-    /// <summary>Decay of Adam's second moments per step; 0.999 is usual, less follows large learning rates sooner.</summary>
+    /// <summary>Decay of Adam's second moments per step; 0.999 is usual; with large learning rates a smaller value adapts faster.</summary>
     public double SecondMoment { get; init; } = 0.999;
 
     /// <summary>Pixels per optimizer step that a context head learns from, at random places of the step's images.</summary>
@@ -39,24 +39,25 @@ public sealed record TrainingSpec
     public double ClipNorm { get; init; } = 2;
 
     /// <summary>
-    /// A step whose reconstruction and latent loss are together this many times their moving mean is skipped, as one whose
-    /// loss is not finite; 0 turns that off.
+    /// A step is skipped if its reconstruction plus latent loss is more than this many times their moving mean, as if it were not finite. 0
+    /// turns this off.
     /// </summary>
     public double ExplosionFactor { get; init; } = 20;
 
     /// <summary>
-    /// Decay of a moving average of the weights and codebooks, in which the model is judged; 0 for none. 0.999 remembers about the last
-    /// thousand steps.
+    /// Decay of a moving average of the weights and codebooks, with which the model is evaluated; 0 for none. 0.999 averages over about the
+    /// last thousand steps.
     /// </summary>
     public double WeightAverage { get; init; }
 
-    /// <summary>Parts of the model that stay as they are: encoders, projections, codebooks, conditioners, upsamplers, decoder.</summary>
+    /// <summary>Parts of the model that are not trained: encoders, projections, codebooks, conditioners, upsamplers, decoder.</summary>
     public IReadOnlyList<string> Freeze { get; init; } = [];
 
     /// <summary>Precision policy; <c>float32</c>.</summary>
     public string Precision { get; init; } = "float32";
 
-    /// <summary>The same with a rate that nothing but <see cref="TrainingSession.RateFactor"/> changes, in which no step is skipped.</summary>
+    /// <summary>The same settings with a rate that only <see cref="TrainingSession.RateFactor"/> changes, and without skipped
+    /// steps.</summary>
     public TrainingSpec UnderRate(double rate) =>
         this with
         {
@@ -81,7 +82,7 @@ public sealed record TrainingSpec
             yield return new("schedule", $"expected constant or cosine, got '{Schedule}'");
         if (!(FinalLearningRate >= 0) || (hasRate && FinalLearningRate > LearningRate))
             yield return new("final_learning_rate", $"expected a number from 0 to learning_rate, got {FinalLearningRate}");
-        if (WarmupSteps < 0 || WarmupSteps > Steps)
+        if (WarmupSteps < 0 || (Steps >= 1 && WarmupSteps > Steps))
             yield return new("warmup_steps", $"expected an integer from 0 to steps, got {WarmupSteps}");
         if (!(WeightDecay >= 0))
             yield return new("weight_decay", $"expected a number of at least 0, got {WeightDecay}");
@@ -101,7 +102,7 @@ public sealed record TrainingSpec
                     $"freeze[{index}]",
                     $"expected one of {string.Join(", ", HierarchicalAutoencoder.PartNames)}, got '{part}'"
                 );
-        // codebooks may learn without gradients, but then there is nothing to take a step on
+        // codebooks can learn without gradients, but then no parameter is left for the optimizer
         if (HierarchicalAutoencoder.PartNames.Where(part => part != "codebooks").All(Freeze.Contains))
             yield return new("freeze", "expected a part besides the codebooks that is left to train");
         if (Precision != "float32")

@@ -5,19 +5,19 @@ namespace DQ.Core.Training;
 
 /// <summary>
 /// A moving average of a model's weights, codebooks and running statistics: average ← d·average + (1 − d)·model after every update.
-/// Whole numbers in the state are no part of it.
+/// Integers in the state are not averaged.
 /// </summary>
 /// <remarks>
-/// Polyak &amp; Juditsky 1992. The first steps are far from where training ends, so d grows as (1 + n)/(10 + n) with the n updates
-/// made, up to the decay, as in TensorFlow's <c>ExponentialMovingAverage</c>.
+/// Polyak &amp; Juditsky 1992. The first weights are far from the final ones. So d grows with the number n of updates as (1 + n)/(10 + n),
+/// up to the decay, as in TensorFlow's <c>ExponentialMovingAverage</c>.
 /// </remarks>
 public sealed class WeightAverage : IDisposable
 {
     private readonly double decay;
     private readonly (string Name, Tensor Trained, Tensor Mean)[] entries;
 
-    /// <param name="model">On the device where it is trained.</param>
-    /// <param name="decay">In (0, 1).</param>
+    /// <param name="model">The model, on the device of its training.</param>
+    /// <param name="decay">Decay in (0, 1).</param>
     public WeightAverage(nn.Module model, double decay)
     {
         this.decay = decay;
@@ -30,21 +30,21 @@ public sealed class WeightAverage : IDisposable
         ];
     }
 
-    /// <summary>By state-dict name; not copies.</summary>
+    /// <summary>Averages by state-dict name; not copies.</summary>
     public IEnumerable<KeyValuePair<string, Tensor>> State => entries.Select(entry => KeyValuePair.Create(entry.Name, entry.Mean));
 
-    /// <summary>Begins with the model as it is.</summary>
+    /// <summary>Begins with the model's present values.</summary>
     public void Begin() => EachOnItsOwn((trained, mean) => mean.copy_(trained));
 
-    /// <summary>After an update of the model.</summary>
-    /// <param name="updates">Made so far, this one among them.</param>
+    /// <summary>Updates the average after an update of the model.</summary>
+    /// <param name="updates">Number of updates so far, with this one.</param>
     public void Update(long updates)
     {
         var kept = Math.Min(decay, (1.0 + updates) / (10.0 + updates));
         EachOnItsOwn((trained, mean) => mean.mul_(Kept(kept)).add_(trained, alpha: Kept(1 - kept)));
     }
 
-    /// <summary>Exchanges the model's values and the average's, bit for bit; a second time, back.</summary>
+    /// <summary>Exchanges the values of the model and of the average, bit for bit. A second call restores them.</summary>
     public void Swap() =>
         EachOnItsOwn(
             (trained, mean) =>

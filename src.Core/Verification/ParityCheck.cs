@@ -11,25 +11,25 @@ using static TorchSharp.torch;
 namespace DQ.Core.Verification;
 
 /// <summary>One compared quantity of a parity file.</summary>
-/// <param name="Quantity">What was compared, and the tensor that is furthest off where there are several.</param>
+/// <param name="Quantity">The compared quantity, and the tensor with the largest error if there are several.</param>
 /// <param name="Error">The largest error, in the sense of <paramref name="Measure"/>.</param>
 /// <param name="Tolerance">The largest error that passes.</param>
 /// <param name="Measure">How the error is measured.</param>
 /// <param name="Ties">Codes that differ and pass, because the recorded one is as near within float32's resolution.</param>
 public sealed record ParityResult(string Quantity, double Error, double Tolerance, string Measure, long Ties = 0)
 {
-    /// <summary>False when the error is NaN.</summary>
+    /// <summary>Whether the error is within the tolerance; false if it is NaN.</summary>
     public bool Passed => Error <= Tolerance;
 }
 
 /// <summary>
-/// Compares this implementation with outputs of the published one: the file's model is built, given the file's weights, and run.
+/// Compares this implementation with outputs of the published one: the file's model is built, loaded with the file's weights, and run.
 /// </summary>
 /// <remarks>
-/// The released code's targets are truncated pixels (a fault: de-normalized floats cut to integers); the files carry them, and
-/// here alone losses are measured against them. Its squared error compares with the untruncated input.
-/// Where two codes are as near as float32 can tell, the recorded one is taken (<see cref="CodeTies"/>), so that what follows is compared
-/// with the recorded codes.
+/// The released code's targets are truncated pixels (a bug: de-normalized floats are truncated to integers). The files contain these
+/// targets, and only here losses are measured against them. Its squared error compares with the untruncated input. If two codes are equally
+/// near within float32's resolution, the recorded one is taken (<see cref="CodeTies"/>). So the later quantities are computed with the
+/// recorded codes.
 /// </remarks>
 public static class ParityCheck
 {
@@ -37,7 +37,7 @@ public static class ParityCheck
     private const double RecordedTolerance = 1e-2;
     private const string NormRelative = "norm of difference / norm";
 
-    /// <exception cref="WeightsException">The file can't be used; the message names it and why.</exception>
+    /// <exception cref="WeightsException">The file can't be used; the message names the file and the reason.</exception>
     public static IReadOnlyList<ParityResult> Run(string path)
     {
         using var scope = NewDisposeScope();
@@ -64,7 +64,7 @@ public static class ParityCheck
             results.Add(new($"nll_nats_per_dim, {name}", error, tolerance, Relative));
             results.Add(new($"gradient of the mean, {name}", NormError(logits.grad!, file.GradientOfMean64), tolerance, NormRelative));
         }
-        // what the published code made of it in float32: its own rounding, so only coarsely
+        // the published code's result in float32 has its own rounding, so the comparison is coarse
         var single = ((file.NatsPerDimension - file.NatsPerDimension64) / file.NatsPerDimension64).abs().max().item<double>();
         results.Add(new("nll_nats_per_dim, as recorded in float32", single, RecordedTolerance, Relative));
         var gradient = NormError(file.GradientOfMean, file.GradientOfMean64);
@@ -144,7 +144,7 @@ public static class ParityCheck
         return results;
     }
 
-    /// PyTorch clips gradients in place: a file recorded around a clipped step holds what clipping left of them, its norm the bound's.
+    /// PyTorch clips gradients in place. A file that recorded a clipped step holds the clipped gradients, whose norm is the bound.
     private static ParityResult CheckGradients(HierarchicalAutoencoder model, IReadOnlyDictionary<string, Tensor> expected)
     {
         var norm = TotalNorm(model.named_parameters().Select(entry => entry.parameter.grad!));
@@ -201,7 +201,7 @@ public static class ParityCheck
 
     private static ParityResult Worst(string quantity, IEnumerable<(string Name, double Error)> errors, double tolerance, string measure)
     {
-        // NaN sorts first in .NET; here it is the worst
+        // NaN sorts first in .NET; here it must be the worst
         var (name, error) = errors.MaxBy(entry => double.IsNaN(entry.Error) ? double.PositiveInfinity : entry.Error);
         return new($"{quantity}, worst: {name}", error, tolerance, measure);
     }

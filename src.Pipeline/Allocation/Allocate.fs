@@ -1,4 +1,4 @@
-/// From a network's layer and its intervals to allocations by every method, measured on images they were not made on.
+/// Computes allocations by every method from a network's layer and its intervals, and measures them on other images.
 module DQ.Pipeline.Allocation.Allocate
 
 open System
@@ -29,13 +29,13 @@ type AllocatedRun = {
 /// Raised when the same input gives another output than before.
 let private version = 2
 
-/// Points, then the small case, then images of their own.
+/// The points, then the small case, then single images.
 let private steps (config: AllocationConfig) =
     config.AverageBits.Count * config.Methods.Count
     + (if config.SmallCaseChannels > 0 then 1 else 0)
     + config.OnlineImages
 
-/// Everything allocations are made and measured with.
+/// Everything that is needed to compute and measure allocations.
 type private Bench = {
     Context: StageContext
     Config: AllocationConfig
@@ -49,7 +49,7 @@ type private Bench = {
     Error: OutputError
 }
 
-/// Bits of all channels together.
+/// Sum of the bits of all channels.
 let private budget channels (average: float) =
     int (Math.Round(average * float channels))
 
@@ -75,7 +75,7 @@ let private find (bench: Bench) (error: OutputError) statistics name start budge
     else
         AllocationMethods.Find(name, error, bench.Table, budget, bench.Seed, bench.Context.Cancellation)
 
-/// A method at an average. The greedy one goes on from what it had given for the largest smaller average.
+/// A method at an average. The greedy method continues from the bits given for the largest smaller average.
 let private point (bench: Bench) (measured: MeasuredFeatures) (known: AllocationPoint seq) average name =
     let start =
         known
@@ -103,7 +103,8 @@ let private point (bench: Bench) (measured: MeasuredFeatures) (known: Allocation
     | :? GreedyFound as greedy -> point.Moved(greedy.GivenBits, greedy.GivenOutputSquaredError, greedy.Moved)
     | _ -> point
 
-/// A few channels, those of highest deviation, with the others unquantized: all methods against the true optimum.
+/// The few channels with the largest deviation, with the others unquantized: compares all methods with the true
+/// optimum.
 let private smallCase (bench: Bench) =
     let deviations = bench.Statistics.Deviations |> Array.map (fun row -> row[0])
 
@@ -142,7 +143,7 @@ let private smallCase (bench: Bench) =
         |]
     )
 
-/// One image with an allocation of its own, beside the calibration images' and equal bits.
+/// One image with its own allocation, compared with the calibration images' allocation and with equal bits.
 let private online (bench: Bench) (test: TestFeatures) table place =
     use own = test.Features.narrow (0, int64 place, 1L)
     use error = new OutputError(own, bench.Back, bench.Intervals)
@@ -165,7 +166,7 @@ let private online (bench: Bench) (test: TestFeatures) table place =
         seconds
     )
 
-/// The greedy allocation of the calibration images at the average that single images get.
+/// The greedy allocation of the calibration images at the average of single images.
 let private tableFor (bench: Bench) (points: AllocationPoint seq) =
     points
     |> Seq.tryFind (fun point ->
@@ -182,7 +183,7 @@ let private tableFor (bench: Bench) (points: AllocationPoint seq) =
             (budget bench.Error.Channels bench.Config.OnlineBits))
             .Bits)
 
-/// Makes what is missing, and keeps allocation.json, the curve and run.json true while doing so.
+/// Computes the missing parts, and keeps allocation.json, the curve and run.json up to date.
 let private work (context: StageContext) (subject: Subject) device (dataset: Dataset) intervalFile (file: RunFile) =
     result {
         let config = subject.Config
@@ -199,7 +200,7 @@ let private work (context: StageContext) (subject: Subject) device (dataset: Dat
         use features = test.Features
         use intervals = new IntervalTensors(CutNetwork.quantizer config, table, device)
 
-        // another set of classes says nothing about right and wrong
+        // with other classes there is no accuracy
         let labels =
             use first = features.narrow (0, 0L, 1L)
             use outputs = cut.Back.Invoke first

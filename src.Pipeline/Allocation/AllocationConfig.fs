@@ -10,48 +10,49 @@ open DQ.Pipeline.Stages
 
 /// How bits are allocated to feature channels: the `allocation` part of a configuration.
 type AllocationConfig = {
-    /// `alexnet`, `vgg16` or `resnet18` in torchvision's layout, or `run` for a classifier that was trained here.
+    /// `alexnet`, `vgg16` or `resnet18` in torchvision's layout, or `run` for a classifier trained by this program.
     Network: string
     /// File with the weights of a torchvision network (.pth or safetensors); null with a run.
     Weights: string | null
-    /// Run of a classifier by its id or a part of it; null with weights.
+    /// Run of a classifier, by its id or a part of it; null with weights.
     Run: string | null
-    /// Layer whose output is quantized: the network is cut behind it.
+    /// Layer whose output is quantized; the network is cut behind it.
     Layer: string
     /// `uniform`, `dorefa` or `logarithmic`.
     Quantizer: string
     /// Base of the logarithmic quantizer, above 1.
     LogBase: float
-    /// Training images, drawn by the seed, that intervals and allocations are made on.
+    /// Number of training images, drawn by the seed, from which intervals and allocations are computed.
     CalibrationImages: int
-    /// Images of test, or else of validation, that they are measured on, drawn by the seed; all their features are in memory.
+    /// Number of test images (or validation images) on which they are measured, drawn by the seed. All their features
+    /// are in memory.
     TestImages: int
-    /// Images through the network at once, but for candidates.
+    /// Images per batch of the network, except for candidates.
     BatchSize: int
     /// Averages of bits per channel: the points of the curves.
     AverageBits: IReadOnlyList<float>
-    /// `equal`, `random`, `sensitivity`, `dynamic` and `greedy`, or some of them.
+    /// `equal`, `random`, `sensitivity`, `dynamic` and `greedy`, or several of them.
     Methods: IReadOnlyList<string>
     /// Weight of the rank by mean in a channel's priority.
     Alpha: float
     /// Weight of the rank by standard deviation.
     Beta: float
-    /// Channels of highest priority that are tried for every bit.
+    /// Number of channels of highest priority that are tried for every bit.
     Reserve: int
-    /// At most so many rounds of moving bits from the least to the most useful channels.
+    /// Maximum number of rounds of moving bits from the least to the most useful channels.
     MoveRounds: int
-    /// Channels of the case that is small enough to try everything; 0 leaves it out.
+    /// Number of channels of the small case, for which every allocation is tried; 0 leaves it out.
     SmallCaseChannels: int
     /// Average bits of that case.
     SmallCaseBits: float
-    /// Test images, the first of those drawn, that get an allocation of their own; 0 takes none.
+    /// Number of test images, the first of those drawn, that get their own allocation; 0 for none.
     OnlineImages: int
-    /// Average bits of theirs.
+    /// Average bits of these images' allocations.
     OnlineBits: float
 }
 
 module AllocationConfig =
-    /// Channels from which trying everything takes too long.
+    /// Number of channels from which trying every allocation takes too long.
     let private largestSmallCase = 6
 
     let defaults: AllocationConfig = {
@@ -83,7 +84,7 @@ module AllocationConfig =
     /// Keys that take one of a few names.
     let choices: (string * string list) list = [ "network", networks; "quantizer", List.ofSeq ChannelQuantizers.Names ]
 
-    /// Everything wrong with the values, by key.
+    /// All problems of the values, by key.
     let problems (config: AllocationConfig) : (string * string) list =
         let oneOf names (key: string) (value: string) =
             if Seq.contains value names then
@@ -173,7 +174,7 @@ module AllocationConfig =
             yield! average "online_bits" config.OnlineBits
         ]
 
-    /// The object as the layers of a configuration say it, over the defaults; all problems at once, where they were said.
+    /// The object of a configuration's layers, over the defaults; all problems at once, with their places.
     let read (file: string) (layers: ConfigTree.Layer list) : Result<AllocationConfig, StageError> =
         let located problems =
             Error(

@@ -1,4 +1,4 @@
-/// What the stages of allocation share as runs.
+/// The common part of allocation's stages as runs.
 module DQ.Pipeline.Allocation.AllocationRun
 
 open System.Text.Json.Nodes
@@ -8,7 +8,7 @@ open DQ.Pipeline.Configuration
 open DQ.Pipeline.Storage
 open DQ.Pipeline.Allocation.CutNetwork
 
-/// The settings, some keys of the allocation only; all where none are named.
+/// The settings, with only some keys of the allocation; with all if none are named.
 let private settings title (subject: Subject) (keys: string list) =
     let allocation = Shape.tree AllocationConfig.fields
     let values = Shape.tree (Shape.fields subject.Config)
@@ -25,7 +25,7 @@ let private settings title (subject: Subject) (keys: string list) =
     tree["allocation"] <- kept
     tree
 
-/// What run.json says of a run with these settings.
+/// The content of run.json for a run with these settings.
 let describe kind title (subject: Subject) keys (steps: int) : StoredStage.Description = {
     Kind = kind
     Title = title
@@ -37,7 +37,8 @@ let describe kind title (subject: Subject) keys (steps: int) : StoredStage.Descr
     Notes = []
 }
 
-/// What the output depends on: settings but for places of files and the name, the network, and the input's artifacts.
+/// What the output depends on: the settings without the name and the paths of files, the network, and the input's
+/// artifacts.
 let dependsOn (description: StoredStage.Description) (network: Parent) (parts: string list) =
     let tree = description.Config.DeepClone().AsObject()
 

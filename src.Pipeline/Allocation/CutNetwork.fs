@@ -1,4 +1,4 @@
-/// A network that is cut behind a layer, and the features of images there.
+/// A network that is cut behind a layer, and the features of images at this layer.
 module DQ.Pipeline.Allocation.CutNetwork
 
 open System
@@ -15,22 +15,22 @@ open DQ.Pipeline.Data
 open FsToolkit.ErrorHandling
 open TorchSharp
 
-/// Where a network comes from.
+/// The origin of a network.
 type Source =
-    /// torchvision's, with the weights of a file.
+    /// A torchvision network with the weights of a file.
     | Torchvision of name: string * file: string
-    /// A classifier's run and its checkpoint.
+    /// The run of a classifier and its checkpoint.
     | Trained of run: RunRecord * checkpoint: string
 
-/// What both stages are about, but for the images.
+/// The subject of both stages, without the images.
 type Subject = {
-    /// Of the run.
+    /// Name of the run.
     Name: string
     Source: Source
     Data: DataConfig
     Config: AllocationConfig
     Seed: int64
-    /// For messages.
+    /// Name in messages.
     ConfigFile: string
 }
 
@@ -61,7 +61,7 @@ let private name source =
 let quantizer (config: AllocationConfig) =
     ChannelQuantizers.Create(config.Quantizer, config.LogBase)
 
-/// What an interval table is made for; `parent` is the network's.
+/// The subject of an interval table; `parent` is that of the network.
 let intervalSubject (subject: Subject) (parent: Parent) =
     IntervalSubject(
         $"{name subject.Source}-{parent.Fingerprint[..11]}",
@@ -85,7 +85,7 @@ let private load (device: torch.Device) source =
     | Torchvision(name, file) -> TorchvisionClassifier.Load(name, file, device)
     | Trained(_, checkpoint) -> TrainedClassifier.Load(name source, checkpoint, device)
 
-/// Loads the network and finds the layer; the caller's.
+/// Loads the network and finds the layer. The caller disposes it.
 let openCut (subject: Subject) device : Result<Cut, StageError> =
     let network = load device subject.Source
     let layer = network.IndexOf subject.Config.Layer
@@ -101,7 +101,7 @@ let openCut (subject: Subject) device : Result<Cut, StageError> =
 /// Streams of the seed.
 let private calibrationStream, private testStream = 1L, 2L
 
-/// As many images' places, drawn from all.
+/// Draws the indices of a number of images.
 let private drawn (subject: Subject) stream count (images: PackedImages) =
     let order = Array.zeroCreate images.Count
     let mutable random = SplitMix64(subject.Seed, stream)
@@ -159,7 +159,7 @@ let private checked' (subject: Subject) (maps: torch.Tensor) =
     else
         Ok maps
 
-/// Features of calibration images; the caller's.
+/// Features of calibration images; the caller disposes them.
 let calibration context (subject: Subject) (dataset: OpenDataset) (cut: Cut) : Result<torch.Tensor, StageError> =
     let images = dataset.Train.Images
 
@@ -170,14 +170,14 @@ let calibration context (subject: Subject) (dataset: OpenDataset) (cut: Cut) : R
         |> features context subject cut "train" images
         |> checked' subject
 
-/// Images to measure on.
+/// Images for measuring.
 type TestFeatures = {
     Split: string
     /// Indices in the split.
     Places: int[]
-    /// (N, C, H, W); the caller's.
+    /// (N, C, H, W); the caller disposes it.
     Features: torch.Tensor
-    /// Class of each; None without.
+    /// Class of each image; None without classes.
     Labels: int[] option
 }
 

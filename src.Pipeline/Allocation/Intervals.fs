@@ -1,4 +1,4 @@
-/// From a network's layer and calibration images to the table of its channels' intervals.
+/// Computes the table of the channels' intervals from a network's layer and calibration images.
 module DQ.Pipeline.Allocation.Intervals
 
 open System.IO
@@ -76,10 +76,10 @@ let stage (subject: Subject) : Stage<Dataset, IntervalRun> =
                 }
     }
 
-/// The table's file alone, made where it is missing.
+/// The table's file alone; it is made if it is missing.
 let table (subject: Subject) : Stage<Dataset, string> = stage subject |> Stage.map _.Table
 
-/// The table's file that was made before.
+/// The file of an existing table.
 let made (subject: Subject) : Stage<Dataset, string> =
     let missing (standing: Standing) =
         Data
@@ -87,7 +87,7 @@ let made (subject: Subject) : Stage<Dataset, string> =
 
     Stage.whenFinished missing (table subject)
 
-/// A file that was named.
+/// The file that the configuration names.
 let ofFile (file: string) : Stage<Dataset, string> =
     Stage.lookup "intervals" (fun standing ->
         Ok {

@@ -70,7 +70,7 @@ let private source (place: Workplace) (config: AllocationConfig) (layers: Config
     match config.Run, config.Weights with
     | NonNull id, _ ->
         result {
-            let! folder, record = Store.find (Workplace.store place) id
+            let! folder, record = Command.runNamed place id
 
             if record.Kind <> RunKind.Classify || record.Status <> RunStatus.Completed then
                 return!
@@ -91,30 +91,47 @@ let private source (place: Workplace) (config: AllocationConfig) (layers: Config
         Error(Usage "a torchvision network: say which images: --set data.source=cifar10 --set data.path=DIR")
     | Null, Null -> invalidOp "the configuration was checked"
 
+/// What a run's configuration says of its images: under what is said here, so that data.path alone means the same kind of images.
+let private imagesOf (source: Source) : ConfigTree.Layer list =
+    match source with
+    | Torchvision _ -> []
+    | Trained(record, _) ->
+        let tree = Text.Json.Nodes.JsonObject()
+
+        tree["data"] <-
+            record.Config["data"]
+            |> Option.ofObj
+            |> Option.map _.DeepClone()
+            |> Option.toObj
+
+        [
+            {
+                File = record.Id
+                Prefix = ""
+                Tree = tree
+            }
+        ]
+
 /// The subject but for its images, which are packed later.
-let private read (place: Workplace) (arguments: ParseResults<Arguments>) =
+let private read (place: Workplace) file assignments =
     result {
-        let file = arguments.GetResult Config
-        let! layers = DQ.Pipeline.Configuration.Config.layers file (arguments.GetResults Set)
+        let! layers = DQ.Pipeline.Configuration.Config.layers file assignments
         let! allocation = AllocationConfig.read file layers
         let! source, own = source place allocation layers
         // its own images are packed already, wherever they came from
         let check = if own.IsSome then (fun _ -> []) else dataProblems
-        let! variants = DQ.Pipeline.Configuration.Config.ofLayersChecked check file layers
+
+        let! variants =
+            DQ.Pipeline.Configuration.Config.ofLayersChecked check file (imagesOf source @ layers)
 
         match variants with
         | [ { Config = config } ] ->
-            let data =
-                match source with
-                | Trained(record, _) when own.IsSome -> (DQ.Pipeline.Configuration.Config.ofTree record.Config).Data
-                | _ -> config.Data
-
             return
                 own,
                 {
                     Name = config.Name
                     Source = source
-                    Data = data
+                    Data = config.Data
                     Config = allocation
                     Seed = config.Seed
                     ConfigFile = file
@@ -230,10 +247,17 @@ let private text (run: AllocatedRun) =
             ]
     ]
 
+/// What an allocation with a table of its own would do.
+let plan (place: Workplace) file assignments : Result<unit, StageError> =
+    read place file assignments
+    |> Result.bind (fun (own, subject) -> PlannedSteps.show place (pipeline Both own subject))
+
 let run (place: Workplace) (arguments: ParseResults<Arguments>) : Task<Result<unit, StageError>> =
     taskResult {
         let! wanted = wanted arguments
-        let! own, subject = read place arguments
+
+        let! own, subject =
+            read place (arguments.GetResult Config) (arguments.GetResults Set)
 
         return!
             Command.inContext place (arguments.Contains Force) (fun context ->

@@ -23,7 +23,6 @@ type Arguments =
     | Set of ASSIGNMENT: string
     | Variant of NAME: string
     | [<Unique>] Repetitions of COUNT: int
-    | [<Unique>] Threads of COUNT: int
     | [<Unique>] Run of RUN: string
     | [<Unique>] Checkpoint of FILE: string
 
@@ -34,7 +33,6 @@ type Arguments =
             | Set _ -> "KEY=VALUE, which replaces a value of the configuration; may be given several times."
             | Variant _ -> "the variant to measure (default: the first)."
             | Repetitions _ -> "counted runs of each part (default: 20)."
-            | Threads _ -> "threads of libtorch (default: all cores)."
             | Run _ -> "a run whose weights and codebooks to measure with, instead of fresh ones."
             | Checkpoint _ -> "a checkpoint file instead of a run."
 
@@ -45,22 +43,23 @@ let example =
 let private batchCount = 8
 
 let private objective config (checkpoint: string option) (spec: AutoencoderSpec) =
-    let made spec =
-        new AutoencoderObjective(spec, config.Training.Freeze, config.Seed)
+    let freeze = config.Training.Freeze
 
     match checkpoint with
     | Some file ->
         use stored = DQ.Core.Training.Checkpoint.Open file
 
         if stored.Spec.ImageChannels = spec.ImageChannels then
-            Ok(made stored.Spec)
+            // its weights and codebooks; not every checkpoint has an optimizer's state
+            Ok(AutoencoderObjective.StartingFrom(file, stored.Spec, freeze, config.Seed))
         else
             Error(Data $"{file}: expected a model for images of {spec.ImageChannels} channels")
-    | None -> Ok(made spec)
+    | None -> Ok(new AutoencoderObjective(spec, freeze, config.Seed))
 
-let private measure (context: StageContext) (variant: Variant) repetitions checkpoint (dataset: Dataset) =
+let private measure (context: StageContext) (variant: Variant) repetitions weights (dataset: Dataset) =
     result {
         let config = variant.Config
+        let checkpoint = weights |> Option.map fst
         let! device = Device.ofName context.Device
         let! spec = Train.fitted config dataset
 
@@ -73,7 +72,6 @@ let private measure (context: StageContext) (variant: Variant) repetitions check
 
         let! objective = objective config checkpoint spec
         use session = new TrainingSession(objective, config.Training, config.Seed, device)
-        checkpoint |> Option.iter session.Restore
         use! opened = Dataset.open' dataset
         let images = opened.Train.Images
 
@@ -99,7 +97,11 @@ let private measure (context: StageContext) (variant: Variant) repetitions check
 
         return
             BenchmarkRecord(
-                Name = Train.title variant,
+                Name =
+                    (match weights with
+                     | None -> Train.title variant
+                     | Some(_, Some run) -> run
+                     | Some(file, None) -> file),
                 Software = context.Software,
                 Device = device.ToString(),
                 Threads = torch.get_num_threads (),
@@ -197,25 +199,20 @@ let run (place: Workplace) (arguments: ParseResults<Arguments>) =
 
             let! repetitions = checkedCount "repetitions" (arguments.TryGetResult Repetitions) 20
 
-            let! threads =
-                checkedCount "threads" (arguments.TryGetResult Threads) Environment.ProcessorCount
-
             let! checkpoint =
                 match arguments.TryGetResult Run, arguments.TryGetResult Checkpoint with
                 | None, None -> Ok None
-                | run, file -> Command.checkpoint place run file |> Result.map (fst >> Some)
+                | run, file -> Command.checkpoint place run file |> Result.map Some
 
-            return List.head variants, repetitions, threads, checkpoint
+            return List.head variants, repetitions, checkpoint
         }
 
     task {
         match settings with
         | Error error -> return Error error
-        | Ok(variant, repetitions, threads, checkpoint) ->
+        | Ok(variant, repetitions, checkpoint) ->
             return!
                 Command.inContext place false (fun context ->
-                    torch.set_num_threads threads
-
                     taskResult {
                         let! dataset = Stage.run context (Pipelines.packed variant.Config.Data)
 

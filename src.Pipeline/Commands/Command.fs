@@ -39,6 +39,10 @@ let only file (name: string option) (variants: Variant list) : Result<Variant li
 let variants file assignments (name: string option) : Result<Variant list, StageError> =
     Config.load file assignments |> Result.bind (only file name)
 
+/// The run that a name means; says which, where others have the name too.
+let runNamed (place: Workplace) (name: string) : Result<string * RunRecord, StageError> =
+    Store.find (Workplace.store place) place.Output.Note name
+
 /// The checkpoint that `--run` or `--checkpoint` names, and the id of the run in the first case.
 let checkpoint
     (place: Workplace)
@@ -51,7 +55,7 @@ let checkpoint
     | None, Some file -> Ok(file, None)
     | Some id, None ->
         result {
-            let! folder, record = Store.find (Workplace.store place) id
+            let! folder, record = runNamed place id
             let! file = Checkpoints.choose folder "last"
             return file, Some record.Id
         }

@@ -22,7 +22,6 @@ type Arguments =
     | [<Unique>] Check
     | [<Unique>] Split of SPLIT: string
     | [<Unique>] Limit of IMAGES: int
-    | [<Unique>] Threads of N: int
     | [<Unique>] Max_Pixels of N: int64
 
     interface IArgParserTemplate with
@@ -39,7 +38,6 @@ type Arguments =
             | Check -> "decode the file and compare it with the pictures."
             | Split _ -> "of a data set: train (default), validation or test."
             | Limit _ -> "of a data set: at most this many images, the first ones."
-            | Threads _ -> "threads that code (default: one per processor)."
             | Max_Pixels _ ->
                 $"height times width an image may have (default: {ImageFile.DefaultMaxPixels}); looked at before memory is taken."
 
@@ -213,7 +211,7 @@ let private compress (place: Workplace) (context: StageContext) (arguments: Pars
         let maxPixels =
             arguments.GetResult(Arguments.Max_Pixels, ImageFile.DefaultMaxPixels)
 
-        let! threads = LosslessModels.threads (arguments.TryGetResult Threads)
+        let! threads = LosslessModels.threads place
         let! ofRun = LosslessModels.ofRun place (arguments.TryGetResult Run)
         let! ofFiles = LosslessModels.ofFiles (arguments.GetResults Model)
         let models = LosslessModels.select (ofRun @ ofFiles @ LosslessModels.builtIn)

@@ -1,6 +1,7 @@
 /// `dq decode`: a codes file to the pictures its codes stand for.
 module DQ.Pipeline.Commands.Decode
 
+open System
 open System.IO
 open System.Threading.Tasks
 open Argu
@@ -19,18 +20,34 @@ type Arguments =
     interface IArgParserTemplate with
         member this.Usage =
             match this with
-            | Codes _ -> "a codes file of dq encode."
+            | Codes _ -> "a file of dq encode: dqc or npz."
             | Run _ -> "id of the run that encoded them (default: the one the file names)."
             | Checkpoint _ -> "a checkpoint file instead of a run."
             | Output _ -> "folder for the pictures (default: reconstructions)."
 
 let example = "dq decode photo.dqc -o out"
 
+/// A file of codes in either form, read from its first image to its last.
+type private Opened(header: CodesHeader, images: int[][] seq, file: IDisposable) =
+    member _.Header = header
+    member _.Images = images
+
+    interface IDisposable with
+        member _.Dispose() = file.Dispose()
+
+let private open' (file: string) =
+    if NpzCodes.IsZip file then
+        let codes = NpzCodes.Open file
+        new Opened(codes.Header, codes.Read(), codes)
+    else
+        let codes = CodesFile.Open file
+        new Opened(codes.Header, Seq.init codes.Header.Count codes.Read, codes)
+
 let private decode (place: Workplace) (context: StageContext) (arguments: ParseResults<Arguments>) =
     result {
         let file = arguments.GetResult Codes
         let folder = arguments.GetResult(Output, "reconstructions")
-        use codes = CodesFile.Open file
+        use codes = open' file
         let header = codes.Header
 
         let! checkpoint, _ =
@@ -49,20 +66,16 @@ let private decode (place: Workplace) (context: StageContext) (arguments: ParseR
         Directory.CreateDirectory folder |> ignore
 
         return [
-            for image in 0 .. header.Count - 1 do
+            for image, codes in Seq.indexed codes.Images do
                 context.Cancellation.ThrowIfCancellationRequested()
 
                 let target = Reconstruct.target folder (header.Name image)
-                ImageFile.WritePng(target, ModelCodes.Decode(model, header, image, codes.Read image))
 
-                context.Progress {
-                    Title = "decode"
-                    Done = int64 image + 1L
-                    Total = int64 header.Count
-                    Unit = "images"
-                    Loss = None
-                    ImagesPerSecond = None
-                }
+                let progress share =
+                    context.Cancellation.ThrowIfCancellationRequested()
+                    PictureFiles.report context.Progress "decode" header.Count image share
+
+                ImageFile.WritePng(target, ModelCodes.Decode(model, header, image, codes, progress))
 
                 target
         ]

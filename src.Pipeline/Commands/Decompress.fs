@@ -16,7 +16,6 @@ type Arguments =
     | [<Mandatory; Unique; AltCommandLine("-o")>] Output of DIR: string
     | [<Unique>] Run of RUN: string
     | Model of FILE: string
-    | [<Unique>] Threads of N: int
     | [<Unique>] Max_Pixels of N: int64
 
     interface IArgParserTemplate with
@@ -27,7 +26,6 @@ type Arguments =
             | Run _ ->
                 "id of a run of a context head alone (model.codes: []), or a part of an id that only one run has: its last checkpoint, frozen, is the model."
             | Model _ -> "a frozen model that made the file, where that is neither in it nor built in."
-            | Threads _ -> "threads that decode (default: one per processor)."
             | Max_Pixels _ ->
                 $"height times width a picture may have (default: {ImageFile.DefaultMaxPixels}); looked at before memory is taken."
 
@@ -72,7 +70,7 @@ let private decompress (place: Workplace) (context: StageContext) (arguments: Pa
     result {
         let file = arguments.GetResult File
         let folder = arguments.GetResult Output
-        let! threads = LosslessModels.threads (arguments.TryGetResult Threads)
+        let! threads = LosslessModels.threads place
         let! ofRun = LosslessModels.ofRun place (arguments.TryGetResult Run)
         let! ofFiles = LosslessModels.ofFiles (arguments.GetResults Model)
 

@@ -31,6 +31,7 @@ type Arguments =
     | [<Unique>] Published
     | [<Unique>] Max_Minutes of MINUTES: float
     | Set of ASSIGNMENT: string
+    | Plan
     | Force
 
     interface IArgParserTemplate with
@@ -50,6 +51,7 @@ type Arguments =
             | Published -> "start codes from N(0, 1) and revive them as the published implementation does."
             | Max_Minutes _ -> "stop after this many minutes, with exit code 0; the same command continues."
             | Set _ -> "KEY=VALUE of the data, such as data.source=cifar10; may be given several times."
+            | Plan -> "only say what would be done."
             | Force -> "do finished work again."
 
 let example =
@@ -146,7 +148,7 @@ let private source (place: Workplace) (arguments: ParseResults<Arguments>) sets 
     | Some id, None ->
         result {
             do! refuse "--image-side" (arguments.Contains Image_Side)
-            let! folder, record = Store.find (Workplace.store place) id
+            let! folder, record = Command.runNamed place id
             let! checkpoint = Checkpoints.choose folder "last"
             let config = Config.ofTree record.Config
             let top = config.Model.Levels - 1
@@ -213,28 +215,33 @@ let private text (run: EstimatedRun) =
     ]
     + "published: VGG-16 on ImageNet; what its error is a mean over is not said\n"
 
+let private show (place: Workplace) (run: EstimatedRun) =
+    place.Output.Result(
+        text run + Path.Combine(run.Folder, RunLayout.Density) + "\n",
+        {|
+            Run = run.Record.Id
+            Folder = run.Folder
+            Density = run.Density
+        |}
+    )
+
 let run (place: Workplace) (arguments: ParseResults<Arguments>) =
     taskResult {
         let! config = config arguments
         let! sets = assignments arguments
         let! network, own, data = source place arguments sets
 
-        let subject = {
-            Network = network
-            Data = data
-            Config = config
-        }
+        let pipeline =
+            Pipelines.density own {
+                Network = network
+                Data = data
+                Config = config
+            }
 
-        return!
-            Command.inContext place (arguments.Contains Force) (fun context ->
-                Stage.run context (Pipelines.density own subject))
+        if arguments.Contains Plan then
+            return! PlannedSteps.show place pipeline
+        else
+            return!
+                Command.inContext place (arguments.Contains Force) (fun context -> Stage.run context pipeline)
+                |> Command.finish (show place)
     }
-    |> Command.finish (fun run ->
-        place.Output.Result(
-            text run + Path.Combine(run.Folder, RunLayout.Density) + "\n",
-            {|
-                Run = run.Record.Id
-                Folder = run.Folder
-                Density = run.Density
-            |}
-        ))

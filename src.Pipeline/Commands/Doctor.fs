@@ -27,19 +27,22 @@ let example = "dq doctor --json"
 
 type private Torch = {
     Report: LibTorchReport
-    Threads: int
+    Threads: Threads.Threads
     Cuda: bool
     CudaDevices: int
 }
 
 let private torchState (place: Workplace) =
     Workplace.loadTorch place
-    |> Result.map (fun report ->
+    |> Result.bind (fun report ->
+        Threads.choose place.Settings.Threads
+        |> Result.map (fun threads -> report, threads))
+    |> Result.map (fun (report, threads) ->
         let cuda = report.CudaLibraries && torch.cuda.is_available ()
 
         {
             Report = report
-            Threads = torch.get_num_threads ()
+            Threads = threads
             Cuda = cuda
             CudaDevices = if cuda then torch.cuda.device_count () else 0
         })
@@ -81,8 +84,9 @@ let private advice (place: Workplace) torch site disk available = [
             else
                 "for a GPU: --libtorch DIR or DQ_LIBTORCH with a libtorch that has CUDA, such as torch/lib of a Python install, or build with -p:TorchBackend=cuda"
 
-        if place.Settings.Device <> "cpu" && not torch.Cuda then
-            $"the device asked for, {place.Settings.Device}, can't be used"
+        match Device.ofName place.Settings.Device with
+        | Ok _ -> ()
+        | Error error -> yield! StageError.lines error
     match site.Program with
     | Error problem -> $"dq serve and dq report: {problem}"
     | Ok _ -> ()
@@ -124,7 +128,7 @@ let run (place: Workplace) (arguments: ParseResults<Arguments>) : Task<Result<un
                     $"{torch.Report.TorchSharpVersion}, built for libtorch {torch.Report.ExpectedTorchVersion}"
                 ]
                 [ "bridge"; torch.Report.Bridge + relaxed ]
-                [ "threads"; string torch.Threads ]
+                [ "threads"; Threads.describe torch.Threads ]
                 [
                     "CUDA"
                     (if torch.Cuda then
@@ -147,7 +151,10 @@ let run (place: Workplace) (arguments: ParseResults<Arguments>) : Task<Result<un
                 "MPI"
                 (match mpi with
                  | [] -> "none found; only needed for one training in several processes"
-                 | found -> found |> Seq.map (fun library -> $"{library.Version} ({library.File})") |> String.concat ", ")
+                 | found ->
+                     found
+                     |> Seq.map (fun library -> $"{library.Version} ({library.File})")
+                     |> String.concat ", ")
             ]
             [ "device"; place.Settings.Device ]
             [ "processors"; string Environment.ProcessorCount ]
@@ -185,7 +192,7 @@ let run (place: Workplace) (arguments: ParseResults<Arguments>) : Task<Result<un
              | Error _ -> Unchecked.defaultof<_>)
         Threads =
             (match torch with
-             | Ok torch -> Nullable torch.Threads
+             | Ok torch -> Nullable torch.Threads.Count
              | Error _ -> Nullable())
         CudaDevices =
             (match torch with

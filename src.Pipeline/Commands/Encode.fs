@@ -29,8 +29,8 @@ type Arguments =
         member this.Usage =
             match this with
             | Images _ ->
-                "PNG, JPEG or WebP files of any size; or one packed data set: its folder, or a part of its name."
-            | Run _ -> "id of a run, or a part of an id that only one run has; its last checkpoint is used."
+                "PNG, JPEG or WebP files of any size, or folders of them; or one packed data set: its folder, or a part of its name."
+            | Run _ -> "a run: its name, its id or a part of it, latest or @2; its last checkpoint is used."
             | Checkpoint _ -> "a checkpoint file instead of a run."
             | Output _ -> "the file to write."
             | Format _ -> "dqc (default; for dq decode, docs/codes-format.md) or npz (arrays for NumPy)."
@@ -69,36 +69,53 @@ let private ofDataset (context: StageContext) (arguments: ParseResults<Arguments
                     yield! ModelCodes.Encode(model, batch)
             }
 
-        return header, codes
+        return header, codes, []
     }
 
-/// Image files, all read before the first is encoded: a wrong name among many costs nothing then.
-let private ofFiles (context: StageContext) (model: HierarchicalAutoencoder) run (files: string list) =
+/// Image files. Their sizes come before their codes in the file, so each is read twice; what can't be read is left out.
+let private ofFiles (place: Workplace) (model: HierarchicalAutoencoder) run (inputs: string list) =
     result {
+        let! files = PictureFiles.find inputs
+
         match
             files
-            |> List.countBy Path.GetFileNameWithoutExtension
+            |> List.countBy (fun file -> Path.GetFileNameWithoutExtension file.File)
             |> List.tryFind (fun (_, count) -> count > 1)
         with
         | Some(name, count) ->
             return! Error(Usage $"{count} images are called {name}: codes go by name, so encode them apart")
         | None -> ()
 
-        let pictures = [
-            for file in files -> (ImageFile.Read file).WithChannels model.Spec.ImageChannels
-        ]
+        let pixels (file: PictureFiles.PictureFile) =
+            PictureFiles.read file.File ImageFile.DefaultMaxPixels
 
-        let sizes = [| for picture in pictures -> ImageSize(picture.Height, picture.Width) |]
-        let names = [| for file in files -> nonNull (Path.GetFileName file) |]
-        let header = ModelCodes.Header(model, run, names.Length, sizes, names)
+        let readable, problems =
+            PictureFiles.each place files (fun (_, file) ->
+                pixels file
+                |> Result.map (fun picture -> file, ImageSize(picture.Height, picture.Width)))
 
-        let codes =
-            pictures
-            |> Seq.map (fun picture ->
-                context.Cancellation.ThrowIfCancellationRequested()
-                ModelCodes.Encode(model, picture))
+        if readable.IsEmpty then
+            do! PictureFiles.leftOut problems
 
-        return header, codes
+        let names = [| for file, _ in readable -> nonNull (Path.GetFileName file.File) |]
+
+        let header =
+            ModelCodes.Header(model, run, names.Length, [| for _, size in readable -> size |], names)
+
+        let token = place.Interruption.Token
+
+        let encode index (file: PictureFiles.PictureFile, size: ImageSize) =
+            let progress share =
+                token.ThrowIfCancellationRequested()
+                PictureFiles.report place.Output.Progress "encode" names.Length index share
+
+            match pixels file with
+            | Ok picture when ImageSize(picture.Height, picture.Width) = size ->
+                ModelCodes.Encode(model, picture.WithChannels model.Spec.ImageChannels, progress)
+            | Ok _ -> raise (InvalidDataException $"{file.File}: changed while it was encoded")
+            | Error problem -> raise (InvalidDataException problem)
+
+        return header, Seq.mapi encode readable, problems
     }
 
 /// Arrays are made from a codes file beside them, so that no more than an image's codes are held.
@@ -129,14 +146,16 @@ let private encode (place: Workplace) (context: StageContext) (arguments: ParseR
         use! model = Command.model place checkpoint
         let run = Option.toObj run
 
-        let! header, codes =
+        let! header, codes, problems =
             match folder with
             | Some folder -> ofDataset context arguments model run folder
             | None ->
                 PackedSplit.refuseForFiles (arguments.TryGetResult Split) (arguments.TryGetResult Limit)
-                |> Result.bind (fun () -> ofFiles context model run (arguments.GetResult Images))
+                |> Result.bind (fun () -> ofFiles place model run (arguments.GetResult Images))
 
         write header codes
+        // what was written is whole; that it lacks some files is an error all the same
+        do! PictureFiles.leftOut problems
         return output, header
     }
 

@@ -20,7 +20,7 @@ type Arguments =
     interface IArgParserTemplate with
         member this.Usage =
             match this with
-            | Runs _ -> "ids of runs, or parts of ids that only one run has (dq runs list)."
+            | Runs _ -> "runs: their names, ids or parts of them, latest or @2 (dq runs list)."
             | Limit _ -> "at most this many images per split, the first ones."
             | Checkpoint _ -> "last or best."
             | Set _ ->
@@ -58,7 +58,7 @@ type private Plan = {
 
 let private plan (place: Workplace) (arguments: ParseResults<Arguments>) id =
     result {
-        let! folder, record = Store.find (Workplace.store place) id
+        let! folder, record = Command.runNamed place id
 
         if not (List.contains record.Kind [ RunKind.Train; RunKind.Import; RunKind.Classify ]) then
             return! Error(Data $"{record.Id}: expected a trained run, found one of dq {record.Kind.Name()}")

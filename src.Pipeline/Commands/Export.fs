@@ -25,7 +25,7 @@ type Arguments =
     interface IArgParserTemplate with
         member this.Usage =
             match this with
-            | Source _ -> "id of a run, or a part of an id that only one run has; or a checkpoint file."
+            | Source _ -> "a run: its name, its id or a part of it, latest or @2; or a checkpoint file."
             | Output _ ->
                 "the safetensors file to write; of a context head that stands alone, the frozen model (.dqm) for dq compress."
             | Names _ ->
@@ -132,8 +132,7 @@ let private export (place: Workplace) (arguments: ParseResults<Arguments>) =
                 if File.Exists source then
                     return source
                 else
-                    let store = Workplace.store place
-                    let! folder, _ = Store.find store source
+                    let! folder, _ = Command.runNamed place source
                     return! Checkpoints.choose folder which
             }
 

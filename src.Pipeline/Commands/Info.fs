@@ -15,7 +15,6 @@ type Arguments =
     | [<Unique>] Verify
     | [<Unique>] Run of RUN: string
     | Model of FILE: string
-    | [<Unique>] Threads of N: int
 
     interface IArgParserTemplate with
         member this.Usage =
@@ -26,7 +25,6 @@ type Arguments =
             | Run _ ->
                 "id of a run of a context head alone (model.codes: []), or a part of an id that only one run has: its last checkpoint, frozen, is the model."
             | Model _ -> "for --verify: a frozen model that made the file, where that is neither in it nor built in."
-            | Threads _ -> "for --verify: threads that decode (default: one per processor)."
 
 let example = "dq info photo.dqz --list --verify"
 
@@ -56,7 +54,7 @@ let private verify
     (opened: LosslessFile)
     =
     result {
-        let! threads = LosslessModels.threads (arguments.TryGetResult Threads)
+        let! threads = LosslessModels.threads place
         let! ofRun = LosslessModels.ofRun place (arguments.TryGetResult Run)
         let! ofFiles = LosslessModels.ofFiles (arguments.GetResults Model)
         let models = opened.Resolve(ofRun @ ofFiles @ LosslessModels.builtIn)

@@ -54,12 +54,9 @@ let select (models: FrozenContext list) =
     (CodingModels.None, models)
     ||> List.fold (fun known model -> known.Or(CodingModels.Of model))
 
-/// Threads that code: as many as the machine has, unless the command line says otherwise.
-let threads (asked: int option) : Result<int, StageError> =
-    match asked with
-    | None -> Ok Environment.ProcessorCount
-    | Some threads when threads >= 1 && threads <= 1024 -> Ok threads
-    | Some threads -> Error(Usage $"--threads: expected a number from 1 to 1024, got {threads}")
+/// Threads that code: as many as compute elsewhere.
+let threads (place: Workplace) : Result<int, StageError> =
+    Threads.choose place.Settings.Threads |> Result.map _.Count
 
 let progress (context: StageContext) title total completed =
     context.Progress {

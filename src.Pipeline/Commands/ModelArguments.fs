@@ -57,7 +57,7 @@ module ModelRequest =
     /// A run with settings over its own, to be trained on to this step.
     let continuing (place: Workplace) id (steps: int64 option) (assignments: string list) =
         result {
-            let! _, record = Store.find (Workplace.store place) id
+            let! _, record = Command.runNamed place id
 
             let! steps =
                 match record.Trained, steps with

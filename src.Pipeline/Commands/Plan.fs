@@ -19,34 +19,19 @@ open FsToolkit.ErrorHandling
 type Arguments =
     | [<MainCommand; ExactlyOnce>] Config of CONFIG: string
     | Set of ASSIGNMENT: string
+    | [<Unique>] Variant of NAME: string
+    | Time
 
     interface IArgParserTemplate with
         member this.Usage =
             match this with
-            | Config _ -> "configuration file (JSON with comments)."
+            | Config _ ->
+                "configuration file (JSON with comments): models, classifiers, a sweep, a progressive chain or an allocation."
             | Set _ -> "KEY=VALUE, which replaces a value of the configuration; may be given several times."
+            | Variant _ -> "only this variant of the configuration."
+            | Time -> "time a few training steps, and estimate how long training takes here."
 
 let example = "dq plan configs/cifar10.json --set data.path=cifar-10-batches-bin"
-
-/// An action in tables.
-let action step =
-    match step.Action with
-    | Action.Reuse -> "reused"
-    | Action.Continue -> "continued"
-    | Action.Make -> "new"
-
-/// Steps as a table.
-let table (steps: PlannedStep list) =
-    Table.render Table.Left [ for step in steps -> [ "  " + step.Stage; action step; step.Why ] ]
-
-/// Steps for machines.
-let data (steps: PlannedStep list) =
-    steps
-    |> List.map (fun step -> {|
-        Stage = step.Stage
-        Action = action step
-        Why = step.Why
-    |})
 
 /// The images' shape: of the packed data set where it is there, else what the source is known to have.
 let private shapeOf (config: RunConfig) (dataset: DatasetRecord option) =
@@ -97,33 +82,71 @@ let private cost (config: RunConfig) (channels, height, width) =
     else
         costOfLevels config spec (channels, height, width)
 
-let private planOf (standing: Standing) (variant: Variant) =
+/// What is known of one variant.
+type private Foreseen = {
+    Steps: PlannedStep list
+    Images: Checks.SplitCounts
+    /// None for classifiers, and where the images' size is not known before they are packed.
+    Cost: Cost option
+    /// Seconds of a training step, where they were asked for and the size is known.
+    SecondsPerStep: float option
+}
+
+let private countsOf (record: DatasetRecord) : Checks.SplitCounts = {
+    Train = record.Train.Count
+    Validation = record.Validation.Count
+    Test = record.Test.Count
+}
+
+let private planOf (place: Workplace) (standing: Standing) time (variant: Variant) =
     result {
         let config = variant.Config
         let! images = Stage.plan standing (Pipelines.packed config.Data)
-
-        do!
-            match images.Finished with
-            | Some dataset -> Train.enough config dataset.Value.Record
-            | None ->
-                Prepare.foresee standing config.Data
-                |> Result.bind (fun foreseen ->
-                    Checks.missingImages config foreseen.Counts |> Checks.asError config.Name)
-
-        let! planned = Stage.plan standing (Pipelines.evaluated variant)
         let record = images.Finished |> Option.map _.Value.Record
-        return planned.Steps, shapeOf config record |> Option.map (cost config)
+
+        let! counts =
+            match record with
+            | Some record -> Ok(countsOf record)
+            | None -> Prepare.foresee standing config.Data |> Result.map _.Counts
+
+        do! Checks.missingImages config counts |> Checks.asError config.Name
+        let! planned = Stage.plan standing (Pipelines.evaluated variant)
+
+        let shape =
+            if Settings.isClassifier config then
+                None
+            else
+                shapeOf config record
+
+        let! seconds =
+            if time then
+                shape |> Option.traverseResult (StepTime.seconds place.Settings.Device config)
+            else
+                Ok None
+
+        return {
+            Steps = planned.Steps
+            Images = counts
+            Cost = shape |> Option.map (cost config)
+            SecondsPerStep = seconds
+        }
     }
 
-let private describe (variant: Variant) (steps, cost: Cost option) =
+let private describe (variant: Variant) (foreseen: Foreseen) =
+    let config = variant.Config
+
     let head =
         if variant.Variant = "" then
-            variant.Config.Name
+            config.Name
         else
             variant.Variant
 
+    let images =
+        $"  images: {foreseen.Images.Train} train, {foreseen.Images.Validation} validation, {foreseen.Images.Test} test\n"
+
     let costs =
-        match cost with
+        match foreseen.Cost with
+        | None when Settings.isClassifier config -> ""
         | None -> "  costs are known once the images are packed\n"
         | Some cost ->
             let rate = number "F4" cost.CodeRateUniformBitsPerDim
@@ -131,29 +154,67 @@ let private describe (variant: Variant) (steps, cost: Cost option) =
 
             $"  {counted cost.Parameters} parameters, code rate {rate} bits/dim (uniform), about {gigabytes} GB of memory in training\n"
 
-    $"{head}\n{table steps}{costs}"
+    let time =
+        match foreseen.SecondsPerStep with
+        | None -> ""
+        | Some seconds ->
+            let whole =
+                System.TimeSpan.FromSeconds(ceil (seconds * float config.Training.Steps)).ToString "c"
+
+            $"""  {number "F3" seconds} s a step, {whole} for {config.Training.Steps} steps without validation\n"""
+
+    $"{head}\n{PlannedSteps.table foreseen.Steps}{images}{costs}{time}"
+
+let private dataOf (variant: Variant) (foreseen: Foreseen) = {|
+    Variant = variant.Variant
+    Stages = PlannedSteps.data foreseen.Steps
+    Images = foreseen.Images
+    Parameters = foreseen.Cost |> Option.map _.Parameters |> Option.toNullable
+    CodeRateUniformBitsPerDim = foreseen.Cost |> Option.map _.CodeRateUniformBitsPerDim |> Option.toNullable
+    EstimatedMemoryBytes = foreseen.Cost |> Option.map _.EstimatedMemoryBytes |> Option.toNullable
+    SecondsPerStep = foreseen.SecondsPerStep |> Option.toNullable
+|}
+
+let private models (place: Workplace) (arguments: ParseResults<Arguments>) file layers =
+    result {
+        let! variants =
+            Config.ofLayers file layers
+            |> Result.bind (Command.only file (arguments.TryGetResult Variant))
+
+        let! _ = Workplace.loadTorch place
+        let standing = Standing.asOfNow place.Standing
+
+        let! foreseen =
+            variants
+            |> List.traverseResultM (planOf place standing (arguments.Contains Time))
+
+        let text = List.map2 describe variants foreseen |> String.concat "\n"
+
+        place.Output.Result(
+            text,
+            {|
+                Variants = List.map2 dataOf variants foreseen
+            |}
+        )
+    }
 
 let run (place: Workplace) (arguments: ParseResults<Arguments>) =
     result {
-        let! variants = Config.load (arguments.GetResult Config) (arguments.GetResults Set)
-        let! _ = Workplace.loadTorch place
-        let standing = Standing.asOfNow place.Standing
-        let! plans = variants |> List.traverseResultM (planOf standing)
+        let file, sets = arguments.GetResult Config, arguments.GetResults Set
+        let! layers = Config.layers file sets
 
-        let text = List.map2 describe variants plans |> String.concat "\n"
+        let ofAnotherKind =
+            [
+                "sweep", (fun () -> Sweep.plan place file sets)
+                "progressive", (fun () -> Progressive.planOf place file sets)
+                "allocation", (fun () -> Allocate.plan place file sets)
+            ]
+            |> List.tryFind (fun (key, _) -> Config.asksFor key layers)
 
-        let data =
-            List.map2
-                (fun (variant: Variant) (steps, cost: Cost option) -> {|
-                    Variant = variant.Variant
-                    Stages = data steps
-                    Parameters = cost |> Option.map _.Parameters |> Option.toNullable
-                    CodeRateUniformBitsPerDim = cost |> Option.map _.CodeRateUniformBitsPerDim |> Option.toNullable
-                    EstimatedMemoryBytes = cost |> Option.map _.EstimatedMemoryBytes |> Option.toNullable
-                |})
-                variants
-                plans
-
-        place.Output.Result(text, {| Variants = data |})
+        match ofAnotherKind with
+        | None -> return! models place arguments file layers
+        | Some(key, _) when arguments.Contains Variant || arguments.Contains Time ->
+            return! Error(Usage $"--variant and --time: are for models, and {file} has {key}")
+        | Some(_, plan) -> return! plan ()
     }
     |> Task.FromResult

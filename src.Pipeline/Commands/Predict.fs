@@ -33,13 +33,12 @@ let run (place: Workplace) (id: string) (images: string list) (count: int) =
         if count < 1 then
             return! Error(Usage $"--top: expected a number of at least 1, got {count}")
 
-        let store = Workplace.store place
-        let! folder, record = Store.find store id
+        let! folder, record = Command.runNamed place id
 
         if record.Kind <> RunKind.Classify then
             return! Error(Data $"{record.Id}: expected a run of dq classify, found one of dq {record.Kind.Name()}")
 
-        let! dataset = datasetOf store folder record
+        let! dataset = datasetOf (Workplace.store place) folder record
         let! file = Checkpoints.choose folder "last"
 
         let shape: Packing.Shape = {

@@ -50,7 +50,8 @@ let private costs standing (chain: Chain) =
                 |> Result.map (fun ready -> ready.Phases @ Option.toList ready.Scratch))
     }
 
-let private plan (place: Workplace) (chain: Chain) =
+/// What the command would do, and what that costs.
+let plan (place: Workplace) (chain: Chain) =
     result {
         let standing = Standing.asOfNow place.Standing
         let! _ = Workplace.loadTorch place
@@ -66,7 +67,7 @@ let private plan (place: Workplace) (chain: Chain) =
             ]
 
             place.Output.Result(
-                Table.render Table.Left rows + "\n" + Plan.table planned.Steps,
+                Table.render Table.Left rows + "\n" + PlannedSteps.table planned.Steps,
                 {|
                     Phases = [
                         for phase in chain.Phases ->
@@ -75,7 +76,7 @@ let private plan (place: Workplace) (chain: Chain) =
                                 Length = length phase
                             |}
                     ]
-                    Stages = Plan.data planned.Steps
+                    Stages = PlannedSteps.data planned.Steps
                 |}
             )
         | Some phases ->
@@ -104,10 +105,10 @@ let private plan (place: Workplace) (chain: Chain) =
                             TrainingMultiplyAdds = ChainStages.trainingMultiplyAdds ready
                         |}
                 ]
-                Stages = Plan.data planned.Steps
+                Stages = PlannedSteps.data planned.Steps
             |}
 
-            place.Output.Result(Table.render Table.Left rows + "\n" + Plan.table planned.Steps, data)
+            place.Output.Result(Table.render Table.Left rows + "\n" + PlannedSteps.table planned.Steps, data)
     }
 
 /// A table of the phases with the last point of each.
@@ -164,6 +165,10 @@ let private show (place: Workplace) (outcome: ChainStages.EvaluatedChain) =
             Runs = (Summary.data outcome.Evaluated).Runs
         |}
     )
+
+/// The same of a configuration file.
+let planOf (place: Workplace) file assignments : Result<unit, StageError> =
+    Chain.load file assignments |> Result.bind (plan place)
 
 let run (place: Workplace) (arguments: ParseResults<Arguments>) : Task<Result<unit, StageError>> =
     task {

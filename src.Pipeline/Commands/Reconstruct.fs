@@ -22,8 +22,8 @@ type Arguments =
     interface IArgParserTemplate with
         member this.Usage =
             match this with
-            | Images _ -> "PNG, JPEG or WebP files of any size."
-            | Run _ -> "id of a run, or a part of an id that only one run has; its last checkpoint is used."
+            | Images _ -> "PNG, JPEG or WebP files of any size, or folders of them."
+            | Run _ -> "a run: its name, its id or a part of it, latest or @2; its last checkpoint is used."
             | Checkpoint _ -> "a checkpoint file instead of a run."
             | Output _ -> "folder for the reconstructions (default: reconstructions)."
             | Max_Pixels _ ->
@@ -31,20 +31,20 @@ type Arguments =
 
 let example = "dq reconstruct photo.jpg --run quickstart-dq -o out"
 
-/// Where the reconstruction of an image of this name goes: never over the image itself.
+/// Where the reconstruction of an image of this name, or path below a folder, goes: never over the image itself.
 let target folder (image: string) =
-    Path.Combine(folder, $"{Path.GetFileNameWithoutExtension image}.reconstruction.png")
+    Path.Combine(folder, nonNull (Path.ChangeExtension(image, null)) + ".reconstruction.png")
 
 /// No picture may replace that of another.
-let private distinctTargets folder (images: string list) =
+let private distinctTargets folder (images: PictureFiles.PictureFile list) =
     match
         images
-        |> List.groupBy (target folder)
+        |> List.groupBy (fun image -> target folder image.Below)
         |> List.filter (fun (_, of') -> of'.Length > 1)
     with
     | [] -> Ok()
     | (file, several) :: _ ->
-        let names = several |> String.concat " and "
+        let names = several |> List.map _.File |> String.concat " and "
         Error(Usage $"{names} would both become {file}: reconstruct them one by one, each with its own --output")
 
 let private describe (image: string) (file: string) (picture: Picture) =
@@ -90,42 +90,58 @@ let private data (image: string) (file: string) (picture: Picture) = {|
 
 let private reconstruct (place: Workplace) (arguments: ParseResults<Arguments>) =
     result {
-        let images = arguments.GetResult Images
+        let! images = PictureFiles.find (arguments.GetResult Images)
         let folder = arguments.GetResult(Output, "reconstructions")
 
         let maxPixels =
             arguments.GetResult(Arguments.Max_Pixels, ImageFile.DefaultMaxPixels)
+
+        if maxPixels < 1L then
+            return! Error(Usage $"--max-pixels: expected a whole number of at least 1, got {maxPixels}")
 
         do! distinctTargets folder images
 
         let! file, _ =
             Command.checkpoint place (arguments.TryGetResult Run) (arguments.TryGetResult Checkpoint)
 
-        // all of them before the first is written: a wrong name among many costs nothing then
-        let pictures = [ for image in images -> image, ImageFile.Read(image, maxPixels) ]
         use! model = Command.model place file
-        Directory.CreateDirectory folder |> ignore
+        let token = place.Interruption.Token
 
-        let results = [
-            for image, pixels in pictures do
-                let picture = Picture.Of(model, pixels.WithChannels model.Spec.ImageChannels)
-                let file = target folder image
+        let make (index, image: PictureFiles.PictureFile) =
+            PictureFiles.read image.File maxPixels
+            |> Result.map (fun pixels ->
+                let progress share =
+                    token.ThrowIfCancellationRequested()
+                    PictureFiles.report place.Output.Progress "reconstruct" images.Length index share
+
+                let picture =
+                    Picture.Of(model, pixels.WithChannels model.Spec.ImageChannels, progress)
+
+                let file = target folder image.Below
+
+                Directory.CreateDirectory(Path.GetDirectoryName file |> nonNull |> string)
+                |> ignore
+
                 ImageFile.WritePng(file, picture.Reconstruction)
-                image, file, picture
-        ]
+                image.File, file, picture)
+
+        let results, problems = PictureFiles.each place images make
 
         let text =
             results
             |> List.map (fun (image, file, picture) -> describe image file picture)
             |> String.concat "\n"
 
-        place.Output.Result(
-            text,
-            {|
-                Images = [ for image, file, picture in results -> data image file picture ]
-            |}
-        )
+        if not results.IsEmpty && (problems.IsEmpty || not place.Output.Json) then
+            place.Output.Result(
+                text,
+                {|
+                    Images = [ for image, file, picture in results -> data image file picture ]
+                |}
+            )
+
+        do! PictureFiles.leftOut problems
     }
 
 let run (place: Workplace) (arguments: ParseResults<Arguments>) =
-    Task.Run(fun () -> reconstruct place arguments)
+    place.Output.Watch(fun () -> Task.Run(fun () -> reconstruct place arguments))

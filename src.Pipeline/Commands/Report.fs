@@ -13,11 +13,13 @@ type Arguments =
     interface IArgParserTemplate with
         member this.Usage =
             match this with
-            | Runs _ -> "ids of runs, or parts of ids that only one run has."
+            | Runs _ -> "runs: their names, ids or parts of them, latest or @2."
             | Output _ -> "the HTML file (default: report.html)."
 
 let example = "dq report -o report.html quickstart-dq quickstart-vq"
 
 let run (place: Workplace) (arguments: ParseResults<Arguments>) =
     let output = Path.GetFullPath(arguments.GetResult(Output, "report.html"))
-    SiteProgram.start place ("report" :: arguments.GetResult Runs @ [ "-o"; output ])
+
+    SiteProgram.start place true ("report" :: arguments.GetResult Runs @ [ "-o"; output ])
+    |> Command.finish (fun () -> place.Output.Result($"{output}\n", {| File = output |}))

@@ -21,7 +21,7 @@ type ShowArguments =
     interface IArgParserTemplate with
         member this.Usage =
             match this with
-            | Run _ -> "id of a run, or a part of an id that only one run has."
+            | Run _ -> "a run: its name, its id or a part of it, latest or @2."
 
 type ListArguments =
     | Archived
@@ -50,7 +50,7 @@ type TagArguments =
     interface IArgParserTemplate with
         member this.Usage =
             match this with
-            | Run _ -> "id of a run, or a part of an id that only one run has."
+            | Run _ -> "a run: its name, its id or a part of it, latest or @2."
             | Add _ -> "tags to give it."
             | Remove _ -> "tags to take from it."
 
@@ -61,7 +61,7 @@ type NoteArguments =
     interface IArgParserTemplate with
         member this.Usage =
             match this with
-            | Run _ -> "id of a run, or a part of an id that only one run has."
+            | Run _ -> "a run: its name, its id or a part of it, latest or @2."
             | Text _ -> "the note in place of the one before; empty for none."
 
 type ArchiveArguments =
@@ -71,7 +71,7 @@ type ArchiveArguments =
     interface IArgParserTemplate with
         member this.Usage =
             match this with
-            | Run _ -> "id of a run, or a part of an id that only one run has."
+            | Run _ -> "a run: its name, its id or a part of it, latest or @2."
             | Undo -> "list it again."
 
 [<CliPrefix(CliPrefix.None)>]
@@ -114,9 +114,9 @@ let private annotated (work: unit -> 'a) : Result<'a, StageError> =
     | :? IOException
     | :? UnauthorizedAccessException as error -> Error(Storage error.Message)
 
-let private annotate (place: Workplace) (store: Store) id (change: RunAnnotation -> RunAnnotation) =
+let private annotate (place: Workplace) (store: Store) archived id (change: RunAnnotation -> RunAnnotation) =
     result {
-        let! folder, record = Store.find store id
+        let! folder, record = Store.findAmong store place.Output.Note archived id
         let run = nonNull (Path.GetFileName folder)
         let! annotation = annotated (fun () -> Annotations.Change(store.Root, run, change))
         let tags = String.concat ", " annotation.Tags
@@ -256,21 +256,48 @@ let private list (place: Workplace) (store: Store) (arguments: ParseResults<List
         place.Output.Result(text, {| Runs = data |})
     }
 
-let private show (place: Workplace) (store: Store) id =
+/// An evaluation beside the run's own, in one line: on what, and the first number of its last split.
+let private besideRow (evaluation: Evaluate.Evaluation) =
+    let on (dataset: string | null) (limit: Nullable<int>) =
+        let images = dataset |> Option.ofObj |> Option.defaultValue "–"
+
+        if limit.HasValue then
+            $"{images}, first {limit.Value}"
+        else
+            images
+
+    match evaluation with
+    | Evaluate.Evaluation.Autoencoder record ->
+        let split = record.Splits |> Seq.last
+
+        [
+            "also evaluated on"
+            $"""{on record.Dataset record.Limit}: {split.Key} {optional "F4" split.Value.ReconstructionNatsPerDim} nats/dim, PSNR {optional "F2" split.Value.PsnrDb} dB"""
+        ]
+    | Evaluate.Evaluation.Classifier record ->
+        let split = record.Splits |> Seq.last
+
+        [
+            "also evaluated on"
+            $"""{on record.Dataset record.Limit}: {split.Key} accuracy {number "P1" split.Value.Accuracy}"""
+        ]
+
+let private evaluationData (evaluation: Evaluate.Evaluation) : obj =
+    match evaluation with
+    | Evaluate.Evaluation.Autoencoder record -> record
+    | Evaluate.Evaluation.Classifier record -> record
+
+let private show (place: Workplace) id =
     result {
-        let! folder, record = Store.find store id
-        let evaluationFile = Path.Combine(folder, RunLayout.Evaluation)
+        let! folder, record = Command.runNamed place id
 
-        let! evaluation =
-            if File.Exists evaluationFile then
-                try
-                    Ok(Some(ArtifactJson.Read<EvaluationRecord> evaluationFile))
-                with :? ArtifactException as error ->
-                    Error(Data error.Message)
-            else
-                Ok None
+        let! evaluation, others =
+            try
+                Ok(Evaluate.own folder, Evaluate.beside folder)
+            with :? ArtifactException as error ->
+                Error(Data error.Message)
 
-        let optional (value: string | null) =
+        let given (value: string | null) =
             value |> Option.ofObj |> Option.defaultValue "–"
 
         let text =
@@ -278,7 +305,7 @@ let private show (place: Workplace) (store: Store) id =
                 [ "id"; record.Id ]
                 [ "folder"; folder ]
                 [ "status"; Store.status folder record ]
-                [ "reason"; optional record.Reason ]
+                [ "reason"; given record.Reason ]
                 [ "steps"; $"{record.StepsDone}/{record.Steps}" ]
                 match record.Trained with
                 | null -> ()
@@ -306,10 +333,14 @@ let private show (place: Workplace) (store: Store) id =
                 [ "started"; record.StartedUtc.ToString "u" ]
                 for parent in record.Parents do
                     [ parent.Kind; parent.Id ]
+                for other in others do
+                    besideRow other
             ]
 
         let numbers =
-            evaluation |> Option.map Summary.ofEvaluation |> Option.defaultValue ""
+            match evaluation with
+            | Some(Evaluate.Evaluation.Autoencoder record) -> Summary.ofEvaluation record
+            | _ -> ""
 
         place.Output.Result(
             text + numbers,
@@ -317,7 +348,8 @@ let private show (place: Workplace) (store: Store) id =
                 Folder = folder
                 Status = Store.status folder record
                 Run = record
-                Evaluation = Option.toObj evaluation
+                Evaluation = evaluation |> Option.map evaluationData |> Option.toObj
+                OtherEvaluations = others |> List.map evaluationData
             |}
         )
     }
@@ -327,19 +359,21 @@ let run (place: Workplace) (arguments: ParseResults<Arguments>) =
 
     match arguments.GetSubCommand() with
     | List list' -> list place store list'
-    | Show show' -> show place store (show'.GetResult ShowArguments.Run)
+    | Show show' -> show place (show'.GetResult ShowArguments.Run)
     | Tag tag ->
         annotate
             place
             store
+            false
             (tag.GetResult TagArguments.Run)
             _.Tagged(tag.GetResult(Add, []), tag.GetResult(Remove, []))
-    | Note note -> annotate place store (note.GetResult NoteArguments.Run) _.Noted(note.GetResult Text)
+    | Note note -> annotate place store false (note.GetResult NoteArguments.Run) _.Noted(note.GetResult Text)
     | Compare compare -> RunsCompare.compare place compare
     | Config config -> RunsCompare.config place config
     | Export export -> RunsExport.export place export
     | Delete delete -> RunsDelete.delete place delete
     | Disk disk -> RunsDelete.disk place disk
     | Archive archive ->
-        annotate place store (archive.GetResult ArchiveArguments.Run) _.Filed(not (archive.Contains Undo))
+        let undo = archive.Contains Undo
+        annotate place store undo (archive.GetResult ArchiveArguments.Run) _.Filed(not undo)
     |> Task.FromResult

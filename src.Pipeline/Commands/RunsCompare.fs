@@ -50,9 +50,9 @@ let private readIfThere<'record when 'record: not struct and 'record: not null a
     else
         None
 
-let private find (store: Store) id =
+let private find (place: Workplace) id =
     result {
-        let! folder, record = Store.find store id
+        let! folder, record = Command.runNamed place id
 
         try
             return {
@@ -121,7 +121,7 @@ let compare (place: Workplace) (arguments: ParseResults<CompareArguments>) =
             match arguments.GetResult Runs with
             | []
             | [ _ ] -> Error(Usage "dq runs compare: expected two runs or more")
-            | ids -> ids |> List.traverseResultM (find (Workplace.store place))
+            | ids -> ids |> List.traverseResultM (find place)
 
         let settings = differences [ for run in runs -> run.Record.Config ]
 
@@ -169,8 +169,7 @@ let private remade (record: RunRecord) =
 
 let config (place: Workplace) (arguments: ParseResults<ConfigArguments>) =
     result {
-        let! _, record =
-            Store.find (Workplace.store place) (arguments.GetResult ConfigArguments.Run)
+        let! _, record = Command.runNamed place (arguments.GetResult ConfigArguments.Run)
 
         let tree, notes = remade record
 

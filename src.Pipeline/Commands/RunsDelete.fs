@@ -75,7 +75,7 @@ let delete (place: Workplace) (arguments: ParseResults<DeleteArguments>) =
 
         let! runs =
             arguments.GetResult DeleteArguments.Runs
-            |> List.traverseResultM (Store.find store)
+            |> List.traverseResultM (Store.findOnly store)
             |> Result.map (List.distinctBy fst)
 
         let going = Set.ofList [ for _, record in runs -> record.Id ]

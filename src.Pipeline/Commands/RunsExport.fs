@@ -143,13 +143,11 @@ let export (place: Workplace) (arguments: ParseResults<ExportArguments>) =
             | "csv" -> Ok writeCsv
             | other -> Error(Usage $"--format {other}: expected tensorboard or csv")
 
-        let store = Workplace.store place
-
         let! files =
             arguments.GetResult Runs
             |> List.traverseResultM (fun id ->
                 result {
-                    let! folder, record = Store.find store id
+                    let! folder, record = Command.runNamed place id
                     let! lines = read folder
                     return record.Id, write (arguments.GetResult Output) record lines
                 })

@@ -27,7 +27,7 @@ let example =
     "dq serve\n  dq serve --artifacts /data/artifacts --urls http://0.0.0.0:8080"
 
 let run (place: Workplace) (arguments: ParseResults<Arguments>) =
-    SiteProgram.start place [
+    SiteProgram.start place false [
         for name, value in
             [
                 "--urls", arguments.TryGetResult Urls

@@ -84,6 +84,9 @@ let private workerArguments (place: Workplace) (arguments: ParseResults<Argument
     place.Settings.Artifacts
     "--device"
     place.Settings.Device
+    for count in Option.toList place.Settings.Threads do
+        "--threads"
+        count
     for folder in Option.toList place.Settings.LibTorch do
         "--libtorch"
         folder
@@ -151,6 +154,19 @@ let private stopWithInput (place: Workplace) =
 let private tables (sweep: Sweep.Sweep) =
     sweep.Published |> Option.map Tables.load |> Option.defaultValue (Ok [])
 
+let private showPlan (place: Workplace) board published =
+    let sweep = Report.now board published
+    place.Output.Result(describePlan board sweep, sweep)
+
+/// Where every cell of a configuration's sweep stands.
+let plan (place: Workplace) file assignments : Result<unit, StageError> =
+    result {
+        let! sweep = Sweep.load Trends.names file assignments
+        let! published = tables sweep
+        let! board = Board.open' place.Standing sweep
+        showPlan place board published
+    }
+
 let run (place: Workplace) (arguments: ParseResults<Arguments>) : Task<Result<unit, StageError>> =
     let opened =
         result {
@@ -172,8 +188,7 @@ let run (place: Workplace) (arguments: ParseResults<Arguments>) : Task<Result<un
         match opened with
         | Error error -> return Error error
         | Ok(_, _, published, board) when arguments.Contains Plan ->
-            let sweep = Report.now board published
-            place.Output.Result(describePlan board sweep, sweep)
+            showPlan place board published
             return Ok()
         | Ok(_, _, published, board) when arguments.Contains Summary ->
             show board (Report.write board published)

@@ -1,11 +1,11 @@
-/// What values must satisfy beyond their type. Keys are dotted paths of the configuration.
+/// Checks of values beyond their types. Keys are dotted paths of the configuration.
 module DQ.Pipeline.Configuration.Checks
 
 open DQ.Core.Autoencoders
 open DQ.Core.Classification
 open DQ.Pipeline
 
-/// The side an image has once padded, or the problem with it when the model does not pad.
+/// An image's width after padding, or the problem if the model does not pad.
 let paddedSide (model: AutoencoderSpec) pad side =
     let divisor = model.SideDivisor
     let padded = (side + divisor - 1) / divisor * divisor
@@ -54,7 +54,7 @@ let private loop (c: LoopConfig) = [
     match c.StartFrom, c.ContinueFrom with
     | NonNull start, NonNull before ->
         "continue_from",
-        $"expected null beside training.start_from '{start}': a run that goes on has its weights, got '{before}'"
+        $"expected null beside training.start_from '{start}': a continued run has the weights of its parent, got '{before}'"
     | _ -> ()
 ]
 
@@ -77,7 +77,7 @@ let private evaluation (c: EvaluationConfig) = [
     yield! atLeast 0L "atlas_patches" c.AtlasPatches
 ]
 
-/// The side the data will have, where that is known before reading it.
+/// The width of the data's images, if it is known before they are read.
 let knownSide (c: DataConfig) =
     match c.Source with
     | _ when c.ImageSize.IsSome -> c.ImageSize
@@ -91,15 +91,16 @@ let knownSide (c: DataConfig) =
     | SourceKind.Folder
     | SourceKind.ImageNetDownsampled
     | SourceKind.Numpy
-    | SourceKind.Parquet -> None
+    | SourceKind.Parquet
+    | SourceKind.Mix -> None
 
-/// The channels the data will have.
+/// The channels of the data's images.
 let knownChannels (c: DataConfig) =
     match c.ImageChannels with
     | Some channels -> channels
     | None -> if c.Source = SourceKind.Idx then 1 else 3
 
-/// The classifier that a configuration asks for; `autoencoder` is the one whose codes two_stage sees.
+/// The classifier of a configuration; `autoencoder` is the one whose codes are the input of two_stage.
 let classifier (c: RunConfig) channels classes (autoencoder: AutoencoderSpec | null) : ClassifierSpec =
     let input =
         match c.Classification.Mode with
@@ -131,7 +132,7 @@ let classifier (c: RunConfig) channels classes (autoencoder: AutoencoderSpec | n
         Autoencoder = autoencoder
     )
 
-/// What is wrong with a classifier's settings; those of the autoencoder trained along are checked as any other's.
+/// The problems of a classifier's settings. An autoencoder that is trained too is checked like any other.
 let private classification (c: RunConfig) : (string * string) list =
     let mode = c.Classification.Mode
 
@@ -164,7 +165,7 @@ let private classification (c: RunConfig) : (string * string) list =
                 "training.freeze", "expected an empty list: a classifier is trained as a whole"
         ]
 
-/// What a context asks for besides its own settings.
+/// The requirements of a context on other settings.
 let private context (c: RunConfig) : (string * string) list = [
     if c.Training.PixelsPerStep < c.Training.BatchSize then
         "training.pixels_per_step",
@@ -175,14 +176,14 @@ let private context (c: RunConfig) : (string * string) list = [
         "training.freeze", "expected an empty list: a context head is trained as a whole"
 ]
 
-/// Everything wrong with a configuration.
+/// All problems of a configuration.
 let problems (c: RunConfig) : (string * string) list =
     let under prefix problems =
         problems |> List.map (fun (key, message) -> $"{prefix}.{key}", message)
 
     let specs (problems: DQ.Core.SpecProblem seq) = [ for problem in problems -> problem.Key, problem.Message ]
 
-    // of a classifier's keys, those of an autoencoder's model are checked with the autoencoder
+    // a classifier's keys of an autoencoder's model are checked with the autoencoder
     let isAutoencoder =
         not (Settings.isClassifier c) || c.Classification.Mode = "autoencoder_head"
 
@@ -207,14 +208,14 @@ let problems (c: RunConfig) : (string * string) list =
         yield! under "evaluation" (evaluation c.Evaluation)
     ]
 
-/// Images per split of a data set, packed or foreseen.
+/// Images per split of a data set, packed or planned.
 type SplitCounts = {
     Train: int
     Validation: int
     Test: int
 }
 
-/// What training and the evaluation after it lack in a data set of so many images: said before anything is trained.
+/// The images that a data set lacks for training and evaluation. This is reported before anything is trained.
 let missingImages (c: RunConfig) (counts: SplitCounts) : (string * string) list = [
     if counts.Train < c.Training.BatchSize then
         "training.batch_size",
@@ -246,6 +247,6 @@ let asError name (problems: (string * string) list) : Result<unit, StageError> =
             ]
         )
 
-/// All of `problems` but what concerns the data.
+/// All `problems` except those of the data.
 let problemsBesideData (c: RunConfig) =
     problems c |> List.filter (fun (key, _) -> not (key.StartsWith "data."))

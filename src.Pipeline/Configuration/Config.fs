@@ -7,10 +7,10 @@ open DQ.Core.Autoencoders
 open DQ.Core.Training
 open DQ.Pipeline
 
-/// One of a configuration's runs. The name is empty where a configuration has no variants.
+/// One run of a configuration. The name is empty if the configuration has no variants.
 type Variant = { Variant: string; Config: RunConfig }
 
-/// From files and `--set` to typed, checked configurations.
+/// Makes typed, checked configurations from files and `--set`.
 module Config =
     let private defaults = Settings.fields Settings.defaults
     let private allKeys = Shape.keys defaults
@@ -20,7 +20,8 @@ module Config =
         | null -> invalidOp "the tree was not checked"
         | value -> value
 
-    /// The typed form of a tree that passed `Shape.check`, or that a run's record has: keys that came later have their defaults.
+    /// The typed form of a tree that passed `Shape.check`, or of a run's record. Keys that did not exist then have
+    /// their defaults.
     let ofTree (tree: JsonObject) : RunConfig =
         let tree = ConfigTree.mergeObjects Settings.allDefaults tree
         let model = nonNull tree["model"]
@@ -37,7 +38,7 @@ module Config =
             Classification = read tree["classification"]
         }
 
-    /// The same configuration, always the same text.
+    /// The same configuration always gives the same text.
     let canonical (config: RunConfig) =
         ConfigTree.canonical (Settings.toTree config)
 
@@ -47,13 +48,13 @@ module Config =
         Message = message
     }
 
-    /// The variants a layer names, each with its tree; null takes one out again.
+    /// The variants that a layer names, each with its tree; null removes a variant.
     let private variantsOf (layer: ConfigTree.Layer) : (string * JsonNode option) list =
         match layer.Tree["variants"] with
         | :? JsonObject as variants -> [ for pair in variants -> pair.Key, Option.ofObj pair.Value ]
         | _ -> []
 
-    /// What a layer says of every run: without the keys that say which runs there are.
+    /// The settings of a layer for every run, without the keys that define the runs.
     let private shared (layer: ConfigTree.Layer) =
         let tree = layer.Tree.DeepClone().AsObject()
 
@@ -62,7 +63,7 @@ module Config =
 
         { layer with Tree = tree }
 
-    /// Unknown keys and wrong types of one layer, its variants included.
+    /// Unknown keys and wrong types of one layer and its variants.
     let private shapeProblems (layer: ConfigTree.Layer) =
         let check prefix tree =
             Shape.check allKeys defaults tree
@@ -111,7 +112,9 @@ module Config =
             Tree = named
         }
 
-        let ofAll = start :: List.map shared layers
+        // assignments go over what variants of files say
+        let assigned, ofFiles = layers |> List.partition ConfigTree.isAssignment
+        let under = start :: List.map shared ofFiles
 
         let mentions =
             ([], layers)
@@ -131,8 +134,8 @@ module Config =
             |> List.distinct
             |> List.filter kept
 
-        let layersOf name : ConfigTree.Layer list = [
-            for layer, other, tree in mentions do
+        let variantOf name (layer: ConfigTree.Layer) : ConfigTree.Layer list = [
+            for other, tree in variantsOf layer do
                 match tree with
                 | Some(:? JsonObject as tree) when other = name -> {
                     layer with
@@ -142,10 +145,18 @@ module Config =
                 | _ -> ()
         ]
 
+        let layersOf name = [
+            yield! under
+            yield! ofFiles |> List.collect (variantOf name)
+            for set in assigned do
+                shared set
+                yield! variantOf name set
+        ]
+
         let resolved =
             match names with
-            | [] -> [ "", resolve check file ofAll ]
-            | names -> [ for name in names -> name, resolve check file (ofAll @ layersOf name) ]
+            | [] -> [ "", resolve check file (under @ List.map shared assigned) ]
+            | names -> [ for name in names -> name, resolve check file (layersOf name) ]
 
         match
             resolved
@@ -163,7 +174,7 @@ module Config =
             ]
         | problems -> Error(List.distinct problems)
 
-    /// A layer without what stands at these of its keys.
+    /// A layer without these keys.
     let private without (problems: ConfigProblem list) (layer: ConfigTree.Layer) = {
         layer with
             Tree =
@@ -171,8 +182,8 @@ module Config =
                 ||> List.fold (fun tree problem -> ConfigTree.without problem.Key[layer.Prefix.Length ..] tree)
     }
 
-    /// The variants, in the order in which the layers name them; all problems at once: wrong keys and types, and besides
-    /// them wrong values. `check` says what is wrong with the values of one, by key.
+    /// The variants, in the order in which the layers name them. All problems at once: wrong keys and types, and wrong
+    /// values. `check` returns the problems of one variant's values, by key.
     let ofLayersChecked
         (check: RunConfig -> (string * string) list)
         (file: string)
@@ -195,7 +206,7 @@ module Config =
     let ofLayers file layers =
         ofLayersChecked Checks.problems file layers
 
-    /// `--set` texts as layers; all problems at once.
+    /// The texts of `--set` as layers; all problems at once.
     let assignments (texts: string list) : Result<ConfigTree.Layer list, ConfigProblem list> =
         let sets = texts |> List.map ConfigTree.assignment
 
@@ -216,7 +227,7 @@ module Config =
         | Error problem, Ok _ -> Error(Configuration [ problem ])
         | Error problem, Error wrong -> Error(Configuration(problem :: wrong))
 
-    /// Whether the last layer that says something of a key says more than null.
+    /// Whether the last layer that sets a key gives it a value other than null.
     let asksFor (key: string) (layers: ConfigTree.Layer list) =
         layers
         |> List.choose (fun layer -> ConfigTree.find key layer.Tree)

@@ -66,6 +66,13 @@ let private word (text: string) : JsonNode | null = JsonValue.Create text
 let private words (texts: string seq) : JsonNode =
     JsonArray([| for text in texts -> word text |])
 
+/// The least value of a key, on the schema of the value or of a list's items.
+let private bound key (schema: JsonObject) =
+    match List.tryFind (fun (name, _) -> name = key) Settings.minima with
+    | Some(_, least: float) -> schema["minimum"] <- JsonValue.Create least
+    | None when List.contains key Settings.positive -> schema["exclusiveMinimum"] <- JsonValue.Create 0
+    | None -> ()
+
 let rec private ofField prefix (field: Shape.Field) : JsonNode =
     let key = prefix + field.Key
 
@@ -77,6 +84,7 @@ let rec private ofField prefix (field: Shape.Field) : JsonNode =
             schema["type"] <- word "array"
             let items = JsonObject()
             items["type"] <- word (typeName element)
+            bound key items
             schema["items"] <- items
             schema
         | Shape.Choice names ->
@@ -97,6 +105,7 @@ let rec private ofField prefix (field: Shape.Field) : JsonNode =
             | Some(_, names) -> schema["enum"] <- words names
             | None -> ()
 
+            bound key schema
             schema
 
     match field.Shape with
@@ -135,7 +144,7 @@ let private described (description: string) (schema: (string * (JsonNode | null)
     node["description"] <- word description
     node
 
-/// Of the `sweep` object; names of trends are checked by `dq sweep`.
+/// The schema of the `sweep` object; `dq sweep` checks the names of trends.
 let private sweep () : JsonNode =
     let object' () = "type", word "object"
     let listOf (items: JsonNode) = [ "type", word "array"; "items", items; "minItems", JsonValue.Create 1 ]
@@ -187,7 +196,7 @@ let private sweep () : JsonNode =
         "properties", properties
     ]
 
-/// Of the `progressive` object.
+/// The schema of the `progressive` object.
 let private progressive () : JsonNode =
     let object' () = "type", word "object"
     let properties = JsonObject()
@@ -249,6 +258,9 @@ let generate () =
     let whole = JsonObject()
     whole["$schema"] <- word "https://json-schema.org/draft/2020-12/schema"
     whole["title"] <- word "DQ configuration"
+    // the editor of VS Code takes both for errors in .json files otherwise
+    whole["allowComments"] <- JsonValue.Create true
+    whole["allowTrailingCommas"] <- JsonValue.Create true
 
     for pair in root do
         whole[pair.Key] <- pair.Value |> Option.ofObj |> Option.map _.DeepClone() |> Option.toObj

@@ -1,4 +1,4 @@
-/// Configurations as JSON trees: reading, merging, `--set`. Pure but for `layers`, which reads files.
+/// Configurations as JSON trees: reading, merging, `--set`. All functions are pure except `layers`, which reads files.
 module DQ.Pipeline.Configuration.ConfigTree
 
 open System
@@ -7,17 +7,17 @@ open System.Text.Json
 open System.Text.Json.Nodes
 open DQ.Pipeline
 
-/// One source of settings. `Prefix` is the key under which the tree stands in its file, such as `variants.vq.`.
+/// One source of settings. `Prefix` is the key of the tree in its file, such as `variants.vq.`.
 type Layer = {
     File: string
     Prefix: string
     Tree: JsonObject
 }
 
-/// A configuration is small; what is larger is another file.
+/// Maximum size of a configuration; a larger file is something else.
 let private mostBytes = 16L <<< 20
 
-/// The keys that speak about the file and not about the run.
+/// The keys that describe the file and not the run.
 let private fileKeys = [ "$schema"; "extends" ]
 
 let private copy (node: JsonNode | null) : JsonNode | null =
@@ -25,13 +25,14 @@ let private copy (node: JsonNode | null) : JsonNode | null =
     | null -> null
     | node -> node.DeepClone()
 
-/// `over` laid over `under`: objects merge key by key, everything else (arrays too, and null) replaces.
+/// Merges `over` into `under`: objects are merged key by key, and all other values of `over` (also arrays and null)
+/// replace those of `under`.
 let rec merge (under: JsonNode | null) (over: JsonNode | null) : JsonNode | null =
     match under, over with
     | (:? JsonObject as under), (:? JsonObject as over) -> mergeObjects under over
     | _ -> copy over
 
-/// `merge` of two objects. Neither is changed.
+/// `merge` of two objects; neither is changed.
 and mergeObjects (under: JsonObject) (over: JsonObject) : JsonObject =
     let merged = JsonObject()
 
@@ -48,7 +49,7 @@ and mergeObjects (under: JsonObject) (over: JsonObject) : JsonObject =
 
     merged
 
-/// The tree without what stands at a dotted key; of a list with an item such as `codes[1]`, without the list.
+/// The tree without a dotted key. For an item of a list, such as `codes[1]`, the whole list is removed.
 let without (key: string) (tree: JsonObject) : JsonObject =
     let copied = tree.DeepClone().AsObject()
 
@@ -91,11 +92,17 @@ let private nest (keys: string[]) (value: JsonNode | null) : JsonNode | null =
         outer[key] <- inner
         outer)
 
-/// `a.b=c` as a tree; `c` is JSON where it parses as such and a string otherwise.
+/// Where assignments come from, for messages.
+let private commandLine = "--set"
+
+/// Whether a layer is an assignment of the command line.
+let isAssignment (layer: Layer) = layer.File = commandLine
+
+/// `a.b=c` as a tree. `c` is JSON if it can be parsed as JSON, and a string otherwise.
 let assignment (text: string) : Result<Layer, ConfigProblem> =
     let problem message =
         Error {
-            File = "--set"
+            File = commandLine
             Key = text
             Message = message
         }
@@ -118,13 +125,13 @@ let assignment (text: string) : Result<Layer, ConfigProblem> =
             match nest keys value with
             | :? JsonObject as tree ->
                 Ok {
-                    File = "--set"
+                    File = commandLine
                     Prefix = ""
                     Tree = tree
                 }
             | _ -> problem "expected KEY=VALUE"
 
-/// The layers of a file, the ones it extends first; `extends` is relative to the file that says it.
+/// The layers of a file, first those that it extends; `extends` is relative to the file that contains it.
 let layers (path: string) : Result<Layer list, ConfigProblem> =
     let rec load (seen: string list) (path: string) =
         let full = Path.GetFullPath path
@@ -177,7 +184,7 @@ let layers (path: string) : Result<Layer list, ConfigProblem> =
 
     load [] path
 
-/// The value at this dotted path, if there is one. A `[n]` at its end is not looked at.
+/// The value at this dotted path, if there is one. A `[n]` at its end is ignored.
 let find (key: string) (tree: JsonObject) : (JsonNode | null) option =
     let rec go (node: JsonNode | null) (keys: string list) =
         match keys, node with
@@ -188,7 +195,8 @@ let find (key: string) (tree: JsonObject) : (JsonNode | null) option =
     let path = (key.Split '[')[0]
     go tree (List.ofArray (path.Split '.'))
 
-/// The same tree with dotted keys spelled out: `"model.codes": …` is `"model": { "codes": … }`. Lists are left as they are.
+/// The same tree with dotted keys as objects: `"model.codes": …` becomes `"model": { "codes": … }`. Lists do not
+/// change.
 let rec nested (tree: JsonObject) : JsonObject =
     (JsonObject(), tree)
     ||> Seq.fold (fun whole pair ->
@@ -201,13 +209,13 @@ let rec nested (tree: JsonObject) : JsonObject =
         | :? JsonObject as part -> mergeObjects whole part
         | _ -> whole)
 
-/// The file and the full key of what set `key` last; `fallback` where only the defaults did.
+/// The file and the full key that set `key` last; `fallback` if only the defaults set it.
 let origin (fallback: string) (layers: Layer list) (key: string) =
     match layers |> List.tryFindBack (fun layer -> (find key layer.Tree).IsSome) with
     | Some layer -> layer.File, layer.Prefix + key
     | None -> fallback, key
 
-/// One text for one meaning: keys sorted, no white space. What fingerprints are made of.
+/// A canonical text: sorted keys, no white space. Fingerprints are computed from it.
 let rec canonical (node: JsonNode | null) : string =
     match node with
     | null -> "null"

@@ -2,38 +2,40 @@ namespace DQ.Pipeline.Configuration
 
 open DQ.Pipeline
 
-/// Where images come from and how they are cut in splits: the `data` part of a configuration.
+/// The source of images and the rules for the splits: the `data` part of a configuration.
 type DataConfig = {
-    /// `dead_leaves`, `cifar10`, `cifar100` (fine classes), `cifar100_coarse`, `svhn`, `idx`, `folder`, `tiny_imagenet`, `imagenet_downsampled`, `numpy` or `parquet`.
+    /// `dead_leaves`, `cifar10`, `cifar100` (fine classes), `cifar100_coarse`, `svhn`, `idx`, `folder`, `tiny_imagenet`, `imagenet_downsampled`, `numpy`, `parquet` or `mix`.
     Source: SourceKind
     /// Folder, file or zip; null for `dead_leaves`.
     Path: string | null
-    /// Side of the square images in pixels; null keeps the source's own (32 for `dead_leaves`; a folder's images need one).
+    /// Width and height of the square images in pixels; null keeps the source's own size (32 for `dead_leaves`;
+    /// required for a folder's images).
     ImageSize: int option
-    /// 3 or 1; null keeps the source's own.
+    /// Channels, 3 or 1; null keeps the source's own.
     ImageChannels: int option
-    /// Images to make: train + validation + test; used by `dead_leaves`.
+    /// Number of images to draw: train + validation + test; used by `dead_leaves`.
     Count: int
-    /// Images cut from train, by a seeded permutation, for validation: a share in (0, 1) or a whole number of images.
+    /// Images taken from train for validation, by a seeded permutation: a share in (0, 1) or a whole number of images.
     Validation: float
-    /// The same for test, where the source has no test split of its own.
+    /// The same for test, if the source has no test split.
     Test: float
-    /// At most this many images per split, the first of the source's order; 0 takes all.
+    /// Maximum number of images per split, the first in the source's order; 0 takes all.
     Limit: int
     /// Seed of the split permutation and of procedural images.
     Seed: int64
     /// Share of unreadable files above which ingesting fails.
     MaxCorrupt: float
-    /// Height times width that an image file may have: what its header claims is looked at before memory is taken. Decoding takes up to ten bytes for each.
+    /// Maximum of height times width of an image file; its header is checked before memory is allocated. Decoding takes
+    /// up to ten bytes per pixel.
     MaxPixels: int64
     /// Mirrors each training image left to right with probability one half.
     Flip: bool
-    /// Shifts each training image by up to this many pixels either way, edges repeated.
+    /// Shifts each training image by up to this many pixels in each direction; edges are repeated.
     Shift: int
 }
 
 module DataConfig =
-    /// Everything wrong with these settings that shows without opening the images; `file` is where they come from.
+    /// All problems of these settings that can be found without opening the images; `file` is their file.
     let problems file (config: DataConfig) : ConfigProblem list =
         let problem key message = {
             File = file
@@ -60,7 +62,15 @@ module DataConfig =
                 []
 
         [
-            if config.Source <> SourceKind.DeadLeaves then
+            if config.Source = SourceKind.DeadLeaves then
+                match config.Path with
+                | null
+                | "" -> ()
+                | path ->
+                    problem
+                        "path"
+                        $"expected none with data.source dead_leaves, whose images are drawn, got '{path}': say what it holds, such as --set data.source=cifar10"
+            else
                 match config.Path with
                 | null
                 | "" ->
@@ -84,7 +94,8 @@ module DataConfig =
                 problem "image_size" "expected the side in pixels to bring a folder's images to, got null"
             | None when config.Source = SourceKind.Parquet ->
                 problem "image_size" "expected the side in pixels to bring the images to, got null"
-
+            | None when config.Source = SourceKind.Mix ->
+                problem "image_size" "expected the side in pixels to bring the images of all sources to, got null"
             | None -> ()
 
             match config.ImageChannels with

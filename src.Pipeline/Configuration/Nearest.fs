@@ -1,4 +1,4 @@
-/// The known name most like a mistyped one.
+/// Finds the known name that is most similar to a mistyped one.
 module DQ.Pipeline.Configuration.Nearest
 
 open DQ.Pipeline
@@ -22,7 +22,7 @@ let distance (a: string) (b: string) =
 
     table[a.Length, b.Length]
 
-/// The nearest candidate, if it is near enough to be meant: at most a third of the name mistyped.
+/// The nearest candidate, if at most a third of the name is mistyped.
 let find (name: string) (candidates: string list) =
     candidates
     |> List.map (fun candidate -> distance name candidate, candidate)

@@ -1,4 +1,4 @@
-/// Models and configurations of the published implementation as configurations of ours.
+/// Converts models and configurations of the published implementation into configurations of this program.
 module DQ.Pipeline.Configuration.Published
 
 open System
@@ -7,14 +7,14 @@ open DQ.Core.Autoencoders
 open DQ.Core.Published
 open DQ.Pipeline
 
-/// Training images of the data sets it knows by name.
+/// Number of training images of the data sets that it knows by name.
 let private trainingImages = Map [ "cifar10", 50_000L; "imageNet32", 1_281_167L ]
 
-/// No images: an imported model is evaluated on those it is given then.
+/// No images: an imported model is evaluated on the images that a later command names.
 let private noData: DataConfig = {
     Settings.defaults.Data with
         Source = SourceKind.Folder
-        // all of its training images train there, and it validates on those of the test
+        // there all training images are used for training, and the test images for validation
         Validation = 0.0
 }
 
@@ -45,7 +45,7 @@ let private tree (config: RunConfig) : JsonObject =
     tree.Remove "name" |> ignore
     tree
 
-/// A model whose training is not known.
+/// The configuration of a model whose training is not known.
 let ofModel (spec: AutoencoderSpec) =
     tree {
         Settings.defaults with
@@ -60,7 +60,7 @@ let ofModel (spec: AutoencoderSpec) =
             }
     }
 
-/// Under a configuration of ours that says a model and maybe nothing else: it is no request for dead leaves.
+/// Defaults under a configuration of ours that may define only a model: it does not request dead leaves.
 let underSpec () : JsonObject =
     let data = JsonObject()
     data["source"] <- JsonValue.Create noData.Source.Name
@@ -68,7 +68,7 @@ let underSpec () : JsonObject =
     tree["data"] <- data
     tree
 
-/// An INI configuration, and what of its training is something else here, one line each.
+/// An INI configuration, and the parts of its training that differ here, one line each.
 let ofConfig (published: PublishedConfig) : JsonObject * string list =
     let training = published.Training
     let defaults = Settings.defaults
@@ -79,7 +79,7 @@ let ofConfig (published: PublishedConfig) : JsonObject * string list =
         | None ->
             training.Spec(),
             [
-                $"train.epochs: {training.Epochs} times through all images, whose number it does not say; training.steps is {defaults.Training.Steps} here"
+                $"train.epochs: {training.Epochs} passes over all images, whose number is not known; training.steps is {defaults.Training.Steps} here"
             ]
 
     let config = {

@@ -5,77 +5,83 @@ open DQ.Core.Autoencoders
 open DQ.Core.Training
 open DQ.Pipeline
 
-/// What happens around the training steps: the pipeline's keys of `training`.
+/// Settings around the training steps: the pipeline's keys of `training`.
 type LoopConfig = {
     /// Steps between two lines of metrics.jsonl.
     LogEvery: int64
     /// Steps between two validations.
     ValidateEvery: int64
-    /// Images of the validation split that a validation during training looks at, the first ones.
+    /// Number of images of the validation split for a validation during training, the first ones.
     ValidationImages: int
-    /// Steps between two checkpoints; one is also written at signals and at the end.
+    /// Steps between two checkpoints; checkpoints are also written at signals and at the end.
     CheckpointEvery: int64
-    /// Checkpoints to keep, the last ones; the best by validation is kept besides. With two, training that fails can go
-    /// back past one that was bad already.
+    /// Number of checkpoints to keep, the last ones; the best by validation is kept too. With two, failing training can
+    /// go back to one before a bad checkpoint.
     Keep: int
     /// Steps between two pictures of reconstructions; 0 makes none.
     SampleEvery: int64
-    /// Validation images in those pictures, the first ones.
+    /// Number of validation images in those pictures, the first ones.
     Samples: int
-    /// Training batches that k-means looks at before the first step.
+    /// Number of training batches for k-means before the first step.
     InitializationBatches: int
-    /// A codebook whose perplexity, as a share of its codes, is below this counts as collapsed.
+    /// A codebook counts as collapsed if its perplexity, as a share of its codes, is below this.
     CollapsePerplexity: float
-    /// Share of a codebook's codes revived in one step from which it is an event.
+    /// Share of a codebook's codes revived in one step from which an event is recorded.
     RevivalBurst: float
     /// Skipped steps in a row (NaN, infinite or exploding loss) before going back to the last checkpoint.
     SkipLimit: int
-    /// How often training may go back before it gives up.
+    /// How often training may go back before it ends with an error.
     Fallbacks: int
-    /// Factor on the learning rate each time it goes back.
+    /// Factor on the learning rate each time training goes back.
     FallbackFactor: float
-    /// Validations in a row that may be no better than the best one; training ends after so many. 0 trains all steps.
+    /// Training ends after this many validations in a row that are no better than the best one; 0 trains all steps.
     EarlyStopping: int64
-    /// First weights and codebooks: a run, a safetensors file or a PyTorch file. Tensors that fit are taken, steps count from 0.
+    /// First weights and codebooks: a run, a safetensors file or a PyTorch file. Tensors that fit are copied; steps
+    /// count from 0.
     StartFrom: string | null
-    /// Run whose training goes on, with its optimizer and its steps; `steps` counts those too. `dq train RUN --steps N` writes it.
+    /// Run whose training is continued, with its optimizer and its steps; `steps` includes these.
+    /// `dq train RUN --steps N` sets it.
     ContinueFrom: string | null
 }
 
-/// How a trained model is judged: the `evaluation` part of a configuration.
+/// How a trained model is evaluated: the `evaluation` part of a configuration.
 type EvaluationConfig = {
     /// Splits to evaluate: `train`, `validation`, `test`.
     Splits: IReadOnlyList<string>
-    /// At most this many images per split, the first ones; 0 takes all.
+    /// Maximum number of images per split, the first ones; 0 takes all.
     Limit: int
-    /// Training images whose codes give the empirical code frequencies, the first ones; 0 takes all.
+    /// Number of training images whose codes give the empirical code frequencies, the first ones; 0 takes all.
     FrequencyImages: int
     /// Images per batch.
     BatchSize: int
-    /// `last` or `best` (by validation).
+    /// Checkpoint to evaluate: `last` or `best` (by validation).
     Checkpoint: string
-    /// Images to keep reconstructions and codes of, the first of the last split named.
+    /// Number of images whose reconstructions and codes are kept, the first of the last split named.
     Samples: int
-    /// As many more of it with the worst reconstructions, and with the best.
+    /// Number of further images of this split with the worst reconstructions, and with the best.
     Extremes: int
-    /// Images of it, the first ones, on which every codebook and level is left out in turn; 0 takes none.
+    /// Number of images of this split, the first ones, on which every codebook and level is left out in turn; 0 for
+    /// none.
     AblationImages: int
-    /// Patches of images to keep for every code, the nearest; 0 makes no atlas.
+    /// Number of image patches to keep for every code, the nearest ones; 0 makes no atlas.
     AtlasPatches: int
 }
 
 /// A classifier in place of an autoencoder: the `classification` part of a configuration.
 type ClassificationConfig = {
-    /// `none` (an autoencoder is trained), `one_stage` (backbone, quantizer and head together), `two_stage` (on the codes of a
-    /// trained autoencoder) or `autoencoder_head` (an autoencoder and a head on its codes, trained together).
+    /// `none` (an autoencoder is trained), `one_stage` (backbone, quantizer and head together), `two_stage` (on the
+    /// codes of a trained autoencoder) or `autoencoder_head` (an autoencoder and a head on its codes, trained
+    /// together).
     Mode: string
-    /// `resnet18`, `residual_encoder` (of the model's channels, residual blocks and strides), or `none`: codes go to the head.
+    /// `resnet18`, `residual_encoder` (with the model's channels, residual blocks and strides), or `none`: codes go to
+    /// the head.
     Backbone: string
-    /// What one_stage quantizes by the model's quantizer and its one level of codes: `none`, the `pooled` vector or the `grid`.
+    /// What one_stage quantizes with the model's quantizer and its single level of codes: `none`, the `pooled` vector
+    /// or the `grid`.
     Quantized: string
     /// Share of the head's inputs set to zero in training.
     Dropout: float
-    /// Run whose codes two_stage sees.
+    /// Run whose codes are the input of two_stage.
     Autoencoder: string | null
     /// Weight of the autoencoder's own losses beside the cross-entropy in autoencoder_head.
     AutoencoderWeight: float
@@ -85,12 +91,13 @@ type ClassificationConfig = {
 type RunConfig = {
     /// Name of the run; the file's own name by default.
     Name: string
-    /// Seed of everything random in training.
+    /// Seed of all random choices in training.
     Seed: int64
     Data: DataConfig
-    /// Without the image's channels, which come from the data.
+    /// The model, without the image's channels, which the data determine.
     Model: AutoencoderSpec
-    /// Pads images with zeros up to a side the model can halve often enough; padding counts in no loss and no metric.
+    /// Pads images with zeros to a width and height that the model can halve often enough. Padding counts in no loss
+    /// and no metric.
     Pad: bool
     Training: TrainingSpec
     Loop: LoopConfig
@@ -99,7 +106,7 @@ type RunConfig = {
 }
 
 module Settings =
-    /// What holds where a configuration says nothing.
+    /// The defaults of all keys.
     let defaults: RunConfig = {
         Name = "dq"
         Seed = 0L
@@ -160,17 +167,17 @@ module Settings =
         }
     }
 
-    /// Whether a classifier is asked for.
+    /// Whether the configuration is for a classifier.
     let isClassifier (config: RunConfig) = config.Classification.Mode <> "none"
 
     /// Whether pixels are conditioned on pixels before them.
     let hasContext (config: RunConfig) = config.Model.Likelihood.HasContext
 
-    /// Whether that is all there is: a model without levels.
+    /// Whether the model is a context alone, without levels.
     let isContextAlone (config: RunConfig) =
         hasContext config && config.Model.CodeCounts.Count = 0
 
-    /// The keys of `variants` objects: everything but `variants` itself.
+    /// The keys of `variants` objects: all except `variants` itself.
     let fields (config: RunConfig) : Shape.Field list =
         let section name inner = {
             Shape.field config name with
@@ -205,10 +212,10 @@ module Settings =
             Shape.field config (nameof config.Classification)
         ]
 
-    /// Every key there is, with its default.
+    /// Every key with its default.
     let allDefaults = Shape.tree (fields defaults)
 
-    /// Keys said only where they matter: so what is older keeps its fingerprint.
+    /// Keys that are written only where they matter, so that older runs keep their fingerprints.
     let private unused (config: RunConfig) = [
         if not (isClassifier config) then
             "classification"
@@ -221,12 +228,12 @@ module Settings =
             "training.second_moment"
     ]
 
-    /// The whole configuration as a tree, every key said; those of a classifier or a context where there is one.
+    /// The whole configuration as a tree with every key; those of a classifier or a context only if there is one.
     let toTree (config: RunConfig) =
         (Shape.tree (fields config), unused config)
         ||> List.fold (fun tree key -> ConfigTree.without key tree)
 
-    /// Keys that take one of a few names.
+    /// Keys whose value is one of a few names.
     let choices: (string * string list) list = [
         "model.wiring", [ "concatenation"; "skip" ]
         "model.quantizer.kind", List.ofSeq DQ.Core.Quantization.Quantizers.Names
@@ -243,3 +250,56 @@ module Settings =
         "classification.backbone", List.ofSeq DQ.Core.Classification.ClassifierBackbone.Names
         "classification.quantized", [ "none"; "pooled"; "grid" ]
     ]
+
+    /// The least value of keys that have one, for editors; each item's, of a list. Values are checked by `Checks`, and a test
+    /// compares the two.
+    let minima: (string * float) list = [
+        "data.image_size", 1.0
+        "data.count", 1.0
+        "data.validation", 0.0
+        "data.test", 0.0
+        "data.limit", 0.0
+        "data.max_corrupt", 0.0
+        "data.max_pixels", 1.0
+        "data.shift", 0.0
+        "model.channels", 2.0
+        "model.residual_blocks", 0.0
+        "model.residual_channels", 1.0
+        "model.coder_blocks", 1.0
+        "model.codes", 1.0
+        "model.codebooks", 1.0
+        "model.code_width", 1.0
+        "model.quantizer.commitment", 0.0
+        "model.quantizer.decay", 0.0
+        "model.quantizer.decay_warmup", 1.0
+        "model.quantizer.revival_threshold", 0.0
+        "training.steps", 1.0
+        "training.batch_size", 1.0
+        "training.accumulate", 1.0
+        "training.final_learning_rate", 0.0
+        "training.warmup_steps", 0.0
+        "training.weight_decay", 0.0
+        "training.clip_norm", 0.0
+        "training.log_every", 1.0
+        "training.validate_every", 1.0
+        "training.validation_images", 1.0
+        "training.checkpoint_every", 1.0
+        "training.keep", 1.0
+        "training.sample_every", 0.0
+        "training.samples", 1.0
+        "training.initialization_batches", 1.0
+        "training.collapse_perplexity", 0.0
+        "training.revival_burst", 0.0
+        "training.skip_limit", 1.0
+        "training.fallbacks", 0.0
+        "evaluation.limit", 0.0
+        "evaluation.frequency_images", 0.0
+        "evaluation.batch_size", 1.0
+        "evaluation.samples", 0.0
+        "evaluation.extremes", 0.0
+        "evaluation.ablation_images", 0.0
+        "evaluation.atlas_patches", 0.0
+    ]
+
+    /// Keys whose values are above 0.
+    let positive: string list = [ "training.learning_rate"; "model.quantizer.epsilon" ]

@@ -1,4 +1,4 @@
-/// The shape of the configuration, read off the typed records by reflection: which keys there are, what each must hold.
+/// The shape of the configuration, found in the typed records by reflection: the keys, and the type of each value.
 module DQ.Pipeline.Configuration.Shape
 
 open System
@@ -10,7 +10,7 @@ open System.Text.Json.Serialization
 open DQ.Pipeline
 
 type Shape =
-    /// A string, boolean or number of this type; null too when so said.
+    /// A string, boolean or number of this type; null too if the flag is set.
     | Value of Type * nullable: bool
     /// One of these names.
     | Choice of string list
@@ -25,14 +25,14 @@ and Field = {
     /// The property whose documentation describes the key.
     Member: PropertyInfo
     Shape: Shape
-    /// The value in the record the shape was read off.
+    /// The value in the record of which this is the shape.
     Current: obj | null
 }
 
 let serializer =
     JsonSerializerOptions(PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower, RespectNullableAnnotations = false)
 
-/// What the serializer calls a property too.
+/// The serializer's name of a property.
 let private key (property: PropertyInfo) =
     match property.GetCustomAttribute<JsonPropertyNameAttribute>() with
     | null -> JsonNamingPolicy.SnakeCaseLower.ConvertName property.Name
@@ -52,7 +52,7 @@ let private elementOf (t: Type) =
     else
         None
 
-/// The names of a union's cases as they stand in configurations; None where it is no union of bare cases.
+/// The names of a union's cases in configurations; None if it is not a union of cases without fields.
 let private namesOf (t: Type) =
     if
         FSharp.Reflection.FSharpType.IsUnion t
@@ -70,14 +70,14 @@ let private namesOf (t: Type) =
     else
         None
 
-/// What may be null: F#'s option, and .NET's Nullable in records of C#.
+/// Types that may be null: F#'s option, and .NET's Nullable in C# records.
 let private optionOf (t: Type) =
     if t.IsGenericType && t.GetGenericTypeDefinition() = typedefof<_ option> then
         Some(t.GetGenericArguments()[0])
     else
         Nullable.GetUnderlyingType t |> Option.ofObj
 
-/// The keys of a record: F# fields, or C# properties that can be initialised (computed ones are not settings).
+/// The keys of a record: F# fields, or C# properties that can be initialised (computed properties are not settings).
 let rec fields (record: obj) : Field list =
     let isRecord = FSharp.Reflection.FSharpType.IsRecord(record.GetType())
 
@@ -117,7 +117,7 @@ and field (record: obj) (name: string) : Field =
         Current = current
     }
 
-/// The tree that says what the record says.
+/// The tree of a record's values.
 let rec tree (fields: Field list) : JsonObject =
     let result = JsonObject()
 
@@ -171,7 +171,7 @@ let private show (node: JsonNode | null) =
     | :? JsonArray as items when items.Count > 8 -> "a list"
     | node -> node.ToJsonString()
 
-/// What is wrong in a (partial) tree: unknown keys, wrong types. `allKeys` serves the suggestions.
+/// The problems of a (partial) tree: unknown keys and wrong types. `allKeys` is for suggestions.
 let check (allKeys: string list) (fields: Field list) (tree: JsonObject) : (string * string) list =
     let unknown (siblings: Field list) (key: string) =
         let elsewhere =

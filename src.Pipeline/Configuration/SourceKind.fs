@@ -4,7 +4,7 @@ open System.Text.Json
 open System.Text.Json.Serialization
 open DQ.Pipeline
 
-/// Where images come from. On disk and in configurations it is a name: `SourceKind.name`.
+/// The source of images. On disk and in configurations it is a name: `SourceKind.name`.
 [<RequireQualifiedAccess; JsonConverter(typeof<SourceKindConverter>)>]
 type SourceKind =
     | DeadLeaves
@@ -19,6 +19,8 @@ type SourceKind =
     | ImageNetDownsampled
     | Numpy
     | Parquet
+    /// Several of them, listed in a file.
+    | Mix
 
     /// The name in configurations.
     member this.Name =
@@ -34,6 +36,7 @@ type SourceKind =
         | ImageNetDownsampled -> "imagenet_downsampled"
         | Numpy -> "numpy"
         | Parquet -> "parquet"
+        | Mix -> "mix"
 
 and SourceKindConverter() =
     inherit JsonConverter<SourceKind>()
@@ -50,6 +53,7 @@ and SourceKindConverter() =
         SourceKind.ImageNetDownsampled
         SourceKind.Numpy
         SourceKind.Parquet
+        SourceKind.Mix
     ]
 
     /// In the order in which messages list them.
@@ -71,10 +75,11 @@ module SourceKind =
 
     let name (kind: SourceKind) = kind.Name
 
-    /// Whether the images are files of their own, of any size.
+    /// Whether each image is a file, of any size.
     let hasImageFiles kind =
         match kind with
         | SourceKind.Folder
         | SourceKind.TinyImageNet
-        | SourceKind.Parquet -> true
+        | SourceKind.Parquet
+        | SourceKind.Mix -> true
         | _ -> false

@@ -12,12 +12,12 @@ open DQ.Pipeline.Configuration
 let private size = 32
 let private imageBytes = 3 * size * size
 
-/// One of the two, or one of CIFAR-100's two labellings.
+/// One of the two data sets, or one of CIFAR-100's two labellings.
 type Layout = {
     Title: string
     TrainFiles: string list
     TestFile: string
-    /// The folder its archive unpacks to.
+    /// The folder to which its archive is unpacked.
     Folder: string
     /// Lines of class names.
     NamesFile: string
@@ -25,7 +25,7 @@ type Layout = {
     KnownClasses: string list
     /// Bytes before the pixels.
     LabelBytes: int
-    /// Which of them is the label.
+    /// The index of the label among these bytes.
     LabelPlace: int
 }
 
@@ -72,7 +72,7 @@ let cifar100Coarse = {
         LabelPlace = 0
 }
 
-/// The folder that has the batches: the one given, or the one the archive unpacks to inside it.
+/// The folder with the batches: the given folder, or the folder of the unpacked archive inside it.
 let private locate (layout: Layout) path =
     [ path; Path.Combine(path, layout.Folder) ]
     |> List.tryFind (fun folder -> File.Exists(Path.Combine(folder, layout.TrainFiles.Head)))
@@ -93,7 +93,7 @@ let private classNames (layout: Layout) folder =
     else
         layout.KnownClasses
 
-/// The records of some files, one file after the other. Nothing is kept in memory but the labels.
+/// The records of some files, one file after the other. Only the labels are kept in memory.
 let private split (layout: Layout) classCount (paths: string list) =
     let recordBytes = layout.LabelBytes + imageBytes
 

@@ -16,13 +16,13 @@ type DatasetPart = {
     Labels: int[] option
 }
 
-/// A packed data set: where it lies, and what dataset.json says of it. Nothing is open in it.
+/// A packed data set: its folder, and the content of dataset.json. No file is open.
 type Dataset = {
     Folder: string
     Record: DatasetRecord
 } with
 
-    /// Of its folder.
+    /// Name of its folder.
     member this.Name = nonNull (Path.GetFileName this.Folder)
 
 /// A packed data set whose images are mapped for reading.
@@ -57,7 +57,7 @@ module Dataset =
         | :? IOException
         | :? UnauthorizedAccessException as problem -> Error(Data problem.Message)
 
-    /// What dataset.json says; the packed files are not looked at.
+    /// The content of dataset.json; the packed files are not read.
     let read (folder: string) : Result<Dataset, StageError> =
         guard (fun () -> {
             Folder = folder
@@ -97,8 +97,8 @@ module Dataset =
         else
             Ok()
 
-    /// The data set of a folder, after checking every file's length and SHA-256 against its record: silent damage would
-    /// otherwise be trained on. That reads it all once per process, at the disk's speed.
+    /// The data set of a folder, after a check of every file's length and SHA-256. Without the check a model could be
+    /// trained on damaged files. It reads all files once per process, at the disk's speed.
     let check (hashes: FileHashes) (folder: string) : Result<Dataset, StageError> =
         result {
             let! dataset = read folder
@@ -127,7 +127,7 @@ module Dataset =
         | Some label -> raise (InvalidDataException $"{path}: expected labels below {classes}, got {label}")
         | None -> labels
 
-    /// Maps its images; the caller's to dispose.
+    /// Maps its images; the caller disposes them.
     let open' (dataset: Dataset) : Result<OpenDataset, StageError> =
         let record = dataset.Record
 

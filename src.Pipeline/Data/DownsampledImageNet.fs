@@ -1,6 +1,6 @@
-/// Down-sampled ImageNet as Chrabaszcz, Loshchilov & Hutter 2017 distribute it: `train_data_batch_1` … and `val_data`, pickled or
-/// npz (`.npz`), anywhere in a folder, which may have several sizes. `val_data` is the test split here.
-/// Another data set of the same name, by van den Oord et al. 2016, comes as PNG files: those are for the source `folder`.
+/// Down-sampled ImageNet as Chrabaszcz, Loshchilov & Hutter 2017 distribute it: `train_data_batch_1` … and `val_data`,
+/// pickled or npz (`.npz`), anywhere in a folder, which may contain several sizes. `val_data` is the test split here.
+/// Another data set of the same name, by van den Oord et al. 2016, has PNG files; use the source `folder` for these.
 module DQ.Pipeline.Data.DownsampledImageNet
 
 open System
@@ -18,7 +18,7 @@ let private fileName = Regex(@"^(?:train_data_batch_(\d{1,4})|val_data)(?:\.npz)
 
 type private Batch = {
     Path: string
-    /// From 1; None for the validation file.
+    /// Number of the batch, from 1; None for the validation file.
     Number: int option
     Content: DownsampledBatch
 }
@@ -52,7 +52,7 @@ let private openAll (path: string) =
         close opened
         reraise ()
 
-/// The batches of one size: of several, the smallest that is not below the one asked for.
+/// The batches of one size: if there are several, the smallest that is not below the requested size.
 let private ofOneSize path (imageSize: int option) (batches: Batch list) =
     let sizes = batches |> List.map _.Content.Size |> List.distinct |> List.sort
     let listed = sizes |> List.map string |> String.concat ", "

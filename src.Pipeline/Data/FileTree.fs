@@ -9,21 +9,22 @@ open DQ.Core.Images
 open DQ.Core.Formats
 open DQ.Pipeline
 
-/// Files by name, whether they lie in a folder, in a zip, or in the zips of a folder that has nothing else.
+/// Files by name, in a folder, in a zip, or in the zips of a folder that contains nothing else.
 type FileTree = {
-    /// What messages call the place.
+    /// Name of the place in messages.
     Root: string
     /// Names with forward slashes, in ordinal order.
     Files: string[]
-    /// All folders, the empty ones too.
+    /// All folders, also empty ones.
     Folders: string[]
-    /// The files on disk behind it all, for the fingerprint.
+    /// All files on disk, for the fingerprint.
     Origins: SourceFile list
-    /// Images without a name that could be used.
+    /// Images without a usable name.
     LeftOut: CorruptImage list
-    /// What the user should know, one line each.
+    /// Notes for the user, one line each.
     Notes: string list
-    /// A file's content, of at most so many bytes; an exception says why it can't be read. Called from several threads.
+    /// A file's content, with a maximum number of bytes. An exception gives the reason why it can't be read. Called
+    /// from several threads.
     Read: int64 -> string -> byte[]
     Close: unit -> unit
 }
@@ -73,13 +74,14 @@ module FileTree =
                 match walk.LinksLeft with
                 | [] -> []
                 | links -> [
-                    $"{root}: {links.Length} links lead to what is read already and were not followed: {listed 3 links}"
+                    $"{root}: {links.Length} links lead to files or folders that were read already; they were not followed: {listed 3 links}"
                   ]
             Read = read
             Close = ignore
         }
 
-    /// The name of an entry inside the zip, without parts that say nothing; None for one that is absolute or leads out of it.
+    /// The name of an entry inside the zip, without parts that say nothing; None for one that is absolute or leads out
+    /// of it.
     let private insideName (name: string) =
         let name = name.Replace('\\', '/')
         let parts = name.Split '/'
@@ -226,7 +228,7 @@ module FileTree =
                     name[prefix.Length ..]
         |]
 
-    /// Files anywhere below a folder, by their full names.
+    /// All files below a folder, by their full names.
     let filesUnder (folder: string) tree =
         if folder = "" then
             tree.Files

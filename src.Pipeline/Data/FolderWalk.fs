@@ -4,22 +4,22 @@ open System
 open System.Collections.Generic
 open System.IO
 
-/// What lies below a folder.
+/// The files and folders below a folder.
 type Walk = {
     /// In ordinal order of their names.
     Files: SourceFile list
-    /// All folders, the empty ones too.
+    /// All folders, also empty ones.
     Folders: string list
-    /// Links to what the walk has already, which are not followed.
+    /// Links to files and folders that were already found, which are not followed.
     LinksLeft: string list
 }
 
-/// The one walk of folders: every real folder and every real file once, whatever links lead to it. First what lies there itself,
-/// then what links lead to, in ordinal order of their names.
+/// Walks folders: every real folder and every real file is visited once, whatever links lead to it. First come the real
+/// entries, then the targets of links, in ordinal order of their names.
 module FolderWalk =
     let private mostLinks = 40
 
-    /// What file systems and archivers leave behind.
+    /// Names that file systems and archivers create.
     let isHidden (name: string) =
         name.Split '/'
         |> Array.exists (fun part -> part.StartsWith '.' || part = "__MACOSX")
@@ -31,7 +31,7 @@ module FolderWalk =
         )
         |> List.ofArray
 
-    /// The path without links in it; where they lead in a circle, as far as that goes.
+    /// The path with its links resolved; for a circle of links, as far as possible.
     let realPath (path: string) =
         let rec follow links (resolved: string) rest =
             match rest with
@@ -50,7 +50,7 @@ module FolderWalk =
         let root = string (Path.GetPathRoot whole)
         follow 0 root (parts whole[root.Length ..])
 
-    /// Walks a folder; an IOException or UnauthorizedAccessException where one below it can't be listed.
+    /// Walks a folder; throws IOException or UnauthorizedAccessException if a folder below it can't be listed.
     let walk (root: string) : Walk =
         let files = List<SourceFile>()
         let folders = List<string>()

@@ -1,4 +1,5 @@
-/// The idx files of MNIST and its successors: a big-endian header, then one byte per pixel or label; plain or gzipped.
+/// Reads the idx files of MNIST and its successors: a big-endian header, then one byte per pixel or label; plain or
+/// gzipped.
 module DQ.Pipeline.Data.Idx
 
 open System
@@ -24,10 +25,11 @@ let private find folder (part: string) (kind: string) =
     |> List.map (fun name -> Path.Combine(folder, name))
     |> List.tryFind File.Exists
 
-/// gzip makes at most this many bytes of one.
+/// gzip makes at most this many bytes from one.
 let private mostInflation = 1032L
 
-/// The sizes in a file's header, and the bytes after it: as many as the header says, of which the file's own bytes can hold no more.
+/// The sizes in a file's header, and the bytes after it. Their number is that of the header, which the file's length
+/// must allow.
 let private read (path: string) magic axes =
     ImageSource.guard path (fun () ->
         result {
@@ -119,7 +121,7 @@ let private read (path: string) magic axes =
             return sizes, bytes
         })
 
-/// The split's images and labels, its image shape, and its files; None when there is no image file.
+/// The split's images and labels, its image shape, and its files; None if there is no image file.
 let private split folder (part: string) =
     result {
         match find folder $"{part}-images" "idx3" with
@@ -152,7 +154,7 @@ let private split folder (part: string) =
             return Some(split, (1, height, width), imagePath :: Option.toList labelPath)
     }
 
-/// Opens a folder with `train-images-idx3-ubyte` and, where there are any, its labels and the `t10k` files.
+/// Opens a folder with `train-images-idx3-ubyte` and, if they exist, its labels and the `t10k` files.
 let open' (path: string) : Result<ImageSource, StageError> =
     ImageSource.guard path (fun () ->
         result {

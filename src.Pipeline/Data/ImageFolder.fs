@@ -1,4 +1,5 @@
-/// Images as files, in a folder or a zip: flat, or one folder per class, or either of these under `train`, `val` and `test`.
+/// Images as files, in a folder or a zip: flat, or one folder per class, or either of these under `train`, `val` and
+/// `test`.
 module DQ.Pipeline.Data.ImageFolder
 
 open System
@@ -13,7 +14,7 @@ let private trainNames = [ "train"; "training" ]
 let private validationNames = [ "val"; "valid"; "validation" ]
 let private testNames = [ "test"; "testing" ]
 
-/// A split of image files of the tree, in the given order; each may have so many pixels.
+/// A split of image files of the tree, in the given order, with a maximum number of pixels per image.
 let split (tree: FileTree) maxPixels (names: string[]) (labels: int[] option) = {
     Count = names.Length
     Labels = labels
@@ -24,10 +25,10 @@ let split (tree: FileTree) maxPixels (names: string[]) (labels: int[] option) = 
 let private isSplitName (folder: string) =
     List.contains (folder.ToLowerInvariant()) (trainNames @ validationNames @ testNames)
 
-/// The images below a folder of the tree, by class where its folders are classes.
+/// The images below a folder of the tree, by class if its folders are classes.
 type private Found =
     | Flat of string[]
-    /// By folder; and images that lie beside the folders.
+    /// Images by folder, and images beside the folders.
     | Classes of groups: (string * string[])[] * loose: string[]
 
 let private find (tree: FileTree) folder =
@@ -42,7 +43,7 @@ let private find (tree: FileTree) folder =
         let kinds = String.concat ", " ImageFile.Extensions
         Error(Data $"{place}: expected images ({kinds}), found none")
     elif loose.Length >= inFolders.Length then
-        // of as many or more, folders are no classes
+        // if as many images or more are beside the folders, the folders are not classes
         Ok(Flat images)
     else
         let byFolder =
@@ -71,14 +72,14 @@ let private toSplit tree maxPixels (classNames: string list) layout =
         let names, labels = ImageSource.interleave labelled |> Array.unzip
         split tree maxPixels names (Some labels)
 
-/// Images that lie in a folder itself.
+/// Images directly in a folder.
 let private looseIn (tree: FileTree) folder =
     tree.Files
     |> Array.filter (fun name ->
         FileTree.isImage name
         && (Path.GetDirectoryName name |> string).Replace('\\', '/') = folder)
 
-/// A single folder around everything, as archives often have, is no class: the folder where the layout starts.
+/// The folder where the layout starts: a single folder that contains everything, as in many archives, is not a class.
 let rec private start (tree: FileTree) folder =
     let child name =
         if folder = "" then name else $"{folder}/{name}"
@@ -87,7 +88,7 @@ let rec private start (tree: FileTree) folder =
     | [| single |] when (looseIn tree folder).Length = 0 && not (isSplitName single) -> start tree (child single)
     | folders -> folder, folders
 
-/// Opens a folder or a zip of images, each of at most so many pixels.
+/// Opens a folder or a zip of images, with a maximum number of pixels per image.
 let open' (path: string) (maxPixels: int64) : Result<ImageSource, StageError> =
     result {
         let! tree = FileTree.open' path
@@ -201,14 +202,14 @@ let open' (path: string) (maxPixels: int64) : Result<ImageSource, StageError> =
             Notes = [
                 yield! tree.Notes
                 if trainFolder.IsNone && splits.Length > 0 then
-                    $"{places splits}: read as a class like the folders beside, for there is no train folder"
+                    $"{places splits}: read as a class like the other folders, because there is no train folder"
                 for folder, part in named do
                     let place = if folder = root then root else child folder
                     let depth = if place = "" then 0 else place.Length + 1
 
                     match part with
                     | Some(Flat images) when images |> Array.exists (fun name -> name.IndexOf('/', depth) >= 0) ->
-                        $"{placeOf folder}: as many images lie loose as in folders, or more: the folders are no classes"
+                        $"{placeOf folder}: at least as many images are beside the folders as in them: the folders are not classes"
                     | Some(Flat _) when hasClasses ->
                         $"{placeOf folder}: has no class folders, unlike other splits: its images have no labels"
                     | _ -> ()

@@ -12,41 +12,41 @@ open DQ.Pipeline.Configuration
 /// One split of a source, in the source's own order.
 type SourceSplit = {
     Count: int
-    /// Class of each image; None when the source has no classes.
+    /// Class of each image; None if the source has no classes.
     Labels: int[] option
-    /// What messages call an image.
+    /// Name of an image in messages.
     Name: int -> string
-    /// An image at its own size; an exception says what is wrong with its file, whatever it is. Called from several threads.
+    /// An image at its own size. An exception describes any problem of its file. Called from several threads.
     Read: int -> PixelImage
 }
 
-/// A file the source is made of, for its fingerprint.
+/// A file of the source, for the fingerprint.
 type SourceFile = {
-    /// Inside the source, with forward slashes.
+    /// Path inside the source, with forward slashes.
     Name: string
     Path: string
     Bytes: int64
     ModifiedUtc: DateTime
-    /// Why it is not read: a pipe, or a link to nothing. None for a file.
+    /// The reason why it is not read: a pipe, or a link to nothing. None for a regular file.
     Problem: string option
 }
 
-/// Images as some format has them, whatever the format.
+/// The images of a source in any format.
 type ImageSource = {
-    /// By label; empty without classes.
+    /// Class names by label; empty without classes.
     ClassNames: string list
-    /// Channels, height and width when the source has one shape of its own.
+    /// Channels, height and width if all images of the source have one shape.
     Shape: (int * int * int) option
     Train: SourceSplit
     Validation: SourceSplit option
     Test: SourceSplit option
-    /// Empty for procedural images.
+    /// Files of the source; empty for procedural images.
     Files: SourceFile list
-    /// What might be images and has no place in a split: counted like images that can't be decoded.
+    /// Possible images that belong to no split; they are counted like images that can't be decoded.
     LeftOut: CorruptImage list
     /// Files that are no images and were left alone.
     OtherFiles: int
-    /// What the user should know of the source, one line each.
+    /// Notes on the source for the user, one line each.
     Notes: string list
     /// Name and version of the procedure that draws the images.
     Generator: string option
@@ -54,9 +54,10 @@ type ImageSource = {
 }
 
 module ImageSource =
-    let private firstLine (message: string) = (message.Split '\n')[0]
+    let firstLine (message: string) = (message.Split '\n')[0]
 
-    /// The one guard through which files of a source are read: whatever goes wrong with one file is that file's, in words.
+    /// All files of a source are read through this guard: any error of one file becomes a problem of this file, in
+    /// words.
     let attempt (read: unit -> 'value) : Result<'value, string> =
         try
             Ok(read ())
@@ -67,7 +68,7 @@ module ImageSource =
         | :? UnauthorizedAccessException as problem -> Error(firstLine problem.Message)
         | problem -> Error $"{problem.GetType().Name}: {firstLine problem.Message}"
 
-    /// Runs what touches a source as a whole; what its files can do wrong becomes a data error.
+    /// Runs an action on a source as a whole; errors of its files become data errors.
     let guard (path: string) (work: unit -> Result<'value, StageError>) =
         try
             work ()
@@ -77,7 +78,7 @@ module ImageSource =
         | :? IOException
         | :? UnauthorizedAccessException as problem -> Error(Data $"{path}: can't be read: {problem.Message}")
 
-    /// A file under this name; what is no file has its problem said, and is never opened.
+    /// A file under this name. An entry that is not a regular file gets a problem and is never opened.
     let fileCalled name (path: string) =
         let itself = FileInfo path
 
@@ -114,8 +115,8 @@ module ImageSource =
     let file root (path: string) =
         fileCalled (Path.GetRelativePath(root, path).Replace('\\', '/')) path
 
-    /// First the first of every group, then the second of every group that has one, and so on: classes stay balanced in
-    /// whatever part of the order is taken.
+    /// First the first of every group, then the second of every group that has one, and so on: so classes are balanced
+    /// in every beginning of the order.
     let interleave (groups: 'item[][]) : 'item[] = [|
         for place in 0 .. (groups |> Array.map _.Length |> Array.fold max 0) - 1 do
             for group in groups do

@@ -1,4 +1,4 @@
-/// From a source of images to a packed data set.
+/// Packs a source of images as a data set.
 module DQ.Pipeline.Data.Ingest
 
 open System
@@ -12,15 +12,15 @@ open DQ.Pipeline
 open DQ.Pipeline.Configuration
 open DQ.Pipeline.Storage
 
-/// Raised whenever the same source and settings give other packed bytes than before. Image files: 2 since PNG files are turned as their
-/// Exif says, every real file is read once, and names in zips are decoded by their flags.
+/// Raised whenever the same source and settings give other packed bytes than before. It is 2 for image files, since PNG
+/// files are rotated by their Exif data, every real file is read once, and names in zips are decoded by their flags.
 let private version (source: SourceKind) =
     if SourceKind.hasImageFiles source then 2 else 1
 
-/// Sources up to this many bytes are named by their content, larger ones by names, lengths and times.
+/// The fingerprint of sources up to this many bytes uses their content; that of larger ones names, lengths and times.
 let private hashedBytes = 1L <<< 30
 
-let private openSource (config: DataConfig) =
+let rec private openSource (config: DataConfig) =
     let path =
         match config.Path with
         | null -> ""
@@ -38,6 +38,15 @@ let private openSource (config: DataConfig) =
     | SourceKind.ImageNetDownsampled -> DownsampledImageNet.open' path config.ImageSize
     | SourceKind.Numpy -> Numpy.open' path
     | SourceKind.Parquet -> ParquetImages.open' path config.MaxPixels
+    | SourceKind.Mix ->
+        path
+        |> Mix.open' (fun part ->
+            openSource {
+                config with
+                    Source = part.Source
+                    Path = part.Path
+                    Count = part.Count
+            })
 
 let private withSource config (work: ImageSource -> Result<'value, StageError>) =
     openSource config
@@ -47,7 +56,7 @@ let private withSource config (work: ImageSource -> Result<'value, StageError>) 
         finally
             source.Close())
 
-/// What stands for each file in the fingerprint: its content, or that it can't be read, which is for packing to say.
+/// The part of each file in the fingerprint: its content, or a mark that it can't be read, which packing reports.
 let private contentHashes (hashes: FileHashes) (files: SourceFile[]) =
     files
     |> Array.Parallel.map (fun file ->
@@ -86,7 +95,7 @@ let private fingerprintOf hashes (config: DataConfig) (source: ImageSource) =
     DQ.Core.Sha256.OfText(String.concat "\n" lines)
 
 let private shapeOf (config: DataConfig) (source: ImageSource) : Packing.Shape =
-    let channels, height, width = defaultArg source.Shape (3, 0, 0) // a folder's images are brought to image_size
+    let channels, height, width = defaultArg source.Shape (3, 0, 0) // a folder's images are resized to image_size
 
     {
         Channels = config.ImageChannels |> Option.defaultValue channels
@@ -94,7 +103,7 @@ let private shapeOf (config: DataConfig) (source: ImageSource) : Packing.Shape =
         Width = config.ImageSize |> Option.defaultValue width
     }
 
-/// Each split's name, the source's split it reads, and which images of it, before the limit; and the rule in words.
+/// Each split's name, its split in the source, and the indices of its images, before the limit; and the rule in words.
 let private plan (config: DataConfig) (source: ImageSource) =
     result {
         let count = source.Train.Count
@@ -142,17 +151,18 @@ let private plan (config: DataConfig) (source: ImageSource) =
             $"""{words "validation" source.Validation validation}; {words "test" source.Test test}; train: the rest{limit}"""
     }
 
-/// What is known of a data set before it is packed.
+/// The known properties of a data set before it is packed.
 type Foreseen = {
     Fingerprint: string
     /// Without those that will be found unreadable.
     Counts: Checks.SplitCounts
 }
 
-/// Looks at the source without packing it. The fingerprint names what the packed data set will hold: every setting its bytes depend on
-/// (flip and shift come later, in training) and the source's content. Files of up to 1 GiB in all are read and hashed, so that a copied
-/// or unpacked-again source is recognized; a larger source is named by its files' names, lengths and times of change, which a changed
-/// file does not keep, but a copy may not either: it is then packed again. The source's own path is not part of it.
+/// Inspects the source without packing it. The fingerprint depends on everything that determines the packed bytes: the
+/// settings (flip and shift are applied later, in training) and the source's content. Files of up to 1 GiB in all are
+/// read and hashed, so that a copy of the source is recognized. For a larger source the fingerprint uses the files'
+/// names, lengths and times of change. A changed file has another time, but a copy may have another time too, and is
+/// then packed again. The source's own path is not part of it.
 let foresee (hashes: FileHashes) (config: DataConfig) : Result<Foreseen, StageError> =
     withSource config (fun source ->
         ImageSource.guard (string config.Path) (fun () ->
@@ -184,7 +194,7 @@ let private checkCorrupt (config: DataConfig) attempted (corrupt: CorruptImage l
         )
     | _ -> Ok()
 
-/// Classes that only images of validation or test have: they keep their label, and nothing can be learned of them.
+/// Classes that occur only in validation or test: they keep their labels, but a model can't learn them.
 let private untrained (classNames: string list) (train: Packing.Packed) (others: Packing.Packed list) = [
     match train.Labels with
     | None -> ()
@@ -265,7 +275,7 @@ let private pack hashes (config: DataConfig) name folder (source: ImageSource) p
         return record
     }
 
-/// Held while a data set is written: a second process would write the same files. Gone with the process that holds it.
+/// Held while a data set is written, because a second process would write the same files. It ends with its process.
 let private lockOn folder =
     let path = folder + ".lock"
     let existed = File.Exists path
@@ -295,10 +305,10 @@ let private replace (finished: string) (folder: string) =
     if Directory.Exists old then
         Directory.Delete(old, true)
 
-/// Packs the configured images in `folder`: `train.u8`, `validation.u8`, `test.u8`, labels where there are classes, and
-/// `dataset.json` last. It all happens in a sibling folder that takes the name at the end, so `folder` is whole whenever it
-/// exists; one that exists already is replaced. `progress` hears images done and in all. Cancelling throws
-/// `OperationCanceledException` and leaves nothing behind.
+/// Packs the configured images in `folder`: `train.u8`, `validation.u8`, `test.u8`, labels if there are classes, and
+/// `dataset.json` last. The files are written in a sibling folder, which is renamed at the end. So `folder` is complete
+/// if it exists; an existing one is replaced. `progress` receives the number of finished images and of all images.
+/// Cancelling throws `OperationCanceledException` and leaves no files.
 let run
     (hashes: FileHashes)
     (config: DataConfig)
@@ -317,7 +327,7 @@ let run
 
             for leftover in [ partial; folder + ".old" ] do
                 if Directory.Exists leftover then
-                    Directory.Delete(leftover, true) // of a process that was killed
+                    Directory.Delete(leftover, true) // left by a process that was killed
 
             Directory.CreateDirectory partial |> ignore
 

@@ -6,7 +6,7 @@ open DQ.Pipeline.Configuration
 
 let private ownSize = 32
 
-/// `count` images of a seed, drawn at `size` where one is asked for.
+/// `count` images of a seed, drawn at `size` if it is given.
 let source seed count (size: int option) : ImageSource =
     let size = defaultArg size ownSize
 

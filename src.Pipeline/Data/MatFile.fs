@@ -1,6 +1,7 @@
-/// Numeric arrays of MATLAB's level-5 MAT-files, what `save` wrote by default before version 7.3. What a file claims about sizes is checked
-/// against what it has before memory is taken for it.
-/// Source: MathWorks, MAT-File Format, level 5. Little-endian files; real parts only; sparse, cell and structure arrays are passed over.
+/// Reads numeric arrays of MATLAB's level-5 MAT-files, the default of `save` before version 7.3. The sizes that a file
+/// claims are checked against its length before memory is allocated.
+/// Source: MathWorks, MAT-File Format, level 5. Little-endian files; real parts only; sparse, cell and structure arrays
+/// are skipped.
 module DQ.Pipeline.Data.MatFile
 
 open System
@@ -13,9 +14,9 @@ open DQ.Core
 /// A numeric array.
 type NumericArray = {
     Name: string
-    /// First dimension fastest.
+    /// The first dimension varies fastest.
     Dimensions: int list
-    /// How its values are stored: a `mi…` number.
+    /// The type of its stored values: a `mi…` number.
     Type: int
     Values: byte[]
 }
@@ -26,10 +27,10 @@ let private miUInt8 = 2
 let private miMatrix = 14
 let private miCompressed = 15
 
-/// zlib makes at most this many bytes of one.
+/// zlib makes at most this many bytes from one.
 let private mostInflation = 1032L
 
-/// Bytes per value by type; 0 for what is no number.
+/// Bytes per value by type; 0 if the type is not numeric.
 let private bytesPerValue kind =
     match kind with
     | 1
@@ -69,7 +70,7 @@ let private skip (stream: Stream) (count: int64) =
 let private uint32At (bytes: byte[]) place =
     BinaryPrimitives.ReadUInt32LittleEndian(ReadOnlySpan(bytes, place, 4))
 
-/// The tag of an element inside another: its type, its length, and its data where they stand in the tag itself.
+/// The tag of an element inside another: its type, its length, and its data if they are in the tag itself.
 let private tag (stream: Stream) =
     let bytes = exactly stream 8
     let first = uint32At bytes 0
@@ -84,7 +85,7 @@ let private tag (stream: Stream) =
     else
         int first, int64 (uint32At bytes 4), None
 
-/// An element of at most so many bytes, with the padding behind it.
+/// An element with a maximum number of bytes, and the padding behind it.
 let private small (stream: Stream) what (most: int64) =
     match tag stream with
     | kind, _, Some data -> kind, data
@@ -107,7 +108,7 @@ let private matrix (stream: Stream) (wanted: string -> bool) (most: int64) =
     let _, dimensions = small stream "dimensions" 256L
     let _, name = small stream "name" 256L
     let name = Encoding.ASCII.GetString name
-    // classes 6 to 15 are the numeric ones; bit 3 of the flags says complex
+    // classes 6 to 15 are the numeric ones; bit 3 of the flags means complex
     if kind < 6 || kind > 15 || flags[1] &&& 8uy <> 0uy || not (wanted name) then
         None
     else
@@ -145,7 +146,7 @@ let private matrix (stream: Stream) (wanted: string -> bool) (most: int64) =
             Values = inTag |> Option.defaultWith (fun () -> exactly stream (int expected))
         }
 
-/// The numeric arrays of these names that a file has; `InvalidDataException` says what is wrong with it.
+/// The numeric arrays of a file with these names; an `InvalidDataException` describes a problem of the file.
 let read (path: string) (names: string list) : NumericArray list =
     use file = RegularFile.OpenRead path
     let start = Array.zeroCreate<byte> FileKind.Looked
@@ -191,12 +192,12 @@ let read (path: string) (names: string list) : NumericArray list =
         elif kind = miMatrix then
             matrix file wanted bytes |> Option.iter arrays.Add
 
-        // arrays are padded to 8 bytes, what is compressed is not
+        // arrays are padded to 8 bytes, compressed elements are not
         file.Position <- start + bytes
 
     List.ofSeq arrays
 
-/// The values as whole numbers, whatever they are stored as.
+/// The values as whole numbers, for any stored type.
 let integers (array: NumericArray) : int[] =
     let size = bytesPerValue array.Type
 

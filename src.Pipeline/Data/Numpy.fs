@@ -1,5 +1,5 @@
-/// Pixels as NumPy saves them: an `.npz` archive, an `.npy` file, or a folder of these. The names of arrays are those that Keras
-/// (`x_train`, `y_train`), MedMNIST (`train_images`, `train_labels`) and people who write one array (`images`, `labels`) use.
+/// Pixels in NumPy's formats: an `.npz` archive, an `.npy` file, or a folder of these. The names of arrays are those of
+/// Keras (`x_train`, `y_train`), of MedMNIST (`train_images`, `train_labels`), or `images` and `labels`.
 module DQ.Pipeline.Data.Numpy
 
 open System
@@ -37,7 +37,7 @@ let private filesAt (path: string) =
     else
         [ path ]
 
-/// A split's images, and its labels where there are any.
+/// A split's images, and its labels if there are any.
 let private find path (arrays: NumpyArrays) candidates =
     match candidates |> List.tryFind (fun (images, _) -> Seq.contains images arrays.Names) with
     | None -> Ok None
@@ -75,7 +75,7 @@ let private source path (arrays: NumpyArrays) : Result<ImageSource, StageError> 
         let! validation = find path arrays validation
         let! test = find path arrays test
 
-        // one array of any name
+        // a single array of any name
         let! train =
             match train, List.ofSeq arrays.Names with
             | None, [ only ] -> find path arrays [ only, "" ]

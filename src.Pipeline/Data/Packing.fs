@@ -17,10 +17,10 @@ type Shape = {
     Width: int
 }
 
-/// What packing a split saw on the way.
+/// Statistics of packing a split.
 type Packed = {
     Split: DatasetSplit
-    /// Of the images that were packed; None without classes.
+    /// Labels of the packed images; None without classes.
     Labels: int[] option
     Corrupt: CorruptImage list
     Resized: int
@@ -29,10 +29,10 @@ type Packed = {
     Histogram: int64[][]
 }
 
-/// Bytes worked on at a time: enough images for all processors, little memory.
+/// Number of bytes processed at a time: enough images for all processors, and little memory.
 let private chunkBytes = 16 <<< 20
 
-/// An image at a data set's shape: its middle square, averaged over areas.
+/// Resizes an image to the data set's shape: its middle square, averaged over areas.
 let fit shape (image: PixelImage) =
     let sized =
         if (image.Height, image.Width) = (shape.Height, shape.Width) then
@@ -42,7 +42,7 @@ let fit shape (image: PixelImage) =
 
     sized.WithChannels shape.Channels
 
-/// A new file, hashed as it is written and flushed to the disk at the end.
+/// A new file, which is hashed during writing and flushed to the disk at the end.
 type private HashedFile(folder: string, name: string) =
     let stream =
         new FileStream(Path.Combine(folder, name), FileMode.CreateNew, FileAccess.Write)
@@ -101,8 +101,8 @@ let meanAndStd (histogram: int64[][]) =
             mean / 255.0, sqrt square / 255.0
     |]
 
-/// Packs the chosen images of a source's split as `<name>.u8` (N, C, H, W) and, with classes, `<name>.labels.i32`. Images that
-/// can't be decoded are left out and named. `step` is told how many images each stretch of work took.
+/// Packs the chosen images of a source's split as `<name>.u8` (N, C, H, W) and, with classes, `<name>.labels.i32`.
+/// Images that can't be decoded are left out and named. `step` receives the number of images of each chunk of work.
 let write
     folder
     name

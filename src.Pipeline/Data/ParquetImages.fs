@@ -1,5 +1,5 @@
-/// Parquet files with encoded images in a column of their own, as Hugging Face's datasets are stored: a struct with `bytes`, and a
-/// whole number for the class. Names of classes are in the metadata `huggingface`.
+/// Parquet files with a column of encoded images, in the form of Hugging Face's datasets: a struct with `bytes`, and a
+/// whole number for the class. The metadata `huggingface` has the names of classes.
 /// Source: https://huggingface.co/docs/datasets/main/en/about_dataset_features and …/image_dataset.
 module DQ.Pipeline.Data.ParquetImages
 
@@ -17,7 +17,7 @@ open DQ.Core.Images
 open DQ.Pipeline
 open DQ.Pipeline.Configuration
 
-/// Row groups whose images are kept in memory: files are read from their beginning to their end.
+/// Number of row groups whose images are kept in memory, since files are read from beginning to end.
 let private keptGroups = 2
 
 let private splitWord =
@@ -25,14 +25,14 @@ let private splitWord =
 
 let private wait (work: Task<'a>) = work.GetAwaiter().GetResult()
 
-/// One file, opened: its reader, its columns, and where its row groups begin.
+/// One file, opened: its reader, its columns, and the offsets of its row groups.
 type private Opened = {
     Path: string
     Reader: ParquetReader
     Bytes: DataField
     Label: DataField option
     ClassNames: string list
-    /// First row and rows of each group.
+    /// First row and number of rows of each group.
     Groups: (int * int)[]
 } with
 
@@ -87,7 +87,7 @@ let private openFile (path: string) : Result<Opened, StageError> =
                 && isWhole field
                 && field.MaxRepetitionLevel = 0)
 
-        // the one with names, else the one that is called so
+        // the column with names, else the column named label
         let label =
             whole
             |> List.tryFind (fun field -> not (classNames reader field.Name).IsEmpty)
@@ -118,7 +118,7 @@ let private openFile (path: string) : Result<Opened, StageError> =
 
         Error(Data $"{path}: expected one column of images (a struct with bytes), found {others.Length} among {names}")
 
-/// Labels of a file; None where it has none, or where one is missing (−1 or null), as in test splits that are kept secret.
+/// Labels of a file; None if it has none, or if one is missing (−1 or null), as in secret test splits.
 let private labelsOf (file: Opened) : int[] option =
     file.Label
     |> Option.bind (fun field ->
@@ -146,7 +146,7 @@ let private labelsOf (file: Opened) : int[] option =
         else
             Some labels)
 
-/// Images of row groups, the latest looked at.
+/// Images of the row groups that were read last.
 type private GroupCache() =
     let gate = obj ()
     let kept = List<struct (string * int * byte[][])>()
@@ -200,7 +200,7 @@ let private split (cache: GroupCache) maxPixels (files: Opened list) : SourceSpl
                 ImageFile.Decode(bytes, maxPixels)
     }
 
-/// The split that a file belongs to, by its name or that of a folder it is in; None where neither says.
+/// The split of a file, by its name or that of its folder; None if neither names a split.
 let private splitOf (root: string) (path: string) =
     Path.GetRelativePath(root, path).Split([| '/'; '\\' |])
     |> Array.rev
@@ -258,7 +258,7 @@ let private source path maxPixels (files: Opened list) : Result<ImageSource, Sta
         let named = names |> Option.defaultValue []
 
         Ok {
-            // a label beyond the names has its number
+            // a label without a name has its number as name
             ClassNames =
                 if most < 0 then
                     []

@@ -16,11 +16,11 @@ module Split =
         | Split.Validation -> "validation"
         | Split.Test -> "test"
 
-    /// None where there is no such split.
+    /// None if there is no such split.
     let tryParse (text: string) : Split option =
         all |> List.tryFind (fun split -> name split = text)
 
-    /// The split of a name that was checked before.
+    /// The split with a name that was checked before.
     let parse (text: string) : Split =
         match tryParse text with
         | Some split -> split

@@ -1,4 +1,4 @@
-/// Which images of a source go to which split.
+/// Assigns the images of a source to splits.
 module DQ.Pipeline.Data.Splits
 
 open System
@@ -12,18 +12,18 @@ type Cut = {
     Test: int[]
 }
 
-/// Keeps this permutation apart from the other uses of the same seed.
+/// Separates this permutation from other uses of the same seed.
 let private stream = 0x73706C6974L
 
-/// Images that an amount means: a share below 1, rounded, or a number of images.
+/// The number of images of an amount: a share below 1, rounded, or a number of images.
 let amount (value: float) count =
     if value >= 1.0 then
         int value
     else
         int (Math.Round(value * float count))
 
-/// Cuts `count` images: a permutation drawn from the seed gives its first images to validation, the next to test, the rest to
-/// train; within a split the source's order stays.
+/// Splits `count` images. The first images of a permutation drawn from the seed go to validation, the next to test, the
+/// others to train. Within a split the images keep the source's order.
 let cut seed count validation test : Result<Cut, string> =
     if validation + test >= count then
         Error $"expected more than the {validation} + {test} images cut for validation and test, got {count} in all"

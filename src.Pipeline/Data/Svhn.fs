@@ -1,5 +1,5 @@
-/// SVHN's cropped digits: `train_32x32.mat` and `test_32x32.mat`, each with images `X` (32, 32, 3, N) and labels `y` (N), where the
-/// digit 0 has label 10.
+/// SVHN's cropped digits: `train_32x32.mat` and `test_32x32.mat`, each with images `X` (32, 32, 3, N) and labels `y`
+/// (N), where the digit 0 has label 10.
 module DQ.Pipeline.Data.Svhn
 
 open System.IO
@@ -11,7 +11,7 @@ open DQ.Pipeline.Configuration
 let private size = 32
 let private plane = size * size
 
-/// The image (C, H, W) at a place: in the file columns are fastest to rows, as MATLAB has it.
+/// The image (C, H, W) with an index. In the file the first axis varies fastest, as in MATLAB.
 let private image (values: byte[]) index =
     let image = PixelImage(3, size, size)
 

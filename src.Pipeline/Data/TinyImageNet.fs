@@ -10,7 +10,7 @@ open DQ.Pipeline.Configuration
 
 let private annotations = "val/val_annotations.txt"
 
-/// Bytes of a list that is read as text.
+/// Maximum bytes of a list that is read as text.
 let private mostText = 1L <<< 28
 
 let private lines (tree: FileTree) name =
@@ -69,7 +69,8 @@ let private testSplit (tree: FileTree) maxPixels prefix (wnids: string list) =
         let names, labels = Array.unzip (Array.ofList rows)
         ImageFolder.split tree maxPixels names (Some labels))
 
-/// Opens the folder `tiny-imagenet-200`, one that contains it, or zips of it; an image may have so many pixels.
+/// Opens the folder `tiny-imagenet-200`, a folder that contains it, or its zips, with a maximum number of pixels per
+/// image.
 let open' (path: string) (maxPixels: int64) : Result<ImageSource, StageError> =
     result {
         let! tree = FileTree.open' path

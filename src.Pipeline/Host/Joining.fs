@@ -2,13 +2,9 @@
 module DQ.Pipeline.Host.Joining
 
 open System
-open System.Runtime.InteropServices
 open System.Threading.Tasks
 open DQ.Core.Parallel
 open DQ.Pipeline
-
-[<DllImport("libc", EntryPoint = "_exit")>]
-extern void private exitAtOnce(int code)
 
 /// For the other ranks, to come to where this one waits after it was told to stop.
 let private patience = TimeSpan.FromSeconds 20.0
@@ -26,9 +22,13 @@ let team (argv: string[]) : Result<Team, StageError> =
             |> Result.bind (fun () -> team.Same("command line", String.concat " " argv))
             |> Result.map (fun () -> team)
             |> Result.mapError (fun error ->
-                // all ranks know
+                // all ranks know, and one says it
                 team.Ranks.Dispose()
-                error)
+
+                if team.Leads then
+                    error
+                else
+                    Several([], StageError.exitCode error))
         with :? MpiException as problem ->
             Error(CheckFailed problem.Message)
 
@@ -46,7 +46,7 @@ let watch (interruption: Interruption) (team: Team) =
                 eprintfn
                     $"dq: {team.Name}: told to stop, and other ranks did not answer for {patience.TotalSeconds} seconds: ended without saving more"
 
-                exitAtOnce (StageError.exitCode interruption.Reason)
+                Abandonment.leave (StageError.exitCode interruption.Reason)
             }
             |> ignore)
         |> ignore

@@ -31,6 +31,7 @@ type Output(verbosity: Verbosity, ?follower: string) =
             { verbosity with Quiet = true }
         else
             verbosity
+
     /// Anonymous records of F# say of no property that it may be null.
     static let resultJson =
         JsonSerializerOptions(ArtifactJson.Options, RespectNullableAnnotations = false)
@@ -159,10 +160,14 @@ type Output(verbosity: Verbosity, ?follower: string) =
         else
             printf "%s" text
 
-    /// Says what went wrong, a line per problem, with --json on standard output too; gives the exit code.
+    /// Says what went wrong, or that the time was up, a line per problem, with --json on standard output too; gives the exit code.
     member this.Failure(error: StageError) =
         let lines = StageError.lines error
         let exitCode = StageError.exitCode error
+
+        // a progress that did not end by itself hid it
+        if isInteractive then
+            terminal.Cursor.Show true
 
         for line in lines do
             match follower with
@@ -170,10 +175,16 @@ type Output(verbosity: Verbosity, ?follower: string) =
             | None -> eprintfn $"dq: {line}"
 
         if verbosity.Json then
+            let stopped, errors =
+                match error with
+                | TimeUp _ -> Some(String.concat "; " lines), []
+                | _ -> None, lines
+
             this.Result(
                 "",
                 {|
-                    Errors = lines
+                    Errors = errors
+                    Stopped = Option.toObj stopped
                     ExitCode = exitCode
                 |}
             )

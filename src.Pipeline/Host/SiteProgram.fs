@@ -123,8 +123,8 @@ let private run (start: ProcessStartInfo) (place: Workplace) : Task<Result<unit,
         do! listened
 
         match child.ExitCode with
+        | _ when place.Interruption.Token.IsCancellationRequested -> return Error place.Interruption.Reason
         | 0 -> return Ok()
-        | _ when place.Interruption.Token.IsCancellationRequested -> return Ok()
         | 2 when messages.Count > 0 -> return Error(Usage(String.concat "; " messages))
         | _ when messages.Count > 0 -> return Error(Data(String.concat "; " messages))
         | code -> return Error(CheckFailed $"{start.FileName}: ended with code {code}")
@@ -158,7 +158,7 @@ let listeningProblem (urls: string) =
 
     let problem (url: string) =
         match Uri.TryCreate(url.Trim().Replace("//*", "//0.0.0.0").Replace("//+", "//0.0.0.0"), UriKind.Absolute) with
-        | true, NonNull uri ->
+        | true, NonNull uri when uri.Scheme = Uri.UriSchemeHttp || uri.Scheme = Uri.UriSchemeHttps ->
             try
                 use listener = new TcpListener(address uri, uri.Port)
                 listener.Start()
@@ -181,8 +181,9 @@ let private folder (place: Workplace) : Task<Result<string, StageError>> =
             return result |> Result.map (fun () -> built)
     }
 
-/// Runs the site's program until it ends; signals are passed on, and its errors are this program's.
-let start (place: Workplace) (arguments: string list) : Task<Result<unit, StageError>> =
+/// Runs the site's program until it ends; signals are passed on, its errors are this program's, and so is what it prints unless
+/// `silent`.
+let start (place: Workplace) silent (arguments: string list) : Task<Result<unit, StageError>> =
     task {
         match! folder place with
         | Error error -> return Error error
@@ -199,5 +200,6 @@ let start (place: Workplace) (arguments: string list) : Task<Result<unit, StageE
                 // built in the source tree, for a shared .NET
                 | None -> started "dotnet" (Path.Combine(folder, library) :: arguments)
 
+            start.RedirectStandardOutput <- silent
             return! run start place
     }

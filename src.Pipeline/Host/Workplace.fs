@@ -1,5 +1,6 @@
 namespace DQ.Pipeline.Host
 
+open System
 open System.Collections.Generic
 open System.Reflection
 open System.Runtime.InteropServices
@@ -24,6 +25,8 @@ type HostSettings = {
     LibTorch: string option
     /// `--device`, `DQ_DEVICE`.
     Device: string
+    /// `--threads`, `DQ_THREADS`, else `OMP_NUM_THREADS`; None where the machine decides.
+    Threads: string option
 }
 
 /// What every command is given.
@@ -90,23 +93,37 @@ module Workplace =
             Artifacts = value "ARTIFACTS" "artifacts"
             LibTorch = List.tryPick (fun (key, value) -> if key = "LIBTORCH" then Some value else None) options
             Device = value "DEVICE" "cpu"
+            Threads =
+                [
+                    builder.Configuration["THREADS"]
+                    Environment.GetEnvironmentVariable "OMP_NUM_THREADS"
+                ]
+                |> List.choose Option.ofObj
+                |> List.tryFind (fun text -> text <> "")
         },
         host
 
     let logger (host: IHost) =
         host.Services.GetRequiredService<ILoggerFactory>().CreateLogger "dq"
 
-    /// Loads libtorch from where the settings say.
+    /// Loads libtorch from where the settings say, to compute with as many threads as they say.
     let loadTorch (place: Workplace) : Result<LibTorchReport, StageError> =
-        try
-            let report = LibTorch.Load(Option.toObj place.Settings.LibTorch)
+        result {
+            let! threads =
+                Threads.choose place.Settings.Threads
+                |> Result.map (Threads.ofRanks place.Team.OnThisMachine)
 
-            for note in report.Notes do
-                place.Log.LogDebug("libtorch: {Note}", note)
+            try
+                let report = LibTorch.Load(Option.toObj place.Settings.LibTorch)
+                TorchSharp.torch.set_num_threads threads.Count
 
-            Ok report
-        with :? LibTorchException as error ->
-            Error(CheckFailed $"{error.Message}; dq doctor says more")
+                for note in report.Notes do
+                    place.Log.LogDebug("libtorch: {Note}", note)
+
+                return report
+            with :? LibTorchException as error ->
+                return! Error(CheckFailed $"{error.Message}; dq doctor says more")
+        }
 
     let private software (report: LibTorchReport) =
         SoftwareRecord(
@@ -140,6 +157,7 @@ module Workplace =
                 Cancellation = place.Interruption.Token
                 Stopped = fun () -> place.Interruption.Reason
                 Team = place.Team
+                KeepThreads = place.Settings.Threads.IsNone
                 Progress = place.Output.Progress
                 Note = place.Output.Note
             }

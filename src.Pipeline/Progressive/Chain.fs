@@ -9,32 +9,32 @@ open DQ.Pipeline.Configuration
 open DQ.Pipeline.Progressive.Phases
 open FsToolkit.ErrorHandling
 
-/// How long a phase trains.
+/// The length of a phase's training.
 type Length =
     | Steps of int64
     | Epochs of float
 
-/// A phase whose configuration is complete but for the steps.
+/// A phase whose configuration is complete except for the steps.
 type Phase = {
     Name: string
     Length: Length
-    /// With `unknownSteps`, where the length is in epochs.
+    /// The configuration; its steps are `unknownSteps` if the length is in epochs.
     Config: RunConfig
 }
 
 type Chain = {
     Name: string
     Phases: Phase list
-    /// None where it was not asked for. Its steps follow from the chain's multiply-adds.
+    /// None if it is not configured. Its steps follow from the chain's multiply-adds.
     Scratch: Phase option
     /// The same configuration with other steps.
     WithSteps: Phase -> int64 -> Result<Variant, StageError>
 }
 
-/// In place of steps that are known once the images are.
+/// Stands for steps that are known only when the images are known.
 let private unknownSteps = 1L <<< 40
 
-/// Whether the quantizer's averages warm up.
+/// Whether the decay of the quantizer's averages has a warm-up.
 let private warmsUp (layers: ConfigTree.Layer list) =
     let kind =
         match merged "model.quantizer.kind" layers with
@@ -66,7 +66,7 @@ let private layer file prefix withoutWarmup (phase: PhaseConfig) (steps: int64) 
     tree["training"] <- training
 
     if withoutWarmup then
-        // the codes come with their averages: a warm-up would throw them away with the first batch
+        // the codes keep their averages, which a warm-up would replace with the first batch
         let quantizer = JsonObject()
         quantizer["decay_warmup"] <- JsonValue.Create 1.0
         let model = JsonObject()
@@ -79,7 +79,7 @@ let private layer file prefix withoutWarmup (phase: PhaseConfig) (steps: int64) 
         Tree = tree
     }
 
-/// What is wrong with a phase's layer, under the key the phase has it by.
+/// The problems of a phase's layer, with the keys that the phase uses.
 let private atPhase (length: Length) (problem: ConfigProblem) =
     let key =
         problem.Key.Replace(".data.image_size", ".image_size").Replace(".training.", ".")

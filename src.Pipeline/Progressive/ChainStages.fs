@@ -1,5 +1,5 @@
-/// The stages of a chain: each phase trained from the last weights and codebooks of the one before and measured at the last
-/// size, what they come to together, and the runs at its ends.
+/// The stages of a chain: each phase is trained from the last weights and codebooks of the phase before, and measured
+/// at the last size. Then the record of the chain, and the evaluation of the final runs.
 module DQ.Pipeline.Progressive.ChainStages
 
 open System
@@ -15,19 +15,19 @@ open DQ.Pipeline.Progressive.Chain
 open DQ.Pipeline.Stages.Train
 open FsToolkit.ErrorHandling
 
-/// A phase that can be trained: its steps are known.
+/// A phase whose steps are known, so that it can be trained.
 type ReadyPhase = {
     Variant: Variant
-    /// Of one image's forward pass.
+    /// Multiply-adds of one image's forward pass.
     ForwardMultiplyAdds: int64
 }
 
-/// A chain whose images are known, and with them the steps of all phases.
+/// A chain whose images, and so the steps of all phases, are known.
 type ReadyChain = {
     Name: string
     Phases: ReadyPhase list
     Scratch: ReadyPhase option
-    /// Of the phases.
+    /// Data sets of the phases.
     Datasets: Dataset list
 }
 
@@ -41,17 +41,17 @@ type MeasuredRun = {
 type TrainedChain = {
     Folder: string
     Record: ChainRecord
-    /// The run of the last phase, and the one from scratch.
+    /// The run of the last phase, and the run from scratch.
     Ends: Artifact<TrainedRun> list
 }
 
-/// A finished chain; the runs at its ends evaluated.
+/// A finished chain with evaluated final runs.
 type EvaluatedChain = {
     Chain: TrainedChain
     Evaluated: Evaluate.EvaluatedRun list
 }
 
-/// Optimizer steps of a phase on so many training images.
+/// Optimizer steps of a phase for a number of training images.
 let private stepsOf (phase: Phase) (images: int) =
     match phase.Length with
     | Steps steps -> steps
@@ -64,12 +64,12 @@ let trainingMultiplyAdds (ready: ReadyPhase) =
     let training = ready.Variant.Config.Training
     Curve.multiplyAdds ready.ForwardMultiplyAdds (training.Steps * int64 training.BatchSize)
 
-/// Steps at this batch and size that take no more than so many multiply-adds.
+/// The largest number of steps, at this batch and image size, within a number of multiply-adds.
 let private stepsWithin (budget: float) forward (batch: int) =
     max 1L (int64 (budget / Curve.multiplyAdds forward (int64 batch)))
 
-/// The chain on its phases' data sets; the last one is for the training from scratch too. The model is built once, for its
-/// multiply-adds.
+/// The chain on its phases' data sets. The training from scratch uses the last one. The model is built once, to count
+/// its multiply-adds.
 let ready (chain: Chain) (datasets: Dataset list) : Result<ReadyChain, StageError> =
     result {
         use model =
@@ -106,7 +106,7 @@ let ready (chain: Chain) (datasets: Dataset list) : Result<ReadyChain, StageErro
 let images (chain: Chain) : Stage<unit, Artifact<Dataset> list> =
     Stage.all [ for phase in chain.Phases -> Prepare.reused phase.Config.Data ]
 
-/// Where a chain's record lies, and what an earlier command left of it.
+/// The path of a chain's record, and the record of an earlier command.
 type private Place = {
     Fingerprint: string
     Folder: string
@@ -131,7 +131,7 @@ let private placeOf (store: Store) (chain: ReadyChain) (runs: string list) =
                 None
     }
 
-/// A run's record as the earlier command left it: its points take a while to measure.
+/// A run's part of the earlier command's record, because its points take time to measure.
 let private known place (run: TrainedRun) : ChainStageRecord option =
     place.Earlier
     |> Option.bind (fun record ->
@@ -163,19 +163,11 @@ let private measured (context: StageContext) (chain: ReadyChain) (ready: ReadyPh
         use! images = Dataset.open' (List.last chain.Datasets)
         let spent = Curve.spentIn before
 
-        return
-            Curve.measure
-                context
-                device
-                spent
-                images.Validation.Images
-                ready.Variant
-                ready.ForwardMultiplyAdds
-                run
+        return Curve.measure context device spent images.Validation.Images ready.Variant ready.ForwardMultiplyAdds run
     }
 
-/// From a phase's run to its points at the last size; `before` finds the records of the phases before in what the stage
-/// takes, and `report` hears of all. The output keeps the run's name.
+/// Measures a phase's run at the last size. `before` finds the records of the phases before in the stage's input, and
+/// `report` receives all of them. The output keeps the run's name.
 let private measure
     (chain: ReadyChain)
     place
@@ -233,7 +225,7 @@ let private phase chain place ready : Stage<Link<Dataset, MeasuredRun>, Measured
         | None -> []
 
     let save phases =
-        // a finished one stays as it is while its runs are looked up again
+        // a finished record does not change while its runs are looked up again
         if not (isComplete place) then
             Curve.save place.Folder (recordOf chain place phases None)
 
@@ -249,7 +241,7 @@ let private scratch chain place ready : Stage<Artifact<Dataset> list, MeasuredRu
     >=> measure chain place ready (fun _ -> []) ignore
     |> last chain
 
-/// chain.json of all that was trained.
+/// Writes chain.json for all trained runs.
 let private recorded
     chain
     place
@@ -277,7 +269,7 @@ let private recorded
         Name = $"chain {chain.Name}"
         Plan =
             fun _ input ->
-                // measured runs are those of the record: others are measured again
+                // only the runs of the record are measured already; others are measured again
                 let finished =
                     match place.Earlier, input.Finished with
                     | Some earlier, Some input when earlier.Completed -> Some(chained earlier input)
@@ -313,7 +305,7 @@ let private recorded
                     |> Result.map (fun record -> chained record input))
     }
 
-/// The runs at a chain's ends on whole splits.
+/// Evaluates a chain's final runs on whole splits.
 let private evaluateEnds (chain: ReadyChain) : Stage<TrainedChain, EvaluatedChain> =
     let ends = List.last chain.Phases :: Option.toList chain.Scratch
 
@@ -329,7 +321,7 @@ let private evaluateEnds (chain: ReadyChain) : Stage<TrainedChain, EvaluatedChai
         Evaluated = evaluated.Value |> List.map _.Value
     })
 
-/// What there is to say of a chain before its images are packed.
+/// The plan of a chain before its images are packed.
 let private unknown (chain: Chain) = [
     for phase in chain.Phases @ Option.toList chain.Scratch do
         {
@@ -351,7 +343,7 @@ let private runsOf (standing: Standing) (chain: ReadyChain) (datasets: Artifact<
     trainings.Plan standing (Stage.finished datasets)
     |> Result.map (fun planned -> Fingerprint.parts planned.Fingerprint |> Option.defaultValue [])
 
-/// From the phases' images to the finished chain.
+/// Makes the finished chain from the phases' images.
 let train (chain: Chain) : Stage<Artifact<Dataset> list, EvaluatedChain> =
     Stage.dependent $"chain {chain.Name}" (unknown chain) (fun standing datasets ->
         result {

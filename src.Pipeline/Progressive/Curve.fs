@@ -1,4 +1,4 @@
-/// How good the models of a chain were at its last size, along the way.
+/// The quality of a chain's models at the last size during training.
 module DQ.Pipeline.Progressive.Curve
 
 open System
@@ -16,10 +16,10 @@ open DQ.Pipeline.Training
 open DQ.Pipeline.Stages
 open TorchSharp
 
-/// What the phases before a phase took.
+/// The cost of the phases before a phase.
 type Spent = { Seconds: float; MultiplyAdds: float }
 
-/// Of training on so many images.
+/// Multiply-adds of training on a number of images.
 let multiplyAdds (forwardPerImage: int64) (images: int64) =
     float TrainingSession.MultiplyAddsFactor * float forwardPerImage * float images
 
@@ -33,7 +33,7 @@ let private point (spent: Spent) perImage step images seconds (nats: float optio
         Option.toNullable squared
     )
 
-/// The validations during training, where that was at the last size.
+/// The validations during training, if that was at the last size.
 let private ofValidations spent perImage (run: string) = [
     for line in File.ReadLines(Path.Combine(run, RunLayout.Metrics)) do
         match JsonSerializer.Deserialize<MetricsRecord>(line, ArtifactJson.Options) with
@@ -49,7 +49,7 @@ let private ofValidations spent perImage (run: string) = [
         | _ -> ()
 ]
 
-/// The checkpoints there are, each at the last size.
+/// Measures the existing checkpoints at the last size.
 let private ofCheckpoints
     spent
     perImage
@@ -121,7 +121,7 @@ let measure
         Points = points
     )
 
-/// What these phases took together.
+/// The total cost of these phases.
 let spentIn (phases: ChainStageRecord list) = {
     Seconds = phases |> List.sumBy _.TrainingSeconds
     MultiplyAdds = phases |> List.sumBy _.TrainingMultiplyAdds
@@ -130,7 +130,7 @@ let spentIn (phases: ChainStageRecord list) = {
 let private columns =
     "curve,stage,run,step,training_seconds,training_multiply_adds,reconstruction_nats_per_dim,reconstruction_bits_per_dim,reconstruction_squared_error"
 
-/// Both curves as a table with commas.
+/// Both curves as CSV.
 let csv (chain: ChainRecord) =
     let number = number "R"
 

@@ -9,19 +9,19 @@ open DQ.Pipeline
 open DQ.Pipeline.Configuration
 open FsToolkit.ErrorHandling
 
-/// A phase as a configuration says it.
+/// A phase as in a configuration.
 type PhaseConfig = {
-    /// Side of the images in pixels; never below that of the phase before.
+    /// Width and height of the images in pixels; not below those of the phase before.
     ImageSize: int
     /// Optimizer steps; either this or epochs.
     Steps: int64 option
-    /// Times through the training images; either this or steps.
+    /// Passes over the training images; either this or steps.
     Epochs: float option
     /// Images per optimizer step; null takes training.batch_size.
     BatchSize: int option
     /// Peak learning rate; null takes training.learning_rate.
     LearningRate: float option
-    /// Parts of the model that stay as the phase before left them, as in training.freeze.
+    /// Parts of the model that are not trained in this phase, as in training.freeze.
     Freeze: IReadOnlyList<string>
 }
 
@@ -54,7 +54,7 @@ let private noScratch: ScratchConfig = {
 let phaseFields = Shape.fields noPhase
 let scratchFields = Shape.fields noScratch
 
-/// The name that the training from scratch has as a variant.
+/// The variant name of the training from scratch.
 let scratchName = "scratch"
 
 let private show (node: JsonNode | null) =
@@ -62,7 +62,7 @@ let private show (node: JsonNode | null) =
     | null -> "null"
     | node -> node.ToJsonString()
 
-/// What the layers say at a key, merged.
+/// The merged value of a key in all layers.
 let merged key (layers: ConfigTree.Layer list) : JsonNode | null =
     (null, layers)
     ||> List.fold (fun under layer ->
@@ -108,7 +108,7 @@ let private readPhase name (node: JsonNode) : Result<string * PhaseConfig, (stri
         }
     | other -> Error [ key, $"expected an object {{ … }} or null, got {show other}" ]
 
-/// Images never get smaller: a later phase would unlearn what it came from.
+/// Images must not get smaller, because a later phase would lose what the earlier phase learned.
 let private growing (phases: (string * PhaseConfig) list) : Validation<unit, string * string> =
     let shrinking = [
         for (_, before), (name, phase) in List.pairwise phases do
@@ -127,7 +127,7 @@ let private readPhases (node: JsonNode | null) : Result<(string * PhaseConfig) l
                 [
                     for pair in stages do
                         match pair.Value with
-                        | null -> () // taken out again
+                        | null -> () // removed
                         | node -> pair.Key, node
                 ]
                 |> List.traverseResultA (fun (name, node) -> readPhase name node)

@@ -1,4 +1,4 @@
-/// From a packed data set with classes to a trained classifier.
+/// Trains a classifier on a packed data set with classes.
 module DQ.Pipeline.Stages.Classify
 
 open System
@@ -20,11 +20,11 @@ open TorchSharp
 let private version = 1
 
 /// The trained run whose codes two_stage sees: its folder and record; None in the other modes.
-let private codesOf (store: Store) (config: RunConfig) : Result<(string * RunRecord) option, StageError> =
+let private codesOf (store: Store) note (config: RunConfig) : Result<(string * RunRecord) option, StageError> =
     match config.Classification.Mode, config.Classification.Autoencoder with
     | "two_stage", NonNull id ->
         result {
-            let! folder, record = Store.find store id
+            let! folder, record = Store.find store note id
 
             if record.Kind = RunKind.Classify || record.Status <> RunStatus.Completed then
                 return!
@@ -50,7 +50,7 @@ let labelsOf (dataset: OpenDataset) (part: DatasetPart) : Result<int[], StageErr
     | None when part.Images.Count = 0 -> Ok [||]
     | None -> Error(noClasses dataset.Folder)
 
-/// The classifier for this data, or what does not fit.
+/// The classifier for this data, or the problem.
 let private fitted (config: RunConfig) (dataset: Dataset) (autoencoder: AutoencoderSpec option) =
     let r = dataset.Record
 
@@ -75,7 +75,7 @@ let private fitted (config: RunConfig) (dataset: Dataset) (autoencoder: Autoenco
         return Checks.classifier config r.Channels r.ClassNames.Count (Option.toObj autoencoder)
     }
 
-/// Shows an evaluator the first images of a split with their classes.
+/// Passes the first images of a split with their classes to an evaluator.
 let show (evaluator: ClassifierEvaluator) (batches: torch.Tensor seq) (labels: int[]) =
     let mutable first = 0
 
@@ -129,15 +129,12 @@ let private trainer
                     if ranks.Rank = 0 then
                         look config dataset.Validation validationLabels objective.Model limit
                     else
-                        {
-                            Loss = nan
-                            CrossEntropyNats = None
-                        }
+                        { Loss = nan; CrossEntropyNats = None }
             Sample = fun _ _ -> ()
         }
     }
 
-/// Every split that has images has their classes.
+/// Checks that every split with images has their classes.
 let private checkLabels (dataset: Dataset) =
     let unlabelled =
         [ dataset.Record.Train; dataset.Record.Validation ]
@@ -145,7 +142,7 @@ let private checkLabels (dataset: Dataset) =
 
     if unlabelled then Error(noClasses dataset.Folder) else Ok()
 
-/// Makes the classifier of a configuration, new, on a device; what does not fit is said before.
+/// Makes a new classifier of a configuration on a device; reports problems before.
 let makerFor
     ranks
     (store: Store)
@@ -157,7 +154,7 @@ let makerFor
 
     result {
         do! checkLabels dataset
-        let! codes = codesOf store config
+        let! codes = codesOf store ignore config
 
         let! from =
             codes
@@ -187,7 +184,8 @@ let maker store variant device dataset =
     makerFor OneProcess.Instance store variant device dataset
 
 let private stageOf (variant: Variant) (origin: Origin) : Stage<Dataset, TrainedRun> =
-    let codes (standing: Standing) = codesOf standing.Store variant.Config
+    let codes note (standing: Standing) =
+        codesOf standing.Store note variant.Config
 
     let ofRun (codes: (string * RunRecord) option) =
         let parents = codes |> Option.toList |> List.map (snd >> parentOf)
@@ -223,15 +221,20 @@ let private stageOf (variant: Variant) (origin: Origin) : Stage<Dataset, Trained
 
     {
         Name = $"classify {title variant}"
-        Plan = fun standing input -> codes standing |> Result.bind (fun codes -> (ofRun codes).Plan standing input)
+        Plan =
+            fun standing input ->
+                codes ignore standing
+                |> Result.bind (fun codes -> (ofRun codes).Plan standing input)
         Run =
             fun context input ->
                 taskResult {
-                    let! codes = Stage.inBackground context (fun () -> codes context.Standing)
+                    let! codes =
+                        Stage.inBackground context (fun () -> codes context.Note context.Standing)
+
                     return! (ofRun codes).Run context input
                 }
     }
 
-/// The runs that it begins with, and that two_stage sees the codes of, are looked up once, when the stage is asked for.
+/// The runs that it begins with, and whose codes two_stage uses, are looked up once, when the stage is created.
 let stage (variant: Variant) : Stage<Dataset, TrainedRun> =
     Train.fromOrigin $"classify {title variant}" variant (stageOf variant)

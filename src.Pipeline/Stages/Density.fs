@@ -1,4 +1,4 @@
-/// From a network's features of images to density estimates: quantizers trained alone, cut by channels and by pixels.
+/// Estimates densities of a network's features: quantizers trained alone, with maps cut by channels and by pixels.
 module DQ.Pipeline.Stages.Density
 
 open System
@@ -22,18 +22,18 @@ open TorchSharp
 type Network =
     /// The encoder of a trained run: its checkpoint's file, a level.
     | Encoder of run: RunRecord * checkpoint: string * level: int
-    /// torchvision's VGG-16 in a file, images brought to a side.
+    /// torchvision's VGG-16 in a file, and the size to which images are resized.
     | Vgg of file: string * size: int
 
 /// How densities are estimated.
 type DensityConfig = {
-    /// Training images, the first ones.
+    /// Number of training images, the first ones.
     Images: int
-    /// Images to estimate on, the first ones of test or, without one, of validation.
+    /// Number of images for the estimates, the first ones of test or, if it is missing, of validation.
     TestImages: int
-    /// Codes K, one table each.
+    /// Code counts K, with one table each.
     Codes: IReadOnlyList<int>
-    /// Times that each is trained.
+    /// Number of trainings of each.
     Seeds: int
     /// Updates of the codes.
     Steps: int
@@ -42,7 +42,7 @@ type DensityConfig = {
     Quantizer: QuantizerSpec
 }
 
-/// What densities are estimated of, but for the images.
+/// The subject of the estimates, without the images.
 type DensitySubject = {
     Network: Network
     Data: DataConfig
@@ -58,7 +58,7 @@ type EstimatedRun = {
 /// Raised when the same input gives another output than before.
 let private version = 1
 
-/// Images that a network sees at once.
+/// Images per batch of the network.
 let private imagesAtOnce = 16
 
 let private networkParent (hashes: FileHashes) network =
@@ -72,7 +72,7 @@ let private title network =
     | Encoder(run, _, _) -> $"density-{run.Name}-{run.Variant}"
     | Vgg _ -> "density-vgg16"
 
-/// What run.json says of the settings.
+/// The settings in run.json.
 let private settings (input: DensitySubject) =
     let density = Shape.tree (Shape.fields input.Config)
 
@@ -105,7 +105,7 @@ let private extractor (device: torch.Device) network : FeatureExtractor =
         TorchSharp.ModuleExtensionMethods.``to`` (model, device) |> ignore
         new EncoderFeatures(model, level)
 
-/// Images to learn from and to estimate on, and the latter's split.
+/// Images for learning and for estimates, and the split of the latter.
 let private parts (dataset: OpenDataset) =
     if dataset.Train.Images.Count = 0 then
         Error(Data $"{dataset.Folder}: expected training images, found none")
@@ -135,7 +135,7 @@ let private extract (context: StageContext) (network: FeatureExtractor) split (i
         for map in maps do
             map.Dispose()
 
-/// Rows of every K, pixels before channels as published, with the runs that `known` has.
+/// Rows of every K, pixels before channels as in the paper, with the results of `known`.
 let private rows (config: DensityConfig) (known: DensityRow seq) = [
     for codes in config.Codes do
         for slicing in FeatureSlicing.All ->
@@ -145,7 +145,7 @@ let private rows (config: DensityConfig) (known: DensityRow seq) = [
             |> Option.defaultValue (DensityRow(Slicing = slicing.Name, Codes = codes, Runs = [||]))
 ]
 
-/// Trains what is missing, and keeps density.json and run.json true while doing so.
+/// Trains the missing quantizers, and keeps density.json and run.json up to date.
 let private work (context: StageContext) (subject: DensitySubject) device (dataset: Dataset) (file: RunFile) =
     result {
         let config = subject.Config

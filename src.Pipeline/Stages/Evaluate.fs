@@ -1,4 +1,4 @@
-/// From a trained run to its numbers on whole splits, which land in the run's folder.
+/// Evaluates a trained run on whole splits, and writes the numbers into the run's folder.
 module DQ.Pipeline.Stages.Evaluate
 
 open System
@@ -20,13 +20,13 @@ open DQ.Pipeline.Data
 open DQ.Pipeline.Stages.Train
 open FsToolkit.ErrorHandling
 
-/// What a model was found to be worth.
+/// The numbers of a model.
 [<RequireQualifiedAccess>]
 type Evaluation =
     | Autoencoder of EvaluationRecord
     | Classifier of ClassificationRecord
 
-    /// Of the run, its data and the evaluation's settings.
+    /// Fingerprint of the run, its data and the evaluation's settings.
     member this.Fingerprint =
         match this with
         | Autoencoder record -> record.Fingerprint
@@ -37,7 +37,7 @@ type EvaluatedRun = {
     Evaluation: Evaluation
 }
 
-/// The same settings, always the same text.
+/// The same settings always give the same text.
 let settings (config: EvaluationConfig) =
     ConfigTree.canonical (Shape.tree (Shape.fields config))
 
@@ -47,7 +47,7 @@ let private version = 4
 let private nameOf (config: EvaluationConfig) (parts: string list) =
     Fingerprint.ofParts [ "evaluate"; string version; settings config; yield! parts ]
 
-/// What evaluations made before version 0.2.0 are named by.
+/// The name of evaluations made before version 0.2.0.
 let formerFingerprint (config: EvaluationConfig) kind (run: RunRecord) (dataset: string) =
     let name, version =
         if kind = RunKind.Classify then
@@ -65,7 +65,8 @@ let formerFingerprint (config: EvaluationConfig) kind (run: RunRecord) (dataset:
         dataset
     ]
 
-/// What names a run that is evaluated on a data set: how far it was trained counts, and a data set that is not its own.
+/// The name of a run that is evaluated on a data set. It depends on the trained steps, and on a data set that is not
+/// the run's own.
 let subjectName (run: RunRecord) (dataset: Fingerprint) =
     let isOwn =
         match dataset with
@@ -74,14 +75,14 @@ let subjectName (run: RunRecord) (dataset: Fingerprint) =
 
     Fingerprint.All [
         Fingerprint.Of run.Fingerprint
-        // one that stopped early is whole
+        // a run that stopped early is complete
         if run.Status <> RunStatus.Completed && run.StepsDone < run.Steps then
             Fingerprint.Of $"step {run.StepsDone}"
         if not isOwn then
             dataset
     ]
 
-/// A run to evaluate on a data set, as far as it was trained.
+/// A run to evaluate on a data set, with the steps trained so far.
 let subject folder (run: RunRecord) (dataset: Dataset) : Artifact<TrainedRun> = {
     Fingerprint = subjectName run (Fingerprint.Of dataset.Record.Fingerprint)
     Value = {
@@ -102,9 +103,65 @@ let private readIfThere<'record when 'record: not struct and 'record: not null a
     else
         None
 
-/// The evaluation in a run's folder, if it is the one of this fingerprint.
+/// Whether an evaluation is the run's own: of its own images, as its configuration says. A run without images, such as an
+/// imported one, has the first one that was made of it.
+let private isOwn (config: EvaluationConfig) fingerprint (folder: string) (run: RunRecord) (dataset: Dataset) =
+    match run.Parents |> Seq.tryFind (fun parent -> parent.Kind = "dataset") with
+    | Some images ->
+        let recorded =
+            ConfigTree.mergeObjects Settings.allDefaults run.Config |> Config.ofTree
+
+        images.Fingerprint = dataset.Record.Fingerprint
+        && settings config = settings recorded.Evaluation
+    | None ->
+        readIfThere<EvaluationRecord> folder RunLayout.Evaluation
+        |> Option.forall (fun first -> first.Fingerprint = fingerprint)
+
+/// The folder of an evaluation beside the run's own.
+let private besideFolder (config: EvaluationConfig) (fingerprint: string) (run: TrainedRun) =
+    let first = if config.Limit > 0 then $"-first-{config.Limit}" else ""
+    Path.Combine(run.Folder, RunLayout.Evaluations, $"{run.Dataset.Name}{first}-{fingerprint[..7]}")
+
+/// Writes a folder that is there whole or not at all.
+let private writeFolder (folder: string) (write: string -> unit) =
+    let temporary = folder + ".tmp"
+
+    for left in [ temporary; folder ] do
+        if Directory.Exists left then
+            Directory.Delete(left, true)
+
+    Directory.CreateDirectory temporary |> ignore
+    write temporary
+    Directory.Move(temporary, folder)
+
+/// The folders of a run that may hold an evaluation, its own first.
+let folders (folder: string) : string list = [
+    folder
+    let beside = Path.Combine(folder, RunLayout.Evaluations)
+
+    if Directory.Exists beside then
+        for one in Directory.GetDirectories beside |> Array.sort do
+            if not (one.EndsWith ".tmp") then
+                one
+]
+
+let private inFolder (folder: string) : Evaluation option =
+    readIfThere<EvaluationRecord> folder RunLayout.Evaluation
+    |> Option.map Evaluation.Autoencoder
+    |> Option.orElseWith (fun () ->
+        readIfThere<ClassificationRecord> folder RunLayout.Classification
+        |> Option.map Evaluation.Classifier)
+
+/// A run's own evaluation; an `ArtifactException` where it can't be read.
+let own (folder: string) : Evaluation option = inFolder folder
+
+/// The evaluations beside it, with other settings or on other images.
+let beside (folder: string) : Evaluation list =
+    folders folder |> List.tail |> List.choose inFolder
+
+/// The evaluation in a run's folder, if there is the one of this fingerprint.
 let find (kind: RunKind) (config: EvaluationConfig) fingerprint (folder: string) : Evaluation option =
-    // made before version 0.2.0, and of the data set that is asked about
+    // made before version 0.2.0, and for the requested data set
     let isFormer (recorded: string) =
         let record = Store.read folder
 
@@ -117,16 +174,14 @@ let find (kind: RunKind) (config: EvaluationConfig) fingerprint (folder: string)
     let isIt (recorded: string) =
         recorded = fingerprint || isFormer recorded
 
-    if kind = RunKind.Classify then
-        readIfThere<ClassificationRecord> folder RunLayout.Classification
-        |> Option.filter (fun (record: ClassificationRecord) -> isIt record.Fingerprint)
-        |> Option.map Evaluation.Classifier
-    else
-        readIfThere<EvaluationRecord> folder RunLayout.Evaluation
-        |> Option.filter (fun (record: EvaluationRecord) -> isIt record.Fingerprint)
-        |> Option.map Evaluation.Autoencoder
+    let isOfKind evaluation =
+        match evaluation with
+        | Evaluation.Autoencoder record -> kind <> RunKind.Classify && isIt record.Fingerprint
+        | Evaluation.Classifier record -> kind = RunKind.Classify && isIt record.Fingerprint
 
-/// The first images of a split in batches, reporting on the way.
+    folders folder |> List.tryPick (inFolder >> Option.filter isOfKind)
+
+/// The first images of a split in batches, with reports of progress.
 let batches (context: StageContext) title (images: PackedImages) size limit =
     let total = if limit = 0 then images.Count else min limit images.Count
 
@@ -140,7 +195,7 @@ let batches (context: StageContext) title (images: PackedImages) size limit =
             context.Progress(Report.counted title "images" seen (int64 total))
     }
 
-/// What evaluating either kind of model needs.
+/// The common inputs of evaluating both kinds of models.
 type private Job = {
     Context: StageContext
     Title: string
@@ -152,7 +207,7 @@ type private Job = {
     Fingerprint: string
 }
 
-/// The splits asked for that have images.
+/// The requested splits that have images.
 let private splitsOf (job: Job) : Result<Split list, StageError> =
     let present =
         job.Config.Splits
@@ -171,15 +226,30 @@ let private wrongChannels (job: Job) expected =
     Data
         $"{job.Images.Folder}: expected images of {expected} channels for this model, found {job.Images.Record.Channels}; see data.image_channels"
 
-/// A record that lands in the run's folder, last: where it is, the rest is whole.
-let private written record (headline: Headline) write =
-    Evaluation.Autoencoder record,
-    fun (file: RunFile) ->
-        write file
-        file.Save(_.Evaluated(headline))
-        ArtifactJson.Write(file.Path RunLayout.Evaluation, record)
+let private limitOf (config: EvaluationConfig) =
+    if config.Limit > 0 then
+        Nullable config.Limit
+    else
+        Nullable()
 
-/// An evaluator that has seen a split.
+/// What an evaluation leaves: files for a folder, and the run's headline where it is the run's own.
+type private Findings = {
+    Evaluation: Evaluation
+    Write: string -> unit
+    Headline: RunRecord -> RunRecord
+}
+
+/// A record that lands in the run's folder, last: where it is, the rest is whole.
+let private written record (headline: Headline) (write: string -> unit) = {
+    Evaluation = Evaluation.Autoencoder record
+    Write =
+        fun folder ->
+            write folder
+            ArtifactJson.Write(Path.Combine(folder, RunLayout.Evaluation), record)
+    Headline = _.Evaluated(headline)
+}
+
+/// An evaluator after all images of a split.
 let private evaluateSplit (job: Job) model frequencies (atlas: PatchAtlas option) split =
     let evaluator = SplitEvaluator(model, frequencies, Option.toObj atlas)
     let images = (job.Images.Part split).Images
@@ -203,7 +273,7 @@ let private countCodes (job: Job) model =
             job.Config.FrequencyImages
     )
 
-/// The numbers of the weights as the last step left them, where the rest is about their moving average.
+/// The numbers of the weights after the last step, if the other numbers are for the moving average.
 let private withoutAverage (job: Job) (checkpoint: Checkpoint) (present: Split list) =
     if not checkpoint.HasAverage then
         null
@@ -218,7 +288,7 @@ let private withoutAverage (job: Job) (checkpoint: Checkpoint) (present: Split l
 
         splits
 
-/// An autoencoder's record, and what writes it with the rest of what was found.
+/// An autoencoder's record, and a function that writes it with the other results.
 let private autoencoder (job: Job) =
     result {
         let config = job.Config
@@ -282,6 +352,7 @@ let private autoencoder (job: Job) =
             EvaluationRecord(
                 Fingerprint = job.Fingerprint,
                 Dataset = job.Images.Set.Name,
+                Limit = limitOf config,
                 Checkpoint = nonNull (Path.GetFileName job.Checkpoint),
                 Step = step,
                 Parameters = model.ParameterCount,
@@ -293,10 +364,10 @@ let private autoencoder (job: Job) =
 
         let headline = Headline.Of(shownName, step, splits[shownName])
 
-        return written record headline (fun file -> Examine.write file.Folder examined)
+        return written record headline (fun folder -> Examine.write folder examined)
     }
 
-/// The same of a model without levels: there are no codes to count, and no reconstructions to look at.
+/// The same for a model without levels, which has no codes to count and no reconstructions to show.
 let private contextHead (job: Job) =
     result {
         let config = job.Config
@@ -327,6 +398,7 @@ let private contextHead (job: Job) =
             EvaluationRecord(
                 Fingerprint = job.Fingerprint,
                 Dataset = job.Images.Set.Name,
+                Limit = limitOf config,
                 Checkpoint = nonNull (Path.GetFileName job.Checkpoint),
                 Step = step,
                 Parameters = head.ParameterCount,
@@ -338,7 +410,7 @@ let private contextHead (job: Job) =
         return written record (Headline.Of(shown, step, splits[shown])) ignore
     }
 
-/// An evaluator that has seen the first images of a split.
+/// An evaluator after the first images of a split.
 let private classifySplit (job: Job) title model (frequencies: IReadOnlyList<CodeHistogram> | null) split limit =
     let part = job.Images.Part split
 
@@ -348,7 +420,7 @@ let private classifySplit (job: Job) title model (frequencies: IReadOnlyList<Cod
         Classify.show evaluator (batches job.Context title part.Images job.Config.BatchSize limit) labels
         evaluator)
 
-/// A classifier on splits, and of how many training images the codes were counted.
+/// A classifier's numbers on splits, and the number of training images whose codes were counted.
 let private classifySplits (job: Job) (model: Classifier) (present: Split list) =
     result {
         let! counted =
@@ -398,6 +470,7 @@ let private classifier (job: Job) =
             ClassificationRecord(
                 Fingerprint = job.Fingerprint,
                 Dataset = job.Images.Set.Name,
+                Limit = limitOf job.Config,
                 Checkpoint = nonNull (Path.GetFileName job.Checkpoint),
                 Step = step,
                 Parameters = model.ParameterCount,
@@ -414,12 +487,11 @@ let private classifier (job: Job) =
         let headline =
             ClassificationHeadline(shown, last.Images, step, last.Accuracy, last.BitsPerImageUniform)
 
-        return
-            Evaluation.Classifier record,
-            fun (file: RunFile) ->
-                file.Save(_.Evaluated(headline))
-                // last: where it is, the rest is whole
-                ArtifactJson.Write(file.Path RunLayout.Classification, record)
+        return {
+            Evaluation = Evaluation.Classifier record
+            Write = fun folder -> ArtifactJson.Write(Path.Combine(folder, RunLayout.Classification), record)
+            Headline = _.Evaluated(headline)
+        }
     }
 
 let private evaluate
@@ -445,7 +517,7 @@ let private evaluate
             Fingerprint = fingerprint
         }
 
-        let! evaluation, write =
+        let! findings =
             if run.Record.Kind = RunKind.Classify then
                 classifier job
             elif CheckpointFile.KindOf checkpoint = ContextCheckpoint.KindName then
@@ -453,11 +525,18 @@ let private evaluate
             else
                 autoencoder job
 
-        file.Guarded(fun () -> write file)
+        if isOwn config fingerprint run.Folder file.Record run.Dataset then
+            file.Guarded(fun () ->
+                file.Save findings.Headline
+                findings.Write run.Folder)
+        else
+            let folder = besideFolder config fingerprint run
+            file.Guarded(fun () -> writeFolder folder findings.Write)
+            context.Note $"{title}: kept beside the run's own evaluation, in {folder}"
 
         return {
             Run = { run with Record = file.Record }
-            Evaluation = evaluation
+            Evaluation = findings.Evaluation
         }
     }
 

@@ -1,4 +1,4 @@
-/// What an evaluation leaves in a run's folder of its codebooks: samples, codes, atlas, arrays.
+/// The files about codebooks that an evaluation writes into a run's folder: samples, codes, atlas, arrays.
 module DQ.Pipeline.Stages.Examine
 
 open System
@@ -17,19 +17,19 @@ open DQ.Pipeline.Training
 type Shown = {
     Split: string
     Images: PackedImages
-    /// That has seen it.
+    /// The evaluator after all images of the split.
     Evaluator: SplitEvaluator
-    /// That has seen it; None where none is wanted.
+    /// The atlas after all images of the split; None if no atlas is wanted.
     Atlas: PatchAtlas option
 }
 
-/// Computed and not written yet.
+/// Results that are computed and not written yet.
 type Examined = {
     Shown: Shown
     Samples: (SampleImage[] * SampleSheets) option
     Atlas: DrawnAtlas option
     Codebooks: CodebooksRecord
-    /// Those that the record names.
+    /// The arrays that the record names.
     Arrays: Dictionary<string, Array>
 }
 
@@ -40,7 +40,7 @@ let private samples (config: EvaluationConfig) decoder (spec: AutoencoderSpec) s
         let parts = [| yield! CodePart.OfLevels spec; yield! CodePart.Ablations spec |]
         Some(chosen, Samples.draw decoder parts shown.Images chosen)
 
-/// `ablated` are the images to leave codebooks out on, in batches.
+/// `ablated` are the images, in batches, on which codebooks are left out.
 let examine
     (config: EvaluationConfig)
     (model: HierarchicalAutoencoder)
@@ -80,7 +80,7 @@ let private writeAtlas (codes: string) (atlas: DrawnAtlas) =
     SafeTensorsFile.WriteArrays(Path.Combine(codes, AtlasRecord.Tensors), atlas.Arrays)
     ArtifactJson.Write(Path.Combine(codes, AtlasRecord.FileName), atlas.Record)
 
-/// Writes it into a run's folder.
+/// Writes the results into a run's folder.
 let write (folder: string) examined =
     let codes = Path.Combine(folder, RunLayout.Codes)
     let shown = examined.Shown

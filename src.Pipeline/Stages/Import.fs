@@ -1,4 +1,4 @@
-/// From weights of elsewhere to a run that commands accept like a trained one.
+/// Imports weights as a run, which commands accept like a trained run.
 module DQ.Pipeline.Stages.Import
 
 open System
@@ -18,7 +18,7 @@ type ImportedRun = { Folder: string; Record: RunRecord }
 /// Raised when the same input gives another output than before.
 let private version = 1
 
-/// The checkpoint, with the optimizer's state where the file has it.
+/// The checkpoint, with the optimizer's state if the file has it.
 let private write folder (seed: int64) (source: WeightsSource) (model: HierarchicalAutoencoder) =
     use optimizer = new AdamOptimizer(model.named_parameters ())
 
@@ -40,11 +40,11 @@ let private filled (variant: Variant) (source: WeightsSource) =
     source.Fill model
     model
 
-/// The run of these weights under this configuration; `notes` are what was left out or is read otherwise.
+/// The run of these weights with this configuration; `notes` list what was left out or is read differently.
 let stage (variant: Variant) (file: string) (source: WeightsSource) (notes: string list) : Stage<unit, ImportedRun> =
     let title = Train.title variant
 
-    // of a file with several sets of weights each is an import of its own
+    // if a file has several sets of weights, each set is a separate import
     let content (standing: Standing) =
         match source.Key with
         | null -> standing.Hashes.Sha256 file
@@ -68,7 +68,7 @@ let stage (variant: Variant) (file: string) (source: WeightsSource) (notes: stri
             Parents = fun standing _ -> [ Parent("file", nonNull (Path.GetFileName file), content standing) ]
             Begin =
                 fun _ _ _ ->
-                    // weights that do not fit leave no run behind
+                    // weights that do not fit leave no run
                     (filled variant source).Dispose()
 
                     Ok(fun run ->
@@ -80,7 +80,7 @@ let stage (variant: Variant) (file: string) (source: WeightsSource) (notes: stri
             Read = fun _ folder record -> Ok { Folder = folder; Record = record }
         }
 
-    // nothing is computed: no device is needed
+    // nothing is computed, so no device is needed
     {
         stage with
             Run = fun context -> stage.Run { context with Device = "cpu" }

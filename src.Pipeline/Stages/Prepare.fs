@@ -1,4 +1,4 @@
-/// From the configured images to a packed data set, checked.
+/// Packs the configured images as a data set, and checks it.
 module DQ.Pipeline.Stages.Prepare
 
 open System.IO
@@ -24,14 +24,14 @@ let private artifact (dataset: Dataset) : Artifact<Dataset> = {
     Value = dataset
 }
 
-/// The finished data set of a folder, unless it is to be packed again.
+/// The finished data set of a folder, unless it has to be packed again.
 let private find (standing: Standing) folder =
     if not standing.Force && Directory.Exists folder then
         Dataset.check standing.Hashes folder |> Result.map Some
     else
         Ok None
 
-/// What is known of the data set before it is packed, found out once.
+/// The known properties of the data set before it is packed, which are computed once.
 let foresee (standing: Standing) (config: DataConfig) : Result<Ingest.Foreseen, StageError> =
     match standing.Sources.TryGetValue config with
     | true, known -> Ok known
@@ -114,7 +114,7 @@ let reused (config: DataConfig) : Stage<unit, Dataset> =
                 }
     }
 
-/// The data set that a run was made from.
+/// The data set of a run.
 let ofRun (parent: Parent) : Stage<unit, Dataset> =
     Stage.lookup "ingest" (fun standing ->
         Path.Combine(standing.Store.Root, RunLayout.Datasets, parent.Id)

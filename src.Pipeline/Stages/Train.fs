@@ -1,4 +1,4 @@
-/// From a packed data set to a trained run.
+/// Trains a model on a packed data set, as a run.
 module DQ.Pipeline.Stages.Train
 
 open System
@@ -16,7 +16,7 @@ open DQ.Pipeline.Data
 open FsToolkit.ErrorHandling
 open TorchSharp
 
-/// A run and the images it is about.
+/// A run and its images.
 type TrainedRun = {
     Folder: string
     Record: RunRecord
@@ -28,7 +28,8 @@ type TrainedRun = {
 /// Raised when the same input gives another output than before.
 let private version = 1
 
-/// The run's own settings: those of the data are in the data set's fingerprint, those of the evaluation don't matter.
+/// The run's own settings. Those of the data are in the data set's fingerprint; those of the evaluation do not
+/// influence training.
 let settings (config: RunConfig) =
     let tree = Settings.toTree config
 
@@ -37,11 +38,12 @@ let settings (config: RunConfig) =
 
     let training = (nonNull tree["training"]).AsObject()
 
-    // how many checkpoints lie there changes nothing in them, and what training begins with is named by its content
+    // the number of kept checkpoints does not change their content, and the origin of the weights is named by its
+    // content
     for key in [ "keep"; "start_from"; "continue_from" ] do
         training.Remove key |> ignore
 
-    // what came later has no part where it is off: runs made before it are found
+    // later settings that are off are left out, so that older runs are found
     if config.Training.WeightAverage = 0.0 then
         training.Remove "weight_average" |> ignore
 
@@ -50,11 +52,11 @@ let settings (config: RunConfig) =
 
     $"{ConfigTree.canonical tree} flip {config.Data.Flip} shift {config.Data.Shift}"
 
-/// What a run is called in folders and in progress.
+/// The name of a run in folders and in progress.
 let title (variant: Variant) =
     StoredStage.titleOf variant.Config.Name variant.Variant
 
-/// Whether a data set has the images that training and the evaluation after it will ask for.
+/// Whether a data set has the images that training and the evaluation after it need.
 let enough (config: RunConfig) (r: DatasetRecord) : Result<unit, StageError> =
     Checks.missingImages config {
         Train = r.Train.Count
@@ -63,7 +65,7 @@ let enough (config: RunConfig) (r: DatasetRecord) : Result<unit, StageError> =
     }
     |> Checks.asError config.Name
 
-/// The model's specification for this data, or what does not fit.
+/// The model's specification for this data, or the problem.
 let fitted (config: RunConfig) (dataset: Dataset) : Result<AutoencoderSpec, StageError> =
     let problem key message =
         Error(
@@ -89,18 +91,18 @@ let fitted (config: RunConfig) (dataset: Dataset) : Result<AutoencoderSpec, Stag
     | message :: _ -> problem "data.image_size" message
     | [] -> enough config r |> Result.map (fun () -> config.Model.ForImages r.Channels)
 
-/// A model to train: what run.json says of it before it begins, and what the loop needs.
+/// A model to train: the numbers for run.json, and what the loop needs.
 type Trainer = {
     /// Trained parameters.
     Parameters: int64
-    /// Of one image's forward pass; None where they are not counted.
+    /// Multiply-adds of one image's forward pass; None if they are not counted.
     MultiplyAdds: int64 option
-    /// Images per batch that fit in so many bytes, where that is known.
+    /// Images per batch that fit into a number of bytes, if it is known.
     FittingBatch: int64 -> int option
     Learner: Learner
 }
 
-/// What run.json says of a run with this configuration.
+/// The content of run.json for a run with this configuration.
 let describe kind (variant: Variant) : StoredStage.Description = {
     Kind = kind
     Title = title variant
@@ -135,7 +137,10 @@ let private teamProblems (config: RunConfig) (ranks: int) = [
             "training.pixels_per_step"
             $"expected at least batch_size {training.BatchSize}, got {training.PixelsPerStep},"
 
-    if Settings.isClassifier config && config.Classification.Backbone = ClassifierBackbone.ResNet18 then
+    if
+        Settings.isClassifier config
+        && config.Classification.Backbone = ClassifierBackbone.ResNet18
+    then
         problem
             "classification.backbone"
             $"expected {ClassifierBackbone.ResidualEncoder} or {ClassifierBackbone.None}, got {ClassifierBackbone.ResNet18}, whose batch normalization would take its means over the images of one rank,"
@@ -143,11 +148,16 @@ let private teamProblems (config: RunConfig) (ranks: int) = [
 
 /// Whether the team can train it.
 let suitsTeam (config: RunConfig) (team: Team) : Result<unit, StageError> =
-    match (if team.IsAlone then [] else teamProblems config team.Ranks.Count) with
+    match
+        (if team.IsAlone then
+             []
+         else
+             teamProblems config team.Ranks.Count)
+    with
     | [] -> Ok()
     | problems -> Error(Configuration problems)
 
-/// Trains in the run's folder, and keeps run.json true while doing so.
+/// Trains in the run's folder, and keeps run.json up to date.
 let work
     (context: StageContext)
     (variant: Variant)
@@ -192,7 +202,7 @@ let work
             |> Result.map ignore<LoopState>
             |> Result.mapError (fun error ->
                 match error with
-                // with the batch that would fit
+                // the error names a batch size that would fit
                 | OutOfMemory(message, None) -> OutOfMemory(message, trainer.FittingBatch available)
                 | other -> other)
     }
@@ -214,8 +224,7 @@ let private autoencoder
         | Some file -> AutoencoderObjective.StartingFrom(file, spec, training.Freeze, config.Seed, training)
         | None -> new AutoencoderObjective(spec, training.Freeze, config.Seed, training)
 
-    let session =
-        new TrainingSession(objective, training, config.Seed, device, ranks)
+    let session = new TrainingSession(objective, training, config.Seed, device, ranks)
 
     let model = objective.Model
     let outputs, parameters = model.Likelihood.OutputChannels, model.ParameterCount
@@ -283,14 +292,14 @@ let private contextHead
         }
     }
 
-/// A model of either kind; those of the same configuration are the same.
+/// A model of either kind. The same configuration gives the same model.
 let private trainer config (spec: AutoencoderSpec) device ranks from =
     if Settings.isContextAlone config then
         contextHead config spec device ranks from
     else
         autoencoder config spec device ranks from
 
-/// Makes the model of a configuration, new, on a device; what does not fit is said before.
+/// Makes a new model of a configuration on a device; reports problems before.
 let maker (variant: Variant) device dataset : Result<OpenDataset -> Trainer, StageError> =
     result {
         let! spec = fitted variant.Config dataset
@@ -298,7 +307,7 @@ let maker (variant: Variant) device dataset : Result<OpenDataset -> Trainer, Sta
         return trainer variant.Config spec device OneProcess.Instance None
     }
 
-/// A run, which may start from another: `inputs` finds the data set and that run in what the stage takes.
+/// A run, which may start from another run. `inputs` finds the data set and that run in the stage's input.
 let private stageOf (variant: Variant) origin (inputs: 'i -> Dataset * TrainedRun option) : Stage<'i, TrainedRun> =
     StoredStage.ofRun {
         Name = $"train {title variant}"
@@ -342,7 +351,7 @@ let private stageOf (variant: Variant) origin (inputs: 'i -> Dataset * TrainedRu
                 }
     }
 
-/// A stage that depends on what training begins with, which is looked up once, when the stage is asked for.
+/// A stage that depends on the origin of its first weights, which is looked up once, when the stage is created.
 let fromOrigin name (variant: Variant) (stage: Origin -> Stage<Dataset, TrainedRun>) : Stage<Dataset, TrainedRun> =
     let find standing = Origin.find standing variant.Config
 
@@ -357,10 +366,10 @@ let fromOrigin name (variant: Variant) (stage: Origin -> Stage<Dataset, TrainedR
                 }
     }
 
-/// A run from new weights, or from those that the configuration names.
+/// A run that begins with new weights, or with those that the configuration names.
 let stage (variant: Variant) : Stage<Dataset, TrainedRun> =
     fromOrigin $"train {title variant}" variant (fun origin -> stageOf variant origin (fun dataset -> dataset, None))
 
-/// A member of a chain: its first weights and codebooks are the last ones of the run before.
+/// A member of a chain, whose first weights and codebooks are the last ones of the run before.
 let linked variant : Stage<Link<Dataset, TrainedRun>, TrainedRun> =
     stageOf variant Origin.New (fun link -> link.Input.Value, link.Before |> Option.map _.Value)

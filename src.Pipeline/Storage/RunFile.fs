@@ -27,7 +27,9 @@ type RunFile(folder: string, held: RunLock option, begun: RunRecord) =
 
     member _.Save(change: RunRecord -> RunRecord) =
         record <- change record
-        held |> Option.iter (fun held -> held.Guarded(fun () -> Store.save folder record))
+
+        held
+        |> Option.iter (fun held -> held.Guarded(fun () -> Store.save folder record))
 
     /// Says why work ended. On a full disk, or where the run is another's, the error that led here is the one to report.
     member this.TryEnd(status: string, reason: string) =
@@ -43,6 +45,7 @@ type RunFile(folder: string, held: RunLock option, begun: RunRecord) =
         let status =
             match error with
             | Interrupted _
+            | Abandoned _
             | TimeUp _
             | Storage _ -> RunStatus.Interrupted
             | _ -> RunStatus.Failed

@@ -72,33 +72,63 @@ module Store =
 
     let private idOf (run: StoredRun) = nonNull (Path.GetFileName run.Folder)
 
-    /// The run with this id, or the only one whose id contains the text.
-    let find store (id: string) : Result<string * RunRecord, StageError> =
+    /// Whether a run is archived; where the annotations can't be read, which is noted, none is.
+    let private archive store note =
+        try
+            let annotations = Annotations.Read store.Root
+
+            fun run ->
+                match annotations.TryGetValue(idOf run) with
+                | true, annotation -> annotation.Archived
+                | _ -> false
+        with :? ArtifactException as error ->
+            note error.Message
+            fun _ -> false
+
+    /// The run that a name means (`RunNames`) among those that are archived or those that are not; `note` is told which, where
+    /// others have the name too.
+    let findAmong
+        store
+        (note: string -> unit)
+        (archived: bool)
+        (name: string)
+        : Result<string * RunRecord, StageError> =
         let all = list store
+        let isArchived = archive store note
 
-        let matching =
-            match all |> List.filter (fun run -> idOf run = id) with
-            | [] ->
-                all
-                |> List.filter (fun run -> (idOf run).Contains(id, StringComparison.Ordinal))
-            | exact -> exact
+        let named = [|
+            for run in all ->
+                NamedRun(idOf run, run.Record |> Result.toOption |> Option.toObj, isArchived run <> archived)
+        |]
 
-        match matching with
-        | [ { Folder = folder; Record = Ok record } ] -> Ok(folder, record)
-        | [ { Record = Error message } ] -> Error(Data message)
-        | [] -> Error(Data $"{runs store}: expected a run whose id contains '{id}', found none; see dq runs list")
-        | several ->
-            let ids = several |> List.map idOf |> String.concat ", "
-            Error(Data $"'{id}' fits several runs: {ids}")
+        let meant = RunNames.Find(name, named)
 
-    let private slug (name: string) =
-        String.map
-            (fun c ->
-                if Char.IsAsciiLetterOrDigit c || c = '.' || c = '_' then
-                    c
-                else
-                    '-')
-            name
+        match Option.ofObj meant.Run, Option.ofObj meant.Text with
+        | None, problem -> Error(Data $"{runs store}: {Option.defaultValue name problem}")
+        | Some run, which ->
+            let stored = all |> List.find (fun stored -> idOf stored = run.Id)
+
+            match stored.Record with
+            | Error message -> Error(Data message)
+            | Ok record ->
+                Option.iter note which
+                Ok(stored.Folder, record)
+
+    /// The same among those that are not archived; a whole id means any.
+    let find store note name = findAmong store note false name
+
+    /// The same where no other run has the name: for what can't be undone.
+    let findOnly store name =
+        let others = ResizeArray<string>()
+
+        find store others.Add name
+        |> Result.bind (fun run ->
+            if others.Count = 0 then
+                Ok run
+            else
+                Error(Data $"{others[0]}; give its whole id"))
+
+    let private slug (name: string) = RunNames.Slug name
 
     /// The folder of what a name and a fingerprint stand for.
     let folderName (name: string) (fingerprint: string) = $"{slug name}-{fingerprint[..11]}"

@@ -1,4 +1,4 @@
-/// Where every cell of a sweep stands, as runs, claims and failures say: nothing else is kept.
+/// The status of every cell of a sweep, which follows from runs, claims and failures. Nothing else is stored.
 module DQ.Pipeline.Sweeps.Board
 
 open System
@@ -10,7 +10,7 @@ open DQ.Pipeline.Stages
 open DQ.Pipeline.Sweeps.Sweep
 open FsToolkit.ErrorHandling
 
-/// A cell's run and what it was found to be worth.
+/// A cell's run and its numbers.
 type FinishedCell = {
     Folder: string
     Record: RunRecord
@@ -25,7 +25,7 @@ type CellState =
     | Interrupted
     | Waiting
 
-/// What a cell's pipeline names its outputs.
+/// The names of the outputs of a cell's pipeline.
 type CellNames = { Run: string; Evaluation: string }
 
 /// A sweep whose images are known, and its folder.
@@ -34,7 +34,7 @@ type Board = {
     Sweep: Sweep
     Fingerprint: string
     Folder: string
-    /// By cell.
+    /// Names by cell.
     Names: CellNames list
 }
 
@@ -42,7 +42,7 @@ type Board = {
 let private version = 1
 
 let private namesOf (standing: Standing) (cell: Cell) =
-    // names only: what is there already is not looked at
+    // only names are needed; existing files are not read
     let standing = {
         standing with
             Runs = fun () -> []
@@ -62,7 +62,7 @@ let private namesOf (standing: Standing) (cell: Cell) =
         return { Run = run; Evaluation = evaluation }
     }
 
-/// Finds out which images the cells work on. Where they lie does not matter: a sweep over the same images is the same.
+/// Finds the images of the cells. Their path does not matter: a sweep over the same images is the same sweep.
 let open' (standing: Standing) (sweep: Sweep) : Result<Board, StageError> =
     result {
         let! names = sweep.Cells |> List.traverseResultM (namesOf standing)
@@ -98,7 +98,7 @@ let fail board cell reason exitCode =
 
     ArtifactJson.Write(failureFile board cell, record)
 
-/// Forgets failures, so that their cells are tried again.
+/// Removes failures, so that their cells are tried again.
 let forgive board =
     for cell in board.Sweep.Cells do
         let file = failureFile board cell
@@ -106,12 +106,12 @@ let forgive board =
         if File.Exists file then
             File.Delete file
 
-/// Where every cell stands now.
+/// The present status of every cell.
 let look (board: Board) : (Cell * CellState) list =
     let standing = Standing.asOfNow board.Standing
 
     let completed (cell: Cell) names =
-        // where something can't be read, the stage says so when it works
+        // if a file can't be read, the stage reports it when it works
         try
             StoredStage.completed standing names.Run
             |> List.tryPick (fun (folder, record) ->

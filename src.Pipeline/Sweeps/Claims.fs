@@ -8,9 +8,10 @@ open System.Text.Json
 open System.Threading
 open DQ.Core.Artifacts
 
-/// The right to work on a cell of a sweep, held until disposed; a timer says that its owner lives. Claims are numbered files,
-/// each made once and never removed. Whoever makes the next number, which the file system grants to one process only, takes
-/// a cell over, so that two who find the same dead claim can't both have it, however long one of them hesitates.
+/// The right to work on a cell of a sweep, held until disposed; a timer writes its heartbeat. Claims are numbered
+/// files, each created once and never removed. A process takes a cell over by creating the file with the next number,
+/// and the file system lets only one process do this. So two processes that find the same dead claim can't both take
+/// it, whatever their timing.
 type Claim private (folder: string, number: int, record: ClaimRecord) =
     static let fileOf folder (number: int) =
         Path.Combine(folder, $"claim-{number:D4}.json")
@@ -20,7 +21,7 @@ type Claim private (folder: string, number: int, record: ClaimRecord) =
 
     let beat _ =
         if File.Exists(fileOf folder (number + 1)) then
-            // this process was asleep for so long that another took the cell over
+            // this process was suspended so long that another took the cell over
             lost.Cancel()
         else
             try
@@ -31,7 +32,7 @@ type Claim private (folder: string, number: int, record: ClaimRecord) =
 
     let timer = new Timer(beat, null, LockRecord.Interval, LockRecord.Interval)
 
-    /// Numbers of the claims made so far, the latest first.
+    /// Numbers of the existing claims, the latest first.
     static let numbers folder =
         if Directory.Exists folder then
             [
@@ -46,7 +47,7 @@ type Claim private (folder: string, number: int, record: ClaimRecord) =
         else
             []
 
-    /// A claim that can't be read: its maker is between making the file and filling it, or died there.
+    /// A claim that can't be read: its process has created the file and not filled it yet, or died in between.
     static let young (path: string) =
         DateTime.UtcNow - File.GetLastWriteTimeUtc path < LockRecord.StaleAfter
 
@@ -56,14 +57,14 @@ type Claim private (folder: string, number: int, record: ClaimRecord) =
         with :? ArtifactException ->
             None
 
-    /// Cancelled when another process took the cell over.
+    /// Cancelled if another process took the cell over.
     member _.Lost = lost.Token
 
-    /// The claim that counts, where there is one that can be read.
+    /// The valid claim, if there is one that can be read.
     static member Latest(folder: string) : ClaimRecord option =
         numbers folder |> List.tryHead |> Option.bind (fileOf folder >> read)
 
-    /// Claims a cell by its folder; None where somebody holds it, or was faster.
+    /// Claims a cell by its folder; None if another process holds it, or was faster.
     static member TryTake(folder: string) : Claim option =
         Directory.CreateDirectory folder |> ignore
 
@@ -111,7 +112,7 @@ type Claim private (folder: string, number: int, record: ClaimRecord) =
             use finished = new ManualResetEvent(false)
 
             if timer.Dispose finished then
-                finished.WaitOne() |> ignore // a beat under way would bring the claim back
+                finished.WaitOne() |> ignore // a running heartbeat would restore the claim
 
             try
                 ArtifactJson.Write(path, record.Released DateTime.UtcNow)

@@ -8,22 +8,22 @@ open DQ.Pipeline
 open DQ.Pipeline.Configuration
 open FsToolkit.ErrorHandling
 
-/// What a `sweep` object asks for.
+/// The content of a `sweep` object.
 type Grid = {
-    /// One layer over the configuration for every combination of the grid, then for every cell of the list.
+    /// One layer over the configuration for every combination of the grid, and then for every cell of the list.
     Settings: ConfigTree.Layer list
     /// None: the configuration's own seed.
     Seeds: int64 list option
     /// File of published numbers.
     Published: string option
-    /// Names of what is looked for in the numbers.
+    /// Names of the trends to test.
     Trends: string list
 }
 
 /// The keys of a `sweep` object.
 let keys = [ "grid"; "cells"; "random"; "seeds"; "published"; "trends" ]
 
-/// More are a slip of the pen: each costs a training.
+/// Maximum number of cells. More are assumed to be a mistake, because each costs a training.
 let private mostCells = 10_000
 
 let private show (node: JsonNode | null) =
@@ -31,7 +31,7 @@ let private show (node: JsonNode | null) =
     | null -> "null"
     | node -> node.ToJsonString()
 
-/// Every value of a tree under its dotted key, in the order of the text.
+/// Every value of a tree with its dotted key, in the order of the text.
 let rec private flat (tree: JsonObject) : JsonObject =
     let result = JsonObject()
 
@@ -45,7 +45,7 @@ let rec private flat (tree: JsonObject) : JsonObject =
 
     result
 
-/// The same of ranges, whose own objects stay.
+/// The same for ranges, whose own objects are kept.
 let rec private flatRanges (tree: JsonObject) : JsonObject =
     let result = JsonObject()
 
@@ -59,7 +59,7 @@ let rec private flatRanges (tree: JsonObject) : JsonObject =
 
     result
 
-/// What the layers say of the sweep, merged; None where none of them says anything. The grid's keys become dotted ones.
+/// The merged `sweep` object of all layers; None if no layer has one. The grid's keys become dotted keys.
 let private merged (layers: ConfigTree.Layer list) : Result<JsonObject option, (string * string) list> =
     let withFlatGrid (sweep: JsonObject) =
         let sweep = sweep.DeepClone().AsObject()
@@ -102,7 +102,7 @@ let private knownKeys (sweep: JsonObject) : Validation<unit, string * string> =
 
     if unknown.IsEmpty then Ok() else Error unknown
 
-/// A list at a key of the sweep, each item read by `read`; None where the key is missing.
+/// A list at a key of the sweep, each item read by `read`; None if the key is missing.
 let private items (sweep: JsonObject) key expectation (read: JsonNode | null -> 'a option) =
     match ConfigTree.find key sweep with
     | None -> Ok None
@@ -135,14 +135,14 @@ let private settingsObject (node: JsonNode | null) =
     | :? JsonObject as tree -> Some(ConfigTree.nested tree)
     | _ -> None
 
-/// A sweep has a name, and seeds of its own.
+/// Checks that a sweep has a name and its own seeds.
 let private notReserved (what: string) (settings: JsonObject) : Validation<unit, string * string> =
     match settings.ContainsKey "name", settings.ContainsKey "seed" with
     | true, _ -> Error [ $"{what}.name", "expected no name here: the cells of a sweep share one" ]
     | _, true -> Error [ $"{what}.seed", "expected no seed here: sweep.seeds lists them" ]
     | _ -> Ok()
 
-/// One tree per combination, the first key's values slowest.
+/// One tree per combination; the first key's values change slowest.
 let product (axes: (string * (JsonNode | null) list) list) : JsonObject list =
     let rec combinations axes : (string * (JsonNode | null)) list list =
         match axes with
@@ -202,7 +202,7 @@ let private cells (sweep: JsonObject) : Validation<JsonObject list, string * str
         return cells
     }
 
-/// Relative to the file that says it.
+/// A path relative to the file that contains it.
 let private published (layers: ConfigTree.Layer list) (sweep: JsonObject) : Validation<string option, string * string> =
     match ConfigTree.find "published" sweep with
     | None
@@ -215,7 +215,7 @@ let private published (layers: ConfigTree.Layer list) (sweep: JsonObject) : Vali
             let folder = Path.GetDirectoryName file |> Option.ofObj |> Option.defaultValue ""
             Ok(Some(Path.Combine(folder, name)))
 
-/// What the layers ask for; None where they hold no sweep. Problems by key.
+/// The sweep of the layers; None if there is none. Problems by key.
 let read
     (knownTrends: string list)
     (file: string)

@@ -1,5 +1,6 @@
 /// `sweep.random`: cells whose settings are drawn from ranges and lists.
-/// Bergstra & Bengio 2012: of many settings few matter, and draws try more values of each than a grid of as many cells.
+/// Bergstra & Bengio 2012: few of many settings matter, and random draws try more values of each setting than a grid
+/// with as many cells.
 module DQ.Pipeline.Sweeps.RandomSearch
 
 open System
@@ -11,11 +12,11 @@ open DQ.Pipeline
 open DQ.Pipeline.Configuration
 open FsToolkit.ErrorHandling
 
-/// Where a setting's values come from.
+/// The source of a setting's values.
 type Range =
-    /// Each as likely.
+    /// A list whose values are equally likely.
     | Choices of (JsonNode | null) list
-    /// Whole numbers, both ends among them.
+    /// A range of whole numbers, with both ends.
     | Whole of low: int64 * high: int64
     | Uniform of low: float * high: float
     /// Uniform in its logarithm: as many values between 1e-5 and 1e-4 as between 1e-4 and 1e-3.
@@ -27,10 +28,10 @@ type Search = {
     Ranges: (string * Range) list
 }
 
-/// More are a slip of the pen: each costs a training.
+/// Maximum number of draws. More are assumed to be a mistake, because each costs a training.
 let private mostCells = 10_000
 
-/// Enough to tell values apart, few enough to read.
+/// Number of digits: enough to distinguish values, and few enough to read.
 let private digits = 4
 
 let private show (node: JsonNode | null) =
@@ -43,7 +44,7 @@ let private number (node: JsonNode | null) =
     | :? JsonValue as value when value.GetValueKind() = JsonValueKind.Number -> Some(value.GetValue<float>())
     | _ -> None
 
-/// As it is written: 1, not 1.0 and not 1e3.
+/// The number in its usual form: 1, not 1.0 and not 1e3.
 let private whole (node: JsonNode | null) =
     match node with
     | :? JsonValue as value when value.GetValueKind() = JsonValueKind.Number ->
@@ -83,7 +84,7 @@ let private range key (node: JsonNode | null) : Result<string * Range, string * 
         | _ -> Error($"{at}.scale", $"""expected linear or log, got {show tree["scale"]}""")
     | _ -> Error(at, $"expected a list of values, or an object with 'from' and 'to', got {show node}")
 
-/// What a sweep asks for; None where it draws nothing. `flat` makes keys of nested objects dotted ones.
+/// The random search of a sweep; None if there is none. `flat` changes keys of nested objects into dotted keys.
 let read (sweep: JsonObject) : Validation<Search option, string * string> =
     match ConfigTree.find "random" sweep with
     | None
@@ -147,7 +148,7 @@ let private rounded (value: float) : JsonNode | null =
     let text = value.ToString($"G{digits}", CultureInfo.InvariantCulture)
     JsonValue.Create(Double.Parse(text, CultureInfo.InvariantCulture))
 
-/// A function of seed, draw and key alone: other keys and more draws change nothing in it.
+/// A function of seed, draw and key only. Other keys and further draws do not change it.
 let private draw (search: Search) index (key: string, range) : JsonNode | null =
     let name = Convert.ToInt64(DQ.Core.Sha256.OfText(key)[..14], 16)
     let mutable random = SplitMix64(search.Seed, int64 index, name)
@@ -159,7 +160,7 @@ let private draw (search: Search) index (key: string, range) : JsonNode | null =
     | Uniform(low, high) -> rounded (low + share * (high - low))
     | LogUniform(low, high) -> rounded (exp (log low + share * (log high - log low)))
 
-/// As many distinct cells as were asked for, each a tree of dotted keys; fewer where no more turn up.
+/// The requested number of distinct cells, each a tree of dotted keys; fewer if no more are found.
 let cells (search: Search) : JsonObject list =
     let cell index =
         let flat = JsonObject()

@@ -1,4 +1,4 @@
-/// `sweep.json`, `summary.csv` and `summary.md`: a sweep as it stands.
+/// `sweep.json`, `summary.csv` and `summary.md`: the present state of a sweep.
 module DQ.Pipeline.Sweeps.Report
 
 open System
@@ -14,7 +14,7 @@ open DQ.Pipeline.Host
 open DQ.Pipeline.Sweeps.Board
 open DQ.Pipeline.Sweeps.Rows
 
-/// A sweep as it stands in these looks.
+/// The record of a sweep from the present states of its cells.
 let private record (board: Board) (published: Tables.Entry list) (states: (Sweep.Cell * CellState) list) =
     let sweep = board.Sweep
     let rows = ofStates sweep.Keys published states
@@ -66,7 +66,7 @@ let private quoted (text: string) =
     else
         text
 
-/// A line per row of settings; numbers in full.
+/// A line per row of settings; numbers with all digits.
 let csv (sweep: SweepRecord) =
     let metrics = [
         for name in metricNames do
@@ -108,7 +108,7 @@ let csv (sweep: SweepRecord) =
     |> List.map (fun cells -> (cells |> List.map quoted |> String.concat ",") + "\n")
     |> String.concat ""
 
-/// How a loss is called in tables.
+/// The name of a loss in tables.
 let private title loss =
     match loss with
     | "normalized_squared_error" -> "squared error, normalized"
@@ -185,14 +185,14 @@ let private failures (sweep: SweepRecord) = [
             $"{settings}seed {cell.Seed}: {reason}"
 ]
 
-/// How many cells stand where.
+/// The number of cells by status.
 let standing (sweep: SweepRecord) =
     sweep.Cells
     |> Seq.countBy _.Status
     |> Seq.map (fun (status, count) -> $"{count} {status}")
     |> String.concat ", "
 
-/// The same for people: tables, failures, trends.
+/// The same as Markdown: tables, failures, trends.
 let markdown (sweep: SweepRecord) =
     let text = StringBuilder()
 
@@ -260,10 +260,10 @@ let plain (sweep: SweepRecord) =
 let private writeText path (text: string) =
     AtomicFile.Write(path, (fun stream -> stream.Write(ReadOnlySpan(Encoding.UTF8.GetBytes text))))
 
-/// The sweep now; nothing is written.
+/// The present record of the sweep; nothing is written.
 let now board published = record board published (look board)
 
-/// What tells two looks at a sweep apart.
+/// The part of the state in which two records of a sweep can differ.
 let private signature (states: (Sweep.Cell * CellState) list) =
     states
     |> List.map (fun (_, state) ->
@@ -272,8 +272,8 @@ let private signature (states: (Sweep.Cell * CellState) list) =
         | CellState.Running claim -> $"{claim.Owner.Host} {claim.Owner.ProcessId} {claim.ClaimedUtc.Ticks}"
         | state -> status state)
 
-/// Writes all three. Processes that share a sweep write the same files without asking one another: whoever was overtaken
-/// while writing sees it afterwards, and writes again.
+/// Writes all three files. Processes that share a sweep write the same files without a lock. If the state changed
+/// during the writing, the process notices this afterwards and writes again.
 let rec write (board: Board) (published: Tables.Entry list) : SweepRecord =
     let states = look board
     let sweep = record board published states

@@ -12,7 +12,7 @@ open DQ.Pipeline.Stages
 open DQ.Pipeline.Sweeps.Board
 open DQ.Pipeline.Sweeps.Sweep
 
-/// Equal settings.
+/// A group of cells with equal settings.
 type Row = {
     /// The configuration without its seed.
     Tree: JsonObject
@@ -26,7 +26,7 @@ let private perCodebook (value: CodebookEvaluation -> float) (split: SplitEvalua
     | [] -> Nullable()
     | books -> Nullable(List.averageBy value books)
 
-/// Names carry units; null where a metric is not defined.
+/// Names contain units; null if a metric is not defined.
 let private ofAutoencoder: (string * (SplitEvaluation -> Nullable<float>)) list = [
     "reconstruction_nats_per_dim", _.ReconstructionNatsPerDim
     "reconstruction_bits_per_dim", _.ReconstructionBitsPerDim
@@ -61,7 +61,7 @@ let private seconds = "training_seconds"
 let metricNames =
     List.distinct [ yield! List.map fst ofAutoencoder; yield! List.map fst ofClassifier; seconds ]
 
-/// Every metric of a split that was judged.
+/// Every metric of an evaluated split.
 let private valuesOf split (run: FinishedCell) : (string * Nullable<float>) list =
     let ofSplit (splits: IReadOnlyDictionary<string, 'split>) metrics =
         match splits.TryGetValue split with
@@ -94,7 +94,7 @@ let statistic (values: float list) =
 
     SweepStatistic(mean, deviation)
 
-/// The split a sweep's numbers are of: the last one evaluated, as in pictures.
+/// The split of a sweep's numbers: the last one evaluated, as for pictures.
 let splitOf (config: RunConfig) = Seq.last config.Evaluation.Splits
 
 let private withoutSeed (cell: Cell) =
@@ -154,7 +154,7 @@ let ofStates (keys: string list) (published: Tables.Entry list) (states: (Cell *
                 )
         })
 
-/// The loss of a row, once one of its cells is completed.
+/// The loss of a row, if one of its cells is completed.
 let loss (row: Row) : float option =
     match row.Record.Metrics.TryGetValue row.Record.Loss with
     | true, statistic -> Some statistic.Mean

@@ -8,9 +8,9 @@ open DQ.Pipeline.Configuration
 
 /// One run of a sweep.
 type Cell = {
-    /// From 0.
+    /// Number of the cell, from 0.
     Index: int
-    /// In place of a variant's name, the values in which the cell differs from others.
+    /// The values in which the cell differs from others, instead of a variant's name.
     Variant: Variant
     /// The configuration as a tree.
     Tree: JsonObject
@@ -23,7 +23,7 @@ type Sweep = {
     Cells: Cell list
     /// File of published numbers.
     Published: string option
-    /// Names of what is looked for in the numbers.
+    /// Names of the trends to test.
     Trends: string list
 }
 
@@ -43,7 +43,7 @@ let settings (keys: string list) (cell: Cell) : JsonObject =
 
     values
 
-/// A value as in a table.
+/// A value as text in a table.
 let show (value: JsonNode | null) =
     match value with
     | null -> "null"
@@ -63,7 +63,7 @@ let private configurationKeys =
     Shape.keys (Settings.fields Settings.defaults)
     |> List.filter (fun key -> key <> "name" && key <> "seed")
 
-/// Numbers the cells and names them by that in which they differ.
+/// Numbers the cells, and names them by the values in which they differ.
 let private numbered (configs: RunConfig list) : string list * Cell list =
     let trees = configs |> List.map Settings.toTree
 
@@ -102,7 +102,7 @@ let private numbered (configs: RunConfig list) : string list * Cell list =
 
     keys, cells
 
-/// Two cells that would be one run.
+/// Finds two cells that would be the same run.
 let private twice (cells: Cell list) =
     cells
     |> List.groupBy (fun cell -> ConfigTree.canonical cell.Tree)
@@ -129,7 +129,7 @@ let private seedLayers file (seeds: int64 list option) : ConfigTree.Layer list l
             ]
       ]
 
-/// Every configuration, or all problems of all of them, each once.
+/// All configurations, or all their problems, each once.
 let private resolved file (own: ConfigTree.Layer list) (grid: Grid.Grid) (sets: ConfigTree.Layer list) =
     let results = [
         for settings in grid.Settings do
@@ -146,8 +146,8 @@ let private resolved file (own: ConfigTree.Layer list) (grid: Grid.Grid) (sets: 
     | [] -> Ok(results |> List.collect (Result.defaultValue []) |> List.map _.Config)
     | problems -> Error(Configuration problems)
 
-/// The sweep of a configuration file; all problems at once. Assignments (`--set`) go over everything, the cells' own settings
-/// too.
+/// The sweep of a configuration file; all problems at once. Assignments (`--set`) override everything, also the cells'
+/// own settings.
 let load (knownTrends: string list) (file: string) (assignments: string list) : Result<Sweep, StageError> =
     match ConfigTree.layers file, Config.assignments assignments with
     | Error problem, Ok _ -> Error(Configuration [ problem ])

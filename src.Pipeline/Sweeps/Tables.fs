@@ -1,4 +1,4 @@
-/// Published numbers, found by the settings they are for.
+/// Published numbers, found by their settings.
 module DQ.Pipeline.Sweeps.Tables
 
 open System.Collections.Generic
@@ -8,14 +8,14 @@ open DQ.Core.Artifacts
 open DQ.Pipeline
 open DQ.Pipeline.Configuration
 
-/// A published number and the dotted keys it is for.
+/// A published number and its dotted keys.
 type Entry = {
     Settings: JsonObject list
     Metric: string
     Value: PublishedValue
 }
 
-/// The numbers of a file; a table's empty places are left out.
+/// The numbers of a file; empty cells of a table are left out.
 let load (file: string) : Result<Entry list, StageError> =
     let problem message =
         Error(
@@ -71,7 +71,7 @@ let private isFor (tree: JsonObject) (entry: Entry) =
             | None -> false)
     )
 
-/// What was published for a configuration, by metric; of two numbers for one metric the one that comes first.
+/// The published numbers for a configuration, by metric; the first if there are two for one metric.
 let find (entries: Entry list) (tree: JsonObject) : IReadOnlyDictionary<string, PublishedValue> =
     let values = Dictionary<string, PublishedValue>()
 

@@ -1,5 +1,5 @@
-/// What the paper says of depthwise and vector quantization, looked for in a sweep's own numbers.
-/// M codebooks of K codes a level; losses are means over seeds.
+/// Tests the paper's statements about depthwise and vector quantization with a sweep's own numbers. M codebooks of K
+/// codes per level; losses are means over seeds.
 module DQ.Pipeline.Sweeps.Trends
 
 open System
@@ -27,7 +27,7 @@ let private codebooks row = whole (value codebooksKey row)
 
 let private codes row = [ for count in (nonNull (value codesKey row)).AsArray() -> whole count ]
 
-/// The configuration but for one key, as text: what a fair comparison along that key shares.
+/// The configuration without one key, as text: it must be equal in a fair comparison along that key.
 let private but key (row: Row) =
     let tree = row.Tree.DeepClone().AsObject()
     let parts = (key: string).Split '.'
@@ -55,7 +55,7 @@ let private ofCodes row =
 let private named row =
     $"{ofCodebooks row}, {ofCodes row}, {row.Record.Loss}"
 
-/// Rows with a loss, in series along a key: equal in everything else, ascending.
+/// Rows with a loss, in ascending series along a key; all other settings are equal.
 let private series key (position: Row -> float) (rows: (Row * float) list) =
     rows
     |> List.groupBy (fst >> but key)
@@ -64,13 +64,13 @@ let private series key (position: Row -> float) (rows: (Row * float) list) =
 
 let private alongCodebooks = series codebooksKey (codebooks >> float)
 
-/// Along K where there is one level: longer lists have no order.
+/// Series along K, for models with one level only, since longer lists have no order.
 let private alongCodes (rows: (Row * float) list) =
     rows
     |> List.filter (fun (row, _) -> (codes row).Length = 1)
     |> series codesKey (codes >> List.head >> float)
 
-/// None where there is nothing to judge by.
+/// None if there are no numbers to test.
 let private all (checks: bool list) =
     if checks.IsEmpty then None else Some(List.forall id checks)
 
@@ -80,7 +80,7 @@ let private trend (name, subject, claim, holds, evidence) =
 let private quantizers rows =
     rows |> List.map (fst >> kind) |> List.distinct
 
-/// The loss falls at every step of every series, looked at for each quantizer.
+/// Whether the loss falls at every step of every series, for each quantizer.
 let private falls name claim along (shared: Row -> string) (varied: Row -> string) rows = [
     for quantizer in quantizers rows do
         let series = along (rows |> List.filter (fun (row, _) -> kind row = quantizer))
@@ -147,7 +147,8 @@ let private pairs (wanted: Row -> bool) (rows: (Row * float) list) =
 let private compared (dq: Row * float, vq: Row * float) =
     $"{named (fst dq)}: {four (snd dq)} depthwise, {four (snd vq)} vector"
 
-/// Two trainings of one function: equal but for what rounding does to them.
+/// The relative difference up to which two trainings count as equal: they are of the same function, and differ only by
+/// rounding.
 let private tolerance = 0.01
 
 let private equalAtOne name rows =
@@ -194,7 +195,8 @@ let private validations (folder: string) : (int64 * float) list = [
             | _ -> ()
 ]
 
-/// By seed, where depthwise quantization reaches the best validation loss of vector quantization, and when that one did.
+/// By seed, the step at which depthwise quantization reaches the best validation loss of vector quantization, and the
+/// step of that best loss.
 let private stepsToMatch name rows =
     let runs (row: Row) =
         Map [
@@ -238,7 +240,7 @@ let private stepsToMatch name rows =
         )
     ]
 
-/// By the names configurations use, how each is looked for.
+/// The tests of the trends, by their names in configurations.
 let private known: (string * (string -> (Row * float) list -> SweepTrend list)) list = [
     "loss_falls_with_codebooks", (fun name -> falls name "the loss falls as M rises" alongCodebooks ofCodes ofCodebooks)
     "loss_falls_with_codes", (fun name -> falls name "the loss falls as K rises" alongCodes ofCodebooks ofCodes)

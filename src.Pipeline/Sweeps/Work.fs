@@ -1,4 +1,4 @@
-/// Works on a sweep's cells until none is left: claims one, trains and evaluates it, goes on with the next.
+/// Works on a sweep's cells until none is left: claims one, trains and evaluates it, and continues with the next.
 module DQ.Pipeline.Sweeps.Work
 
 open System
@@ -12,16 +12,16 @@ open DQ.Pipeline.Sweeps.Board
 open DQ.Pipeline.Sweeps.Sweep
 open FsToolkit.ErrorHandling
 
-/// Between two looks while others work on what is left.
+/// Time between two checks while other processes work on the remaining cells.
 let private pause = TimeSpan.FromSeconds 1.0
 
-/// What became of a cell that was claimed.
+/// The result of a claimed cell.
 type private Outcome =
     /// Completed, or its failure recorded.
     | Settled
-    /// Its run is another process's outside of this sweep: to be tried again.
+    /// A process outside of this sweep works on its run; it will be tried again.
     | Elsewhere
-    /// No cell could go on: stopped, or the disk is full.
+    /// No cell can continue: the program was stopped, or the disk is full.
     | End of StageError
 
 let private isLeft state =
@@ -30,7 +30,7 @@ let private isLeft state =
     | CellState.Interrupted -> true
     | _ -> false
 
-/// The images of all cells, packed before any of them begins; by one process, while others wait.
+/// Packs the images of all cells before any cell begins; one process does it, while others wait.
 let private prepare (context: StageContext) (cells: Cell list) =
     let rec ofSource (data: DataConfig) =
         task {
@@ -80,14 +80,14 @@ let private settle board (cell: Cell) outcome =
         fail board cell (StageError.lines error |> String.concat "; ") (StageError.exitCode error)
         Settled
 
-/// Claims the first cell that nobody was faster at, if there is one.
+/// Claims the first cell that no other process has claimed, if there is one.
 let private claimOne board (cells: Cell list) =
     cells
     |> List.tryPick (fun cell ->
         match Claim.TryTake(cellFolder board cell) with
         | None -> None
         | Some claim ->
-            // it may have failed between the look and the claim
+            // it may have failed between the check and the claim
             match look board |> List.find (fun (other, _) -> other.Index = cell.Index) with
             | _, CellState.Running _ -> Some(cell, claim)
             | _ ->
@@ -110,8 +110,8 @@ let private workOn (context: StageContext) board report (cell: Cell) (claim: Cla
         return settle board cell outcome
     }
 
-/// Works on those of the cells that are this process's until each is completed or has failed, by this process or another;
-/// the cells of one that dies are taken over. `report` hears of every change.
+/// Works on this process's share of the cells until each is completed or has failed, in this process or another. The
+/// cells of a process that dies are taken over. `report` receives every change.
 let run
     (context: StageContext)
     (board: Board)

@@ -9,7 +9,7 @@ open System.Threading.Tasks
 open DQ.Pipeline
 open DQ.Pipeline.Host
 
-/// How this program is started: the host of .NET programs needs the assembly's name besides.
+/// The command that starts this program; the host of .NET programs also needs the assembly's name.
 let private program () =
     let host = nonNull Environment.ProcessPath
 
@@ -18,7 +18,7 @@ let private program () =
     else
         host, []
 
-/// A worker stops as on SIGTERM when its standard input ends: with this process, however that ends.
+/// A worker stops as on SIGTERM when its standard input ends, which happens when this process ends in any way.
 let private start (arguments: string list) jobs =
     let host, assembly = program ()
     let start = ProcessStartInfo(host, assembly @ arguments)
@@ -40,7 +40,7 @@ let private relay (output: Output) (worker: Process) =
             | line -> output.Note line
     }
 
-/// Runs `dq` with these arguments as so many processes, and waits for all of them; gives their exit codes.
+/// Runs `dq` with these arguments in a number of processes, waits for all of them, and returns their exit codes.
 let run (place: Workplace) (arguments: string list) (jobs: int) : Task<int list> =
     task {
         let workers = [ for _ in 1..jobs -> start arguments jobs ]

@@ -1,5 +1,5 @@
 /// The checkpoints folder of a run: the last ones with their loop states, and the best by validation.
-/// A checkpoint counts from the moment its state is there, which is written after its tensors, in one step.
+/// A checkpoint exists when its state file exists, which is written after its tensors, by one rename.
 module DQ.Pipeline.Training.Checkpoints
 
 open System
@@ -31,7 +31,7 @@ let private checksum (state: LoopState) =
 let private write run (state: LoopState) =
     ArtifactJson.Write(stateFile run state.Step, { state with Checksum = checksum state })
 
-/// An `ArtifactException` where it is not what was written.
+/// Throws an `ArtifactException` if the state is damaged.
 let private read (file: string) : LoopState =
     let state = ArtifactJson.Read<LoopState> file
 
@@ -50,16 +50,17 @@ let private stateFiles run =
 /// The latest first.
 let private states run : LoopState seq = stateFiles run |> Seq.map read
 
-/// What there is, the earliest first.
+/// The existing checkpoints, the earliest first.
 let all run : LoopState list = states run |> List.ofSeq |> List.rev
 
-/// Where to go on from.
+/// The checkpoint from which to continue.
 let latest run : LoopState option = Seq.tryHead (states run)
 
-/// The latest that training may go back to.
+/// The latest checkpoint to which training may go back.
 let latestWhere run (good: LoopState -> bool) : LoopState option = states run |> Seq.tryFind good
 
-/// Why the checkpoint of a state file can't be gone on from, if so: its state and its tensors are read and compared with their checksums.
+/// The reason why training can't continue from the checkpoint of a state file, if there is one. State and tensors are
+/// compared with their checksums.
 let private look run (file: string) : Result<LoopState, string> =
     try
         let state = read file
@@ -76,7 +77,7 @@ let private look run (file: string) : Result<LoopState, string> =
     | :? IOException
     | :? UnauthorizedAccessException as problem -> Error problem.Message
 
-/// Where to go on from: the latest checkpoint that is whole, and of the later ones what is wrong with them.
+/// The checkpoint from which to continue: the latest undamaged one, and the problems of the later ones.
 let newestWhole run : LoopState option * string list =
     let rec search files problems =
         match files with
@@ -88,7 +89,7 @@ let newestWhole run : LoopState option * string list =
 
     search (List.ofArray (stateFiles run)) []
 
-/// What is wrong with the checkpoint of a step, which is to be the newest.
+/// The problem of the checkpoint of a step, which must be the newest.
 let damage run (step: int64) : string option =
     match stateFiles run |> Array.tryHead with
     | None -> Some $"{folder run}: expected the checkpoint of step {step}, found none"
@@ -110,22 +111,22 @@ let progress run step : TrainingProgress =
     use checkpoint = new CheckpointFile(weights run step)
     checkpoint.Progress
 
-/// The best by validation up to the latest checkpoint.
+/// The best checkpoint by validation up to the latest checkpoint.
 let best run : string option =
     latest run |> Option.bind _.BestStep |> Option.map (bestAt run)
 
-/// Writes a checkpoint, its tensors by `writeTensors` to the path given, and then its state.
+/// Writes a checkpoint: its tensors by `writeTensors` to the given path, and then its state.
 let add run (writeTensors: string -> unit) (state: LoopState) =
     Directory.CreateDirectory(folder run) |> ignore
     writeTensors (weights run state.Step)
     write run state
 
-/// Whether training can go on from the checkpoint of a step.
+/// Whether training can continue from the checkpoint of a step.
 let hasOptimizer run step =
     use checkpoint = new CheckpointFile(weights run step)
     checkpoint.HasOptimizer
 
-/// Brings a checkpoint and the best model before it to another run, which has them when the state is there.
+/// Copies a checkpoint and the best model before it to another run. They are valid there when the state exists.
 let copy run (state: LoopState) target =
     Directory.CreateDirectory(folder target) |> ignore
 
@@ -135,7 +136,7 @@ let copy run (state: LoopState) target =
     File.Copy(weights run state.Step, weights target state.Step, overwrite = true)
     write target state
 
-/// Removes tensors that belong to no state: of checkpoints dropped or never finished, and of what is no longer the best.
+/// Removes tensors without a state: those of removed or unfinished checkpoints, and of earlier best models.
 let private tidy run =
     let states = all run
 
@@ -152,8 +153,8 @@ let private tidy run =
         if not (owned.Contains tensors) then
             File.Delete tensors
 
-/// Writes a checkpoint and keeps with it the last regular ones, `keep` in all. One made because a run was stopped is no
-/// regular one: it goes when the next is written, so that a run that was stopped leaves what another leaves.
+/// Writes a checkpoint and keeps the last regular ones, `keep` in all. A checkpoint made because a run was stopped is
+/// not regular. It is removed when the next is written, so that a stopped run leaves the same files as another.
 let save run keep (regular: LoopState -> bool) (session: TrainingSession) (state: LoopState) =
     add run session.Save state
 
@@ -171,8 +172,8 @@ let save run keep (regular: LoopState -> bool) (session: TrainingSession) (state
 
     tidy run
 
-/// Goes back to the checkpoint of this state's step, whose tensors stay as they are; what came after it is gone.
-/// Until its last line, which is one step, the run is where it was.
+/// Goes back to the checkpoint of this state's step, whose tensors do not change. Later checkpoints are removed. Before
+/// the last line, which is one rename, the run has not changed.
 let goBack run (state: LoopState) =
     for later in all run do
         if later.Step > state.Step then
@@ -180,12 +181,13 @@ let goBack run (state: LoopState) =
 
     write run state
 
-/// Writes the model as the best so far, which the next checkpoint makes it. It is for evaluation and holds no optimizer.
+/// Writes the model as a candidate for the best; the next checkpoint makes it the best. It is for evaluation and has no
+/// optimizer.
 let saveBest run (session: TrainingSession) =
     Directory.CreateDirectory(folder run) |> ignore
     session.SaveModel(bestAt run session.StepsDone)
 
-/// The checkpoint an evaluation asks for: `last` or `best` (by validation; the last where nothing was validated).
+/// The checkpoint for an evaluation: `last` or `best` (by validation; the last one if there was no validation).
 let choose run (which: string) : Result<string, StageError> =
     match latest run with
     | None -> Error(Data $"{folder run}: expected a checkpoint, found none")

@@ -1,4 +1,4 @@
-/// Sees codebooks collapse, recover and be revived in bursts. Pure: flags in, flags and events out.
+/// Detects that codebooks collapse, recover, or are revived in bursts. It is pure: flags in, flags and events out.
 module DQ.Pipeline.Training.CodebookWatch
 
 open System
@@ -22,7 +22,7 @@ let private event kind step level codebook message =
         Message = $"level {level}, codebook {codebook}: {message}"
     )
 
-/// What could help, beyond what is set already.
+/// Suggestions beyond the present settings.
 let private remedies (quantizer: QuantizerSpec) =
     [
         if quantizer.Initialization <> "kmeans" then
@@ -34,7 +34,8 @@ let private remedies (quantizer: QuantizerSpec) =
     ]
     |> String.concat ", "
 
-/// What a window of steps says. `choices` are the vectors quantized per step, by level: no more codes can be in use at once.
+/// The events of a window of steps. `choices` are the numbers of quantized vectors per step, by level, which limit the
+/// number of used codes.
 let look
     (config: LoopConfig)
     (quantizer: QuantizerSpec)
@@ -54,7 +55,7 @@ let look
                         let perplexity = perplexities[level][codebook]
                         let share = perplexity / float (min (int64 codes) choices)
                         let revived = float (window.Revived[level][codebook]) / float window.Steps
-                        // twice the threshold to count as recovered: no flicker around it
+                        // a codebook has recovered at twice the threshold, so that events do not alternate around it
                         let limit =
                             if before.Collapsed then
                                 2.0 * config.CollapsePerplexity

@@ -1,4 +1,4 @@
-/// The lines of events.jsonl about steps; those about codebooks are CodebookWatch's.
+/// The lines of events.jsonl about steps; CodebookWatch makes those about codebooks.
 module DQ.Pipeline.Training.Events
 
 open System
@@ -43,7 +43,7 @@ let stoppedEarly step (best: int64) (validations: int64) =
         Message = $"stopped early: none of the last {validations} validations was better than that of step {best}"
     )
 
-/// Where a run can't go on from its latest checkpoint; `step` is where it goes on from, 0 where it begins again.
+/// A run can't continue from its latest checkpoint. It continues from `step`, or begins again if this is 0.
 let checkpointDamaged (step: int64) (problem: string) =
     EventRecord(
         Kind = "checkpoint_damaged",
@@ -55,11 +55,20 @@ let checkpointDamaged (step: int64) (problem: string) =
                 $"{problem}; no checkpoint is whole: training begins again"
     )
 
-/// Where a run goes on with another device or number of threads than it had at the checkpoint.
+let private described (progress: TrainingProgress) =
+    let ranks =
+        if progress.Ranks.HasValue then
+            $" in {progress.Ranks} processes"
+        else
+            ""
+
+    $"{progress.Device} with {progress.Threads} threads{ranks}"
+
+/// A run continues with another device or number of threads than at the checkpoint.
 let resumedElsewhere step (before: TrainingProgress) (now: TrainingProgress) =
     if
         isNull before.Device
-        || (before.Device, before.Threads) = (now.Device, now.Threads)
+        || (before.Device, before.Threads, before.Ranks) = (now.Device, now.Threads, now.Ranks)
     then
         None
     else
@@ -68,6 +77,6 @@ let resumedElsewhere step (before: TrainingProgress) (now: TrainingProgress) =
                 Kind = "resumed_elsewhere",
                 Step = step,
                 Message =
-                    $"on {now.Device} with {now.Threads} threads, before on {before.Device} with {before.Threads}: from here on numbers differ in rounding from those of an undisturbed run"
+                    $"on {described now}, before on {described before}: from here on numbers differ in rounding from those of an undisturbed run"
             )
         )

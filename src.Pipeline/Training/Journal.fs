@@ -5,7 +5,8 @@ open DQ.Core.Artifacts
 open DQ.Pipeline
 open DQ.Pipeline.Storage
 
-/// The two logs of a run, written under its lock and cut to where the checkpoint that a run goes on from had them.
+/// The two logs of a run, which are written under its lock. When a run continues, they are cut to their lengths at the
+/// checkpoint.
 type Journal(run: RunFile, start: LoopState) =
     let mutable logs: (AppendLog * AppendLog) option = None
 
@@ -26,7 +27,7 @@ type Journal(run: RunFile, start: LoopState) =
     member _.Event(line: EventRecord) =
         write (fun (_, events) -> events.Append line)
 
-    /// The state with the logs' lengths in it, once what they hold is on the disk.
+    /// The state with the logs' lengths, after the logs have been flushed to the disk.
     member _.Mark(state: LoopState) =
         write (fun (metrics, events) ->
             metrics.Persist()
@@ -40,7 +41,7 @@ type Journal(run: RunFile, start: LoopState) =
           }
         | None -> state
 
-    /// Drops the lines of metrics after this state; what happened stays told.
+    /// Removes the lines of metrics after this state; the events are kept.
     member _.CutMetrics(state: LoopState) =
         write (fun (metrics, _) -> metrics.Truncate state.MetricsBytes)
 

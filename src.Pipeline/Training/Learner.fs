@@ -6,32 +6,32 @@ open DQ.Core.Artifacts
 open DQ.Core.Training
 open DQ.Pipeline
 
-/// What a model is judged by, and under which names its numbers stand.
+/// The loss by which a model is judged, and the names of its numbers.
 [<RequireQualifiedAccess>]
 type Criterion =
     | NatsPerDim
     | SquaredError
-    /// Steps by cross-entropy, validations by the share of images that were classified wrongly.
+    /// Steps are judged by cross-entropy, validations by the share of images that are classified wrongly.
     | Classification
 
-/// What validation images say of a model.
+/// The results of a validation.
 type Validated = {
-    /// What the best is chosen by: lower is better. Not finite where the model is no good.
+    /// The number by which the best model is chosen; lower is better. Not finite if the model is not usable.
     Loss: float
-    /// Of a classifier.
+    /// Cross-entropy in nats; None if the model is not a classifier.
     CrossEntropyNats: float option
 }
 
-/// What is trained, and what only this kind of model knows of itself.
+/// The session, and the functions that depend on the kind of model.
 type Learner = {
-    /// With no steps done.
+    /// A session with no steps done.
     Session: TrainingSession
     Criterion: Criterion
-    /// Of the training images; None where they are not learned.
+    /// Labels of the training images; None if classes are not learned.
     Labels: int[] option
-    /// Of the first validation images, so many.
+    /// Validates on a number of images, the first ones.
     Validate: int -> Validated
-    /// Pictures of the first validation images, so many, into a folder.
+    /// Writes pictures of a number of validation images, the first ones, into a folder.
     Sample: int -> string -> unit
 }
 
@@ -41,10 +41,7 @@ module Validated =
         if team.IsAlone then
             seen
         else
-            let numbers = [|
-                seen.Loss
-                seen.CrossEntropyNats |> Option.defaultValue nan
-            |]
+            let numbers = [| seen.Loss; seen.CrossEntropyNats |> Option.defaultValue nan |]
 
             team.Ranks.Broadcast(MemoryMarshal.AsBytes(numbers.AsSpan()))
 
@@ -54,7 +51,7 @@ module Validated =
             }
 
 module Criterion =
-    /// A line with this judged loss under its name.
+    /// A line with the loss by which the model is judged, under its name.
     let line criterion split step imagesSeen seconds (judged: float option) (validated: Validated option) =
         let only case =
             if criterion = case then judged else None
@@ -77,7 +74,7 @@ module Criterion =
             Accuracy = Option.toNullable accuracy
         )
 
-    /// run.json with the loop where it is.
+    /// run.json with the present state of the loop.
     let reached criterion (state: LoopState) (record: RunRecord) =
         let only case =
             if criterion = case then state.Validation else None

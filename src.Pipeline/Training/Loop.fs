@@ -1,5 +1,5 @@
-/// The training loop of one run: steps, and between them lines, validations, pictures and checkpoints.
-/// Taken up from a checkpoint it does exactly what an undisturbed one does; only times differ.
+/// The training loop of one run: steps, and between them lines, validations, pictures and checkpoints. Resumed from a
+/// checkpoint it does exactly the same as an undisturbed loop; only times differ.
 module DQ.Pipeline.Training.Loop
 
 open System
@@ -14,16 +14,16 @@ open DQ.Pipeline.Storage
 open DQ.Pipeline.Stages
 open DQ.Pipeline.Data
 
-/// What a loop works with.
+/// The inputs of a loop.
 type Job = {
     Title: string
     Config: RunConfig
     Dataset: OpenDataset
     Context: StageContext
     Learner: Learner
-    /// The step at which this run took up another's training; 0 where it began itself.
+    /// The step at which this run continued another's training; 0 if it began with new training.
     Since: int64
-    /// Everything is written under its lock.
+    /// The lock under which all files are written.
     Run: RunFile
 }
 
@@ -42,7 +42,7 @@ let private batchesFrom job step =
 
 let private multiple (every: int64) (step: int64) = every > 0L && step % every = 0L
 
-/// A picture of validation images and what the model makes of them now.
+/// A picture of validation images and their present reconstructions.
 let private sample job =
     let count = min job.Config.Loop.Samples job.Dataset.Validation.Images.Count
 
@@ -50,7 +50,7 @@ let private sample job =
         Path.Combine(job.Run.Folder, RunLayout.Images, RunLayout.Steps, $"{job.Learner.Session.StepsDone:D8}")
         |> fun folder -> job.Learner.Session.Judged(fun () -> job.Learner.Sample count folder)
 
-/// The k-means start of the codebooks, from the batches that training sees first.
+/// Chooses the first codes by k-means from the first training batches.
 let private initialize job =
     let session = job.Learner.Session
 
@@ -110,7 +110,7 @@ let private runFrom (job: Job) (resumed: LoopState option, damaged: string list)
     let restore (state: LoopState) =
         if job.Context.Team.Leads then
             session.Restore(Checkpoints.weights job.Run.Folder state.Step)
-            // the state says how often training went back, the tensors are older
+            // the state has the number of times that training went back; the tensors are older
             session.RateFactor <- LoopState.rateFactor loop state
 
         session.Align()
@@ -125,7 +125,7 @@ let private runFrom (job: Job) (resumed: LoopState option, damaged: string list)
             Checkpoints.save job.Run.Folder loop.Keep isRegular session state
             record state)
 
-    /// A line of metrics for the window so far, and what the codebooks say in it.
+    /// A line of metrics for the window so far, and the events of the codebooks.
     let log (state: LoopState) =
         let line =
             Criterion.line
@@ -167,9 +167,10 @@ let private runFrom (job: Job) (resumed: LoopState option, damaged: string list)
             state
         else
             let seen =
-                session.Judged(fun () -> learner.Validate limit) |> Validated.ofLeader job.Context.Team
+                session.Judged(fun () -> learner.Validate limit)
+                |> Validated.ofLeader job.Context.Team
 
-            // JSON has no infinity, and whether to go back is for the steps to say
+            // JSON has no infinity; the steps decide whether to go back
             let loss =
                 if Double.IsFinite seen.Loss then
                     Some seen.Loss
@@ -229,7 +230,7 @@ let private runFrom (job: Job) (resumed: LoopState option, damaged: string list)
 
         if Window.isEmpty state.Window then state else log state
 
-    /// What is due after a step.
+    /// The work after a step.
     let after (state: LoopState) =
         let last = state.Step = config.Training.Steps
         let due every = last || multiple every state.Step
@@ -241,14 +242,15 @@ let private runFrom (job: Job) (resumed: LoopState option, damaged: string list)
         if loop.SampleEvery > 0L && (early || due loop.SampleEvery) then
             job.Run.Guarded(fun () -> sample job)
 
-        // the last one also after a skipped step, which left the model as it was
+        // the last checkpoint also after a skipped step, which did not change the model
         if last || early || isRegular state then
             checkpoint state
 
         state
 
-    /// Back to the last good checkpoint with a lower learning rate; None when that was tried often enough. One made right
-    /// after the last step that learned may hold what that step did wrong: the one before it, where there is one.
+    /// Goes back to the last good checkpoint with a lower learning rate; None if this was tried often enough. A
+    /// checkpoint made directly after the last step that was not skipped may contain that step's error. Then the
+    /// checkpoint before it is used, if there is one.
     let fallBack (state: LoopState) =
         let learned = state.Step - int64 state.SkippedInARow
         let isGood (other: LoopState) = isRegular other && other.Step < learned
@@ -327,5 +329,4 @@ let private runFrom (job: Job) (resumed: LoopState option, damaged: string list)
         batches.Dispose()
 
 /// Trains to the last step, or until stopped.
-let run (job: Job) : Result<LoopState, StageError> =
-    newest job |> Result.bind (runFrom job)
+let run (job: Job) : Result<LoopState, StageError> = newest job |> Result.bind (runFrom job)

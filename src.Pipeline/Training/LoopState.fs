@@ -6,13 +6,14 @@ open DQ.Core.Artifacts
 open DQ.Pipeline
 open DQ.Pipeline.Configuration
 
-/// Where the loop is, beside the checkpoint's tensors: step-….json, written after step-….safetensors and complete with it.
+/// The state of the loop beside the checkpoint's tensors: step-….json, which is written after step-….safetensors and
+/// completes it.
 type LoopState = {
     Schema: int
-    /// As the session counts them; here for the files.
+    /// Steps as counted by the session; stored here for the files.
     Step: int64
     ImagesSeen: int64
-    /// Time spent in training steps.
+    /// Time in training steps, in seconds.
     Seconds: float
     /// Length of metrics.jsonl and events.jsonl at this step.
     MetricsBytes: int64
@@ -20,13 +21,14 @@ type LoopState = {
     Window: Window
     Codebooks: CodebookWatch.Flags[][]
     SkippedInARow: int
-    /// Times training went back with a lower learning rate.
+    /// Number of times that training went back with a lower learning rate.
     Fallbacks: int
-    /// Latest validation and the best: nats per dimension, squared error on normalized values, or of a classifier 1 − accuracy.
+    /// Latest validation and the best: nats per dimension, squared error on normalized values, or of a classifier 1 −
+    /// accuracy.
     Validation: float option
     BestValidation: float option
     BestStep: int64 option
-    /// Of all of this but itself, as it stands in the file; null in memory, and in files of before version 3.
+    /// Checksum of all other fields as in the file; null in memory, and in files before version 3.
     Checksum: string | null
 } with
 
@@ -34,7 +36,7 @@ type LoopState = {
         static member CurrentSchema = 3
         member this.Schema = this.Schema
 
-        /// Version 1 did not know which codes the steps of a window had chosen, and version 2 had no checksum.
+        /// Version 1 did not store the codes that the steps of a window had chosen, and version 2 had no checksum.
         static member Migrate(record, version) =
             record["checksum"] <- null
 
@@ -63,24 +65,25 @@ module LoopState =
         Checksum = null
     }
 
-    /// Whether a run that is never stopped writes a checkpoint here that training may go back to.
+    /// Whether a run that is never stopped writes a checkpoint here, to which training may go back.
     let isRegular (loop: LoopConfig) (steps: int64) (state: LoopState) =
         state.SkippedInARow = 0
         && (state.Step = steps || state.Step % loop.CheckpointEvery = 0L)
 
-    /// Whether the last validations, as many as `early_stopping` says, were no better than the best one. Those up to step
-    /// `since` don't count. It is asked after each validation, and of a checkpoint that training is taken up from.
+    /// Whether the last `early_stopping` validations were no better than the best one. Those up to step `since` are not
+    /// counted. It is called after each validation, and for a checkpoint from which training continues.
     let stopsEarly (loop: LoopConfig) (since: int64) (state: LoopState) =
         loop.EarlyStopping > 0L
         && state.Step % loop.ValidateEvery = 0L
         && state.BestStep
            |> Option.exists (fun best -> state.Step - max best since >= loop.EarlyStopping * loop.ValidateEvery)
 
-    /// The factor on the learning rate after going back so many times.
+    /// The factor on the learning rate after going back this number of times.
     let rateFactor (loop: LoopConfig) (state: LoopState) =
         pown loop.FallbackFactor state.Fallbacks
 
-    /// After a validation, whose loss is null where it was not finite; the flag says whether it is the best so far.
+    /// The state after a validation, whose loss is null if it was not finite. The flag is true if it is the best so
+    /// far.
     let validated (loss: float option) (state: LoopState) =
         let best =
             match loss, state.BestValidation with

@@ -1,20 +1,21 @@
-/// What training needs of memory, estimated from the shapes of the model's maps. For plans and for advice when it runs out.
+/// Estimates the memory for training from the shapes of the model's maps, for plans and for advice when memory runs
+/// out.
 module DQ.Pipeline.Training.Memory
 
 open DQ.Core.Autoencoders
 open DQ.Core.Likelihoods
 open DQ.Pipeline
 
-/// The program with libtorch loaded and nothing trained.
+/// Memory of the program with libtorch, without training.
 let private baseBytes = 350L * 1024L * 1024L
 
 /// Weights, gradients and two moments, four bytes each.
 let private bytesPerParameter = 16L
 
-/// Maps are kept for the backward pass, and their gradients are there for a while.
+/// Maps are kept for the backward pass, and their gradients exist for some time.
 let private gradientShare = 1.3
 
-/// Maps of the decoder's output that the likelihoods' losses keep.
+/// Number of maps of the decoder's size that the likelihoods' losses keep.
 let private lossMaps (likelihood: LikelihoodSpec) =
     if likelihood.Kind = "squared_error" then 3.0 else 5.0
 
@@ -24,7 +25,8 @@ let private bytesPerImage (spec: AutoencoderSpec) outputChannels (height: int) (
     let blocks = float spec.ResidualBlocks
     let ratio = float spec.ResidualChannels / channels
 
-    /// Floats kept by one encoder or decoder block on maps whose side is 1/2^halvings of the image's over the stride.
+    /// Floats kept by one encoder or decoder block on maps whose width is the image's divided by the stride and by
+    /// 2^halvings.
     let block stride =
         channels * area / (stride * stride) * (4.0 + blocks * (2.0 + 2.0 * ratio))
 
@@ -48,24 +50,24 @@ let private bytesPerImage (spec: AutoencoderSpec) outputChannels (height: int) (
     * gradientShare
     * (List.sum encoders + List.sum upsamplers + decoder + output)
 
-/// Codes and the sums they are the means of.
+/// Codes and the sums of which they are the means.
 let private codebookBytes (spec: AutoencoderSpec) =
     8L
     * int64 spec.Codebooks
     * int64 spec.CodeWidth
     * Seq.sumBy int64 spec.CodeCounts
 
-/// Bytes of the program and of a model with so many parameters in training, without maps.
+/// Bytes of the program and of a model with this number of parameters in training, without maps.
 let ofParameters (parameters: int64) : int64 =
     baseBytes + parameters * bytesPerParameter
 
-/// Bytes at the peak of a training step.
+/// Peak bytes of a training step.
 let estimate (spec: AutoencoderSpec) parameters outputChannels (images: int) height width : int64 =
     ofParameters parameters
     + codebookBytes spec
     + int64 (float images * bytesPerImage spec outputChannels height width)
 
-/// The largest power of two that fits; None when not even one image does.
+/// The largest power of two that fits; None if not even one image fits.
 let fittingBatch (spec: AutoencoderSpec) parameters outputChannels height width (available: int64) : int option =
     Seq.initInfinite (pown 2)
     |> Seq.takeWhile (fun batch ->
@@ -73,7 +75,7 @@ let fittingBatch (spec: AutoencoderSpec) parameters outputChannels height width 
         && estimate spec parameters outputChannels batch height width <= available)
     |> Seq.tryLast
 
-/// Bytes of memory of the machine or the container, and of those still free.
+/// Bytes of memory of the machine or the container, and the free bytes.
 let ofMachine () : int64 * int64 =
     let info = System.GC.GetGCMemoryInfo()
     let total = info.TotalAvailableMemoryBytes

@@ -1,4 +1,4 @@
-/// What training begins with when it is not new weights: `training.start_from` and `training.continue_from`.
+/// The origin of the first weights if they are not new: `training.start_from` and `training.continue_from`.
 namespace DQ.Pipeline.Training
 
 open System
@@ -18,11 +18,11 @@ type Origin =
     | Weights of file: string * content: string
     /// The last weights of a run.
     | WeightsOf of folder: string * RunRecord
-    /// A run as its last checkpoint left it, with its optimizer, counters and logs.
+    /// The last checkpoint of a run, with its optimizer, counters and logs.
     | Continued of folder: string * RunRecord
 
 module Origin =
-    /// Changes with what a run holds: a later checkpoint is another origin.
+    /// Changes with the content of a run: a later checkpoint is another origin.
     let private state (record: RunRecord) =
         Fingerprint.ofParts [ record.Fingerprint; string record.StepsDone ]
 
@@ -37,12 +37,12 @@ module Origin =
             Error(Busy $"{folder}: is being worked on; training can begin with it (training.{key}) when that has ended")
         | _ -> Ok(folder, record)
 
-    /// Looks up what a configuration names.
+    /// Looks up the origin that a configuration names.
     let find (standing: Standing) (config: RunConfig) : Result<Origin, StageError> =
         match Option.ofObj config.Loop.StartFrom, Option.ofObj config.Loop.ContinueFrom with
         | Some file, _ when File.Exists file -> Ok(Origin.Weights(file, standing.Hashes.Sha256 file))
         | Some name, _ ->
-            Store.find standing.Store name
+            Store.find standing.Store ignore name
             |> Result.mapError (fun error ->
                 let problem = StageError.lines error |> String.concat "; "
                 Data $"training.start_from: expected a file of weights or a run, got '{name}': {problem}")
@@ -51,7 +51,7 @@ module Origin =
         | None, Some id ->
             result {
                 let! folder, record =
-                    Store.find standing.Store id |> Result.bind (trained "continue_from")
+                    Store.find standing.Store ignore id |> Result.bind (trained "continue_from")
 
                 if config.Training.Steps <= record.StepsDone then
                     return!
@@ -70,7 +70,7 @@ module Origin =
             }
         | None, None -> Ok Origin.New
 
-    /// What a run's fingerprint has of it: what it holds, not how it was named.
+    /// Its part of a run's fingerprint: the content, not the name.
     let fingerprint origin =
         match origin with
         | Origin.New -> []
@@ -78,7 +78,7 @@ module Origin =
         | Origin.WeightsOf(_, record) -> [ "start"; state record ]
         | Origin.Continued(_, record) -> [ "continue"; state record ]
 
-    /// Steps that were done before the run begins, by another.
+    /// Number of steps that another run did before.
     let stepsDone origin =
         match origin with
         | Origin.Continued(_, record) -> record.StepsDone
@@ -91,7 +91,7 @@ module Origin =
         | Origin.WeightsOf(_, record)
         | Origin.Continued(_, record) -> [ Parent("run", record.Id, state record) ]
 
-    /// Puts weights of elsewhere into a model that is new; one line that says what fitted.
+    /// Copies existing weights into a new model; returns one line about the tensors that fit.
     let fill origin (objective: IObjective) : Result<string option, StageError> =
         match origin with
         | Origin.New
@@ -102,7 +102,7 @@ module Origin =
             |> Result.map (fun file ->
                 Some $"starts from {record.Id} at step {record.StepsDone}: {StartingWeights.Take(file, objective)}")
 
-    /// What the learning rate does where a run goes on.
+    /// Describes the learning rate at the step where a run continues.
     let private rates (config: RunConfig) (before: RunConfig) (step: int64) =
         let was = LearningRate.At(before.Training, max 0L (step - 1L))
         let now = LearningRate.At(config.Training, step)
@@ -118,8 +118,8 @@ module Origin =
 
         $"{change}{ends}: the {config.Training.Schedule} schedule of {config.Training.Steps} steps, taken up at step {step}"
 
-    /// Brings what a run left at its last checkpoint into the folder of the one that continues it, unless that has a
-    /// checkpoint of its own. The checkpoint's state is the last to appear.
+    /// Copies a run's last checkpoint and logs into the folder of the run that continues it, unless that has its own
+    /// checkpoint. The checkpoint's state is written last.
     let adopt (context: StageContext) title (config: RunConfig) origin (file: RunFile) : Result<unit, StageError> =
         match origin, Checkpoints.newestWhole file.Folder with
         | Origin.Continued(folder, record), (None, _) ->

@@ -1,6 +1,6 @@
 /// The learning-rate range test: loss while the rate grows from step to step, until training diverges.
-/// Smith 2017, *Cyclical Learning Rates for Training Neural Networks*, section 3.3; the exponential growth and the smoothing are
-/// those of later practice.
+/// Smith 2017, *Cyclical Learning Rates for Training Neural Networks*, section 3.3; the exponential growth and the
+/// smoothing follow later practice.
 module DQ.Pipeline.Training.RateTest
 
 open System
@@ -10,7 +10,7 @@ open DQ.Pipeline.Configuration
 open DQ.Pipeline.Data
 
 type Ask = {
-    /// Rate of the first step and of the last, with equal factors between.
+    /// Rate of the first step and of the last; it grows by equal factors between them.
     From: float
     To: float
     Steps: int
@@ -20,17 +20,17 @@ type Ask = {
 type Point = {
     Step: int
     LearningRate: float
-    /// What the model is judged by, on the step's batch: nats, or squared error.
+    /// The loss by which the model is judged, on the step's batch: nats, or squared error.
     Loss: float
-    /// Moving mean of it, corrected for its start.
+    /// Moving mean of the loss, with a correction for its start.
     Smoothed: float
 }
 
 type Curve = {
     Points: Point list
-    /// Where the smoothed loss fell fastest by the logarithm of the rate.
+    /// The rate at which the smoothed loss fell fastest, as a function of the logarithm of the rate.
     SteepestRate: float option
-    /// Where it was lowest.
+    /// The rate at which it was lowest.
     LowestRate: float option
     /// Whether the loss rose to twice its first value, or was not finite, before the last step.
     Diverged: bool
@@ -39,13 +39,13 @@ type Curve = {
 /// Weight of the past in the moving mean of the loss.
 let private memory = 0.9
 
-/// Times the first smoothed loss at which training counts as diverged.
+/// Training counts as diverged at this multiple of the first smoothed loss.
 let private divergence = 2.0
 
 let rate (ask: Ask) step =
     ask.From * (ask.To / ask.From) ** (float step / float (max 1 (ask.Steps - 1)))
 
-/// One more point after those before, the latest first.
+/// Adds a point to those before, the latest first.
 let add (points: Point list) (rate, loss) : Point list =
     let step =
         match points with
@@ -69,13 +69,13 @@ let add (points: Point list) (rate, loss) : Point list =
     }
     :: points
 
-/// What the points say.
+/// The result of the points.
 let curve diverged (points: Point list) =
     let slope (before: Point, after: Point) =
         (after.Smoothed - before.Smoothed)
         / log (after.LearningRate / before.LearningRate)
 
-    // over several steps: those of one are noise
+    // over several steps, because differences between single steps are noise
     let apart = max 1 (points.Length / 10)
 
     let slopes =
@@ -89,7 +89,7 @@ let curve diverged (points: Point list) =
             | slopes ->
                 let before, after = List.minBy slope slopes
                 Some(sqrt (before.LearningRate * after.LearningRate))
-        // the first ones are hardly smoothed
+        // the first points are hardly smoothed
         LowestRate =
             match List.skip (min apart points.Length) points with
             | [] -> None
@@ -97,7 +97,8 @@ let curve diverged (points: Point list) =
         Diverged = diverged
     }
 
-/// Trains a new model so; nothing is kept of it. `make` gives the model with a rate of `From` that nothing else changes.
+/// Trains a new model in this way, and does not keep it. `make` returns the model with a rate of `From` that nothing
+/// else changes.
 let run
     (context: StageContext)
     title

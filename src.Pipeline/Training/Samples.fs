@@ -1,4 +1,4 @@
-/// Pictures of reconstructions with a record of what they show.
+/// Pictures of reconstructions, with a record of their content.
 module DQ.Pipeline.Training.Samples
 
 open System.Collections.Generic
@@ -8,7 +8,7 @@ open DQ.Core.Evaluation
 open DQ.Core.Images
 open DQ.Pipeline
 
-/// Small images are drawn at least this large in the grid, in pixels of the picture.
+/// Minimum width of an image in the grid, in pixels of the picture.
 let private shownSize = 96
 
 /// File of the grid beside its samples.json.
@@ -18,7 +18,7 @@ let grid = "reconstructions.png"
 let first count : SampleImage[] =
     Array.init count (fun index -> SampleImage(index, "first"))
 
-/// The first images, and besides them those with the lowest and the highest PSNR, as many of each, the most extreme first.
+/// The first images, and `extremes` each with the lowest and the highest PSNR, the most extreme first.
 let choose count extremes (psnrDb: IReadOnlyList<float>) : SampleImage[] =
     let first = first (min count psnrDb.Count)
 
@@ -38,7 +38,7 @@ let choose count extremes (psnrDb: IReadOnlyList<float>) : SampleImage[] =
         for index, _ in best -> SampleImage(index, "best")
     |]
 
-/// Images and what they become from each of the parts of their codes.
+/// Images and their reconstructions from each part of their codes.
 let draw
     (decoder: PartialDecoder)
     (parts: IReadOnlyList<CodePart>)

@@ -6,16 +6,16 @@ open DQ.Core.Artifacts
 open DQ.Core.Training
 open DQ.Pipeline
 
-/// What happened since the last line of metrics.jsonl, as sums; saved with checkpoints, so that a run taken up again
-/// writes the very lines an undisturbed one does.
+/// Sums over the steps since the last line of metrics.jsonl. They are saved with checkpoints, so that a resumed run
+/// writes exactly the lines of an undisturbed run.
 type Window = {
-    /// Steps that learned.
+    /// Number of steps that were not skipped.
     Steps: int
     Skipped: int
     Images: int64
     Seconds: float
     Loss: float
-    /// The loss the model is judged by, under the name it had when all of them reconstructed.
+    /// The loss by which the model is judged. Its JSON name is from the time when all models reconstructed.
     [<JsonPropertyName "reconstruction">]
     Judged: float
     Latent: float
@@ -24,7 +24,8 @@ type Window = {
     /// Sums per level and codebook.
     Perplexity: float[][]
     Revived: int64[][]
-    /// Per level and codebook, a bit per code: set where none of the steps chose it; empty before the first.
+    /// Per level and codebook, one bit per code, which is set if none of the steps chose it; empty before the first
+    /// step.
     Idle: byte[][][]
 }
 
@@ -52,13 +53,13 @@ module Window =
 
         if window.Steps = 0 then
             now
-        // of steps whose codes nobody knows nothing can be said any more
+        // if the codes of some steps are unknown, the bits are no longer known
         elif window.Idle.Length = 0 then
             window.Idle
         else
             (window.Idle, now) ||> Array.map2 (Array.map2 (Array.map2 (&&&)))
 
-    /// One more step. A skipped one counts, but its numbers are no numbers.
+    /// Adds a step. A skipped step is counted, but its numbers are not used.
     let add (images: int64) (seconds: float) (report: StepReport) window =
         let timed = {
             window with
@@ -87,14 +88,14 @@ module Window =
 
     let isEmpty window = window.Steps + window.Skipped = 0
 
-    /// Mean perplexity per level and codebook; None when every step was skipped.
+    /// Mean perplexity per level and codebook; None if every step was skipped.
     let meanPerplexity window =
         if window.Steps = 0 then
             None
         else
             Some(window.Perplexity |> Array.map (Array.map (fun sum -> sum / float window.Steps)))
 
-    /// The mean judged loss; None when every step was skipped.
+    /// The mean of the judged loss; None if every step was skipped.
     let private mean window sum =
         if window.Steps = 0 then
             None
@@ -106,7 +107,7 @@ module Window =
     let private setBits (bits: byte[]) =
         bits |> Array.sumBy (fun byte -> BitOperations.PopCount(uint32 byte))
 
-    /// The line of metrics.jsonl, made from one that says where training is and what the judged loss was.
+    /// The line of metrics.jsonl, made from a line with the position of training and the judged loss.
     let line window (where: MetricsRecord) : MetricsRecord =
         where.Trained(
             Option.toNullable (mean window window.Loss),

@@ -20,6 +20,9 @@ public sealed record RunEntry
     /// <summary>Null before the run was evaluated, and where that can't be read.</summary>
     public EvaluationRecord? Evaluation { get; init; }
 
+    /// <summary>Splits of the evaluations beside it; none for most runs.</summary>
+    public IReadOnlyList<OtherEvaluation> OtherEvaluations { get; init; } = [];
+
     /// <summary>What is wrong with its files, a line each; empty for most.</summary>
     public IReadOnlyList<string> Problems { get; init; } = [];
 

@@ -29,6 +29,9 @@ public sealed class RunReader(ArtifactFolder folder)
                 hash.Add(file.Length);
                 hash.Add(file.LastWriteTimeUtc.Ticks);
             }
+        // each is a folder that appears whole
+        if (new DirectoryInfo(Path.Combine(path, RunLayout.Evaluations)) is { Exists: true } others)
+            hash.Add(others.LastWriteTimeUtc.Ticks);
         return (uint)hash.ToHashCode();
     }
 
@@ -46,10 +49,28 @@ public sealed class RunReader(ArtifactFolder folder)
             Record = record,
             Evaluation = evaluation ?? (problems.Count == 0 ? null : known?.Evaluation),
             Status = record is null ? RunEntry.Damaged : RunStatus.Shown(path, record, DateTime.UtcNow),
+            OtherEvaluations = record is null ? [] : [.. Others(id, problems)],
             Problems = [.. problems.Select(folder.Short)],
             Annotation = annotation,
             Version = stamp,
         };
+    }
+
+    private IEnumerable<OtherEvaluation> Others(string id, List<string> problems)
+    {
+        if (folder.Resolve(RunLayout.Runs, id, RunLayout.Evaluations) is not { } others)
+            yield break;
+        foreach (
+            var name in Directory.EnumerateDirectories(others).Select(path => $"{RunLayout.Evaluations}/{Path.GetFileName(path)}").Order()
+        )
+        {
+            var evaluation = Try(() => Artifact<EvaluationRecord>(id, $"{name}/{RunLayout.Evaluation}"), problems);
+            var classification = Try(() => Artifact<ClassificationRecord>(id, $"{name}/{RunLayout.Classification}"), problems);
+            foreach (var one in evaluation is null ? [] : OtherEvaluation.Of(evaluation))
+                yield return one;
+            foreach (var one in classification is null ? [] : OtherEvaluation.Of(classification))
+                yield return one;
+        }
     }
 
     private T? Artifact<T>(string id, string name)

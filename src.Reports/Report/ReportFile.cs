@@ -34,17 +34,14 @@ public static class ReportFile
         AtomicFile.Write(path, stream => stream.Write(Encoding.UTF8.GetBytes(html)));
     }
 
-    private static RunEntry Find(CatalogSnapshot snapshot, string id)
+    private static RunEntry Find(CatalogSnapshot snapshot, string name)
     {
-        if (snapshot.ById.GetValueOrDefault(id) is { } exact)
-            return exact;
-        var fitting = snapshot.Runs.Where(run => run.Id.Contains(id, StringComparison.Ordinal)).ToArray();
-        return fitting switch
-        {
-            [var only] => only,
-            [] => throw new ArtifactException($"expected a run whose id contains '{id}', found none; see dq runs list"),
-            _ => throw new ArtifactException($"'{id}' fits several runs: {string.Join(", ", fitting.Take(8).Select(run => run.Id))}"),
-        };
+        var match = RunNames.Find(name, [.. snapshot.Runs.Select(run => new NamedRun(run.Id, run.Record, run.Annotation.Archived))]);
+        if (match.Run is not { } run)
+            throw new ArtifactException(match.Text!);
+        if (match.Text is { } which)
+            Console.Error.WriteLine(which);
+        return snapshot.ById[run.Id];
     }
 
     private static async Task<string> Render(IServiceProvider services, IFileProvider assets, IReadOnlyList<RunEntry> runs)

@@ -71,7 +71,7 @@ let tests =
                 tree folder [ "2.png"; "3.png" ]
                 let flat = ok (ImageFolder.open' folder mostPixels)
                 Expect.isNone flat.Train.Labels "no classes"
-                Expect.stringContains flat.Notes[0] "the folders are no classes" "said")
+                Expect.stringContains flat.Notes[0] "the folders are not classes" "said")
         }
 
         test "val and test without train, and one split in two folders, are refused" {

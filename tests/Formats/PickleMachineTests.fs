@@ -121,7 +121,7 @@ let private hostile: (string * byte[] * string) list =
         "an overflow behind a zero", tensorPickle 0L [ 0L; 1L <<< 40; 1L <<< 40 ] [ 0L; 0L; 0L ], "inside its storage"
         "a huge tensor of one element", tensorPickle 0L [ 1L <<< 40 ] [ 0L ], "many times more"
         "a tensor of 65 dimensions", tensorPickle 0L (List.replicate 65 1L) (List.replicate 65 1L), "at most 64"
-        "a list in itself", "]q\000h\000a."B, "inside itself"
+        "a list in itself", "]q\000h\000a."B, "contains itself"
         "a deep list", join [ times 300 "]"B; times 299 "a"B; "."B ], "deep"
         "a very deep list", join [ times 1000000 "]"B; times 999999 "a"B; "."B ], "deep"
         "a list that doubles thirty times", join [ "]"B; times 30 (raw "q\000h\000\134"); "."B ], "when written out"

@@ -226,7 +226,7 @@ let tests =
                 "complex", "'builtins.complex'"
                 "sparse", "torch.serialization._get_layout"
                 "storage", "bare storage"
-                "knot", "inside itself"
+                "knot", "contains itself"
                 "script", "TorchScript"
                 "big-endian", "little-endian"
             ] do

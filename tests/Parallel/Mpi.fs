@@ -48,8 +48,7 @@ type Ranks = { Count: int; Shell: string }
 
 let plain count = { Count = count; Shell = "exec " }
 
-let quoted (text: string) =
-    "'" + text.Replace("'", "'\\''") + "'"
+let quoted (text: string) = "'" + text.Replace("'", "'\\''") + "'"
 
 /// Of a shell: the launcher with dq on some ranks, and the same dq in another shell on further ones.
 let command launcher (ranks: Ranks list) (arguments: string list) : string =
@@ -150,7 +149,8 @@ let weights artifacts : (string * float32[]) list =
     use model = file.Model()
 
     [
-        for KeyValue(name, tensor) in model.state_dict () -> name, tensor.detach().contiguous().data<float32>().ToArray()
+        for KeyValue(name, tensor) in model.state_dict () ->
+            name, tensor.detach().contiguous().data<float32>().ToArray()
     ]
 
 /// Two runs of the same length with the same numbers, up to rounding.
@@ -164,5 +164,9 @@ let isAlike (artifacts: string) (expected: string) =
 
     for (name, found), (_, wanted) in List.zip (weights artifacts) (weights expected) do
         let largest = wanted |> Array.map abs |> Array.max |> float
-        let apart = Array.map2 (fun (a: float32) b -> abs (float a - float b)) found wanted |> Array.max
+
+        let apart =
+            Array.map2 (fun (a: float32) b -> abs (float a - float b)) found wanted
+            |> Array.max
+
         Expect.isLessThanOrEqual apart (1e-2 * max 1e-2 largest) $"{name}: {apart} of {largest}"

@@ -78,23 +78,26 @@ let tests =
                 // a second call finds it, on all ranks
                 succeeds (run launcher ranks (training "run" file artifacts)))
 
-        mpiTest openMpi "stopped with 4 ranks, a run goes on with 2 and ends with 1 as an undisturbed one" (fun folder ->
-            let file = written folder 150
-            let artifacts = within folder "several"
+        mpiTest
+            openMpi
+            "stopped with 4 ranks, a run goes on with 2 and ends with 1 as an undisturbed one"
+            (fun folder ->
+                let file = written folder 150
+                let artifacts = within folder "several"
 
-            for ranks, step in [ 4, 20L; 2, 60L ] do
-                let started = start openMpi [ plain ranks ] (training "run" file artifacts)
-                untilStep started artifacts step
+                for ranks, step in [ 4, 20L; 2, 60L ] do
+                    let started = start openMpi [ plain ranks ] (training "run" file artifacts)
+                    untilStep started artifacts step
 
-                // to one rank: all hear of it
-                kill "-TERM" (Diagnostics.Process.GetProcessById(Array.last (processes artifacts)))
-                let finished = finish started
-                Expect.equal finished.ExitCode 143 finished.Errors
-                nothingHalfWritten artifacts
-                Expect.equal (record artifacts).Status RunStatus.Interrupted "status"
+                    // to one rank: all hear of it
+                    kill "-TERM" (Diagnostics.Process.GetProcessById(Array.last (processes artifacts)))
+                    let finished = finish started
+                    Expect.equal finished.ExitCode 143 finished.Errors
+                    nothingHalfWritten artifacts
+                    Expect.equal (record artifacts).Status RunStatus.Interrupted "status"
 
-            succeeds (DQ.Tests.Pipeline.Program.run (training "run" file artifacts))
-            isAlike artifacts (alone folder file))
+                succeeds (DQ.Tests.Pipeline.Program.run (training "run" file artifacts))
+                isAlike artifacts (alone folder file))
 
         for launcher in [ openMpi; mpich ] do
             mpiTest launcher "killed, a rank takes the others along, and the same command goes on" (fun folder ->
@@ -175,18 +178,16 @@ let tests =
 
             // room for the images and some checkpoints; the lines in between are the shell's, on a file system of its own
             let script =
-                String.concat
-                    "\n"
-                    [
-                        $"mount -t tmpfs -o size=400k none {quoted artifacts}"
-                        ranks
-                        "echo first $?"
-                        $"find {quoted artifacts} -name '*.tmp' | sed 's/^/left /'"
-                        $"mount -o remount,size=100m {quoted artifacts}"
-                        ranks
-                        "echo second $?"
-                        $"cp -r {quoted artifacts} {quoted kept}"
-                    ]
+                String.concat "\n" [
+                    $"mount -t tmpfs -o size=400k none {quoted artifacts}"
+                    ranks
+                    "echo first $?"
+                    $"find {quoted artifacts} -name '*.tmp' | sed 's/^/left /'"
+                    $"mount -o remount,size=100m {quoted artifacts}"
+                    ranks
+                    "echo second $?"
+                    $"cp -r {quoted artifacts} {quoted kept}"
+                ]
 
             let finished = finish (startShell $"exec unshare -m sh -c {quoted script}")
             Expect.stringContains finished.Output "first 3" finished.Errors

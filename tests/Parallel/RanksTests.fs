@@ -110,10 +110,14 @@ let private trained (make: IRanks -> TrainingSession) (ranks: IRanks list) =
             session.Dispose()
 
 let private bits (state: (string * float32[]) list) =
-    state |> List.map (fun (name, values) -> name, values |> Array.map BitConverter.SingleToInt32Bits)
+    state
+    |> List.map (fun (name, values) -> name, values |> Array.map BitConverter.SingleToInt32Bits)
 
 let private isClose what (tolerance: float) (found: float) (expected: float) =
-    Expect.isLessThanOrEqual (abs (found - expected)) (tolerance * max 1e-3 (abs expected)) $"{what}: {found}, {expected}"
+    Expect.isLessThanOrEqual
+        (abs (found - expected))
+        (tolerance * max 1e-3 (abs expected))
+        $"{what}: {found}, {expected}"
 
 let private compare (one: Outcome) (rank: Outcome) =
     for alone, shared in List.zip one.Reports rank.Reports do
@@ -154,7 +158,13 @@ let private areAlike ranks (make: IRanks -> TrainingSession) =
 let private isAlike ranks make = areAlike ranks make |> ignore
 
 let private ofAutoencoder quantizer training ranks =
-    new TrainingSession(new AutoencoderObjective(autoencoder quantizer, [], 3L, training), training, 3L, torch.CPU, ranks)
+    new TrainingSession(
+        new AutoencoderObjective(autoencoder quantizer, [], 3L, training),
+        training,
+        3L,
+        torch.CPU,
+        ranks
+    )
 
 [<Tests>]
 let tests =
@@ -259,7 +269,11 @@ let tests =
                     let session = sessions |> List.find (fst >> (=) rank) |> snd
                     session.RateFactor <- 0.5 / float (1 + rank.Rank)
                     session.Align()
-                    session.Progress, [ for entry in session.Objective.Network.state_dict () -> entry.Key, floats entry.Value ])
+
+                    session.Progress,
+                    [
+                        for entry in session.Objective.Network.state_dict () -> entry.Key, floats entry.Value
+                    ])
 
             Expect.equal (fst states[1]) (fst states[0]) "counters"
             Expect.isTrue (bits (snd states[1]) = bits (snd states[0])) "weights"

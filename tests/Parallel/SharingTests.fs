@@ -16,7 +16,8 @@ let tests =
             let shares = [ for rank in 0 .. ranks - 1 -> Share.OfRank(things, rank, ranks) ]
 
             Expect.equal
-                (shares |> List.collect (fun share -> [ share.First .. share.First + share.Count - 1 ]))
+                (shares
+                 |> List.collect (fun share -> [ share.First .. share.First + share.Count - 1 ]))
                 [ 0 .. things - 1 ]
                 "in order"
 
@@ -25,7 +26,9 @@ let tests =
 
         test "places of a rank are those of its part of each micro-batch" {
             let ranks = Threads.ranks 2
-            let places rank = (nonNull (Sharing.OfStep(List.item rank ranks, 12, 2))).Places 2
+
+            let places rank =
+                (nonNull (Sharing.OfStep(List.item rank ranks, 12, 2))).Places 2
             // micro-batches of 6 images: 0 … 5 and 6 … 11
             Expect.sequenceEqual (places 0) [ 0; 1; 2; 6; 7; 8 ] "rank 0"
             Expect.sequenceEqual (places 1) [ 3; 4; 5; 9; 10; 11 ] "rank 1"
@@ -61,7 +64,9 @@ let tests =
         }
 
         test "what started a process is read from the environment" {
-            let launch pairs = Launch.Of(variables pairs) |> Option.ofObj
+            let launch pairs =
+                Launch.Of(variables pairs) |> Option.ofObj
+
             Expect.isNone (launch []) "nobody"
             Expect.isNone (launch [ "SLURM_PROCID", "0"; "SLURM_NTASKS", "4" ]) "a batch script is one process"
             Expect.isNone (launch [ "OMPI_COMM_WORLD_SIZE", "1" ]) "one process of Open MPI"

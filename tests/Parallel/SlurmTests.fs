@@ -10,7 +10,12 @@ open DQ.Tests.TemporaryFolder
 open DQ.Tests.Pipeline.Program
 open DQ.Tests.Parallel.Mpi
 
-let private tools = [ "/usr/sbin/slurmctld"; "/usr/sbin/slurmd"; "/usr/sbin/munged"; "/usr/bin/sbatch" ]
+let private tools = [
+    "/usr/sbin/slurmctld"
+    "/usr/sbin/slurmd"
+    "/usr/sbin/munged"
+    "/usr/bin/sbatch"
+]
 
 let private cluster (action: string) (folder: string) =
     let script = Path.Combine(repository, "tests", "Slurm", "cluster")
@@ -27,11 +32,15 @@ let private config =
 /// A script of configs/cluster/, with the lines that a user edits given by variables and options.
 let private submitted (cluster: string) (options: string) (variables: (string * string) list) (script: string) =
     let assignments =
-        [ for name, value in variables -> $"{name}={quoted value}" ] |> String.concat " "
+        [ for name, value in variables -> $"{name}={quoted value}" ]
+        |> String.concat " "
 
     let path = Path.Combine(repository, "configs", "cluster", script)
     let output = Path.Combine(cluster, "job-%A-%a.txt")
-    let shell = $"SLURM_CONF={quoted cluster}/slurm.conf {assignments} exec sbatch --wait {options} -o {quoted output} {quoted path}"
+
+    let shell =
+        $"SLURM_CONF={quoted cluster}/slurm.conf {assignments} exec sbatch --wait {options} -o {quoted output} {quoted path}"
+
     let finished = finish (startShell shell)
 
     let said =

@@ -211,7 +211,7 @@ let tests =
                     2
                     "allocation.average_bits[0]: expected a number above 0 and up to 8, got 9"
 
-                refused (set "run" "nobody") 3 "expected a run whose id contains 'nobody'"
+                refused (set "run" "nobody") 3 "expected a run whose name or id contains 'nobody'"
 
                 refused
                     (set "network" "vgg16" @ set "run" "null")

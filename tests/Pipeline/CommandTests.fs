@@ -323,7 +323,7 @@ let tests =
                 let rec lasting (minutes: float) =
                     let stopped = run (runIn artifacts "run" config [ "--max-minutes"; string minutes ])
                     Expect.equal stopped.ExitCode 0 stopped.Errors
-                    Expect.stringContains stopped.Errors "saved, the same command goes on" "it says so"
+                    Expect.stringContains stopped.Errors "saved, the same command continues" "it says so"
                     let record = record artifacts
                     Expect.equal record.Status RunStatus.Interrupted "not completed"
 

@@ -144,6 +144,7 @@ let tests =
                 one (
                     load "{}" [
                         "training.steps=12"
+                        "data.source=cifar10"
                         "data.path=."
                         "model.codes=[16,32,64]"
                         "data.flip=true"
@@ -168,6 +169,65 @@ let tests =
                 File.WriteAllText(Path.Combine(folder, "base.json"), """{ "extends": "sub/over.json" }""")
                 let circle = problems (Config.load file [])
                 Expect.equal (List.map _.Key circle) [ "extends" ] "a circle is refused")
+        }
+
+        test "assignments go over what variants say; one variant has keys of its own" {
+            written
+                """{ "variants": { "dq": { "training": { "steps": 7 } }, "vq": { "training": { "steps": 8 } } } }"""
+                (fun file ->
+                    let steps sets =
+                        match Config.load file sets with
+                        | Ok variants -> variants |> List.map (fun variant -> variant.Config.Training.Steps)
+                        | other -> failtestf "%A" other
+
+                    Expect.equal (steps []) [ 7L; 8L ] "the file's"
+                    Expect.equal (steps [ "training.steps=3" ]) [ 3L; 3L ] "of both"
+                    Expect.equal (steps [ "variants.vq.training.steps=4" ]) [ 7L; 4L ] "of one"
+                    Expect.equal (steps [ "training.steps=3"; "variants.vq.training.steps=4" ]) [ 3L; 4L ] "both ways")
+        }
+
+        test "the schema's least values are those of the checks" {
+            let set (key: string) (value: float) =
+                let value = value.ToString Globalization.CultureInfo.InvariantCulture
+                let isList = key = "model.codes"
+                if isList then $"{key}=[{value}]" else $"{key}={value}"
+
+            let concerns (key: string) sets =
+                written "{}" (fun file ->
+                    match Config.load file sets with
+                    | Error(Configuration problems) ->
+                        problems |> List.exists (fun problem -> (problem.Key.Split '[')[0] = key)
+                    | _ -> false)
+
+            for key, least in Settings.minima do
+                Expect.isTrue (concerns key [ set key (least - 1.0) ]) $"{key} below {least}"
+                Expect.isFalse (concerns key [ "model.pad=true"; set key least ]) $"{key} of {least}"
+
+            for key in Settings.positive do
+                Expect.isTrue (concerns key [ set key 0.0 ]) $"{key} of 0"
+        }
+
+        test "nine faults are nine lines" {
+            let faults = [
+                "seeed=1"
+                "data.image_size=-1"
+                "data.validation=2.5"
+                "model.codes=[0]"
+                "model.channels=1"
+                "model.quantizer.decay=7"
+                "training.steps=-5"
+                "training.learning_rate=many"
+                "evaluation.splits=[\"all\"]"
+            ]
+
+            written "{}" (fun file -> Expect.hasLength (problems (Config.load file faults)) faults.Length "a line each")
+        }
+
+        test "a path is an error where images are drawn" {
+            written """{ "data": { "path": "." } }""" (fun file ->
+                let problem = problems (Config.load file []) |> List.exactlyOne
+                Expect.equal problem.Key "data.path" "where"
+                Expect.stringStarts problem.Message "expected none with data.source dead_leaves" "why")
         }
 
         test "variants are laid over the rest, in order, and null takes one out" {

@@ -24,6 +24,7 @@ let context root (progress: CancellationTokenSource -> Report -> unit) (note: st
         Cancellation = source.Token
         Stopped = fun () -> Interrupted 15
         Team = Team.Alone
+        KeepThreads = false
         Progress = progress source
         Note = note
     }

@@ -240,7 +240,7 @@ let tests =
                 let file = Path.Combine(folder, RunLayout.Run)
                 File.WriteAllText(file, File.ReadAllText(file).Replace("\"schema\": 1", "\"schema\": 99"))
 
-                match Store.find store record.Id with
+                match Store.find store ignore record.Id with
                 | Error(Data message) ->
                     Expect.stringContains message "99" "the version"
                     Expect.stringContains message file "the file"

@@ -299,7 +299,7 @@ let tests =
             use killed = Process.Start("/bin/kill", [ "-TERM"; string started.Id ])
             killed.WaitForExit()
             let finished = finish started
-            Expect.equal finished.ExitCode 0 finished.Errors
+            Expect.equal finished.ExitCode 143 finished.Errors
 
             Expect.throws
                 (fun () -> client.GetAsync(address).GetAwaiter().GetResult() |> ignore)

@@ -7,16 +7,16 @@ using static TorchSharp.torch;
 namespace DQ.Core.Likelihoods.Context;
 
 /// <summary>
-/// A density of one pixel given the pixels above and to the left of it: a small net on its neighbours, seen from a prediction and in
-/// units of the local contrast, gives a mixture of logistics.
+/// The density of a pixel given the pixels above and to the left of it. A small network computes a mixture of logistics from the
+/// neighbours, relative to a prediction and in units of the local contrast.
 /// </summary>
 /// <remarks>
 /// After Zhang, Kang, McDonagh, Zhang (NeLLoC, 2021): a small local context suffices. Inputs: <see cref="ContextInputs"/>; outputs:
-/// <see cref="ContextMixture"/>. enter → ReLU → hidden.0 → ReLU, each further hidden layer added to its inputs → leave.
+/// <see cref="ContextMixture"/>. Layers: enter → ReLU → hidden.0 → ReLU → further hidden layers, each added to its inputs → leave.
 /// </remarks>
 public sealed class ContextHead : nn.Module
 {
-    /// First weights of the last layer, as a share of the usual ones: components begin near the prediction
+    /// Factor for the first weights of the last layer, so that components begin near the prediction
     private const double FirstOutputs = 0.1;
 
     [ComponentName(Name = "enter")]
@@ -52,11 +52,11 @@ public sealed class ContextHead : nn.Module
 
     private IEnumerable<Linear> Layers => [enter, .. hidden, leave];
 
-    /// <summary>−ln p of some pixels, the mean over them and their channels, with a gradient.</summary>
+    /// <summary>−ln p of some pixels: the mean over them and their channels, with a gradient.</summary>
     /// <param name="pixels">(B, C, H, W) uint8, on the CPU.</param>
-    /// <param name="positions">Which: image · H·W + row · W + column.</param>
+    /// <param name="positions">Numbers of the pixels: image · H·W + row · W + column.</param>
     /// <param name="joined">(width, pixels) float32, added to the first layer's sums; null for none.</param>
-    /// <returns>A scalar.</returns>
+    /// <returns>Scalar, nats per dimension.</returns>
     public Tensor Loss(Tensor pixels, int[] positions, Tensor? joined = null)
     {
         using var scope = NewDisposeScope();
@@ -69,7 +69,7 @@ public sealed class ContextHead : nn.Module
     /// <summary>−ln p of whole images.</summary>
     /// <param name="pixels">(B, C, H, W) uint8, on the CPU.</param>
     /// <param name="joined">(width, B·H·W), as above.</param>
-    /// <returns>Of each pixel, summed over its channels, image by image: B·H·W.</returns>
+    /// <returns>(B·H·W) nats of each pixel, summed over its channels, image by image.</returns>
     public float[] NatsPerPixel(Tensor pixels, Tensor? joined = null)
     {
         using var scope = NewDisposeScope();
@@ -82,7 +82,7 @@ public sealed class ContextHead : nn.Module
         return nats;
     }
 
-    /// <summary>What the net says of whole images' pixels, before it becomes a mixture.</summary>
+    /// <summary>The network's outputs for all pixels of images, before they become a mixture.</summary>
     /// <param name="pixels">As above.</param>
     /// <param name="joined">As above.</param>
     /// <returns>(<see cref="ContextSpec.Outputs"/>, B·H·W) float32.</returns>
@@ -95,7 +95,7 @@ public sealed class ContextHead : nn.Module
         return pass.Outputs(images, Everywhere(pixels), joined).MoveToOuterDisposeScope();
     }
 
-    /// <summary>What was trained, as plain numbers.</summary>
+    /// <summary>The trained weights as plain numbers.</summary>
     public ContextWeights Weights() => new(Spec, Plain(enter), [.. hidden.Select(Plain)], Plain(leave));
 
     internal static unsafe ContextImages Margined(ContextSpec spec, Tensor pixels)

@@ -4,8 +4,8 @@ using DQ.Core.Native;
 namespace DQ.Core.Likelihoods.Context;
 
 /// <summary>
-/// Images with a margin that a decoder knows, so that every pixel has all its neighbours: on the right the row's last pixel, on the left
-/// the first pixel of the row above, above the image 128.
+/// Images with a margin that a decoder knows too, so that every pixel has all its neighbours. The margin on the right repeats the row's
+/// last pixel, the margin on the left repeats the first pixel of the row above, and the margin above the image is 128.
 /// </summary>
 /// <remarks>Planes of (H + R) × (W + 2R) bytes, channel by channel, image by image; R is the radius.</remarks>
 internal sealed unsafe class ContextImages : ParallelChunks, IDisposable
@@ -18,11 +18,11 @@ internal sealed unsafe class ContextImages : ParallelChunks, IDisposable
     private readonly MemoryHandle pin;
 
     /// <param name="source">Images (B, C, H, W), which are copied.</param>
-    /// <param name="images">B.</param>
-    /// <param name="channels">C.</param>
-    /// <param name="height">H.</param>
-    /// <param name="width">W.</param>
-    /// <param name="radius">R.</param>
+    /// <param name="images">Number of images B.</param>
+    /// <param name="channels">Channels C.</param>
+    /// <param name="height">Height H.</param>
+    /// <param name="width">Width W.</param>
+    /// <param name="radius">Radius R of the context.</param>
     public ContextImages(byte* source, int images, int channels, int height, int width, int radius)
     {
         this.source = source;
@@ -41,13 +41,13 @@ internal sealed unsafe class ContextImages : ParallelChunks, IDisposable
 
     public int Width { get; }
 
-    /// <summary>Bytes from a pixel to the one below it.</summary>
+    /// <summary>Offset in bytes from a pixel to the one below it.</summary>
     public int Row => Width + 2 * radius;
 
-    /// <summary>Bytes from a pixel to its next channel.</summary>
+    /// <summary>Offset in bytes from a pixel to its next channel.</summary>
     public int Plane => (Height + radius) * Row;
 
-    /// <summary>Where a pixel's first channel is.</summary>
+    /// <summary>Offset of a pixel's first channel.</summary>
     /// <param name="position">Image · H·W + row · W + column.</param>
     public byte* At(long position)
     {

@@ -4,15 +4,15 @@ using DQ.Core.Native;
 namespace DQ.Core.Likelihoods.Context;
 
 /// <summary>
-/// What the net is given of each pixel, and what its outputs are relative to: everything is seen from a prediction by the neighbours, in
-/// units of the local contrast.
+/// Computes the network's inputs for each pixel, and the values that its outputs are relative to. All are relative to a prediction from the
+/// neighbours, in units of the local contrast.
 /// </summary>
 /// <remarks>
 /// Prediction: LOCO-I's, the median of W, N and W + N − NW. Contrast σ̂ of a channel: the mean of |W−NW|, |N−NW|, |N−NE|, |W−WW| and
 /// |N−NN|; σ = ½σ̂ + ½ mean of σ̂ over channels + floor.
-/// Inputs, in their order: of each neighbour, rows from above, columns from the left, then channel: d = neighbour − prediction, in color
-/// as differences (d_R − d_G, d_G, d_B − d_G), over σ, held to ±8, times 0.7; then by channel the predictions, (W − N)/σ, (N − NW)/σ and
-/// log σ.
+/// Inputs, in their order: for each neighbour (rows from above, columns from the left) and channel d = neighbour − prediction, in color as
+/// differences (d_R − d_G, d_G, d_B − d_G), divided by σ, clamped to ±8, times 0.7. Then, by channel, the predictions, (W − N)/σ, (N −
+/// NW)/σ and log σ.
 /// Axes: a row is one input of all pixels, so that loops run over neighbouring pixels.
 /// </remarks>
 internal sealed unsafe class ContextInputs : ParallelChunks
@@ -20,7 +20,7 @@ internal sealed unsafe class ContextInputs : ParallelChunks
     /// <summary>Rows of the geometry: pixel, prediction, unit and log unit, each by channel.</summary>
     public const int GeometryParts = 4;
 
-    /// <summary>A mixture's unit in σ.</summary>
+    /// <summary>The unit of a mixture, as a multiple of σ.</summary>
     private const float Unit = 0.6f;
 
     private const float MostDifference = 8;
@@ -38,15 +38,16 @@ internal sealed unsafe class ContextInputs : ParallelChunks
     private readonly int width;
     private readonly int tile;
 
-    /// <param name="spec">The head's.</param>
-    /// <param name="images">Of the spec's channels and radius.</param>
-    /// <param name="positions">Pixels, as <see cref="ContextImages.At"/> numbers them.</param>
-    /// <param name="first">The first to take.</param>
-    /// <param name="count">How many.</param>
-    /// <param name="inputs">Receives <see cref="ContextSpec.Inputs"/> rows; what is beyond <paramref name="count"/> repeats the first.</param>
-    /// <param name="geometry">Receives <see cref="GeometryParts"/> rows a channel, alike.</param>
+    /// <param name="spec">Spec of the head.</param>
+    /// <param name="images">Images with the spec's channels and radius.</param>
+    /// <param name="positions">Numbers of pixels, as in <see cref="ContextImages.At"/>.</param>
+    /// <param name="first">Index of the first position to use.</param>
+    /// <param name="count">Number of positions to use.</param>
+    /// <param name="inputs">Receives <see cref="ContextSpec.Inputs"/> rows; columns beyond <paramref name="count"/> repeat the
+    /// first.</param>
+    /// <param name="geometry">Receives <see cref="GeometryParts"/> rows per channel, in the same way.</param>
     /// <param name="width">Length of a row, a multiple of the vector length.</param>
-    /// <param name="tile">Pixels per chunk of work, likewise.</param>
+    /// <param name="tile">Pixels per chunk of work, a multiple of the vector length.</param>
     public ContextInputs(
         ContextSpec spec,
         ContextImages images,
@@ -98,7 +99,7 @@ internal sealed unsafe class ContextInputs : ParallelChunks
                 row[pixel] = scaled[at[pixel][offset]];
     }
 
-    /// Row and column of a neighbour, seen from the pixel
+    /// Row and column of a neighbour, relative to the pixel
     private (int Row, int Column) Offset(int neighbour)
     {
         var (row, column) = Math.DivRem(neighbour, 2 * spec.Radius + 1);
@@ -113,7 +114,7 @@ internal sealed unsafe class ContextInputs : ParallelChunks
         return Vector.Load(inputs + (long)(neighbour * spec.Channels + channel) * width + v);
     }
 
-    /// One vector of pixels: from the neighbours' values in the rows of inputs to the inputs
+    /// Converts the neighbours' values in the rows of inputs into inputs, for one vector of pixels
     private void Prepare(int v)
     {
         var channels = spec.Channels;

@@ -3,15 +3,15 @@ using static TorchSharp.torch;
 
 namespace DQ.Core.Likelihoods.Context;
 
-/// <param name="Spec">The head's.</param>
+/// <param name="Spec">Spec of the head.</param>
 /// <param name="Pixels">(B, C, H, W) uint8, contiguous.</param>
-/// <param name="Positions">The pixels that count.</param>
-/// <param name="HasJoined">Whether the last tensor is what joins the first layer's sums.</param>
+/// <param name="Positions">Numbers of the pixels in the loss.</param>
+/// <param name="HasJoined">Whether the last tensor is added to the first layer's sums.</param>
 internal sealed record ContextArguments(ContextSpec Spec, Tensor Pixels, int[] Positions, bool HasJoined);
 
 /// <summary>
-/// The autograd node of <see cref="ContextHead.Loss"/>: inputs are the parameters, what joins, and <see cref="ContextArguments"/>. The
-/// gradients are made in the forward pass, chunk by chunk: then backward has nothing left to do.
+/// The autograd node of <see cref="ContextHead.Loss"/>: its inputs are the parameters, the tensor added to the first layer's sums, and
+/// <see cref="ContextArguments"/>. The forward pass computes the gradients, chunk by chunk, so the backward pass only scales them.
 /// </summary>
 internal sealed class ContextLossFunction : autograd.SingleTensorFunction<ContextLossFunction>
 {

@@ -4,10 +4,11 @@ using DQ.Core.Native;
 
 namespace DQ.Core.Likelihoods.Context;
 
-/// <summary>The net's outputs as a discretized mixture of logistics around the prediction, in units of the local contrast.</summary>
+/// <summary>Converts the network's outputs into a discretized mixture of logistics around the prediction, in units of the local
+/// contrast.</summary>
 /// <remarks>
-/// The mixture of Salimans et al. (<see cref="LogisticMixtureKernel"/>) with, of component k: mean_c = med_c + u_c·μ_ck + Σ tanh(share)·(x_e −
-/// med_e) over earlier channels e, and scale u_c·exp(s_ck), u = 0.6σ; log-scales are held to [−7.5, 2].
+/// The mixture of Salimans et al. (<see cref="LogisticMixtureKernel"/>) where component k has mean_c = med_c + u_c·μ_ck + Σ
+/// tanh(share)·(x_e − med_e) over earlier channels e, and scale u_c·exp(s_ck), with u = 0.6σ. Log-scales are clamped to [−7.5, 2].
 /// Axes: a row is one output of all pixels.
 /// </remarks>
 internal sealed unsafe class ContextMixture : ParallelChunks
@@ -28,15 +29,16 @@ internal sealed unsafe class ContextMixture : ParallelChunks
     private readonly float* natsPerPixel;
     private readonly double[] sums;
 
-    /// <param name="spec">The head's.</param>
-    /// <param name="outputs">The net's, without the last bias; with a scale they are replaced by the derivatives of scale × nats.</param>
-    /// <param name="bias">Of the last layer.</param>
-    /// <param name="geometry">Of <see cref="ContextInputs"/>.</param>
+    /// <param name="spec">Spec of the head.</param>
+    /// <param name="outputs">Outputs of the network, without the last bias. If there is a scale, they are replaced by the derivatives of
+    /// scale × nats.</param>
+    /// <param name="bias">Bias of the last layer.</param>
+    /// <param name="geometry">Geometry from <see cref="ContextInputs"/>.</param>
     /// <param name="width">Length of a row, a multiple of the vector length.</param>
-    /// <param name="count">Pixels that count; columns beyond are padding.</param>
-    /// <param name="tile">Pixels per chunk of work, a multiple too.</param>
-    /// <param name="scale">What the gradient is multiplied by; null for none.</param>
-    /// <param name="natsPerPixel">Receives a row of −ln p; null where nobody asks.</param>
+    /// <param name="count">Number of pixels; columns beyond it are padding.</param>
+    /// <param name="tile">Pixels per chunk of work, a multiple of the vector length.</param>
+    /// <param name="scale">Factor of the gradient; null for no gradient.</param>
+    /// <param name="natsPerPixel">Receives a row of −ln p; null if it is not needed.</param>
     public ContextMixture(
         ContextSpec spec,
         float* outputs,
@@ -59,7 +61,7 @@ internal sealed unsafe class ContextMixture : ParallelChunks
         sums = new double[(width + tile - 1) / tile];
     }
 
-    /// <returns>The pixels' nats, summed; the same whichever thread did what.</returns>
+    /// <returns>The sum of the pixels' nats; it does not depend on the threads.</returns>
     public double Run()
     {
         Run(sums.Length);
@@ -103,7 +105,7 @@ internal sealed unsafe class ContextMixture : ParallelChunks
         ArrayPool<float>.Shared.Return(rented);
     }
 
-    /// From the net's outputs to a mixture's parameters
+    /// Converts the network's outputs into the mixture's parameters
     private void Read(float* values, int start, int length)
     {
         for (var row = 0; row < spec.Outputs; row++)
@@ -127,7 +129,7 @@ internal sealed unsafe class ContextMixture : ParallelChunks
         }
     }
 
-    /// The way back, for derivatives
+    /// Converts derivatives of the mixture's parameters into those of the outputs
     private void Write(float* values, int start, int length, int counted)
     {
         for (var row = 0; row < spec.Outputs; row++)
@@ -145,7 +147,7 @@ internal sealed unsafe class ContextMixture : ParallelChunks
     private const int Mean = 0;
     private const int LogScale = 1;
 
-    /// What an output is: weights have part −1, and shares come last
+    /// The meaning of an output: weights have part −1, and shares come last
     private (int Part, int Channel) Place(int row)
     {
         var block = row / spec.Mixtures - 1;

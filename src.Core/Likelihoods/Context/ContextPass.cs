@@ -7,16 +7,16 @@ using static TorchSharp.torch;
 namespace DQ.Core.Likelihoods.Context;
 
 /// <summary>
-/// Takes pixels through a head, forward and back, a chunk at a time: so that a chunk's activations stay in the cache between products, and
-/// nothing as large as a step's pixels is made. Products are libtorch's, the rest is managed.
+/// Runs the forward and backward pass of a head, chunk by chunk. So a chunk's activations stay in the cache between matrix products, and no
+/// tensor is as large as all pixels of a step. libtorch computes the products; the rest is managed code.
 /// </summary>
 /// <remarks>
-/// Axes: rows are inputs, units or outputs; columns are pixels. So a product is weight × rows, and what is done per pixel loops over
-/// neighbouring columns. The order of sums is that of chunks and columns: it depends on nothing else.
+/// Axes: rows are inputs, units or outputs; columns are pixels. So a product is weight × rows, and computations per pixel loop over
+/// neighbouring columns. The order of sums depends only on chunks and columns.
 /// </remarks>
 internal sealed unsafe class ContextPass : IDisposable
 {
-    /// Of a chunk; what was fastest of the powers of two
+    /// Pixels of a chunk; the fastest of the powers of two
     private const int ChunkPixels = 2048;
 
     private const int TilePixels = 256;
@@ -33,7 +33,7 @@ internal sealed unsafe class ContextPass : IDisposable
     private readonly Buffer gradient;
     private readonly Buffer masked;
 
-    /// <param name="spec">The head's.</param>
+    /// <param name="spec">Spec of the head.</param>
     /// <param name="parameters">Weight and bias of each layer in turn, contiguous float32 on the CPU.</param>
     public ContextPass(ContextSpec spec, IReadOnlyList<Tensor> parameters)
     {
@@ -50,14 +50,15 @@ internal sealed unsafe class ContextPass : IDisposable
     }
 
     /// <summary>−ln p of pixels, summed over them and their channels.</summary>
-    /// <param name="images">Where they are.</param>
-    /// <param name="positions">Which.</param>
+    /// <param name="images">The images.</param>
+    /// <param name="positions">Numbers of the pixels.</param>
     /// <param name="joined">(width, pixels), added to the first layer's sums; null for none.</param>
-    /// <param name="natsPerPixel">Receives each pixel's; null where nobody asks.</param>
+    /// <param name="natsPerPixel">Receives each pixel's −ln p; null if it is not needed.</param>
     public double Nats(ContextImages images, int[] positions, Tensor? joined, float[]? natsPerPixel) =>
         Run(images, positions, joined, natsPerPixel, null, 0);
 
-    /// <summary>What the net says of pixels: (outputs, pixels), last biases added. Belongs to the scope around this.</summary>
+    /// <summary>The network's outputs for pixels, (outputs, pixels), with the last biases. They belong to the caller's dispose
+    /// scope.</summary>
     /// <param name="images">As above.</param>
     /// <param name="positions">As above.</param>
     /// <param name="joined">As above.</param>
@@ -79,8 +80,9 @@ internal sealed unsafe class ContextPass : IDisposable
     /// <param name="images">As above.</param>
     /// <param name="positions">As above.</param>
     /// <param name="joined">As above.</param>
-    /// <param name="gradients">Of the parameters in their order, zeros, which are added to; last that of <paramref name="joined"/>, where there is one.</param>
-    /// <param name="scale">What they are multiplied by.</param>
+    /// <param name="gradients">Gradients of the parameters in their order, initially zero, to which this adds. The last is that of
+    /// <paramref name="joined"/>, if there is one.</param>
+    /// <param name="scale">Factor of the derivatives.</param>
     public double Gradients(ContextImages images, int[] positions, Tensor? joined, IReadOnlyList<Tensor> gradients, float scale) =>
         Run(images, positions, joined, null, gradients, scale);
 
@@ -153,7 +155,7 @@ internal sealed unsafe class ContextPass : IDisposable
         outputs.Rows(width).addmm_(weights[^1], activations[^1].Rows(width), 0, 1);
     }
 
-    /// From the outputs' derivatives, which have taken their place
+    /// Starts from the outputs' derivatives, which are stored in place of the outputs
     private void Backward(int width, IReadOnlyList<Tensor> gradients, Tensor? joined)
     {
         var slopes = outputs.Rows(width);
@@ -171,7 +173,7 @@ internal sealed unsafe class ContextPass : IDisposable
                 width
             ).Run();
             Add(gradients, layer, masked.Rows(width), (layer == 0 ? inputs : activations[layer - 1]).Rows(width));
-            // past a residual layer the derivative of its inputs is there already
+            // behind a residual layer the derivative of its inputs has been computed already
             if (layer > 0)
                 gradient.Rows(width).addmm_(weights[layer].t(), masked.Rows(width), rectified[layer] is null ? 0 : 1, 1);
         }
@@ -183,7 +185,7 @@ internal sealed unsafe class ContextPass : IDisposable
 
     private static float* Address(Tensor tensor) => FusedLoss.Address<float>(tensor);
 
-    /// <summary>Rows for a chunk, side by side without gaps however short they are.</summary>
+    /// <summary>Rows of a chunk, contiguous for every row length.</summary>
     private sealed class Buffer
     {
         private readonly int rows;

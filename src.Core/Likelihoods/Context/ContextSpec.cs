@@ -3,42 +3,43 @@ using System.Text.Json.Serialization;
 namespace DQ.Core.Likelihoods.Context;
 
 /// <summary>
-/// The context head in numbers: a mixture of logistics for one pixel, from the pixels above and to the left of it that a decoder
-/// already knows (after Zhang et al., NeLLoC, with the predictor and local contrast of lossless codecs).
+/// Settings of the context head: a mixture of logistics for one pixel, from the pixels above and to the left of it, which a decoder already
+/// knows (after Zhang et al., NeLLoC, with the predictor and local contrast of lossless codecs).
 /// </summary>
 public sealed record ContextSpec
 {
     /// <summary>Channels C of the image: 3 or 1.</summary>
     public int Channels { get; init; } = 3;
 
-    /// <summary>Rows above and columns to either side that are looked at.</summary>
+    /// <summary>Number of rows above, and of columns on either side, that are read.</summary>
     public int Radius { get; init; } = 3;
 
     /// <summary>Width of the hidden layers.</summary>
     public int Width { get; init; } = 256;
 
-    /// <summary>Hidden layers after the first: one plain, each further one residual.</summary>
+    /// <summary>Hidden layers after the first: the first is plain, further ones are residual.</summary>
     public int Depth { get; init; } = 1;
 
     /// <summary>Mixture components K.</summary>
     public int Mixtures { get; init; } = 10;
 
-    /// <summary>Least local contrast, on pixels scaled to [−1, 1].</summary>
+    /// <summary>Minimum of the local contrast, for pixels scaled to [−1, 1].</summary>
     public double ContrastFloor { get; init; } = 0.02;
 
-    /// <summary>Known pixels P: r rows of 2r + 1, and r to the left.</summary>
+    /// <summary>Number of known pixels P: r rows of 2r + 1, and r to the left.</summary>
     [JsonIgnore]
     public int Neighbours => 2 * Radius * (Radius + 1);
 
-    /// <summary>Inputs of the net: the neighbours, and four numbers a channel (prediction, two gradients, log contrast).</summary>
+    /// <summary>Number of inputs of the network: the neighbours, and four numbers per channel (prediction, two gradients, log
+    /// contrast).</summary>
     [JsonIgnore]
     public int Inputs => (Neighbours + 4) * Channels;
 
-    /// <summary>Outputs of the net a component: weight, means, log scales, and each channel's share of those before it.</summary>
+    /// <summary>Number of outputs per component: weight, means, log scales, and each channel's share of those before it.</summary>
     [JsonIgnore]
     public int OutputsPerMixture => 1 + 2 * Channels + Channels * (Channels - 1) / 2;
 
-    /// <summary>Outputs of the net: weights first, then means, log scales and shares, each by channel, then component.</summary>
+    /// <summary>Number of outputs: weights first, then means, log scales and shares, each by channel, then component.</summary>
     [JsonIgnore]
     public int Outputs => OutputsPerMixture * Mixtures;
 

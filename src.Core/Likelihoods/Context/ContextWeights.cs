@@ -8,7 +8,7 @@ namespace DQ.Core.Likelihoods.Context;
 public sealed record ContextLayer(int Inputs, int Outputs, float[] Weight, float[] Bias);
 
 /// <summary>A trained context head as plain numbers: h = ReLU(enter x), h = ReLU(first h), h += ReLU(further h), y = leave h.</summary>
-/// <param name="Spec">Its shape.</param>
+/// <param name="Spec">The spec of the head.</param>
 /// <param name="Enter">From <see cref="ContextSpec.Inputs"/> to the width.</param>
 /// <param name="Hidden"><see cref="ContextSpec.Depth"/> layers from width to width.</param>
 /// <param name="Leave">From the width to <see cref="ContextSpec.Outputs"/>.</param>

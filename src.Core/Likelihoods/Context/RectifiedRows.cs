@@ -3,13 +3,13 @@ using DQ.Core.Native;
 
 namespace DQ.Core.Likelihoods.Context;
 
-/// <summary>Of a layer's sums, row by row: ReLU(row + bias), in place, and what residual layers add it to.</summary>
-/// <param name="values">Rows, a multiple of the vector length long.</param>
-/// <param name="bias">Of each row.</param>
-/// <param name="before">The layer's inputs; null where it is not residual.</param>
-/// <param name="after">Receives inputs + ReLU; null as well.</param>
-/// <param name="rows">How many.</param>
-/// <param name="width">Their length.</param>
+/// <summary>Computes ReLU(row + bias) of a layer's sums in place, row by row. In residual layers it also adds the layer's inputs.</summary>
+/// <param name="values">Rows, whose length is a multiple of the vector length.</param>
+/// <param name="bias">Bias of each row.</param>
+/// <param name="before">The layer's inputs; null if the layer is not residual.</param>
+/// <param name="after">Receives inputs + ReLU; null if the layer is not residual.</param>
+/// <param name="rows">Number of rows.</param>
+/// <param name="width">Length of a row.</param>
 internal sealed unsafe class RectifiedRows(float* values, float* bias, float* before, float* after, int rows, int width) : ParallelChunks
 {
     private const int RowsPerChunk = 16;
@@ -33,13 +33,13 @@ internal sealed unsafe class RectifiedRows(float* values, float* bias, float* be
     }
 }
 
-/// <summary>The way back: derivatives where the ReLU let through, and their sums by row.</summary>
-/// <param name="gradient">Of the ReLU's outputs.</param>
-/// <param name="rectified">These outputs.</param>
+/// <summary>The backward pass: derivatives where the ReLU's output is positive, else 0, and their sums by row.</summary>
+/// <param name="gradient">Derivatives of the ReLU's outputs.</param>
+/// <param name="rectified">The ReLU's outputs.</param>
 /// <param name="target">Receives the derivatives of the layer's sums; may be <paramref name="gradient"/>.</param>
-/// <param name="sums">Of each row, added to.</param>
-/// <param name="rows">How many.</param>
-/// <param name="width">Their length, a multiple of the vector length.</param>
+/// <param name="sums">Sum of each row's derivatives, to which this adds.</param>
+/// <param name="rows">Number of rows.</param>
+/// <param name="width">Length of a row, a multiple of the vector length.</param>
 internal sealed unsafe class RectifiedGradient(float* gradient, float* rectified, float* target, float* sums, int rows, int width)
     : ParallelChunks
 {
