@@ -180,6 +180,21 @@ let tests =
                 says 1 datasets finished
                 nothingHalfWritten artifacts)
 
+        mpiTest openMpi "two hosts: one training over a network" (fun folder ->
+            if not (canMount.Value && File.Exists "/usr/bin/ip") then
+                skiptest "no network namespaces: ip (iproute2) and root are needed"
+
+            let file = written folder 60
+            let artifacts = within folder "several"
+            let script = Path.Combine(repository, "tests", "Parallel", "hosts")
+
+            let dq = "dotnet" :: List.map quoted (program :: training "run" file artifacts)
+            let finished = finish (startShell $"""exec {quoted script} 2 1 {String.concat " " dq}""")
+            succeeds finished
+            isAlike artifacts (alone folder file)
+
+            Expect.equal (record artifacts).Ranks (Nullable 3) "ranks")
+
         mpiTest openMpi "a full disk ends all ranks, and with room the same command goes on" (fun folder ->
             need canMount.Value "unshare -m: not allowed here"
             let file = written folder 150
