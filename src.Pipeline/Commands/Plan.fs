@@ -201,10 +201,7 @@ let private describe (ranks: int option) (variant: Variant) (foreseen: Foreseen)
     $"{head}\n{PlannedSteps.table foreseen.Steps}{images}{costs}{time}{shared}"
 
 let private dataOf (ranks: int option) (variant: Variant) (foreseen: Foreseen) = {|
-    Ranks =
-        ranks
-        |> Option.map (gains variant.Config foreseen)
-        |> Option.defaultValue []
+    Ranks = ranks |> Option.map (gains variant.Config foreseen) |> Option.defaultValue []
     Variant = variant.Variant
     Stages = PlannedSteps.data foreseen.Steps
     Images = foreseen.Images
@@ -223,7 +220,8 @@ let private models (place: Workplace) (arguments: ParseResults<Arguments>) file 
         let ranks = arguments.TryGetResult Ranks
 
         match ranks with
-        | Some ranks when ranks < 1 -> return! Error(Usage $"--ranks: expected a whole number of at least 1, got {ranks}")
+        | Some ranks when ranks < 1 ->
+            return! Error(Usage $"--ranks: expected a whole number of at least 1, got {ranks}")
         | _ -> ()
 
         let! _ = Workplace.loadTorch place

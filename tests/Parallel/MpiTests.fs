@@ -130,7 +130,11 @@ let tests =
                 // its exit code is the launcher's own affair: 1 of Open MPI's, 0 of MPICH's
                 waitForEnd artifacts
                 // saved, or killed before: Open MPI's waits for a second only
-                Expect.equal (Store.status (runFolder artifacts) (record artifacts)) RunStatus.Interrupted finished.Errors
+                Expect.equal
+                    (Store.status (runFolder artifacts) (record artifacts))
+                    RunStatus.Interrupted
+                    finished.Errors
+
                 nothingHalfWritten artifacts
                 succeeds (run launcher 2 (training "run" file artifacts))
                 isAlike artifacts (alone folder file))
@@ -189,7 +193,10 @@ let tests =
             let script = Path.Combine(repository, "tests", "Parallel", "hosts")
 
             let dq = "dotnet" :: List.map quoted (program :: training "run" file artifacts)
-            let finished = finish (startShell $"""exec {quoted script} 2 1 {String.concat " " dq}""")
+
+            let finished =
+                finish (startShell $"""exec {quoted script} 2 1 {String.concat " " dq}""")
+
             succeeds finished
             isAlike artifacts (alone folder file)
 
