@@ -185,7 +185,8 @@ let private describe (ranks: int option) (variant: Variant) (foreseen: Foreseen)
             let whole =
                 System.TimeSpan.FromSeconds(ceil (seconds * float config.Training.Steps)).ToString "c"
 
-            $"""  {number "F3" seconds} s a step, {whole} for {config.Training.Steps} steps without validation\n"""
+            let each = number "F3" seconds
+            $"  {each} s a step, {whole} for {config.Training.Steps} steps without validation\n"
 
     let shared =
         [
