@@ -1,6 +1,7 @@
 using DQ.Core.Autoencoders;
 using DQ.Core.Images;
 using DQ.Core.Quantization;
+using static DQ.Core.Native.HeldOperations;
 using static TorchSharp.torch;
 
 namespace DQ.Core.Evaluation;
@@ -47,7 +48,7 @@ public sealed record Picture(
             var mean = model.Likelihood.Mean(output);
             if (model.Likelihood.IsDensity)
                 sumOfNats += (double)model.Likelihood.Loss(output, pixels).item<float>() * pixels.numel();
-            sumOfSquares += (mean.to_type(ScalarType.Float64) - pixels).square().sum().item<double>();
+            sumOfSquares += (mean.to_type(ScalarType.Float64) - pixels).Squared().sum().item<double>();
             TiledModel.Put(reconstruction, place, Reconstructions.Rounded(mean));
             output.Dispose();
         }
