@@ -29,7 +29,7 @@ import sys
 raw = open(sys.argv[1] + '/test_batch.bin', 'rb').read()
 side, columns = 32, 100
 with open(sys.argv[2], 'wb') as ppm:
-    ppm.write(b'P6 3200 3200 255\n')
+    ppm.write(b'P6\n3200 3200\n255\n')
     for row in range(columns * side):
         line = bytearray(columns * side * 3)
         for column in range(columns):

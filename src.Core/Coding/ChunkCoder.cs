@@ -8,7 +8,7 @@ internal sealed class ChunkCoder(CodingModels models)
 {
     private const int DrawingShare = 16;
 
-    private readonly ConcurrentDictionary<int, ConcurrentBag<ContextCoder>> _idle = new();
+    private readonly ConcurrentDictionary<(int Channels, ChunkMode Mode), ConcurrentBag<ContextCoder>> _idle = new();
 
     /// <summary>The margins of pixels that no model codes.</summary>
     private const int PlainRadius = 3;
@@ -31,11 +31,11 @@ internal sealed class ChunkCoder(CodingModels models)
         // where that is a drawing's size, the model can't do better, and takes its time
         if (bytes.Length > raw.Length / DrawingShare && models.For(pixels.Channels) is { } model)
         {
-            var coder = Take(model);
+            var coder = Take(model, ChunkMode.Learning);
             var context = coder.Encode(pixels, cancellation);
-            Return(coder);
+            Return(coder, ChunkMode.Learning);
             if (context.Length < bytes.Length)
-                (mode, bytes) = (ChunkMode.Context, context);
+                (mode, bytes) = (ChunkMode.Learning, context);
         }
         return (new ChunkRecord(mode, bytes.Length, Crc32.Of(bytes), Crc32.Of(raw)), bytes);
     }
@@ -57,20 +57,23 @@ internal sealed class ChunkCoder(CodingModels models)
             default:
                 var coder = Take(
                     models.For(pixels.Channels)
-                        ?? throw new InvalidDataException($"needs a model for {pixels.Channels} channels, which the file does not name")
+                        ?? throw new InvalidDataException($"needs a model for {pixels.Channels} channels, which the file does not name"),
+                    record.Mode
                 );
                 coder.Decode(bytes, pixels, cancellation);
-                Return(coder);
+                Return(coder, record.Mode);
                 break;
         }
         if (Crc32.Of(Raw(pixels)) != record.PixelChecksum)
             throw new InvalidDataException("decodes to other pixels than were coded");
     }
 
-    private ContextCoder Take(FrozenContext model) =>
-        _idle.GetOrAdd(model.Spec.Channels, _ => []).TryTake(out var coder) ? coder : new ContextCoder(model);
+    private ContextCoder Take(FrozenContext model, ChunkMode mode) =>
+        _idle.GetOrAdd((model.Spec.Channels, mode), _ => []).TryTake(out var coder) ? coder
+        : mode == ChunkMode.Learning ? ContextCoder.Learning(model)
+        : ContextCoder.Fixed(model);
 
-    private void Return(ContextCoder coder) => _idle[coder.Model.Spec.Channels].Add(coder);
+    private void Return(ContextCoder coder, ChunkMode mode) => _idle[(coder.Model.Spec.Channels, mode)].Add(coder);
 
     /// Row by row, without margins.
     private static byte[] Raw(ContextPixels pixels)

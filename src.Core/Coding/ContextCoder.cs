@@ -1,18 +1,34 @@
 namespace DQ.Core.Coding;
 
 /// <summary>Pictures to streams and back by a frozen context head: what one thread works with.</summary>
-internal sealed unsafe class ContextCoder(FrozenContext model)
+internal sealed unsafe class ContextCoder
 {
     private const int MostChannels = 3;
 
-    private readonly ContextNet _net = ContextNet.For(model);
-    private readonly PixelMixture _mixture = new(model);
+    private readonly ContextNet _net;
+    private readonly MixtureCorrections _corrections;
+    private readonly PixelMixture _mixture;
     private readonly int[] _places = new int[ContextNet.BatchPixels];
     private readonly int[] _strides = new int[ContextNet.BatchPixels];
     private readonly int[] _predictions = GC.AllocateArray<int>(ContextNet.BatchPixels * MostChannels, pinned: true);
     private readonly int[] _contrasts = GC.AllocateArray<int>(ContextNet.BatchPixels * MostChannels, pinned: true);
 
-    public FrozenContext Model => model;
+    private ContextCoder(FrozenContext model, MixtureCorrections corrections)
+    {
+        Model = model;
+        _net = ContextNet.For(model);
+        _corrections = corrections;
+        _mixture = new PixelMixture(model, corrections);
+    }
+
+    public FrozenContext Model { get; }
+
+    /// <summary>Of streams whose mixtures are the model's alone.</summary>
+    public static ContextCoder Fixed(FrozenContext model) => new(model, new MixtureCorrections(MixtureTerms.PaddedOf(model)));
+
+    /// <summary>Of streams whose mixtures follow what was coded before.</summary>
+    public static ContextCoder Learning(FrozenContext model) =>
+        new(model, new LearnedCorrections(MixtureTerms.PaddedOf(model), model.Spec.Channels));
 
     /// <summary>The stream of pictures whose margins are filled.</summary>
     public byte[] Encode(ContextPixels pixels, CancellationToken cancellation)
@@ -41,6 +57,7 @@ internal sealed unsafe class ContextCoder(FrozenContext model)
     public void Decode(ReadOnlySpan<byte> stream, ContextPixels pixels, CancellationToken cancellation)
     {
         var decoder = new RansDecoder(stream);
+        _corrections.Reset();
         var bytes = Bytes(pixels);
         var wavefronts = Wavefronts.Count(pixels);
         for (var wavefront = 0; wavefront < wavefronts; wavefront++)
@@ -81,6 +98,7 @@ internal sealed unsafe class ContextCoder(FrozenContext model)
 
     private void Intervals(ContextPixels pixels, (uint, uint)[] intervals, CancellationToken cancellation)
     {
+        _corrections.Reset();
         var bytes = Bytes(pixels);
         var (count, next) = (0, 0);
         var wavefronts = Wavefronts.Count(pixels);
@@ -106,7 +124,7 @@ internal sealed unsafe class ContextCoder(FrozenContext model)
     private void Batch(byte* bytes, int count, Span<(uint, uint)> intervals)
     {
         RunNet(bytes, count);
-        var channels = model.Spec.Channels;
+        var channels = Model.Spec.Channels;
         for (var i = 0; i < count; i++)
         {
             Begin(i);
@@ -125,7 +143,7 @@ internal sealed unsafe class ContextCoder(FrozenContext model)
         for (var i = 0; i < count; i++)
         {
             Begin(i);
-            for (var channel = 0; channel < model.Spec.Channels; channel++)
+            for (var channel = 0; channel < Model.Spec.Channels; channel++)
             {
                 var value = _mixture.Find(decoder.Slot(PixelMixture.FrequencyBits), out var start, out var frequency);
                 decoder.Advance(start, frequency, PixelMixture.FrequencyBits);
@@ -145,8 +163,8 @@ internal sealed unsafe class ContextCoder(FrozenContext model)
                 ContextInputs.Fill(
                     bytes + _places[i],
                     _strides[i],
-                    model.Spec,
-                    model.Contrast,
+                    Model.Spec,
+                    Model.Contrast,
                     _net.Inputs + i * _net.InputStride,
                     predictions + i * MostChannels,
                     contrasts + i * MostChannels

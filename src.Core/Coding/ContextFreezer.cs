@@ -6,7 +6,8 @@ namespace DQ.Core.Coding;
 /// <summary>Makes integers of a trained context head.</summary>
 /// <remarks>
 /// Every hidden unit gets its own scale, for a ReLU does not mind: the largest activation on the images given becomes a quarter of the
-/// largest integer. Every row of weights gets the largest scale at which no sum of int16 products can leave 32 bits.
+/// largest integer. Every row of weights gets the largest scale at which no sum of int16 products can leave 32 bits. Units that are 0 on all
+/// of these images get no weights: a net leaves them out.
 /// </remarks>
 public static unsafe class ContextFreezer
 {
@@ -18,8 +19,8 @@ public static unsafe class ContextFreezer
     /// What of a sum's range is not used, for the rounding of weights: each is off by half at most.
     private const double SumRange = int.MaxValue * 0.98;
 
-    /// Units that are never far from 0 get no scale beyond this share of what is possible at all.
-    private const double LeastActivityShare = 1.0 / 32;
+    /// Units that are never far from 0 get no scale beyond a share of what is possible at all: these are tried, until the last layer fits.
+    private static readonly double[] LeastActivityShares = [1.0 / 32, 1.0 / 64, 1.0 / 128, 1.0 / 256, 1.0 / 512, 1.0 / 1024];
 
     /// Dead leaves by whose activations scales are chosen, and how wide they are.
     private const int LeavesImages = 24;
@@ -50,19 +51,35 @@ public static unsafe class ContextFreezer
             throw new ArgumentException("expected finite weights", nameof(weights));
         var floor = FrozenContext.FloorUnits(spec.ContrastFloor);
         var activity = Activity(weights, floor, images);
+        weights = WithoutDead(weights, activity);
         var inputUnits = new double[spec.Inputs];
         Array.Fill(inputUnits, 1 << FrozenContext.InputBits);
         Array.Fill(inputUnits, (1 << FrozenContext.InputBits) / DifferenceShare, 0, spec.Neighbours * spec.Channels);
         double[] inputLimits = [.. FrozenContext.InputLimits(spec)];
-        var activationLimits = Enumerable.Repeat((double)FrozenContext.LargestActivation, spec.Width).ToArray();
+        var candidates = LeastActivityShares.Select(share => Frozen(weights, floor, inputUnits, inputLimits, activity, share));
+        return candidates.FirstOrDefault(model => model is not null)
+            ?? throw new ArgumentException("the last layer's weights are too large for integers", nameof(weights));
+    }
 
-        var (enter, units) = Activated(weights.Enter, inputUnits, inputLimits, activity[0]);
+    /// Null where the last layer's weights are too large for these scales.
+    private static FrozenContext? Frozen(
+        ContextWeights weights,
+        int floor,
+        double[] inputUnits,
+        double[] inputLimits,
+        double[][] activity,
+        double share
+    )
+    {
+        var spec = weights.Spec;
+        var activationLimits = Enumerable.Repeat((double)FrozenContext.LargestActivation, spec.Width).ToArray();
+        var (enter, units) = Activated(weights.Enter, inputUnits, inputLimits, activity[0], share);
         var hidden = new List<FrozenLayer>();
         for (var i = 0; i < spec.Depth; i++)
         {
             if (i == 0)
             {
-                var (layer, next) = Activated(weights.Hidden[0], units, activationLimits, activity[1]);
+                var (layer, next) = Activated(weights.Hidden[0], units, activationLimits, activity[1], share);
                 hidden.Add(layer);
                 units = next;
             }
@@ -71,27 +88,57 @@ public static unsafe class ContextFreezer
         }
         var ones = Enumerable.Repeat(1.0, spec.Outputs).ToArray();
         var leave = Scaled(weights.Leave, units, activationLimits, ones, bits => bits > 16 ? 1L << (bits - 17) : 0);
-        if (leave.Shift < 16)
-            throw new ArgumentException("the last layer's weights are too large for integers", nameof(weights));
-        return new FrozenContext(spec, floor, enter, hidden, leave);
+        return leave.Shift < 16 ? null : new FrozenContext(spec, floor, enter, hidden, leave);
     }
+
+    /// No weights from and to units that are 0 on all images; the second list is that of all hidden layers.
+    private static ContextWeights WithoutDead(ContextWeights weights, double[][] activity)
+    {
+        var (first, further) = (activity[0], activity[1]);
+        return weights with
+        {
+            Enter = Cut(weights.Enter, null, first),
+            Hidden = [.. weights.Hidden.Select((layer, index) => Cut(layer, index == 0 ? first : further, further))],
+            Leave = Cut(weights.Leave, further, null),
+        };
+    }
+
+    private static ContextLayer Cut(ContextLayer layer, double[]? inputs, double[]? outputs) =>
+        layer with
+        {
+            Weight =
+            [
+                .. layer.Weight.Select((weight, at) => inputs?[at % layer.Inputs] == 0 || outputs?[at / layer.Inputs] == 0 ? 0 : weight),
+            ],
+            Bias = [.. layer.Bias.Select((bias, row) => outputs?[row] == 0 ? 0 : bias)],
+        };
 
     private static IEnumerable<ContextLayer> Layers(ContextWeights weights) => [weights.Enter, .. weights.Hidden, weights.Leave];
 
     /// A layer whose outputs get scales by their activity.
-    private static (FrozenLayer Layer, double[] Units) Activated(ContextLayer layer, double[] units, double[] limits, double[] activity)
+    private static (FrozenLayer Layer, double[] Units) Activated(
+        ContextLayer layer,
+        double[] units,
+        double[] limits,
+        double[] activity,
+        double share
+    )
     {
         var most = MostScales(layer, units, limits);
         var wanted = new double[layer.Outputs];
-        var shift = double.MaxValue;
+        var shift = 30.0;
         for (var row = 0; row < layer.Outputs; row++)
         {
             var possible = SumRange / most[row];
-            wanted[row] = UsualActivation / Math.Max(activity[row], possible * LeastActivityShare);
+            wanted[row] = UsualActivation / Math.Max(activity[row], possible * share);
+            if (activity[row] == 0)
+                continue;
             shift = Math.Min(shift, Math.Log2(most[row] / wanted[row]));
         }
         var whole = (int)Math.Clamp(Math.Floor(shift), 1, 30);
-        var scales = wanted.Select((unit, row) => Math.Min(unit * Math.Pow(2, whole), most[row])).ToArray();
+        var scales = wanted
+            .Select((unit, row) => activity[row] == 0 ? Math.Pow(2, whole) : Math.Min(unit * Math.Pow(2, whole), most[row]))
+            .ToArray();
         return (Rounded(layer, units, scales, whole, 1L << (whole - 1)), [.. scales.Select(scale => scale / Math.Pow(2, whole))]);
     }
 

@@ -77,9 +77,10 @@ internal sealed unsafe class ContextNet<TVector, TLanes> : ContextNet
     public ContextNet(FrozenContext model)
         : base(model)
     {
-        _enter = new PackedLayer(model.Enter, BlockOutputs);
-        _hidden = [.. model.Hidden.Select(layer => new PackedLayer(layer, BlockOutputs))];
-        _leave = new PackedLayer(model.Leave, BlockOutputs);
+        var live = new LiveUnits(model);
+        _enter = new PackedLayer(live.Enter, BlockOutputs);
+        _hidden = [.. live.Hidden.Select(layer => new PackedLayer(layer, BlockOutputs))];
+        _leave = new PackedLayer(live.Leave, BlockOutputs);
         _first = GC.AllocateArray<short>(BatchPixels * HiddenStride, pinned: true);
         _second = GC.AllocateArray<short>(BatchPixels * HiddenStride, pinned: true);
     }

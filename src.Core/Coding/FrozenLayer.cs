@@ -11,9 +11,16 @@ public sealed record FrozenLayer(int Inputs, int Outputs, short[] Weights, int[]
     /// <summary>The largest size a row's sum can have.</summary>
     /// <param name="row">Of <see cref="Outputs"/>.</param>
     /// <param name="limits">The largest size of each input.</param>
-    public long LargestSum(int row, ReadOnlySpan<int> limits)
+    public long LargestSum(int row, ReadOnlySpan<int> limits) => Math.Abs((long)Bias[row]) + LargestProducts(row, limits);
+
+    /// <summary>A number that a row's sum can't exceed.</summary>
+    /// <param name="row">Of <see cref="Outputs"/>.</param>
+    /// <param name="limits">The largest size of each input.</param>
+    public long HighestSum(int row, ReadOnlySpan<int> limits) => Bias[row] + LargestProducts(row, limits);
+
+    private long LargestProducts(int row, ReadOnlySpan<int> limits)
     {
-        var sum = Math.Abs((long)Bias[row]);
+        long sum = 0;
         for (var input = 0; input < Inputs; input++)
             sum += Math.Abs((long)Weights[row * Inputs + input]) * limits[input];
         return sum;

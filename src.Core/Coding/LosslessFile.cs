@@ -64,7 +64,8 @@ public sealed class LosslessFile : IDisposable
     public long ModelBytes => _index.Models.Sum(model => (long)model.PackedBytes);
 
     /// <summary>How many chunks each mode codes: raw, context, flat.</summary>
-    public (int Raw, int Context, int Flat) ChunkModes => (Count(ChunkMode.Raw), Count(ChunkMode.Context), Count(ChunkMode.Flat));
+    public (int Raw, int Context, int Flat) ChunkModes =>
+        (Count(ChunkMode.Raw), Count(ChunkMode.Context) + Count(ChunkMode.Learning), Count(ChunkMode.Flat));
 
     /// <summary>Opens a file and checks all of it but the chunks.</summary>
     /// <param name="path">Of the file.</param>
@@ -116,7 +117,19 @@ public sealed class LosslessFile : IDisposable
     /// <param name="cancellation">Stops with an exception.</param>
     /// <exception cref="InvalidDataException">A chunk is damaged; names the file and the pictures.</exception>
     public IEnumerable<(int Number, LosslessPicture Picture)> Read(CodingModels models, int threads, CancellationToken cancellation) =>
-        Read(models, threads, Enumerable.Range(0, _plan.Length), cancellation);
+        Read(models, threads, Enumerable.Range(0, _plan.Length), damage => throw damage, cancellation);
+
+    /// <summary>All pictures that no damaged chunk is part of, as <see cref="Read(CodingModels, int, CancellationToken)"/>.</summary>
+    /// <param name="models">From <see cref="Resolve"/>.</param>
+    /// <param name="threads">Threads that decode.</param>
+    /// <param name="damaged">Is told of each damaged chunk; the message names the file and the pictures.</param>
+    /// <param name="cancellation">Stops with an exception.</param>
+    public IEnumerable<(int Number, LosslessPicture Picture)> ReadUndamaged(
+        CodingModels models,
+        int threads,
+        Action<InvalidDataException> damaged,
+        CancellationToken cancellation
+    ) => Read(models, threads, Enumerable.Range(0, _plan.Length), damaged, cancellation);
 
     /// <summary>One picture, from its own chunks alone.</summary>
     /// <exception cref="InvalidDataException">A chunk is damaged.</exception>
@@ -125,6 +138,7 @@ public sealed class LosslessFile : IDisposable
                 models,
                 1,
                 Enumerable.Range(0, _plan.Length).Where(chunk => _plan[chunk].Pieces.Any(piece => piece.Image == number)),
+                damage => throw damage,
                 cancellation
             )
             .First(read => read.Number == number)
@@ -136,23 +150,24 @@ public sealed class LosslessFile : IDisposable
         CodingModels models,
         int threads,
         IEnumerable<int> chunks,
+        Action<InvalidDataException> damaged,
         CancellationToken cancellation
     )
     {
         var coder = new ChunkCoder(models);
-        var work = new OrderedWork<(int Chunk, ContextPixels Pixels)>(threads, cancellation);
-        var held = new Dictionary<int, (LosslessPicture Picture, int Rows)>();
+        var work = new OrderedWork<DecodedChunk>(threads, cancellation);
+        var unfinished = new UnfinishedPictures(this, damaged);
         try
         {
             foreach (var chunk in chunks)
             {
                 var bytes = ReadBytes(_places[chunk], _index.Chunks[chunk].Bytes);
-                foreach (var (done, pixels) in work.Add(() => (chunk, Decoded(coder, chunk, bytes, cancellation))))
-                foreach (var picture in Completed(held, done, pixels))
+                foreach (var done in work.Add(() => Decoded(coder, chunk, bytes, cancellation)))
+                foreach (var picture in unfinished.Completed(done))
                     yield return picture;
             }
-            foreach (var (done, pixels) in work.Finish())
-            foreach (var picture in Completed(held, done, pixels))
+            foreach (var done in work.Finish())
+            foreach (var picture in unfinished.Completed(done))
                 yield return picture;
         }
         finally
@@ -161,41 +176,19 @@ public sealed class LosslessFile : IDisposable
         }
     }
 
-    private ContextPixels Decoded(ChunkCoder coder, int chunk, byte[] bytes, CancellationToken cancellation)
+    private DecodedChunk Decoded(ChunkCoder coder, int chunk, byte[] bytes, CancellationToken cancellation)
     {
         try
         {
             var pixels = coder.Room(_plan[chunk]);
             coder.Decode(_index.Chunks[chunk], bytes, pixels, cancellation);
-            return pixels;
+            return new(chunk, pixels, null);
         }
         catch (InvalidDataException problem)
         {
             var images = _plan[chunk].Pieces;
-            throw new InvalidDataException(
-                $"{_file.Name}: chunk {chunk}, pictures {images[0].Image} to {images[^1].Image}: {problem.Message}",
-                problem
-            );
-        }
-    }
-
-    private IEnumerable<(int Number, LosslessPicture Picture)> Completed(
-        Dictionary<int, (LosslessPicture Picture, int Rows)> held,
-        int chunk,
-        ContextPixels pixels
-    )
-    {
-        for (var i = 0; i < _plan[chunk].Pieces.Count; i++)
-        {
-            var piece = _plan[chunk].Pieces[i];
-            var entry = Entries[piece.Image];
-            if (!held.Remove(piece.Image, out var known))
-                known = (LosslessPicture.Blank(entry), entry.Height * (entry.HasAlpha ? 2 : 1));
-            known.Picture.CopyFrom(pixels, i, piece);
-            if (known.Rows == piece.Rows)
-                yield return (piece.Image, known.Picture);
-            else
-                held[piece.Image] = known with { Rows = known.Rows - piece.Rows };
+            var message = $"{_file.Name}: chunk {chunk}, pictures {images[0].Image} to {images[^1].Image}: {problem.Message}";
+            return new(chunk, null, new InvalidDataException(message, problem));
         }
     }
 
@@ -245,5 +238,47 @@ public sealed class LosslessFile : IDisposable
             throw new InvalidDataException("damaged: its index has another checksum");
         var index = Unpacked.Brotli(packed, BinaryPrimitives.ReadInt32LittleEndian(end[12..]), LargestIndex, "an index");
         return (LosslessIndex.Read(index, maxPixels), place);
+    }
+
+    /// <param name="Chunk">Which.</param>
+    /// <param name="Pixels">What it holds; null where it is damaged.</param>
+    /// <param name="Damage">Null where it is whole.</param>
+    private readonly record struct DecodedChunk(int Chunk, ContextPixels? Pixels, InvalidDataException? Damage);
+
+    /// <summary>Pictures of which some chunks are decoded, and which ones damage has taken.</summary>
+    private sealed class UnfinishedPictures(LosslessFile file, Action<InvalidDataException> damaged)
+    {
+        private readonly Dictionary<int, (LosslessPicture Picture, int Rows)> _held = [];
+        private readonly HashSet<int> _lost = [];
+
+        /// <summary>The pictures that a chunk completes.</summary>
+        public IEnumerable<(int Number, LosslessPicture Picture)> Completed(DecodedChunk chunk)
+        {
+            var pieces = file._plan[chunk.Chunk].Pieces;
+            if (chunk.Pixels is not { } pixels)
+            {
+                damaged(chunk.Damage!);
+                foreach (var piece in pieces)
+                {
+                    _lost.Add(piece.Image);
+                    _held.Remove(piece.Image);
+                }
+                yield break;
+            }
+            for (var i = 0; i < pieces.Count; i++)
+            {
+                var piece = pieces[i];
+                if (_lost.Contains(piece.Image))
+                    continue;
+                var entry = file.Entries[piece.Image];
+                if (!_held.Remove(piece.Image, out var known))
+                    known = (LosslessPicture.Blank(entry), entry.Height * (entry.HasAlpha ? 2 : 1));
+                known.Picture.CopyFrom(pixels, i, piece);
+                if (known.Rows == piece.Rows)
+                    yield return (piece.Image, known.Picture);
+                else
+                    _held[piece.Image] = known with { Rows = known.Rows - piece.Rows };
+            }
+        }
     }
 }

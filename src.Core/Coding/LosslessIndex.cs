@@ -8,11 +8,14 @@ internal enum ChunkMode : byte
     /// <summary>Pixels as they are.</summary>
     Raw = 0,
 
-    /// <summary>By the context model of the chunk's channels.</summary>
+    /// <summary>By the context model of the chunk's channels, as it is: read, no longer written.</summary>
     Context = 1,
 
     /// <summary>By what was seen in the same surroundings: drawings and screenshots.</summary>
     Flat = 2,
+
+    /// <summary>By the context model of the chunk's channels, which learns as it goes.</summary>
+    Learning = 3,
 }
 
 /// <param name="Mode">How its bytes are to be read.</param>
@@ -164,7 +167,7 @@ internal sealed record LosslessIndex(
         }
         var chunks = new ChunkRecord[reader.Count()];
         foreach (ref var chunk in chunks.AsSpan())
-            chunk = chunk with { Mode = (ChunkMode)reader.Number(0, 2) };
+            chunk = chunk with { Mode = (ChunkMode)reader.Number(0, 3) };
         foreach (ref var chunk in chunks.AsSpan())
             chunk = chunk with { Bytes = reader.Number(0, int.MaxValue) };
         foreach (ref var chunk in chunks.AsSpan())

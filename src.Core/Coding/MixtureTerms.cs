@@ -30,12 +30,16 @@ internal sealed unsafe class MixtureTerms
         _model = model;
         (_mixtures, _channels) = (model.Spec.Mixtures, model.Spec.Channels);
         _outputShift = model.Leave.Shift - 16;
-        Padded = (_mixtures + LogisticSum.Lanes - 1) / LogisticSum.Lanes * LogisticSum.Lanes;
+        Padded = PaddedOf(model);
         _numbers = GC.AllocateArray<int>(Padded * (1 + 2 * _channels + _channels * (_channels - 1) / 2), pinned: true);
     }
 
     /// <summary>Components in whole vectors; those beyond the model's have weight 0.</summary>
     public int Padded { get; }
+
+    /// <summary><see cref="Padded"/> of a model.</summary>
+    public static int PaddedOf(FrozenContext model) =>
+        (model.Spec.Mixtures + LogisticSum.Lanes - 1) / LogisticSum.Lanes * LogisticSum.Lanes;
 
     /// <summary>Exponentials of the weights' logarithms, the largest 2³⁰.</summary>
     public int* Weights => ContextNet.Address(_numbers);
@@ -55,31 +59,32 @@ internal sealed unsafe class MixtureTerms
     /// <param name="outputs">Of the net, readable up to three numbers beyond the last.</param>
     /// <param name="predictions">Of the channels.</param>
     /// <param name="contrasts">Of the channels.</param>
-    public void Fill(int* outputs, int* predictions, int* contrasts)
+    /// <param name="corrections">What is added.</param>
+    public void Fill(int* outputs, int* predictions, int* contrasts, MixtureCorrections corrections)
     {
         if (LogisticSum.HasVectors)
-            Vectors(outputs, predictions, contrasts);
+            Vectors(outputs, predictions, contrasts, corrections);
         else
-            Plain(outputs, predictions, contrasts);
+            Plain(outputs, predictions, contrasts, corrections);
         for (var k = _mixtures; k < Padded; k++)
             Weights[k] = 0;
     }
 
-    internal void Plain(int* outputs, int* predictions, int* contrasts)
+    internal void Plain(int* outputs, int* predictions, int* contrasts, MixtureCorrections corrections)
     {
         var largest = Largest(outputs);
+        var least = int.MaxValue;
         for (var k = 0; k < _mixtures; k++)
-        {
-            var below = ((largest - outputs[k]) >> _outputShift) >> StepBits;
-            Weights[k] = IntegerTables.Exponential[Math.Min(below, IntegerTables.Exponential.Length - 1)];
-        }
+            least = Math.Min(least, Weights[k] = ((largest - outputs[k]) >> _outputShift) - corrections.Weights[k]);
+        for (var k = 0; k < _mixtures; k++)
+            Weights[k] = IntegerTables.Exponential[Math.Min((Weights[k] - least) >> StepBits, IntegerTables.Exponential.Length - 1)];
         for (var channel = 0; channel < _channels; channel++)
         {
             var offsets = outputs + _mixtures * (1 + channel);
             var scales = offsets + _mixtures * _channels;
             long unit = _model.Contrast.Units[contrasts[channel]],
-                prediction = (long)predictions[channel] << 16;
-            var logUnit = _model.Contrast.LogUnits[contrasts[channel]];
+                prediction = ((long)predictions[channel] << 16) + ((unit * corrections.Mean(channel)) >> 16);
+            var logUnit = _model.Contrast.LogUnits[contrasts[channel]] + corrections.LogScale(channel);
             for (var k = 0; k < _mixtures; k++)
             {
                 var offset = Math.Clamp(offsets[k] >> _outputShift, -LargestOffset, LargestOffset);
@@ -95,7 +100,7 @@ internal sealed unsafe class MixtureTerms
         }
     }
 
-    internal void Vectors(int* outputs, int* predictions, int* contrasts)
+    internal void Vectors(int* outputs, int* predictions, int* contrasts, MixtureCorrections corrections)
     {
         var largest = Vector128.Create(Largest(outputs));
         fixed (
@@ -106,9 +111,14 @@ internal sealed unsafe class MixtureTerms
         {
             var last = Vector128.Create(IntegerTables.Exponential.Length - 1);
             for (var k = 0; k < Padded; k += LogisticSum.Lanes)
+                (((largest - Vector128.Load(outputs + k)) >> _outputShift) - Vector128.Load(corrections.Weights + k)).Store(Weights + k);
+            var least = Weights[0];
+            for (var k = 1; k < _mixtures; k++)
+                least = Math.Min(least, Weights[k]);
+            for (var k = 0; k < Padded; k += LogisticSum.Lanes)
             {
                 // what stands beyond the components belongs to others: any index of the table will do
-                var below = ((largest - Vector128.Load(outputs + k)) >> _outputShift) >> StepBits;
+                var below = (Vector128.Load(Weights + k) - Vector128.Create(least)) >> StepBits;
                 var index = Vector128.Max(Vector128.Min(below, last), Vector128<int>.Zero);
                 LogisticSum.Entries(exponential, index).Store(Weights + k);
             }
@@ -116,9 +126,11 @@ internal sealed unsafe class MixtureTerms
             {
                 var offsets = outputs + _mixtures * (1 + channel);
                 var scales = offsets + _mixtures * _channels;
-                var unit = Vector128.Create(_model.Contrast.Units[contrasts[channel]]);
-                var logUnit = Vector128.Create(_model.Contrast.LogUnits[contrasts[channel]]);
-                var prediction = Vector128.Create(predictions[channel] << 16);
+                var plainUnit = _model.Contrast.Units[contrasts[channel]];
+                var unit = Vector128.Create(plainUnit);
+                var logUnit = Vector128.Create(_model.Contrast.LogUnits[contrasts[channel]] + corrections.LogScale(channel));
+                var correction = (int)(((long)plainUnit * corrections.Mean(channel)) >> 16);
+                var prediction = Vector128.Create((predictions[channel] << 16) + correction);
                 for (var k = 0; k < Padded; k += LogisticSum.Lanes)
                 {
                     var offset = Clamped(Vector128.Load(offsets + k) >> _outputShift, LargestOffset);

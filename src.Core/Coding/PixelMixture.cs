@@ -19,8 +19,10 @@ internal sealed unsafe class PixelMixture
     private const int Symbols = 256;
 
     private readonly MixtureTerms _terms;
+    private readonly MixtureCorrections _corrections;
     private readonly int _channels;
     private readonly int[] _weights;
+    private readonly int[] _first;
     private readonly int[] _means;
     private int[] _lower;
     private int[] _upper;
@@ -29,18 +31,24 @@ internal sealed unsafe class PixelMixture
     private readonly int[] _past = new int[3];
     private int* _predictions;
     private int _channel;
+    private uint _start;
+    private uint _frequency;
 
-    public PixelMixture(FrozenContext model)
+    /// <param name="model">Whose outputs are mixtures.</param>
+    /// <param name="corrections">What is added to them.</param>
+    public PixelMixture(FrozenContext model, MixtureCorrections corrections)
     {
         _channels = model.Spec.Channels;
+        _corrections = corrections;
         _terms = new MixtureTerms(model);
         var count = _terms.Padded;
+        _first = GC.AllocateArray<int>(count, pinned: true);
         _weights = GC.AllocateArray<int>(count, pinned: true);
         _means = GC.AllocateArray<int>(count, pinned: true);
         _lower = GC.AllocateArray<int>(count, pinned: true);
         _upper = GC.AllocateArray<int>(count, pinned: true);
         _middle = GC.AllocateArray<int>(count, pinned: true);
-        _parts = new long[count];
+        _parts = GC.AllocateArray<long>(count, pinned: true);
     }
 
     /// <summary>Begins a pixel.</summary>
@@ -51,11 +59,15 @@ internal sealed unsafe class PixelMixture
     {
         _predictions = predictions;
         _channel = 0;
-        _terms.Fill(outputs, predictions, contrasts);
+        _corrections.Begin(contrasts);
+        _terms.Fill(outputs, predictions, contrasts, _corrections);
+        int* weights = _terms.Weights;
+        var parts = ContextNet.Address(_parts);
         long total = 0;
         for (var k = 0; k < _parts.Length; k++)
-            total += _parts[k] = _terms.Weights[k];
+            total += parts[k] = weights[k];
         Normalize(total);
+        _weights.CopyTo(_first, 0);
         new ReadOnlySpan<int>(_terms.Means(0), _means.Length).CopyTo(_means);
     }
 
@@ -63,7 +75,7 @@ internal sealed unsafe class PixelMixture
     public (uint Start, uint Frequency) Take(int value)
     {
         var start = Cumulative(value, _lower);
-        return (start, Cumulative(value + 1, _upper) - start);
+        return (_start, _frequency) = (start, Cumulative(value + 1, _upper) - start);
     }
 
     /// <summary>The value of the current channel to which a number below 2²⁴ belongs; see <see cref="Take"/>.</summary>
@@ -94,7 +106,7 @@ internal sealed unsafe class PixelMixture
                 : (low + high) >> 1;
             step *= 2;
         }
-        (start, frequency) = (begin, end - begin);
+        (_start, _frequency) = (start, frequency) = (begin, end - begin);
         return low;
     }
 
@@ -102,25 +114,45 @@ internal sealed unsafe class PixelMixture
     /// <param name="value">What was coded of the current one.</param>
     public void Next(int value)
     {
-        if (++_channel == _channels)
+        _corrections.Learn(_channel, _start, _frequency);
+        _past[_channel] = value - _predictions[_channel];
+        _channel++;
+        Weigh();
+        if (_channel == _channels)
+        {
+            _corrections.Learn(ContextNet.Address(_first), ContextNet.Address(_weights));
             return;
-        _past[_channel - 1] = value - _predictions[_channel - 1];
+        }
+        int* means = _terms.Means(_channel),
+            target = ContextNet.Address(_means),
+            shares = _terms.Shares(_channel, 0);
+        var padded = _terms.Padded;
+        // of the second channel the shares of the first, of the third those of the second too
+        var (first, second) = ((long)_past[0], _channel == 2 ? _past[1] : 0L);
+        for (var k = 0; k < padded; k++)
+        {
+            var mean = means[k] + shares[k] * first;
+            if (second != 0)
+                mean += shares[padded + k] * second;
+            target[k] = MixtureTerms.Bounded(mean);
+        }
+    }
+
+    /// By what the components gave the last channel's value.
+    private void Weigh()
+    {
+        int* weights = ContextNet.Address(_weights),
+            upper = ContextNet.Address(_upper),
+            lower = ContextNet.Address(_lower);
+        var parts = ContextNet.Address(_parts);
         long total = 0;
         for (var k = 0; k < _parts.Length; k++)
-            total += _parts[k] = _weights[k] * (_upper[k] - _lower[k] + 1L);
+            total += parts[k] = weights[k] * (upper[k] - lower[k] + 1L);
         var extra = Math.Max(0, 64 - 31 - BitOperations.LeadingZeroCount((ulong)total));
         total = 0;
         for (var k = 0; k < _parts.Length; k++)
-            total += _parts[k] >>= extra;
+            total += parts[k] >>= extra;
         Normalize(total);
-        var means = _terms.Means(_channel);
-        for (var k = 0; k < _means.Length; k++)
-        {
-            long mean = means[k];
-            for (var earlier = 0; earlier < _channel; earlier++)
-                mean += _terms.Shares(_channel, earlier)[k] * _past[earlier];
-            _means[k] = MixtureTerms.Bounded(mean);
-        }
     }
 
     private uint Cumulative(int value, int[] ends)
@@ -151,7 +183,9 @@ internal sealed unsafe class PixelMixture
     {
         const int Bits = 38;
         var inverse = (1L << (LogisticSum.WeightBits + Bits)) / Math.Max(total, 1);
+        var parts = ContextNet.Address(_parts);
+        var weights = ContextNet.Address(_weights);
         for (var k = 0; k < _parts.Length; k++)
-            _weights[k] = (int)((_parts[k] * inverse) >> Bits);
+            weights[k] = (int)((parts[k] * inverse) >> Bits);
     }
 }

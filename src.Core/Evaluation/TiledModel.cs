@@ -12,8 +12,8 @@ namespace DQ.Core.Evaluation;
 public sealed class TiledModel(HierarchicalAutoencoder model)
 {
     /// Encoders work on maps of a quarter of the pixels and less, decoders on some with a hundred channels a pixel.
-    private const int EncodingSide = 512;
-    private const int DecodingSide = 256;
+    private const int EncodingSide = 384;
+    private const int DecodingSide = 192;
 
     /// <summary>Pixels of a core's side in encoding, and in decoding: the test of tiles makes them small.</summary>
     internal (int Encoding, int Decoding) Sides { get; init; } = (EncodingSide, DecodingSide);

@@ -80,8 +80,10 @@ let private decompress (place: Workplace) (context: StageContext) (arguments: Pa
         let models = opened.Resolve(ofRun @ ofFiles @ LosslessModels.builtIn)
         let! names = targets file opened
         let mutable completed = 0
+        let damaged = ResizeArray<string>()
 
-        for struct (number, picture) in opened.Read(models, threads, context.Cancellation) do
+        for struct (number, picture) in
+            opened.ReadUndamaged(models, threads, (fun damage -> damaged.Add damage.Message), context.Cancellation) do
             context.Cancellation.ThrowIfCancellationRequested()
             let path = Path.Combine(folder, names[number])
             Directory.CreateDirectory(nonNull (Path.GetDirectoryName path)) |> ignore
@@ -97,6 +99,12 @@ let private decompress (place: Workplace) (context: StageContext) (arguments: Pa
 
             completed <- completed + 1
             LosslessModels.progress context "decompress" names.Length completed
+
+        if damaged.Count > 0 then
+            // a line for each damaged chunk; the last says what is left
+            let last = damaged.Count - 1
+            damaged[last] <- $"{damaged[last]}; {completed} of {names.Length} pictures are whole and written"
+            return! Error(Several(List.ofSeq damaged, StageError.exitCode (Data "")))
 
         return folder, names
     }

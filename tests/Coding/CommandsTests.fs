@@ -6,6 +6,7 @@ open System.IO
 open System.Text.Json
 open Expecto
 open DQ.Core.Coding
+open DQ.Core.Formats
 open DQ.Core.Images
 open DQ.Core.Likelihoods.Context
 open DQ.Core.Training
@@ -66,6 +67,33 @@ let private makePictures folder =
         let file = Path.Combine(folder, name)
         File.WriteAllBytes(file, ImageFile.EncodePng image)
         File.SetLastWriteTimeUtc(file, time)
+
+/// A PNG file of black pixels with 16 bits for each of three channels.
+let private deepPng (width: int) (height: int) =
+    use file = new MemoryStream()
+
+    let number (value: int) =
+        BitConverter.GetBytes value |> Array.rev
+
+    let chunk (name: string) (body: byte[]) =
+        let content = Array.append (Text.Encoding.ASCII.GetBytes name) body
+        file.Write(ReadOnlySpan(number body.Length))
+        file.Write(ReadOnlySpan content)
+        file.Write(ReadOnlySpan(number (int (Crc32.Of(ReadOnlySpan content)))))
+
+    let packed =
+        use packed = new MemoryStream()
+
+        (use zlib = new Compression.ZLibStream(packed, Compression.CompressionLevel.Fastest)
+         zlib.Write(ReadOnlySpan(Array.zeroCreate<byte>(height * (1 + 6 * width)))))
+
+        packed.ToArray()
+
+    file.Write(ReadOnlySpan [| 0x89uy; 0x50uy; 0x4Euy; 0x47uy; 13uy; 10uy; 26uy; 10uy |])
+    chunk "IHDR" (Array.concat [ number width; number height; [| 16uy; 2uy; 0uy; 0uy; 0uy |] ])
+    chunk "IDAT" packed
+    chunk "IEND" [||]
+    file.ToArray()
 
 let private modelFile folder channels =
     let file = Path.Combine(folder, $"{channels}.dqm")
@@ -192,8 +220,88 @@ let tests =
                 whole[20] <- whole[20] ^^^ 1uy
                 File.WriteAllBytes(file, whole)
                 failed 3 "chunk 0" (run [ "decompress"; file; "-o"; target; "--model"; color; "--quiet" ])
-                Expect.isFalse (Directory.Exists target) "nothing is written"
+
+                Expect.equal
+                    (Directory.GetFiles(target, "*", SearchOption.AllDirectories))
+                    [| Path.Combine(target, "inner/gray.png") |]
+                    "only what no damaged chunk is part of"
+
                 failed 2 "--threads" (run [ "compress"; source; "-o"; file; "--threads"; "0" ]))
+        }
+
+        test
+            "past a damaged chunk all whole pictures are written; each damaged chunk has its line, and the exit code is 3" {
+            inFolder (fun folder ->
+                let file, target = Path.Combine(folder, "all.dqz"), Path.Combine(folder, "out")
+                // two pictures fit a chunk
+                let all = [ for seed in 0..8 -> noise 3 200 250 seed ]
+
+                DQ.Core.AtomicFile.Write(
+                    file,
+                    fun stream ->
+                        let writer =
+                            LosslessWriter(stream, CodingModels.None, false, 1, Threading.CancellationToken.None)
+
+                        for image in all do
+                            writer.Add(LosslessPicture(null, image, null, Nullable(), null))
+
+                        writer.Finish()
+                )
+
+                let content = File.ReadAllBytes file
+                let chunk = 2 * all[0].Bytes.Length
+
+                for damaged in [ 1; 3 ] do
+                    content[8 + chunk * damaged + 7] <- content[8 + chunk * damaged + 7] ^^^ 1uy
+
+                File.WriteAllBytes(file, content)
+                let finished = run [ "decompress"; file; "-o"; target; "--quiet" ]
+                Expect.equal finished.ExitCode 3 finished.Errors
+                let lines = finished.Errors.Trim().Split '\n'
+                Expect.equal lines.Length 2 finished.Errors
+                Expect.stringContains lines[0] "chunk 1, pictures 2 to 3" "first"
+                Expect.stringContains lines[1] "chunk 3, pictures 6 to 7" "second"
+                Expect.stringContains lines[1] "5 of 9 pictures are whole" "what is left"
+                let names = Directory.GetFiles target |> Array.map Path.GetFileName |> Array.sort
+                Expect.equal names [| "0.png"; "1.png"; "4.png"; "5.png"; "8.png" |] "written"
+
+                for number in [ 0; 8 ] do
+                    let _, pixels, _, _ = planes (Path.Combine(target, $"{number}.png"))
+                    Expect.equal pixels (List.ofArray all[number].Bytes) $"picture {number}")
+        }
+
+        test "pictures of 16 bits a channel are refused with one line" {
+            inFolder (fun folder ->
+                let picture = Path.Combine(folder, "deep.png")
+                File.WriteAllBytes(picture, deepPng 4 3)
+                let file = Path.Combine(folder, "out.dqz")
+
+                failed
+                    3
+                    "deep.png: expected 8 bits a channel, got 16"
+                    (run [ "compress"; picture; "-o"; file; "--quiet" ])
+
+                Expect.isFalse (File.Exists file) "nothing is written")
+        }
+
+        test "a signal while compressing leaves nothing half-written" {
+            inFolder (fun folder ->
+                let source, file = Path.Combine(folder, "in"), Path.Combine(folder, "out.dqz")
+                Directory.CreateDirectory source |> ignore
+
+                for seed in 0..39 do
+                    ImageFile.WritePng(Path.Combine(source, $"{seed}.png"), picture 3 300 300 seed)
+
+                let started = start [ "compress"; source; "-o"; file; "--threads"; "1" ]
+
+                let isBegun () =
+                    Directory.GetFiles folder |> Array.isEmpty |> not
+
+                Expect.isTrue (waitFor started isBegun) "a file is begun"
+                kill "-TERM" started
+                let finished = finish started
+                Expect.equal finished.ExitCode 143 finished.Errors
+                Expect.isEmpty (Directory.GetFiles(folder)) "neither the file nor a part of it")
         }
 
         test "a head is exported as a frozen model, which codes what the head expects at the head's cost" {
@@ -215,7 +323,7 @@ let tests =
                 let floats = (head.NatsPerPixel tensor |> Seq.sumBy float) / log 2.0
 
                 let integers =
-                    ContextCoder(model).Bits(pixels 3 [ image ], Threading.CancellationToken.None)
+                    ContextCoder.Fixed(model).Bits(pixels 3 [ image ], Threading.CancellationToken.None)
 
                 Expect.isLessThan
                     (abs (integers - floats) / float image.Bytes.Length)

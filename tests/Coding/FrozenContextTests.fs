@@ -147,7 +147,7 @@ let tests =
                 let dims = images |> List.sumBy _.Bytes.Length |> float
 
                 let integers =
-                    ContextCoder(frozen).Bits(pixels radius images, Threading.CancellationToken.None)
+                    ContextCoder.Fixed(frozen).Bits(pixels radius images, Threading.CancellationToken.None)
                     / dims
 
                 let floats = (images |> List.sumBy (Floats.bits weights)) / dims

@@ -36,9 +36,69 @@ let private nets (model: FrozenContext) : (string * ContextNet) list = [
         "512 bits", ContextNet<Vector512<int>, Lanes512> model
 ]
 
+/// The outputs of the same inputs, computed plainly from all units.
+let private plainOutputs (model: FrozenContext) (inputs: int[]) =
+    let sums (layer: FrozenLayer) (values: int[]) =
+        Array.init layer.Outputs (fun row ->
+            Seq.sum (seq { for i in 0 .. layer.Inputs - 1 -> int layer.Weights[row * layer.Inputs + i] * values[i] })
+            + layer.Bias[row])
+
+    let activated (layer: FrozenLayer) values =
+        sums layer values
+        |> Array.map (fun sum -> min (max sum 0 >>> layer.Shift) FrozenContext.LargestActivation)
+
+    let first = activated model.Hidden[0] (activated model.Enter inputs)
+
+    (first, Seq.tail model.Hidden)
+    ||> Seq.fold (fun values layer ->
+        Array.map2
+            (fun value more -> min (value + more) FrozenContext.LargestActivation)
+            values
+            (activated layer values))
+    |> sums model.Leave
+
+/// A head of which a third of the units is never above 0.
+let private withDeadUnits (spec: ContextSpec) seed =
+    let cut (layer: ContextLayer) =
+        ContextLayer(
+            layer.Inputs,
+            layer.Outputs,
+            layer.Weight,
+            layer.Bias |> Array.mapi (fun row bias -> if row % 3 = 1 then -1e4f else bias)
+        )
+
+    let weights = weights spec seed
+
+    ContextWeights(spec, cut weights.Enter, [| for layer in weights.Hidden -> cut layer |], weights.Leave)
+
+let private learned (model: FrozenContext) =
+    LearnedCorrections(MixtureTerms.PaddedOf model, model.Spec.Channels)
+
+/// Corrections that have learned something at random, and are those of a pixel.
+let private corrections (model: FrozenContext) (contrasts: nativeptr<int>) seed =
+    let random = Random seed
+    let learned = learned model
+
+    let weights () =
+        Array.init (MixtureTerms.PaddedOf model) (fun _ -> random.Next(1 <<< 24))
+
+    for _ in 1..50 do
+        learned.Begin contrasts
+
+        for channel in 0 .. model.Spec.Channels - 1 do
+            let start = random.Next((1 <<< 24) - 1)
+            learned.Learn(channel, uint32 start, uint32 (1 + random.Next((1 <<< 24) - start)))
+
+        use before = fixed (weights ())
+        use after = fixed (weights ())
+        learned.Learn(before, after)
+
+    learned.Begin contrasts
+    learned
+
 let private checkFrequencies () =
     let model = freeze (small 3) 12
-    let mixture = PixelMixture model
+    let mixture = PixelMixture(model, learned model)
     let net = ContextNet.For model
     outputs net 20 |> ignore
     let predictions = [| 0; 128; 255 |]
@@ -84,7 +144,7 @@ let private checkTerms () =
 
             let read fill =
                 let terms = MixtureTerms model
-                fill terms
+                fill terms (corrections model contrasts pixel :> MixtureCorrections)
 
                 [
                     for channel in 0 .. spec.Channels - 1 do
@@ -99,9 +159,60 @@ let private checkTerms () =
 
             if LogisticSum.HasVectors then
                 Expect.equal
-                    (read (fun (terms: MixtureTerms) -> terms.Vectors(at, predictions, contrasts)))
-                    (read (fun terms -> terms.Plain(at, predictions, contrasts)))
+                    (read (fun (terms: MixtureTerms) learned -> terms.Vectors(at, predictions, contrasts, learned)))
+                    (read (fun terms learned -> terms.Plain(at, predictions, contrasts, learned)))
                     $"pixel {pixel}"
+
+let private checkChannels () =
+    let model = freeze (small 3) 12
+    let contrasts = [| 40; 40; 40 |]
+    use contrasts = fixed contrasts
+
+    /// After 5,000 values between these parts of their distribution.
+    let after low high =
+        let learned = learned model
+        let random = Random 7
+
+        for _ in 1..5000 do
+            learned.Begin contrasts
+            let start = random.Next(int (low * 16_777_216.0), int (high * 16_777_216.0))
+            learned.Learn(1, uint32 start, 1u)
+
+        learned.Begin contrasts
+        float (learned.Mean 1) / 65536.0, float (learned.LogScale 1) / 65536.0
+
+    let mean, scale = after 0.0 1.0
+    Expect.isLessThan (abs mean) 0.3 "nothing to correct"
+    Expect.isLessThan (abs scale) 0.3 "nothing to correct"
+    let mean, scale = after 0.25 0.75
+    Expect.isLessThan (abs mean) 0.3 "in the middle"
+    Expect.isLessThan scale -1.0 "too wide"
+    let mean, _ = after 0.4 1.0
+    Expect.isGreaterThan mean 0.9 "too low"
+
+let private checkWeights () =
+    let learned = learned (freeze (small 3) 12)
+    let before = [| 1 <<< 23; 1 <<< 23; 0; 0; 0; 0; 0; 0 |]
+    let after = [| 3 <<< 22; 1 <<< 22; 0; 0; 0; 0; 0; 0 |]
+    let contrasts, others = [| 40; 40; 40 |], [| 4000; 4000; 4000 |]
+    use before = fixed before
+    use after = fixed after
+    use contrasts = fixed contrasts
+    use others = fixed others
+
+    for _ in 1..10 do
+        learned.Begin contrasts
+        learned.Learn(before, after)
+
+    learned.Begin contrasts
+    let more = NativePtr.get learned.Weights 0
+    Expect.isGreaterThan more 0 "more"
+    Expect.equal (NativePtr.get learned.Weights 1) -more "less"
+    learned.Begin others
+    Expect.equal (NativePtr.get learned.Weights 0) 0 "another class"
+    learned.Reset()
+    learned.Begin contrasts
+    Expect.equal (NativePtr.get learned.Weights 0) 0 "another stream"
 
 [<Tests>]
 let tests =
@@ -116,6 +227,23 @@ let tests =
 
                     for name, net in List.tail all do
                         Expect.equal (outputs net pixels) expected $"{name}, {pixels} pixels"
+        }
+
+        test "units that are never above 0 are left out, and change nothing" {
+            for depth in [ 1; 3 ] do
+                let spec = ContextSpec(Width = 33, Depth = depth, Mixtures = 3)
+                let model = ContextFreezer.Freeze(withDeadUnits spec 5)
+                let live = LiveUnits model
+                Expect.equal live.Enter.Outputs 22 "two thirds enter"
+                Expect.isLessThanOrEqual live.Leave.Inputs 22 "two thirds leave"
+                let net = ContextNet.For model
+                let actual = outputs net 7 |> Array.chunkBySize spec.Outputs
+
+                for pixel in 0..6 do
+                    let inputs =
+                        Array.init spec.Inputs (fun i -> int (NativePtr.get net.Inputs (pixel * net.InputStride + i)))
+
+                    Expect.equal actual[pixel] (plainOutputs model inputs) $"pixel {pixel}"
         }
 
         testProperty "logistic sums are the same with and without vectors"
@@ -138,6 +266,8 @@ let tests =
                 let other = LogisticSum.Vectors(edge, means, inverses, weights, count, vectorEnds)
                 Expect.equal (other, vectors) (one, plain) $"edge {edge}"
 
+        test "corrections follow where values lie in their distributions" { checkChannels () }
+        test "a component that gives values more than its share gets more weight, within its class" { checkWeights () }
         test "frequencies of a channel rise from 0 to 2²⁴, and every value is found in its own" { checkFrequencies () }
         test "terms of a mixture are the same with and without vectors" { checkTerms () }
 

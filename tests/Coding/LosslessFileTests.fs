@@ -216,7 +216,7 @@ let tests =
                 let model = nonNull models.Value.Color
 
                 let bits =
-                    ContextCoder(model).Bits(pixels model.Spec.Radius images, CancellationToken.None)
+                    ContextCoder.Learning(model).Bits(pixels model.Spec.Radius images, CancellationToken.None)
 
                 let actual = 8.0 * float (FileInfo(file).Length)
                 Expect.isLessThan (abs (actual / bits - 1.0)) 0.005 $"{actual} and {bits} bits")
@@ -330,6 +330,11 @@ let tests =
             |]
 
             Expect.equal actual expected "SHA-256 of planes"
+
+            let learning =
+                read (fixture [ "lossless"; "golden-learning.dqz" ]) CodingModels.None 2
+
+            Expect.equal (Array.map content learning) (Array.map content back) "the same with a context that learns"
             use opened = LosslessFile.Open file
             Expect.equal opened.ChunkModes (struct (1, 1, 1)) "all modes are in it"
         }

@@ -170,3 +170,10 @@ let isAlike (artifacts: string) (expected: string) =
             |> Array.max
 
         Expect.isLessThanOrEqual apart (1e-2 * max 1e-2 largest) $"{name}: {apart} of {largest}"
+
+/// Two runs with the same numbers, bit for bit: as many ranks add in the same order.
+let isSame (artifacts: string) (expected: string) =
+    Expect.equal (metrics artifacts) (metrics expected) "metrics"
+
+    for (name, found), (_, wanted) in List.zip (weights artifacts) (weights expected) do
+        Expect.equal found wanted name

@@ -35,6 +35,12 @@ let private alone folder file =
     succeeds (DQ.Tests.Pipeline.Program.run (training "run" file artifacts))
     artifacts
 
+/// The run with two ranks that nothing disturbs.
+let private undisturbed launcher folder file =
+    let artifacts = within folder "undisturbed"
+    succeeds (run launcher 2 (training "run" file artifacts))
+    artifacts
+
 /// What a run must not leave after a failure.
 let private nothingHalfWritten artifacts =
     Expect.isEmpty (processes artifacts) "all ranks ended"
@@ -118,7 +124,7 @@ let tests =
                 Expect.notEqual finished.ExitCode 0 finished.Errors
                 nothingHalfWritten artifacts
                 succeeds (run launcher 2 (training "run" file artifacts))
-                isAlike artifacts (alone folder file))
+                isSame artifacts (undisturbed launcher folder file))
 
             mpiTest launcher "told to stop, the launcher leaves a run that goes on" (fun folder ->
                 let file = written folder 150
@@ -137,7 +143,7 @@ let tests =
 
                 nothingHalfWritten artifacts
                 succeeds (run launcher 2 (training "run" file artifacts))
-                isAlike artifacts (alone folder file))
+                isSame artifacts (undisturbed launcher folder file))
 
             mpiTest launcher "another configuration on a rank is refused with its number" (fun folder ->
                 let one, other = within folder "one", within folder "other"

@@ -193,7 +193,7 @@ let tests =
                     run (context root (fun _ _ -> ()) notes.Add) (Pipelines.model other) |> finished
 
                 Expect.equal again.Folder first.Folder "the same run"
-                Expect.exists notes (fun note -> note.Contains "used before as first") "said")
+                Expect.exists notes (fun note -> note.Contains "under the name first") "said")
         }
 
         test "what training and evaluation will lack is said before there is a run" {
