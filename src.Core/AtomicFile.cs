@@ -25,10 +25,14 @@ public static class AtomicFile
     /// Writes a temporary sibling, flushes it to disk and renames it to <paramref name="path"/>, replacing an existing file. If
     /// <paramref name="content"/> or the disk fails, the file at <paramref name="path"/> does not change and the temporary file is removed.
     /// </summary>
-    /// <exception cref="IOException">The folder is missing or not writable, the disk is full, or a file size limit is reached.</exception>
+    /// <exception cref="IOException">The folder is missing or not writable, <paramref name="path"/> is a folder, a pipe or a device, the disk
+    /// is full, or a file size limit is reached.</exception>
     /// <exception cref="UnauthorizedAccessException">No permission to write there.</exception>
     public static void Write(string path, Action<Stream> content)
     {
+        // renaming would put a file in the place of a pipe or a device
+        if (RegularFile.WhyNot(path) is { } other)
+            throw new IOException($"{path}: expected a file to write to, found {other}");
         // in the same folder, so that the rename never crosses file systems
         var temporary = $"{path}.{Path.GetRandomFileName()}.tmp";
         try

@@ -71,6 +71,15 @@ let model (place: Workplace) (file: string) =
         return model
     }
 
+/// Refuses an output that would replace one of the inputs.
+let refuseInput (output: string) (inputs: string list) : Result<unit, StageError> =
+    let full (path: string) = System.IO.Path.GetFullPath path
+
+    if inputs |> List.exists (fun input -> full input = full output) then
+        Error(Usage $"--output {output}: expected another file than the input")
+    else
+        Ok()
+
 /// An action on the outcome, when there is one.
 let finish (act: 'a -> unit) (work: Task<Result<'a, StageError>>) : Task<Result<unit, StageError>> =
     task {

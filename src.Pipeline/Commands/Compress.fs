@@ -31,7 +31,7 @@ type Arguments =
                 "PNG, JPEG or WebP files of any size, folders and zips of them; or one packed data set: its folder, or a part of its name."
             | Output _ -> "the file to write."
             | Run _ ->
-                "id of a run of a context head alone (model.codes: []), or a part of an id that only one run has: its last checkpoint, frozen, is the model."
+                "a run of a context head alone (model.codes: []): its name, its id or a part of it, latest or @2; its last checkpoint, frozen, is the model."
             | Model _ ->
                 "a frozen model instead of the built-in one for its number of channels; once for color, once for gray."
             | With_Model -> "put the models into the file, so that it stands alone."
@@ -216,6 +216,7 @@ let private compress (place: Workplace) (context: StageContext) (arguments: Pars
         let! ofFiles = LosslessModels.ofFiles (arguments.GetResults Model)
         let models = LosslessModels.select (ofRun @ ofFiles @ LosslessModels.builtIn)
         let inputs = arguments.GetResult Images
+        do! Command.refuseInput output inputs
 
         let! folder =
             match inputs with

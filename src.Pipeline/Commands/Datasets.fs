@@ -29,15 +29,23 @@ type ShowArguments =
             | Count _ ->
                 "images of the preview, the first ones (default: 64); of a data set with classes, as many of each as there are."
 
+type ListArguments =
+    | [<Unique>] Name of TEXT: string
+
+    interface IArgParserTemplate with
+        member this.Usage =
+            match this with
+            | Name _ -> "only data sets whose name has this text."
+
 [<CliPrefix(CliPrefix.None)>]
 type Arguments =
-    | [<SubCommand>] List
+    | List of ParseResults<ListArguments>
     | Show of ParseResults<ShowArguments>
 
     interface IArgParserTemplate with
         member this.Usage =
             match this with
-            | List -> "packed data sets: shape, images per split, classes, bytes."
+            | List _ -> "packed data sets: shape, images per split, classes, bytes."
             | Show _ -> "one of them, with a sheet of its images as PNG."
 
 let example =
@@ -48,37 +56,18 @@ let private shownSide = 64
 
 let private columns = 8
 
-let private foldersOf (store: Store) =
-    let parent = Path.Combine(store.Root, RunLayout.Datasets)
-
-    [
-        if Directory.Exists parent then
-            for folder in Directory.GetDirectories parent |> Array.sort do
-                if File.Exists(Path.Combine(folder, DatasetRecord.FileName)) then
-                    folder
-    ]
-
 /// The data set that is meant: a folder, or a part of a name.
 let private find (store: Store) (name: string) =
-    if File.Exists(Path.Combine(name, DatasetRecord.FileName)) then
+    if PackedSplit.isDataset name then
         Ok name
     else
-        let folders = foldersOf store
-
-        let fitting =
-            folders
-            |> List.filter (fun folder -> (nonNull (Path.GetFileName folder)).Contains(name, StringComparison.Ordinal))
-
-        match fitting with
-        | [ folder ] -> Ok folder
-        | [] ->
-            Error(
+        PackedSplit.named store name
+        |> Result.bind (
+            Result.requireSome (
                 Data
                     $"{name}: expected a data set in {Path.Combine(store.Root, RunLayout.Datasets)}, found none; see dq datasets list"
             )
-        | several ->
-            let names = several |> List.map (Path.GetFileName >> nonNull) |> String.concat ", "
-            Error(Data $"'{name}' fits several data sets: {names}")
+        )
 
 let private bytes (record: DatasetRecord) =
     record.Splits()
@@ -91,9 +80,11 @@ let private bytes (record: DatasetRecord) =
 let private shape (record: DatasetRecord) =
     $"{record.Width}×{record.Height}×{record.Channels}"
 
-let private list (place: Workplace) (store: Store) =
+let private list (place: Workplace) (store: Store) (arguments: ParseResults<ListArguments>) =
     result {
-        let! sets = foldersOf store |> List.traverseResultM DQ.Pipeline.Data.Dataset.read
+        let! sets =
+            PackedSplit.fitting store (arguments.GetResult(ListArguments.Name, ""))
+            |> List.traverseResultM DQ.Pipeline.Data.Dataset.read
 
         let text =
             if sets.IsEmpty then
@@ -236,5 +227,5 @@ let run (place: Workplace) (arguments: ParseResults<Arguments>) =
 
     Task.Run(fun () ->
         match arguments.GetSubCommand() with
-        | List -> list place store
+        | List arguments -> list place store arguments
         | Show arguments -> show place store arguments)

@@ -24,7 +24,7 @@ type Arguments =
             | File _ -> "a file of dq compress."
             | Output _ -> "folder for the pictures, as PNG."
             | Run _ ->
-                "id of a run of a context head alone (model.codes: []), or a part of an id that only one run has: its last checkpoint, frozen, is the model."
+                "a run of a context head alone (model.codes: []): its name, its id or a part of it, latest or @2; its last checkpoint, frozen, is the model."
             | Model _ -> "a frozen model that made the file, where that is neither in it nor built in."
             | Max_Pixels _ ->
                 $"height times width a picture may have (default: {ImageFile.DefaultMaxPixels}); looked at before memory is taken."

@@ -132,6 +132,7 @@ let private writeNpz (output: string) header codes =
 let private encode (place: Workplace) (context: StageContext) (arguments: ParseResults<Arguments>) =
     result {
         let output = arguments.GetResult Output
+        do! Command.refuseInput output (arguments.GetResult Images)
 
         let! write =
             match arguments.GetResult(Format, "dqc") with

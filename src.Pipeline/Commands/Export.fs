@@ -114,6 +114,7 @@ let private export (place: Workplace) (arguments: ParseResults<Arguments>) =
     result {
         let source = arguments.GetResult Source
         let output = arguments.GetResult Output
+        do! Command.refuseInput output [ source ]
 
         let! names =
             arguments.GetResult(Names, "ours")

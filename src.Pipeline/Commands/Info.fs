@@ -23,7 +23,7 @@ type Arguments =
             | List -> "a line for each picture, too."
             | Verify -> "decode all of it, which checks every checksum, and say how fast that was."
             | Run _ ->
-                "id of a run of a context head alone (model.codes: []), or a part of an id that only one run has: its last checkpoint, frozen, is the model."
+                "a run of a context head alone (model.codes: []): its name, its id or a part of it, latest or @2; its last checkpoint, frozen, is the model."
             | Model _ -> "for --verify: a frozen model that made the file, where that is neither in it nor built in."
 
 let example = "dq info photo.dqz --list --verify"

@@ -10,31 +10,43 @@ open DQ.Pipeline.Data
 open DQ.Pipeline.Storage
 open FsToolkit.ErrorHandling
 
+/// Whether a folder holds a packed data set.
+let isDataset (folder: string) =
+    File.Exists(Path.Combine(folder, DatasetRecord.FileName))
+
+/// The folders of the packed data sets whose names have this text, by name.
+let fitting (store: Store) (text: string) : string list =
+    let packed = Path.Combine(store.Root, RunLayout.Datasets)
+
+    [
+        if Directory.Exists packed then
+            for folder in Directory.GetDirectories packed |> Array.sort do
+                if
+                    isDataset folder
+                    && (nonNull (Path.GetFileName folder)).Contains(text, StringComparison.Ordinal)
+                then
+                    folder
+    ]
+
+/// The only packed data set whose name has this text; none where none fits.
+let named (store: Store) (text: string) : Result<string option, StageError> =
+    match fitting store text with
+    | [] -> Ok None
+    | [ folder ] -> Ok(Some folder)
+    | several ->
+        let names = several |> List.map (Path.GetFileName >> nonNull) |> String.concat ", "
+        Error(Data $"'{text}' fits several data sets: {names}")
+
 /// The folder of the packed data set that is meant, if one is.
 let datasetFolder (store: Store) (inputs: string list) =
-    let isDataset (folder: string) =
-        File.Exists(Path.Combine(folder, DatasetRecord.FileName))
-
     match inputs with
     | [ folder ] when isDataset folder -> Ok(Some folder)
     | [ name ] when not (Path.Exists name) ->
         let packed = Path.Combine(store.Root, RunLayout.Datasets)
 
-        let fitting =
-            if Directory.Exists packed then
-                Directory.GetDirectories packed
-                |> Array.filter (fun folder ->
-                    isDataset folder
-                    && (nonNull (Path.GetFileName folder)).Contains(name, StringComparison.Ordinal))
-            else
-                [||]
-
-        match fitting with
-        | [| folder |] -> Ok(Some folder)
-        | [||] -> Error(Data $"{name}: expected an image or a data set in {packed}, found neither")
-        | several ->
-            let names = several |> Array.map (Path.GetFileName >> nonNull) |> String.concat ", "
-            Error(Data $"'{name}' fits several data sets: {names}")
+        named store name
+        |> Result.bind (Result.requireSome (Data $"{name}: expected an image or a data set in {packed}, found neither"))
+        |> Result.map Some
     | _ -> Ok None
 
 /// A split of an open data set, and how many of its first images are asked for.

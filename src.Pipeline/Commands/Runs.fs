@@ -293,7 +293,7 @@ let private show (place: Workplace) id =
 
         let! evaluation, others =
             try
-                Ok(Evaluate.own folder, Evaluate.beside folder)
+                Ok(Evaluate.inFolder folder, Evaluate.beside folder)
             with :? ArtifactException as error ->
                 Error(Data error.Message)
 

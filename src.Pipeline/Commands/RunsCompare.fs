@@ -19,7 +19,7 @@ type CompareArguments =
     interface IArgParserTemplate with
         member this.Usage =
             match this with
-            | Runs _ -> "two runs or more: ids, or parts of ids that only one run has."
+            | Runs _ -> "two runs or more: their names, ids or parts of them, latest or @2."
 
 type ConfigArguments =
     | [<MainCommand; ExactlyOnce>] Run of RUN: string
@@ -28,7 +28,7 @@ type ConfigArguments =
     interface IArgParserTemplate with
         member this.Usage =
             match this with
-            | Run _ -> "id of a run, or a part of an id that only one run has."
+            | Run _ -> "a run: its name, its id or a part of it, latest or @2."
             | Output _ -> "the file to write (default: standard output)."
 
 /// A run with its evaluation, where it has one.

@@ -17,7 +17,7 @@ type DeleteArguments =
     interface IArgParserTemplate with
         member this.Usage =
             match this with
-            | Runs _ -> "ids of runs, or parts of ids that only one run has."
+            | Runs _ -> "runs: their names, ids or parts of them, latest or @2."
             | Dry_Run -> "say what would go, and delete nothing."
             | Force -> "delete runs that others were made from, too."
 

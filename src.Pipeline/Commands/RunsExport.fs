@@ -23,7 +23,7 @@ type ExportArguments =
     interface IArgParserTemplate with
         member this.Usage =
             match this with
-            | Runs _ -> "ids of runs, or parts of ids that only one run has."
+            | Runs _ -> "runs: their names, ids or parts of them, latest or @2."
             | Format _ -> "tensorboard (default): event files, a folder per run; or csv: a file per run."
             | Output _ -> "the folder to write to."
 

@@ -140,6 +140,21 @@ let read (file: string) : Result<Part list, StageError> =
         let! parts = entries |> Seq.mapi (part file) |> List.ofSeq |> List.sequenceResultM
         let weighted = parts |> List.filter _.Weight.IsSome
 
+        match
+            parts
+            |> List.countBy (fun part -> part.Source, part.Path)
+            |> List.tryFind (fun (_, count) -> count > 1)
+        with
+        | Some((source, path), _) ->
+            let place =
+                path
+                |> Option.ofObj
+                |> Option.map (fun path -> $" {path}")
+                |> Option.defaultValue ""
+
+            return! Error(Data $"{file}: expected every source once, got {source.Name}{place} more than once")
+        | None -> ()
+
         match weighted with
         | [] -> ()
         | _ when weighted.Length = parts.Length -> ()

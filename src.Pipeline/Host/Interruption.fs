@@ -3,10 +3,11 @@ namespace DQ.Pipeline.Host
 open System
 open System.Runtime.InteropServices
 open System.Threading
+open DQ.Core
 open DQ.Pipeline
 
 /// Turns Ctrl-C, SIGTERM and `--max-minutes` into a cancellation with a reason; stages save and stop when they see it.
-/// A second signal ends the process at once.
+/// A second signal ends the process at once; files that were being written then never appear.
 type Interruption(maxMinutes: float option) =
     /// SIGXFSZ has this number on Linux and macOS alike, and no name here.
     static let sigxfsz = enum<PosixSignal> 25
@@ -22,6 +23,8 @@ type Interruption(maxMinutes: float option) =
         if not source.IsCancellationRequested then
             context.Cancel <- true
             stop (Interrupted number)
+        else
+            AtomicFile.Abandon()
 
     let registrations: IDisposable list = [
         PosixSignalRegistration.Create(PosixSignal.SIGINT, signal 2)

@@ -48,6 +48,7 @@ type Output(verbosity: Verbosity, ?follower: string) =
     let gate = obj ()
     let paces = Dictionary<string, Pace>()
     let mutable live: ProgressContext option = None
+    let mutable hasResult = false
     let bars = Dictionary<string, ProgressTask>()
 
     let details (p: Report) = [
@@ -153,6 +154,8 @@ type Output(verbosity: Verbosity, ?follower: string) =
 
     /// The command's result: text, or JSON for machines.
     member _.Result(text: string, data: obj) =
+        hasResult <- true
+
         if follower.IsSome then
             ()
         elif verbosity.Json then
@@ -174,7 +177,8 @@ type Output(verbosity: Verbosity, ?follower: string) =
             | Some name -> eprintfn $"dq: {name}: {line}"
             | None -> eprintfn $"dq: {line}"
 
-        if verbosity.Json then
+        // a result that is out already says what failed in its own way: one document only
+        if verbosity.Json && not hasResult then
             let stopped, errors =
                 match error with
                 | TimeUp _ -> Some(String.concat "; " lines), []

@@ -93,7 +93,7 @@ let describe () =
     | Error problem -> Error problem
 
 /// Keeps errors of ours, passes the rest on.
-let rec private listen (errors: StreamReader) (messages: ResizeArray<string>) : Task<unit> =
+let rec private listen (pass: string -> unit) (errors: StreamReader) (messages: ResizeArray<string>) : Task<unit> =
     task {
         match! errors.ReadLineAsync() with
         | null -> return ()
@@ -101,18 +101,18 @@ let rec private listen (errors: StreamReader) (messages: ResizeArray<string>) : 
             if line.StartsWith("dq: ", StringComparison.Ordinal) then
                 messages.Add line[4..]
             else
-                eprintfn $"{line}"
+                pass line
 
-            return! listen errors messages
+            return! listen pass errors messages
     }
 
 /// Runs a process to its end; its errors are ours.
-let private run (start: ProcessStartInfo) (place: Workplace) : Task<Result<unit, StageError>> =
+let private run pass (start: ProcessStartInfo) (place: Workplace) : Task<Result<unit, StageError>> =
     task {
         use child = nonNull (Process.Start start)
         let messages = ResizeArray<string>()
 
-        let listened = listen child.StandardError messages
+        let listened = listen pass child.StandardError messages
 
         use _ =
             place.Interruption.Token.Register(fun () ->
@@ -145,7 +145,7 @@ let private build root place =
     |> fun start ->
         // what it builds is no result of this command
         start.RedirectStandardOutput <- true
-        run start place
+        run (eprintfn "%s") start place
 
 /// Why the site could not listen at one of these addresses now; none where it could.
 let listeningProblem (urls: string) =
@@ -201,5 +201,6 @@ let start (place: Workplace) silent (arguments: string list) : Task<Result<unit,
                 | None -> started "dotnet" (Path.Combine(folder, library) :: arguments)
 
             start.RedirectStandardOutput <- silent
-            return! run start place
+            // beside a result they are notes, which --quiet leaves out
+            return! run (if silent then place.Output.Note else eprintfn "%s") start place
     }

@@ -135,7 +135,7 @@ let private writeFolder (folder: string) (write: string -> unit) =
     Directory.Move(temporary, folder)
 
 /// The folders of a run that may hold an evaluation, its own first.
-let folders (folder: string) : string list = [
+let private folders (folder: string) : string list = [
     folder
     let beside = Path.Combine(folder, RunLayout.Evaluations)
 
@@ -145,15 +145,13 @@ let folders (folder: string) : string list = [
                 one
 ]
 
-let private inFolder (folder: string) : Evaluation option =
+/// The evaluation in a folder, a run's own in the run's; an `ArtifactException` where it can't be read.
+let inFolder (folder: string) : Evaluation option =
     readIfThere<EvaluationRecord> folder RunLayout.Evaluation
     |> Option.map Evaluation.Autoencoder
     |> Option.orElseWith (fun () ->
         readIfThere<ClassificationRecord> folder RunLayout.Classification
         |> Option.map Evaluation.Classifier)
-
-/// A run's own evaluation; an `ArtifactException` where it can't be read.
-let own (folder: string) : Evaluation option = inFolder folder
 
 /// The evaluations beside it, with other settings or on other images.
 let beside (folder: string) : Evaluation list =
@@ -239,7 +237,7 @@ type private Findings = {
     Headline: RunRecord -> RunRecord
 }
 
-/// A record that lands in the run's folder, last: where it is, the rest is whole.
+/// A record that is written last: if it exists, the other files are complete.
 let private written record (headline: Headline) (write: string -> unit) = {
     Evaluation = Evaluation.Autoencoder record
     Write =

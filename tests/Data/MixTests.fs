@@ -123,6 +123,14 @@ let tests =
                 expect """[{ "source": "dead_leaves" }]""" "[0].count: expected how many images"
 
                 expect
+                    """[{ "source": "dead_leaves", "count": 3 }, { "source": "dead_leaves", "count": 4 }]"""
+                    "expected every source once, got dead_leaves more than once"
+
+                expect
+                    """[{ "source": "idx", "path": "x" }, { "source": "idx", "path": "y/../x" }]"""
+                    "expected every source once, got idx"
+
+                expect
                     """[{ "source": "idx", "path": "x", "weight": 1 }, { "source": "idx", "path": "y" }]"""
                     "expected a weight for every source or for none")
         }

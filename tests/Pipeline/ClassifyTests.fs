@@ -344,7 +344,9 @@ let tests =
                         [ "classification.autoencoder=some" ], 2, "classification.autoencoder: expected null"
                         [ mode + "two_stage" ], 2, "classification.autoencoder: expected the run"
                         [ mode + "two_stage"; "classification.autoencoder=nobody" ], 3, "name or id contains 'nobody'"
-                        [ "data.source=dead_leaves"; "data.count=60" ], 3, "expected images with classes to classify"
+                        [ "data.source=dead_leaves"; "data.path=null"; "data.count=60" ],
+                        3,
+                        "expected images with classes to classify"
                         [ "training.batch_size=1000" ], 2, "training.batch_size: expected at most the 120"
                     ] do
                     match attempt sets with

@@ -93,6 +93,7 @@ let private long world : Map<string, Long> =
             work [ at "pictures"; large world; "-o"; at "stopped.dqz" ] "compress:" with
                 Output = Some(at "stopped.dqz")
         }
+        "find-rate", work [ at "tiny.json"; "--steps"; "100000"; "--to"; "2e-6" ] "steps"
         "serve", work [ "--urls"; "http://127.0.0.1:0" ] "http://"
     ]
 
@@ -162,6 +163,30 @@ let tests =
             stop world "train" train ("-TERM", 143)
         }
 
+        test "a second signal ends a command at once, and a file that was being written never appears" {
+            let world = world ()
+            let long = (long world)["compress"]
+
+            use started =
+                Program.start ("compress" :: long.Arguments @ [ "--artifacts"; world.Artifacts ])
+
+            try
+                let reached =
+                    saw long.Says [ started.StandardError; started.StandardOutput ] started
+
+                Program.kill "-TERM" started
+                Program.kill "-TERM" started
+                Expect.isTrue (started.WaitForExit Program.patience) "ends"
+                Expect.isTrue reached $"says '{long.Says}'"
+                Expect.equal started.ExitCode 143 "by the signal"
+            finally
+                if not started.HasExited then
+                    started.Kill true
+
+            Expect.isEmpty (halfWritten world.Folder) "no temporary file"
+            Expect.isFalse (File.Exists long.Output.Value) "no file"
+        }
+
         test "every command either takes long, or is known to be over soon" {
             let known = long (world ())
 
@@ -170,7 +195,6 @@ let tests =
                     "plan"
                     "runs"
                     "datasets"
-                    "find-rate"
                     "completion"
                     "allocate"
                     "import"

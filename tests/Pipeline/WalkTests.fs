@@ -68,6 +68,12 @@ let private isOneLine (called: Called) =
     let said = lines called.Errors |> Array.filter _.StartsWith("dq: ")
     said.Length = 1 && not (called.Errors.Contains "\n   at ")
 
+let private isOneDocument (called: Called) =
+    try
+        not (isNull (JsonNode.Parse called.Output))
+    with :? System.Text.Json.JsonException ->
+        false
+
 [<Tests>]
 let tests =
     testSequenced
@@ -117,13 +123,43 @@ let tests =
                                    arguments)
                             @ [ option; bad ]
 
-                        let called = call (within world arguments @ [ "--quiet" ])
+                        let called = call (within world arguments @ [ "--quiet"; "--json" ])
                         let shown = String.concat " " arguments
 
-                        if called.ExitCode = 1 || (called.ExitCode <> 0 && not (isOneLine called)) then
+                        if
+                            called.ExitCode = 1
+                            || (called.ExitCode <> 0 && not (isOneLine called && isOneDocument called))
+                        then
                             wrong.Add $"dq {shown}: {called.ExitCode}: {called.Errors}"
 
             Expect.equal (List.ofSeq wrong) [] "each with its line"
+        }
+
+        test "a result that tells of a failure is one document" {
+            let text = file (world ()) "tiny.json"
+            let called = call (within (world ()) [ "verify"; text; "--json" ])
+            Expect.equal called.ExitCode 3 called.Errors
+            Expect.isTrue (isOneLine called) called.Errors
+            Expect.isTrue (isOneDocument called) called.Output
+        }
+
+        test "what is read is not written over" {
+            let world = world ()
+            let picture = file world "kept.png"
+            File.Copy(Path.Combine(world.Folder, "pictures", "odd", "1.png"), picture, true)
+            let weights = file world "weights.safetensors"
+
+            for arguments, kept in
+                [
+                    [ "compress"; picture; "-o"; picture ], picture
+                    [ "encode"; picture; "--run"; "tiny"; "-o"; picture ], picture
+                    [ "export"; weights; "-o"; weights ], weights
+                ] do
+                let before = File.ReadAllBytes kept
+                let called = call (within world arguments)
+                Expect.equal called.ExitCode 2 called.Errors
+                Expect.stringContains called.Errors "expected another file than the input" "said"
+                Expect.equal (File.ReadAllBytes kept) before "as it was"
         }
 
         test "so with a device that is none, and a folder that can't be" {

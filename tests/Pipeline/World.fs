@@ -25,6 +25,8 @@ let rec private leavesOf path (arguments: Type) : Leaf list =
                 && field.PropertyType.GetGenericTypeDefinition() = typedefof<ParseResults<_>>
                 ->
                 yield! leavesOf (path @ [ word case.Name ]) (field.PropertyType.GetGenericArguments()[0])
+            | [||] when case.GetCustomAttributes typeof<SubCommandAttribute> <> [||] ->
+                failwith $"{case.Name}: a command without arguments of its own, which the walk can't see"
             | _ -> ()
     ]
 
@@ -62,6 +64,7 @@ let call (arguments: string list) : Called =
     use output = new StringWriter()
     use errors = new StringWriter()
     let standard, standardErrors = Console.Out, Console.Error
+    let threads = Environment.GetEnvironmentVariable "DQ_THREADS"
     // as all tests: the models are tiny
     Environment.SetEnvironmentVariable("DQ_THREADS", "1")
 
@@ -78,6 +81,8 @@ let call (arguments: string list) : Called =
     finally
         Console.SetOut standard
         Console.SetError standardErrors
+        // processes that other tests start would have it too
+        Environment.SetEnvironmentVariable("DQ_THREADS", threads)
 
 let private model =
     """"model": { "channels": 8, "residual_channels": 8, "coder_blocks": 1, "codes": [8, 8], "codebooks": 2, "code_width": 4 },
