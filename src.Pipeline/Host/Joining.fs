@@ -15,6 +15,10 @@ let team (argv: string[]) : Result<Team, StageError> =
     match Launch.OfEnvironment() with
     | null -> Ok Team.Alone
     | launch ->
+        // Open MPI's launcher gives each process a terminal as its standard output, and the runtime would begin the result with what
+        // sets a terminal up
+        Environment.SetEnvironmentVariable("TERM", "dumb")
+
         try
             let team = Team(MpiRanks.Join launch)
 

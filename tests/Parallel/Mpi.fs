@@ -17,6 +17,9 @@ type Launcher = {
     Options: string list
     /// Debian's package.
     Package: string
+    /// What the launcher gives when one of its processes was killed, and what its message has.
+    ExitCodeOfKilled: int
+    LineOfKilled: string
 }
 
 let openMpi = {
@@ -24,6 +27,8 @@ let openMpi = {
     Program = "/usr/bin/mpirun.openmpi"
     Options = [ "--oversubscribe"; "--allow-run-as-root"; "--bind-to"; "none" ]
     Package = "openmpi-bin"
+    ExitCodeOfKilled = 137
+    LineOfKilled = "exited on signal 9"
 }
 
 let mpich = {
@@ -31,6 +36,8 @@ let mpich = {
     Program = "/usr/bin/mpiexec.mpich"
     Options = []
     Package = "mpich"
+    ExitCodeOfKilled = 9
+    LineOfKilled = "EXIT CODE: 9"
 }
 
 let private isCi = Environment.GetEnvironmentVariable "CI" = "true"
@@ -125,27 +132,29 @@ let latestCheckpoint artifacts =
     else
         0L
 
-/// Lines of metrics.jsonl: what is measured, without times.
-let metrics artifacts = [
+/// Lines of metrics.jsonl up to a step: what is measured, without times.
+let metrics artifacts (until: int64) = [
     for line in File.ReadAllLines(Path.Combine(runFolder artifacts, RunLayout.Metrics)) do
         let record = (nonNull (JsonNode.Parse line)).AsObject()
 
         for key in [ "seconds"; "images_per_second"; "levels" ] do
             record.Remove key |> ignore
 
-        [
+        let numbers = [
             for pair in record do
                 match pair.Value with
                 | :? JsonValue as value when value.GetValueKind() = Text.Json.JsonValueKind.Number ->
                     pair.Key, value.GetValue<float>()
                 | _ -> ()
         ]
+
+        if numbers |> List.exists (fun (key, value) -> key = "step" && int64 value <= until) then
+            numbers
 ]
 
-/// Weights and codebooks of the last checkpoint, by name.
-let weights artifacts : (string * float32[]) list =
-    let run = record artifacts
-    use file = Checkpoint.Open(Checkpoints.weights (runFolder artifacts) run.StepsDone)
+/// Weights and codebooks of the checkpoint of a step, by name.
+let weights artifacts (step: int64) : (string * float32[]) list =
+    use file = Checkpoint.Open(Checkpoints.weights (runFolder artifacts) step)
     use model = file.Model()
 
     [
@@ -153,16 +162,17 @@ let weights artifacts : (string * float32[]) list =
             name, tensor.detach().contiguous().data<float32>().ToArray()
     ]
 
-/// Two runs of the same length with the same numbers, up to rounding.
-let isAlike (artifacts: string) (expected: string) =
-    let found, wanted = metrics artifacts, metrics expected
+/// Two runs with the same numbers up to this step, but for rounding.
+let isAlike (artifacts: string) (expected: string) (step: int64) =
+    let found, wanted = metrics artifacts step, metrics expected step
     Expect.equal found.Length wanted.Length "lines of metrics"
+    Expect.isNonEmpty found "lines of metrics"
 
     for found, wanted in List.zip found wanted do
         for (key, found), (_, wanted) in List.zip found wanted do
             Expect.isLessThanOrEqual (abs (found - wanted)) (1e-3 * max 1e-2 (abs wanted)) $"{key}: {found}, {wanted}"
 
-    for (name, found), (_, wanted) in List.zip (weights artifacts) (weights expected) do
+    for (name, found), (_, wanted) in List.zip (weights artifacts step) (weights expected step) do
         let largest = wanted |> Array.map abs |> Array.max |> float
 
         let apart =
@@ -171,9 +181,10 @@ let isAlike (artifacts: string) (expected: string) =
 
         Expect.isLessThanOrEqual apart (1e-2 * max 1e-2 largest) $"{name}: {apart} of {largest}"
 
-/// Two runs with the same numbers, bit for bit: as many ranks add in the same order.
-let isSame (artifacts: string) (expected: string) =
-    Expect.equal (metrics artifacts) (metrics expected) "metrics"
+/// Two runs with the same numbers up to this step, bit for bit: as many ranks add in the same order.
+let isSame (artifacts: string) (expected: string) (step: int64) =
+    Expect.isNonEmpty (metrics artifacts step) "lines of metrics"
+    Expect.equal (metrics artifacts step) (metrics expected step) "metrics"
 
-    for (name, found), (_, wanted) in List.zip (weights artifacts) (weights expected) do
+    for (name, found), (_, wanted) in List.zip (weights artifacts step) (weights expected step) do
         Expect.equal found wanted name
