@@ -129,7 +129,9 @@ let private helpFor (argv: string[]) (usage: string) =
 
     $"{usage.TrimEnd()}\n\nEXAMPLE:\n\n  {shown}\n"
 
-let private parser = ArgumentParser.Create<Arguments>(programName = "dq")
+let private parser =
+    Joining.plainTerminal ()
+    ArgumentParser.Create<Arguments>(programName = "dq")
 
 let private dispatch (place: Workplace) (parsed: ParseResults<Arguments>) : Task<Result<unit, StageError>> =
     match parsed.GetSubCommand() with

@@ -9,16 +9,18 @@ open DQ.Pipeline
 /// For the other ranks, to come to where this one waits after it was told to stop.
 let private patience = TimeSpan.FromSeconds 20.0
 
+/// Open MPI's launcher gives each process a terminal as its standard output, and the runtime would put the sequences that set it up
+/// before the result. To be called before anything asks the console.
+let plainTerminal () =
+    if not (isNull (Launch.OfEnvironment())) then
+        Environment.SetEnvironmentVariable("TERM", "dumb")
+
 /// The processes that were started with this one; MPI is not looked for where a launcher started none. All need the same
 /// program and command line.
 let team (argv: string[]) : Result<Team, StageError> =
     match Launch.OfEnvironment() with
     | null -> Ok Team.Alone
     | launch ->
-        // Open MPI's launcher gives each process a terminal as its standard output, and the runtime would begin the result with what
-        // sets a terminal up
-        Environment.SetEnvironmentVariable("TERM", "dumb")
-
         try
             let team = Team(MpiRanks.Join launch)
 

@@ -7,6 +7,7 @@ open System.IO
 open System.Text.Json.Nodes
 open Expecto
 open DQ.Core.Artifacts
+open DQ.Pipeline.Storage
 open DQ.Tests.Pipeline.Program
 open DQ.Tests.Parallel.Mpi
 
@@ -47,11 +48,17 @@ let alone =
          succeeds (DQ.Tests.Pipeline.Program.run (commandOf "run" (written folder shortSteps) artifacts))
          artifacts)
 
-/// Ranks may outlive their launcher for a moment.
+/// Ranks may outlive their launcher for a moment, and the system may list them for a moment longer.
 let waitForEnd artifacts =
     let clock = Stopwatch.StartNew()
+    let runs = Path.Combine(artifacts, RunLayout.Runs)
 
-    while processes artifacts <> [||] && clock.Elapsed < patience do
+    let isOwned () =
+        Directory.Exists runs
+        && Directory.GetDirectories runs
+           |> Array.exists (fun run -> (RunLock.LivingOwner run).IsSome)
+
+    while (processes artifacts <> [||] || isOwned ()) && clock.Elapsed < patience do
         Threading.Thread.Sleep 10
 
 /// What a run must not leave after a failure.
