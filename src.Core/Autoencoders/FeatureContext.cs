@@ -1,6 +1,8 @@
 using DQ.Core.Likelihoods.Context;
+using DQ.Core.Native;
 using TorchSharp.Modules;
 using TorchSharp.Utils;
+using static DQ.Core.Native.HeldOperations;
 using static DQ.Core.Native.Scalars;
 using static TorchSharp.torch;
 
@@ -37,13 +39,14 @@ public sealed class FeatureContext : nn.Module
     /// <summary>−ln p(pixel | codes, pixels before it): the mean over some pixels and their channels, with gradients.</summary>
     /// <param name="features">Features (B, C, H, W) of the decoder.</param>
     /// <param name="pixels">(B, channels, H, W) uint8.</param>
-    /// <param name="positions">Numbers of the pixels, image · H·W + row · W + column; null for all.</param>
-    public Tensor Loss(Tensor features, Tensor pixels, int[]? positions)
+    /// <param name="positions">(P) int64, numbers of the pixels, image · H·W + row · W + column; null for all.</param>
+    public Tensor Loss(Tensor features, Tensor pixels, Tensor? positions)
     {
         using var scope = NewDisposeScope();
+        using var float32 = Autocast.Off(features.device);
         var all = PixelMajor(features);
-        var chosen = positions ?? [.. Enumerable.Range(0, checked((int)all.shape[0]))];
-        var seen = positions is null ? all : all.index_select(0, tensor(Array.ConvertAll(positions, position => (long)position)));
+        var chosen = positions ?? IntegersBelow(all.shape[0], device: features.device);
+        var seen = positions is null ? all : all.index_select(0, positions);
         return head.Loss(pixels, chosen, Joined(seen)).MoveToOuterDisposeScope();
     }
 
@@ -54,7 +57,7 @@ public sealed class FeatureContext : nn.Module
     {
         using var scope = NewDisposeScope();
         using var _ = no_grad();
-        var nats = tensor(head.NatsPerPixel(pixels, Joined(PixelMajor(features))));
+        var nats = tensor(head.NatsPerPixel(pixels, Joined(PixelMajor(features))), device: features.device);
         return nats.view(pixels.shape[0], -1).mean([1L]).div(Kept(pixels.shape[1])).MoveToOuterDisposeScope();
     }
 

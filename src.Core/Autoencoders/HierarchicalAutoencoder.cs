@@ -1,4 +1,5 @@
 using DQ.Core.Likelihoods;
+using DQ.Core.Native;
 using DQ.Core.Parallel;
 using DQ.Core.Quantization;
 using TorchSharp.Modules;
@@ -248,7 +249,7 @@ public sealed class HierarchicalAutoencoder : nn.Module
         {
             if (chosen is null || chosen.Contains(level))
             {
-                upsampled[level] = upsamplers[level].forward(maps[level]);
+                upsampled[level] = upsamplers[level].forward(maps[level].ForConvolutions());
                 continue;
             }
             var side = 1L << (Spec.CoderBlocks - 1 + level);
@@ -267,7 +268,9 @@ public sealed class HierarchicalAutoencoder : nn.Module
         return (Cropped(decoder[2].call(features)).MoveToOuterDisposeScope(), Cropped(features).MoveToOuterDisposeScope());
 
         Tensor Cropped(Tensor map) =>
-            map.shape[2] == height && map.shape[3] == width ? map : map[.., .., ..(int)height, ..(int)width].contiguous();
+            (map.shape[2] == height && map.shape[3] == width ? map : map[.., .., ..(int)height, ..(int)width].contiguous()).to_type(
+                ScalarType.Float32
+            );
     }
 
     /// <summary>
@@ -327,7 +330,7 @@ public sealed class HierarchicalAutoencoder : nn.Module
     /// Upsamples a level's output to the grid below. The "skip" wiring of the appendix adds the decoding of the level above.
     private Tensor Condition(int level, Tensor map, Tensor? decodedAbove)
     {
-        var decoded = conditioners[level].forward(map);
+        var decoded = conditioners[level].forward(map.ForConvolutions());
         return Spec.Wiring == "skip" && decodedAbove is not null
             ? decoded.Plus(nn.functional.interpolate(decodedAbove, scale_factor: [2, 2], mode: InterpolationMode.Nearest))
             : decoded;
@@ -342,7 +345,8 @@ public sealed class HierarchicalAutoencoder : nn.Module
             );
         var normalized = PixelNormalization.Normalize(pixels);
         var (bottom, right) = (Padding(pixels.shape[2]), Padding(pixels.shape[3]));
-        return (bottom, right) == (0, 0) ? normalized : nn.functional.pad(normalized, [0, right, 0, bottom]);
+        var padded = (bottom, right) == (0, 0) ? normalized : nn.functional.pad(normalized, [0, right, 0, bottom]);
+        return padded.ForConvolutions();
     }
 
     private long Padding(long side) => Spec.PaddedSide((int)side) - side;

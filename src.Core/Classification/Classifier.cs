@@ -243,10 +243,10 @@ public sealed class Classifier : nn.Module
     private Tensor Dropped(Tensor vector, TrainingMoment moment)
     {
         var stream = new SplitMix64(SplitMix64.Derive(moment.Seed, DropoutPart), moment.Step, moment.MicroBatch);
-        using var generator = new Generator(stream.Next(), vector.device);
+        using var generator = new Generator(stream.Next(), CPU); // TorchSharp has no others
         var images = moment.Sharing?.Images.Of ?? vector.shape[0];
-        var drawn = empty([images, vector.shape[1]], device: vector.device).bernoulli_(1 - Spec.Dropout, generator);
-        var kept = moment.Sharing?.Own(drawn, 0) ?? drawn;
+        var drawn = empty([images, vector.shape[1]]).bernoulli_(1 - Spec.Dropout, generator);
+        var kept = (moment.Sharing?.Own(drawn, 0) ?? drawn).to(vector.device);
         return vector * kept / Kept(1 - Spec.Dropout);
     }
 

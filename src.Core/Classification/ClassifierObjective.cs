@@ -56,7 +56,12 @@ public sealed class ClassifierObjective : IObjective
 
     public Tensor Targets(Batch batch) => batch.Labels ?? throw new ArgumentException("expected a batch with labels", nameof(batch));
 
-    public (ModelLosses Losses, IReadOnlyList<Quantized> Levels) Pass(Tensor pixels, Tensor targets, TrainingMoment moment)
+    public (ModelLosses Losses, IReadOnlyList<Quantized> Levels) Pass(
+        Tensor pixels,
+        Tensor targets,
+        TrainingMoment moment,
+        Tensor? positions
+    )
     {
         var pass = Model.Run(pixels, moment);
         var crossEntropy = nn.functional.cross_entropy(pass.Logits, targets);

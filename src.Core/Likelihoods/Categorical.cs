@@ -46,10 +46,10 @@ public sealed class Categorical(int imageChannels) : Likelihood(imageChannels)
         Expect(output);
         using var scope = NewDisposeScope();
         using var none = no_grad();
-        using var generator = new Generator((ulong)seed, output.device);
+        using var generator = new Generator((ulong)seed, CPU); // TorchSharp has no others
         var logits = ByChannel(output);
         // Gumbel's trick: the argmax of logits − log(−log u) is a draw from their softmax
-        var noise = rand(logits.shape, logits.dtype, logits.device, generator: generator).log_().neg_().log_();
+        var noise = rand(logits.shape, logits.dtype, generator: generator).to(logits.device).log_().neg_().log_();
         return logits.sub(noise).argmax(1).to(ScalarType.Byte).MoveToOuterDisposeScope();
     }
 

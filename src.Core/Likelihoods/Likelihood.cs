@@ -1,3 +1,4 @@
+using DQ.Core.Native;
 using static TorchSharp.torch;
 
 namespace DQ.Core.Likelihoods;
@@ -53,8 +54,14 @@ public abstract class Likelihood
             throw new ArgumentException($"expected pixels of shape ({Shape(expected)}), got ({Shape(pixels.shape)})", nameof(pixels));
         if (pixels.dtype != ScalarType.Byte)
             throw new ArgumentException($"expected uint8 pixels, got {pixels.dtype}", nameof(pixels));
+        using var float32 = Autocast.Off(output.device);
         return LossOf(output, pixels);
     }
+
+    /// <summary>
+    /// Compiles what losses on a device need; without it, the first loss does. Call it before a CUDA graph is captured.
+    /// </summary>
+    public virtual void Prepare(Device device) { }
 
     private protected abstract Tensor LossOf(Tensor output, Tensor pixels);
 

@@ -37,7 +37,10 @@ public sealed class LogisticMixture : Likelihood
         if (components < 1)
             throw new ArgumentOutOfRangeException(nameof(components), components, "expected at least 1");
         Components = components;
+        cuda = new(imageChannels, components, OutputChannels);
     }
+
+    private readonly LogisticMixtureCuda cuda;
 
     /// <summary>Mixture components n.</summary>
     public int Components { get; }
@@ -71,10 +74,16 @@ public sealed class LogisticMixture : Likelihood
         }
     }
 
+    public override void Prepare(Device device)
+    {
+        if (device.type == TorchSharp.DeviceType.CUDA)
+            cuda.Module(Math.Max(0, device.index));
+    }
+
     private protected override Tensor LossOf(Tensor output, Tensor pixels) =>
-        FusedLoss.Takes(output)
-            ? FusedLoss.Loss(new LogisticMixtureKernel(ImageChannels, Components), output, pixels)
-            : TensorLoss(output, pixels);
+        FusedLoss.Takes(output) ? FusedLoss.Loss(new LogisticMixtureKernel(ImageChannels, Components), output, pixels)
+        : cuda.Takes(output) ? FusedCudaLoss.Loss(cuda, output, pixels)
+        : TensorLoss(output, pixels);
 
     private Tensor TensorLoss(Tensor output, Tensor pixels)
     {
@@ -117,19 +126,21 @@ public sealed class LogisticMixture : Likelihood
         Expect(output);
         using var scope = NewDisposeScope();
         using var none = no_grad();
-        using var generator = new Generator((ulong)seed, output.device);
+        using var generator = new Generator((ulong)seed, CPU); // TorchSharp has no others
         var logits = Weights(output);
-        var choice = (logits - rand(logits.shape, logits.dtype, logits.device, generator: generator).log_().neg_().log_()).argmax(1, true);
+        var choice = (logits - Uniform(logits).log_().neg_().log_()).argmax(1, true);
         var drawn = new List<Tensor>(ImageChannels); // (B, 1, H, W) each, on [−1, 1]
         for (var channel = 0; channel < ImageChannels; channel++)
         {
             var mean = ShiftedMean(output, channel, drawn).gather(1, choice);
             var scale = LogScale(output, channel).gather(1, choice).exp();
-            var uniform = rand(mean.shape, mean.dtype, mean.device, generator: generator);
+            var uniform = Uniform(mean);
             var value = mean.Plus(scale * (uniform.log() - uniform.neg().log1p()));
             drawn.Add(value.Plus(Kept(1)).mul(Kept(127.5)).round().clamp(Kept(0), Kept(255)).div(Kept(127.5)).sub(Kept(1)));
         }
         return cat(drawn, 1).Plus(Kept(1)).mul(Kept(127.5)).round().to(ScalarType.Byte).MoveToOuterDisposeScope();
+
+        Tensor Uniform(Tensor like) => rand(like.shape, like.dtype, generator: generator).to(like.device);
     }
 
     /// <summary>
@@ -190,7 +201,7 @@ public sealed class LogisticMixture : Likelihood
     /// With a = (x − μ)/σ, h = 1/(255 σ), E = e^−|a|, g = e^−h: σ(a + h) − σ(a − h) = E (1 − g²) / (E (1 + g²) + g (1 + E²)),
     /// which has no cancellation.
     /// </remarks>
-    private static Tensor LogMass(Tensor value, Tensor mean, Tensor logScale)
+    internal static Tensor LogMass(Tensor value, Tensor mean, Tensor logScale)
     {
         using var scope = NewDisposeScope();
         var inverse = logScale.neg().exp();

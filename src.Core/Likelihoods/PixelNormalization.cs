@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using static DQ.Core.Native.Scalars;
 using static TorchSharp.torch;
 
@@ -11,6 +12,9 @@ public static class PixelNormalization
 {
     private static readonly float[] ColourMean = [0.485f, 0.456f, 0.406f];
     private static readonly float[] ColourDeviation = [0.229f, 0.224f, 0.225f];
+
+    /// On the device once, since a copy from the host makes a GPU wait
+    private static readonly ConcurrentDictionary<(long, ScalarType, string), (Tensor Mean, Tensor Deviation)> statistics = new();
 
     /// <param name="pixels">(B, C, H, W), values 0…255, C = 3 or 1, any device.</param>
     /// <returns>(B, C, H, W) float32.</returns>
@@ -33,18 +37,15 @@ public static class PixelNormalization
 
     private static (Tensor Mean, Tensor Deviation) Statistics(Tensor images, ScalarType type)
     {
-        var (mean, deviation) =
-            images.dim() == 4
-                ? images.size(1) switch
-                {
-                    3 => (ColourMean, ColourDeviation),
-                    1 => ([0.5f], [0.5f]),
-                    _ => throw Unexpected(images),
-                }
-                : throw Unexpected(images);
-        return (PerChannel(mean), PerChannel(deviation));
+        if (images.dim() != 4 || images.size(1) is not (1 or 3))
+            throw Unexpected(images);
+        var device = images.device;
+        return statistics.GetOrAdd(
+            (images.size(1), type, device.ToString()),
+            key => key.Item1 == 3 ? (PerChannel(ColourMean), PerChannel(ColourDeviation)) : (PerChannel([0.5f]), PerChannel([0.5f]))
+        );
 
-        Tensor PerChannel(float[] entries) => tensor(entries, type, images.device).view(1, -1, 1, 1); // (1, C, 1, 1)
+        Tensor PerChannel(float[] entries) => tensor(entries, type, device).view(1, -1, 1, 1).DetachFromDisposeScope(); // (1, C, 1, 1)
     }
 
     private static ArgumentException Unexpected(Tensor images) =>

@@ -52,6 +52,9 @@ public static class LibTorch
     private static readonly Lock Gate = new();
     private static LibTorchReport? loaded;
 
+    /// <summary>What <see cref="Load"/> returned; null if libtorch was not loaded by it.</summary>
+    internal static LibTorchReport? Report => Volatile.Read(ref loaded);
+
     /// <summary>Loads once per process; later calls return the first report.</summary>
     /// <param name="folder">A folder with libtorch, as given on a command line; null for <c>DQ_LIBTORCH</c> or the package.</param>
     /// <exception cref="LibTorchException">No usable libtorch was found.</exception>
@@ -81,6 +84,8 @@ public static class LibTorch
         var (handle, used, relaxed) = LoadBridge(bridge, notes);
         NativeLibrary.SetDllImportResolver(typeof(torch).Assembly, (name, _, _) => name == "LibTorchSharp" ? handle : IntPtr.Zero);
         MarkLoaded();
+        if (cuda)
+            torch.backends.cudnn.allow_tf32 = false; // libtorch rounds factors of convolutions by default; training chooses
         var heldVersion = chosenFolder is null ? PackageVersion() : FoundVersion(folder);
         if (heldVersion is not null && !SameMinor(heldVersion, BuiltFor))
             notes.Add($"TorchSharp was built for libtorch {BuiltFor}, {folder} holds {heldVersion}: tried all the same");

@@ -29,13 +29,6 @@ public sealed class CodeHistogram(int codebooks, int codeCount)
     /// <summary>Counts of all codebooks, one after the other (M·K).</summary>
     public IEnumerable<long> AllCounts => counts.SelectMany(book => book);
 
-    /// <summary>Other counts in their place, in that order; whole numbers.</summary>
-    public void Replace(ReadOnlySpan<double> all)
-    {
-        for (var at = 0; at < all.Length; at++)
-            counts[at / codeCount][at % codeCount] = (long)all[at];
-    }
-
     /// <summary>Adds code indices (B, M, H, W) int64 to the counts.</summary>
     public void Add(Tensor codes)
     {
@@ -46,6 +39,13 @@ public sealed class CodeHistogram(int codebooks, int codeCount)
         var positions = (int)(codes.shape[2] * codes.shape[3]);
         for (var at = 0; at < values.Length; at++)
             counts[at / positions % codebooks][values[at]]++;
+    }
+
+    /// <summary>Adds counts (M·K), codebook by codebook.</summary>
+    public void Add(ReadOnlySpan<double> added)
+    {
+        for (var at = 0; at < added.Length; at++)
+            counts[at / codeCount][at % codeCount] += (long)added[at];
     }
 
     /// <summary>One bit per code of a codebook, lowest first, padded to whole bytes. The bit is set if no position chose the

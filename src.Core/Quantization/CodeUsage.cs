@@ -60,6 +60,15 @@ public sealed class CodeUsage : IDisposable
         return taken;
     }
 
+    /// <summary>Replaces what was collected by second handles of these statistics.</summary>
+    public void Give(CodeUses seen)
+    {
+        Dispose();
+        collected = new(Second(seen.Counts), Second(seen.Sums), Second(seen.Vectors), seen.Total);
+
+        static Tensor Second(Tensor tensor) => tensor.alias().DetachFromDisposeScope();
+    }
+
     public void Dispose() => Take()?.Dispose();
 
     /// One pass over the vectors in order: deterministic, and without the N × K one-hot matrix of a matrix product.

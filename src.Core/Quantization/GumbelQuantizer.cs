@@ -112,10 +112,10 @@ public sealed class GumbelQuantizer : Quantizer
     private static Tensor Noise(Tensor logits, TrainingMoment moment)
     {
         var stream = new SplitMix64(moment.Seed, moment.Step, moment.MicroBatch);
-        using var generator = new Generator(stream.Next(), logits.device);
+        using var generator = new Generator(stream.Next(), CPU); // TorchSharp has no others
         var (books, own, codes) = (logits.shape[0], logits.shape[1], logits.shape[2]);
         var positions = moment.Sharing is { Images: var images } ? own / images.Count * images.Of : own;
-        var drawn = empty([books, positions, codes], device: logits.device).exponential_(generator: generator);
-        return (moment.Sharing?.Own(drawn, 1) ?? drawn).clamp_min(Kept(1e-30)).log().neg();
+        var drawn = empty([books, positions, codes]).exponential_(generator: generator);
+        return (moment.Sharing?.Own(drawn, 1) ?? drawn).to(logits.device).clamp_min(Kept(1e-30)).log().neg();
     }
 }

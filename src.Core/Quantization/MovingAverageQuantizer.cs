@@ -52,6 +52,12 @@ public abstract class MovingAverageQuantizer : CodebookQuantizer
         return Revive(new CodebookState(codes, counts, sums, smoothed), seen, seed, step);
     }
 
+    /// <summary>What was quantized since the last optimizer step; the caller disposes it.</summary>
+    internal CodeUses Take() => TakeUses();
+
+    /// <summary>The codes learn next from these statistics, which stay the caller's.</summary>
+    internal void Give(CodeUses seen) => Usage.Give(seen);
+
     protected override void Start(Tensor centres, Tensor expected)
     {
         codes.copy_(centres);

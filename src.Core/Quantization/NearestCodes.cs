@@ -19,6 +19,9 @@ public static class NearestCodes
     private const long ChunkElements = 1 << 20;
     private const long LeastRows = 64;
 
+    /// A GPU has no cache of that kind, and every chunk costs launches
+    private const long ChunkElementsOnDevice = 1 << 26;
+
     /// Bound in standard deviations. The terms are then up to 4,096 times the variance, which leaves 12 of float32's 24 bits.
     private const double Near = 64;
 
@@ -37,7 +40,10 @@ public static class NearestCodes
         var lengths = centred.Squared().sum(2).unsqueeze(1); // (M, 1, K)
         var transposed = centred.transpose(1, 2) * Kept(-2); // (M, D, K)
         var chosen = empty(books, rows, dtype: ScalarType.Int64, device: codes.device);
-        var chunk = Math.Max(LeastRows, ChunkElements / (books * count));
+        var chunk = Math.Max(
+            LeastRows,
+            (vectors.device_type == TorchSharp.DeviceType.CPU ? ChunkElements : ChunkElementsOnDevice) / (books * count)
+        );
         for (var start = 0L; start < rows; start += chunk)
         {
             using var inner = NewDisposeScope();

@@ -1,3 +1,4 @@
+using DQ.Core.Native;
 using DQ.Core.Parallel;
 using static DQ.Core.Native.Scalars;
 using static TorchSharp.torch;
@@ -75,7 +76,8 @@ public abstract class Quantizer : nn.Module
         if (map.dim() != 4 || map.shape[1] != InputChannels)
             throw new ArgumentException($"expected a map (B, {InputChannels}, H, W), got ({string.Join(", ", map.shape)})", nameof(map));
         using var scope = NewDisposeScope();
-        return QuantizeMap(map, moment).MoveToOuterDisposeScope();
+        using var float32 = Autocast.Off(map.device);
+        return QuantizeMap(map.to_type(ScalarType.Float32), moment).MoveToOuterDisposeScope();
     }
 
     /// <summary>The quantized map (B, output channels, H, W) of indices (B, M, H, W). In evaluation it equals the map that

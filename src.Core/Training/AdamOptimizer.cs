@@ -1,13 +1,11 @@
 using TorchSharp.Modules;
-using static DQ.Core.Native.HeldOperations;
-using static DQ.Core.Native.Scalars;
 using static TorchSharp.torch;
 
 namespace DQ.Core.Training;
 
 /// <summary>
 /// Adam with decoupled weight decay. Clipping by the global gradient norm is part of the update. On a CPU the update is one vectorized pass
-/// over parameters, gradients and moments, in parallel.
+/// over parameters, gradients and moments, in parallel; on a GPU see <see cref="FlatAdam"/>.
 /// </summary>
 /// <remarks>
 /// Kingma &amp; Ba 2015; Loshchilov &amp; Hutter 2019 for the decay. First moments decay by 0.9, ε = 1e-8 outside the root, bias
@@ -25,6 +23,7 @@ public sealed class AdamOptimizer : IDisposable
     private readonly Tensor[] second;
     private readonly Tensor?[] held;
     private AdamPass? onCpu;
+    private FlatAdam? onDevice;
     private bool holding;
 
     /// <param name="parameters">Parameters by state-dict name; all float32 and contiguous.</param>
@@ -55,15 +54,17 @@ public sealed class AdamOptimizer : IDisposable
     /// <summary>Euclidean norm of all gradients together, accumulated in float64. It does not depend on the number of threads.</summary>
     public double GradientNorm()
     {
-        var gradients = Gradients();
         if (Pass is { } pass)
-            return Math.Sqrt(pass.SumOfSquares(gradients));
-        var sum = 0.0;
-        foreach (var gradient in gradients)
-            if (gradient is not null)
-                sum += gradient.Squared().sum(ScalarType.Float64).item<double>();
-        return Math.Sqrt(sum);
+            return Math.Sqrt(pass.SumOfSquares(Gradients()));
+        using var scope = NewDisposeScope();
+        return Math.Sqrt(FlatAdam.SumOfSquares(Gathered()).item<double>());
     }
+
+    /// <summary>On a GPU: all gradients one after the other (N), from which the next update is made.</summary>
+    internal Tensor Gathered() => OnDevice.Gather(Gradients());
+
+    /// <summary>The update of a GPU.</summary>
+    internal FlatAdam OnDevice => onDevice ??= new FlatAdam(values, first, second);
 
     /// <summary>Makes one update from the present gradients.</summary>
     /// <param name="rate">Learning rate.</param>
@@ -72,7 +73,6 @@ public sealed class AdamOptimizer : IDisposable
     public void Update(double rate, double decay, double scale)
     {
         using var _ = no_grad();
-        var gradients = Gradients();
         Updates++;
         var factors = new AdamFactors(
             Beta1,
@@ -84,11 +84,13 @@ public sealed class AdamOptimizer : IDisposable
             scale
         );
         if (Pass is { } pass)
-            pass.Update(gradients, factors);
+            pass.Update(Gradients(), factors);
         else
-            for (var index = 0; index < values.Length; index++)
-                if (gradients[index] is { } gradient)
-                    UpdateOnDevice(values[index], gradient, first[index], second[index], factors);
+        {
+            if (!OnDevice.HasGradient)
+                Gathered();
+            OnDevice.Update(factors);
+        }
         Release();
     }
 
@@ -105,6 +107,7 @@ public sealed class AdamOptimizer : IDisposable
         Release();
         foreach (var moment in first.Concat(second))
             moment.Dispose();
+        onDevice?.Dispose();
     }
 
     /// Null on a GPU. Created at first use, since models move between devices before they are trained
@@ -127,16 +130,5 @@ public sealed class AdamOptimizer : IDisposable
             gradient?.Dispose();
         Array.Clear(held);
         holding = false;
-    }
-
-    internal static void UpdateOnDevice(Tensor value, Tensor gradient, Tensor first, Tensor second, AdamFactors factors)
-    {
-        using var scope = NewDisposeScope();
-        var slope = gradient * Kept(factors.Scale);
-        first.mul_(Kept(factors.Beta1)).add_(slope, alpha: Kept(1 - factors.Beta1));
-        second.mul_(Kept(factors.Beta2)).addcmul_(slope, slope, Kept(1 - factors.Beta2));
-        value
-            .mul_(Kept(factors.Keep))
-            .addcdiv_(first, second.sqrt().div_(Kept(factors.RootCorrection)).add_(Kept(factors.Epsilon), One), Kept(-factors.Step));
     }
 }

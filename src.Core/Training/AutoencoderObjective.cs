@@ -57,6 +57,8 @@ public sealed class AutoencoderObjective : IObjective
 
     public void KeepCodes() => CodesAreChosen = true;
 
+    public bool DependsOnPixelsOnly => true;
+
     public string Kind => Checkpoint.KindName;
 
     public IReadOnlyList<CodeGrid> Grids(int height, int width) => Model.Spec.Grids(height, width);
@@ -66,11 +68,19 @@ public sealed class AutoencoderObjective : IObjective
 
     public Tensor Targets(Batch batch) => batch.Pixels;
 
-    public (ModelLosses Losses, IReadOnlyList<Quantized> Levels) Pass(Tensor pixels, Tensor targets, TrainingMoment moment)
+    public Tensor? Positions(Tensor pixels, TrainingMoment moment) =>
+        Model.Context is null || training is null ? null : RandomPixels.Of(training, moment, pixels);
+
+    public (ModelLosses Losses, IReadOnlyList<Quantized> Levels) Pass(
+        Tensor pixels,
+        Tensor targets,
+        TrainingMoment moment,
+        Tensor? positions
+    )
     {
         var pass = Model.Run(pixels, moment);
-        var shown = Model.Context is null || training is null ? null : RandomPixels.Of(training, moment, pixels);
-        return (ModelLosses.Of(Model, pass, targets, shown), pass.Levels);
+        var weight = positions is null || training is null ? 1 : RandomPixels.Weight(training, moment, positions);
+        return (ModelLosses.Of(Model, pass, targets, positions, weight), pass.Levels);
     }
 
     public void Write(string path, AdamOptimizer? optimizer, TrainingProgress progress, WeightAverage? average) =>

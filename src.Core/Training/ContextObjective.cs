@@ -2,6 +2,7 @@ using DQ.Core.Images;
 using DQ.Core.Likelihoods.Context;
 using DQ.Core.Parallel;
 using DQ.Core.Quantization;
+using static DQ.Core.Native.Scalars;
 using static TorchSharp.torch;
 
 namespace DQ.Core.Training;
@@ -53,11 +54,22 @@ public sealed class ContextObjective : IObjective
 
     public Tensor Targets(Batch batch) => batch.Pixels;
 
-    public (ModelLosses Losses, IReadOnlyList<Quantized> Levels) Pass(Tensor pixels, Tensor targets, TrainingMoment moment)
+    public bool DependsOnPixelsOnly => true;
+
+    public Tensor? Positions(Tensor pixels, TrainingMoment moment) => RandomPixels.Of(training, moment, pixels);
+
+    public (ModelLosses Losses, IReadOnlyList<Quantized> Levels) Pass(
+        Tensor pixels,
+        Tensor targets,
+        TrainingMoment moment,
+        Tensor? positions
+    )
     {
-        var shown = RandomPixels.Of(training, moment, pixels);
-        var loss = shown.Weighted(Model.Loss(pixels, shown.Positions));
-        return (new(loss, loss, zeros([])), []);
+        var shown = positions ?? throw new ArgumentNullException(nameof(positions));
+        var weight = RandomPixels.Weight(training, moment, shown);
+        var loss = Model.Loss(pixels, shown);
+        loss = weight == 1 ? loss : loss * Kept(weight);
+        return (new(loss, loss, zeros([], device: pixels.device)), []);
     }
 
     public void Write(string path, AdamOptimizer? optimizer, TrainingProgress progress, WeightAverage? average) =>

@@ -40,7 +40,15 @@ public interface IObjective : IDisposable
     /// <param name="pixels">(B, C, H, W) uint8, on the device.</param>
     /// <param name="targets">Targets of these images.</param>
     /// <param name="moment">Step and micro-batch of training.</param>
-    (ModelLosses Losses, IReadOnlyList<Quantized> Levels) Pass(Tensor pixels, Tensor targets, TrainingMoment moment);
+    /// <param name="positions">What <see cref="Positions"/> has drawn, on the device.</param>
+    (ModelLosses Losses, IReadOnlyList<Quantized> Levels) Pass(Tensor pixels, Tensor targets, TrainingMoment moment, Tensor? positions);
+
+    /// <summary>Draws the pixels of the images that a pass learns from: (P) int64 on the CPU; null for all.</summary>
+    Tensor? Positions(Tensor pixels, TrainingMoment moment) => null;
+
+    /// <summary>True if a pass is a function of pixels, positions, weights and codes, whatever the moment, and its targets are
+    /// the pixels.</summary>
+    bool DependsOnPixelsOnly => false;
 
     /// <summary>Called before a step: saves the state that forward passes change, except codes.</summary>
     void Remember() { }

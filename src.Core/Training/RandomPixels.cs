@@ -1,17 +1,8 @@
+using DQ.Core.Parallel;
 using DQ.Core.Quantization;
-using static DQ.Core.Native.Scalars;
 using static TorchSharp.torch;
 
 namespace DQ.Core.Training;
-
-/// <summary>Pixels of a micro-batch that a context head is shown.</summary>
-/// <param name="Positions">Image · H·W + row · W + column.</param>
-/// <param name="Weight">Of the mean over them; 1 in one process.</param>
-public sealed record ShownPixels(int[] Positions, double Weight)
-{
-    /// <summary>The mean loss over them, weighted.</summary>
-    public Tensor Weighted(Tensor loss) => Weight == 1 ? loss : loss * Kept(Weight);
-}
 
 /// <summary>The pixels that a context head learns from in a step: equally many of each image, at positions drawn from (seed,
 /// step).</summary>
@@ -26,19 +17,25 @@ public static class RandomPixels
     /// <param name="training">Settings with the number of pixels per step.</param>
     /// <param name="moment">Step and micro-batch.</param>
     /// <param name="pixels">(B, C, H, W), this rank's images of the micro-batch.</param>
-    public static ShownPixels Of(TrainingSpec training, TrainingMoment moment, Tensor pixels)
+    /// <returns>(P) int64 on the CPU, as from <see cref="Choose"/>; numbered among this rank's images.</returns>
+    public static Tensor Of(TrainingSpec training, TrainingMoment moment, Tensor pixels)
     {
         var share = moment.Sharing?.Images ?? new(0, (int)pixels.shape[0], (int)pixels.shape[0]);
-        var count = (int)((long)training.PixelsPerStep * share.Of / training.BatchSize);
         var area = (int)(pixels.shape[2] * pixels.shape[3]);
-        var chosen = Choose(moment, count, share.Of, area);
-        if (share.IsWhole)
-            return new(chosen, 1);
-        var first = share.First * area;
-        int[] own = [.. chosen.Select(position => position - first).Where(position => position >= 0 && position < share.Count * area)];
-        // the mean over these counts as if each image had as many
-        return new(own, (double)own.Length * share.Of / ((double)count * share.Count));
+        var (first, end) = (share.First * area, (share.First + share.Count) * area);
+        var chosen = Choose(moment, Count(training, share), share.Of, area).Where(position => position >= first && position < end);
+        return tensor(chosen.Select(position => (long)(position - first)).ToArray());
     }
+
+    /// <summary>Weight of the mean loss over a rank's pixels, so that means weighted by images add up to that over all pixels; 1 in one
+    /// process.</summary>
+    /// <param name="training">As above.</param>
+    /// <param name="moment">As above.</param>
+    /// <param name="positions">(P) int64, this rank's.</param>
+    public static double Weight(TrainingSpec training, TrainingMoment moment, Tensor positions) =>
+        moment.Sharing is { Images: var share }
+            ? (double)positions.shape[0] * share.Of / ((double)Count(training, share) * share.Count)
+            : 1;
 
     /// <param name="moment">Step and micro-batch.</param>
     /// <param name="count">Number of pixels in all.</param>
@@ -53,4 +50,6 @@ public static class RandomPixels
             positions[pixel] = pixel % images * area + random.Next(area);
         return positions;
     }
+
+    private static int Count(TrainingSpec training, Share share) => (int)((long)training.PixelsPerStep * share.Of / training.BatchSize);
 }

@@ -42,21 +42,32 @@ internal sealed class StepSums(IReadOnlyList<Quantizer> quantizers)
             histograms[level].Add(levels[level].Indices);
     }
 
+    /// <summary>Adds the means of all images of the step, and how often each code was chosen: the levels' counts (M·K), one after the
+    /// other.</summary>
+    public void Add(double loss, double reconstruction, double latent, ReadOnlySpan<double> counts)
+    {
+        Loss += loss;
+        Reconstruction += reconstruction;
+        Latent += latent;
+        foreach (var histogram in histograms)
+        {
+            var own = histogram.Codebooks * histogram.CodeCount;
+            histogram.Add(counts[..own]);
+            counts = counts[own..];
+        }
+    }
+
     /// <summary>Adds up over all ranks, each of which weighted its losses by its share of the step's images.</summary>
     public void Add(IRanks ranks)
     {
         double[] losses = [Loss, Reconstruction, Latent, CrossEntropy ?? 0];
         double[] all = [.. losses, .. histograms.SelectMany(histogram => histogram.AllCounts.Select(count => (double)count))];
         ranks.Sum(all);
-        (Loss, Reconstruction, Latent) = (all[0], all[1], all[2]);
         CrossEntropy = CrossEntropy is null ? null : all[3];
-        var counts = all.AsSpan(losses.Length);
+        (Loss, Reconstruction, Latent) = (0, 0, 0);
         foreach (var histogram in histograms)
-        {
-            var own = histogram.Codebooks * histogram.CodeCount;
-            histogram.Replace(counts[..own]);
-            counts = counts[own..];
-        }
+            histogram.Clear();
+        Add(all[0], all[1], all[2], all.AsSpan(losses.Length));
     }
 
     public IReadOnlyList<LevelReport> Levels(long[][] revived) =>

@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices;
 using DQ.Core.Formats;
 using DQ.Core.Images;
+using DQ.Core.Native;
 using DQ.Core.Parallel;
 using DQ.Core.Quantization;
 using TorchSharp;
@@ -26,6 +27,9 @@ public sealed class TrainingSession : IDisposable
     /// <summary>Weight of the past in the moving mean of the loss.</summary>
     private const double UsualLossMemory = 0.9;
 
+    /// In these, libraries choose their algorithms and take their memory
+    private const int PassesBeforeRecording = 3;
+
     private readonly TrainingSpec training;
     private readonly Device device;
     private readonly StepSums sums; // reused in every step for its arrays
@@ -33,6 +37,8 @@ public sealed class TrainingSession : IDisposable
     private readonly IRanks ranks;
     private double? usualLoss;
     private Tensor? exchanged; // room for what is summed over ranks at once
+    private RecordedPass? recorded;
+    private int passes;
 
     /// <param name="objective">The objective, which is disposed with this session.</param>
     /// <param name="training">Settings of the training.</param>
@@ -154,26 +160,17 @@ public sealed class TrainingSession : IDisposable
             );
         if (!CodebooksReady)
             throw new InvalidOperationException("initialize the codebooks before the first step");
+        using var stream = CudaStream.Enter(device);
         using var scope = NewDisposeScope();
+        using var formats = NumberFormats.BeginStep(training.Precision, device);
         if (!Objective.Network.training)
             Objective.Network.train();
-        Optimizer.ClearGradients();
         sums.Clear();
         Objective.Remember();
-        var parts = pixels.chunk(training.Accumulate).Zip(targets.chunk(training.Accumulate));
-        foreach (var (micro, (part, target)) in parts.Index())
-        {
-            using var perPart = NewDisposeScope();
-            var share = (double)part.shape[0] / all;
-            var moment = new TrainingMoment(Seed, StepsDone, training.Steps, micro, sharing);
-            var (losses, levels) = Objective.Pass(part.to(device), target.to(device), moment);
-            (share < 1 ? losses.Total * Kept(share) : losses.Total).backward();
-            sums.Add(share, losses, levels);
-        }
-        if (sharing is not null)
-            Exchange();
+        var norm = sharing is null && Recorded(pixels, targets) is { } pass
+            ? pass.Run(pixels, Moment, sums)
+            : Passes(pixels, targets, all, sharing);
         var rate = LearningRate.At(training, StepsDone) * RateFactor;
-        var norm = Optimizer.GradientNorm();
         var skipped = !double.IsFinite(norm) || !double.IsFinite(sums.Loss) || Explodes();
         var revived = skipped ? Skip() : Learn(rate, norm);
         StepsDone++;
@@ -244,6 +241,7 @@ public sealed class TrainingSession : IDisposable
     public void Dispose()
     {
         exchanged?.Dispose();
+        recorded?.Dispose();
         average?.Dispose();
         Optimizer.Dispose();
         Objective.Dispose();
@@ -268,6 +266,51 @@ public sealed class TrainingSession : IDisposable
         ranks.Sum(values, exchanged);
         sums.Add(ranks);
     }
+
+    /// Forward and backward passes of a step, with their sums over all ranks; returns the gradients' norm
+    private double Passes(Tensor pixels, Tensor targets, int all, Sharing? sharing)
+    {
+        Optimizer.ClearGradients();
+        var parts = pixels.chunk(training.Accumulate).Zip(targets.chunk(training.Accumulate));
+        foreach (var (micro, (part, target)) in parts.Index())
+        {
+            using var perPart = NewDisposeScope();
+            var share = (double)part.shape[0] / all;
+            var moment = new TrainingMoment(Seed, StepsDone, training.Steps, micro, sharing);
+            var positions = Objective.Positions(part, moment)?.to(device);
+            var (losses, levels) = Pass(part.to(device), target.to(device), moment, positions);
+            (share < 1 ? losses.Total * Kept(share) : losses.Total).backward();
+            sums.Add(share, losses, levels);
+        }
+        if (sharing is not null)
+            Exchange();
+        return Optimizer.GradientNorm();
+    }
+
+    private (ModelLosses Losses, IReadOnlyList<Quantized> Levels) Pass(
+        Tensor pixels,
+        Tensor targets,
+        TrainingMoment moment,
+        Tensor? positions
+    )
+    {
+        using var formats = NumberFormats.BeginPass(training.Precision, device);
+        return Objective.Pass(pixels, targets, moment, positions);
+    }
+
+    /// The pass as a CUDA graph, after a few passes of this shape
+    private RecordedPass? Recorded(Tensor pixels, Tensor targets)
+    {
+        if (!ReferenceEquals(pixels, targets) || !RecordedPass.CanRecord(Objective, training, device))
+            return null;
+        if (recorded is { } known)
+            return known.Takes(pixels) ? known : null;
+        return passes++ < PassesBeforeRecording
+            ? null
+            : recorded = RecordedPass.Of(Objective, Optimizer, training, Moment, pixels.to(device));
+    }
+
+    private TrainingMoment Moment => new(Seed, StepsDone, training.Steps, 0);
 
     private bool Explodes() => training.ExplosionFactor > 0 && usualLoss is { } usual && sums.Size > training.ExplosionFactor * usual;
 

@@ -53,8 +53,9 @@ public sealed record TrainingSpec
     /// <summary>Parts of the model that are not trained: encoders, projections, codebooks, conditioners, upsamplers, decoder.</summary>
     public IReadOnlyList<string> Freeze { get; init; } = [];
 
-    /// <summary>Precision policy; <c>float32</c>.</summary>
-    public string Precision { get; init; } = "float32";
+    /// <summary>Number format of convolutions in training: <c>float32</c>, <c>tf32</c> (on a GPU) or <c>bfloat16</c>. Weights, codebooks,
+    /// quantizers, likelihood, optimizer and evaluation are float32 always.</summary>
+    public string Precision { get; init; } = NumberFormats.Float32;
 
     /// <summary>The same settings with a rate that only <see cref="TrainingSession.RateFactor"/> changes, and without skipped
     /// steps.</summary>
@@ -105,7 +106,7 @@ public sealed record TrainingSpec
         // codebooks can learn without gradients, but then no parameter is left for the optimizer
         if (HierarchicalAutoencoder.PartNames.Where(part => part != "codebooks").All(Freeze.Contains))
             yield return new("freeze", "expected a part besides the codebooks that is left to train");
-        if (Precision != "float32")
-            yield return new("precision", $"expected float32, got '{Precision}'");
+        if (!NumberFormats.Names.Contains(Precision))
+            yield return new("precision", $"expected one of {string.Join(", ", NumberFormats.Names)}, got '{Precision}'");
     }
 }

@@ -40,10 +40,3 @@ let ofRank (team: Team) (name: string) : Result<torch.Device, StageError> =
             device
         else
             torch.device $"cuda:{team.Local % torch.cuda.device_count ()}")
-
-/// Whether a model of this configuration can be trained there.
-let suits (config: RunConfig) (device: torch.Device) : Result<unit, StageError> =
-    if Settings.hasContext config && device.``type`` <> DeviceType.CPU then
-        Error(Usage $"--device {device}: expected cpu: a context head (model.likelihood.context) is computed there")
-    else
-        Ok()

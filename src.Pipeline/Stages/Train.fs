@@ -303,7 +303,6 @@ let private trainer config (spec: AutoencoderSpec) device ranks from =
 let maker (variant: Variant) device dataset : Result<OpenDataset -> Trainer, StageError> =
     result {
         let! spec = fitted variant.Config dataset
-        do! Device.suits variant.Config device
         return trainer variant.Config spec device OneProcess.Instance None
     }
 
@@ -336,7 +335,6 @@ let private stageOf (variant: Variant) origin (inputs: 'i -> Dataset * TrainedRu
                         |> Option.filter (fun _ -> context.Team.Leads)
                         |> Option.traverseResult (fun run -> Checkpoints.choose run.Folder "last")
 
-                    do! Device.suits variant.Config device
                     do! suitsTeam variant.Config context.Team
                     let trainer = trainer variant.Config spec device context.Team.Ranks from
                     return work context variant origin trainer dataset

@@ -45,7 +45,11 @@ let private random seed spec =
 let private small channels =
     ContextSpec(Channels = channels, Width = 8, Mixtures = 2)
 
-let private everywhere (pixels: Tensor) = [| 0 .. int (pixels.shape[0] * pixels.shape[2] * pixels.shape[3]) - 1 |]
+let private places (positions: int[]) =
+    torch.tensor (Array.map int64 positions)
+
+let private everywhere (pixels: Tensor) =
+    places [| 0 .. int (pixels.shape[0] * pixels.shape[2] * pixels.shape[3]) - 1 |]
 
 let private worst (actual: float32 seq) (expected: float32 seq) =
     Seq.map2 (fun (a: float32) (e: float32) -> float (abs (a - e)) / max 1.0 (float (abs e))) actual expected
@@ -104,6 +108,40 @@ let tests =
                 Expect.notEqual other[row * 9 + column + 1] one[row * 9 + column + 1] "its neighbour on the right"
             }
 
+        for name in [ "color"; "deeper"; "gray" ] do
+            test $"{name}: the operators of a GPU give the same nats and gradients" {
+                use _ = torch.NewDisposeScope()
+                let head, file = recorded name
+                use _ = file
+                use pixels = file.Read "pixels"
+                let positions = everywhere pixels
+
+                let joined =
+                    torch.randn([| int64 head.Spec.Width; positions.shape[0] |]).requires_grad_ true
+
+                let gradients () = [
+                    for struct (_, value) in head.named_parameters () -> floats (nonNull value.grad)
+                ]
+
+                let own = head.Loss(pixels, positions, joined)
+                own.backward ()
+                let expected = floats (nonNull joined.grad) :: gradients ()
+                head.zero_grad ()
+                joined.grad <- null
+                let nats = head.ByOperators(pixels, positions, joined)
+
+                Expect.isLessThan
+                    (worst (nats.detach().data<float32>()) (head.NatsPerPixel(pixels, joined)))
+                    1e-4
+                    "nats"
+
+                let loss = nats.mean () / scalar (float head.Spec.Channels)
+                loss.backward ()
+
+                for one, other in List.zip (floats (nonNull joined.grad) :: gradients ()) expected do
+                    Expect.isLessThan (distance one other) 1e-4 "gradients"
+            }
+
         test "the 256 values of a gray pixel have probabilities that sum to one" {
             use _ = torch.NewDisposeScope()
             use head = random 2L (small 1)
@@ -126,7 +164,7 @@ let tests =
             let drawn = Random 3
             let positions = Array.init 5001 (fun _ -> drawn.Next nats.Length)
             let expected = positions |> Array.averageBy (fun position -> float nats[position])
-            use loss = head.Loss(images, positions)
+            use loss = head.Loss(images, places positions)
             Expect.floatClose Accuracy.medium (float (loss.item<float32>())) (expected / 3.0) "nats per dim"
         }
 
@@ -135,10 +173,10 @@ let tests =
             use head = random 4L (small 3)
             let images = pixels 4 [ 2L; 3L; 6L; 7L ]
             let positions = everywhere images
-            let zeros = torch.zeros (8L, int64 positions.Length)
+            let zeros = torch.zeros (8L, positions.shape[0])
             Expect.sequenceEqual (head.NatsPerPixel(images, zeros)) (head.NatsPerPixel images) "zeros"
 
-            let joined = torch.rand(8L, int64 positions.Length).requires_grad_ true
+            let joined = torch.rand(8L, positions.shape[0]).requires_grad_ true
             let loss = head.Loss(images, positions, joined)
             (loss * scalar 2.0).backward()
 

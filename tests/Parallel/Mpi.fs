@@ -148,7 +148,10 @@ let metrics artifacts (until: int64) = [
                 | _ -> ()
         ]
 
-        if numbers |> List.exists (fun (key, value) -> key = "step" && int64 value <= until) then
+        if
+            numbers
+            |> List.exists (fun (key, value) -> key = "step" && int64 value <= until)
+        then
             numbers
 ]
 

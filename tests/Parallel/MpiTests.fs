@@ -80,7 +80,9 @@ let tests =
                     let file = written folder endlessSteps
                     let artifacts, undisturbed = within folder "several", within folder "undisturbed"
                     let command = commandOf "train" file
-                    let started () = start launcher [ plain 2 ] (command artifacts)
+
+                    let started () =
+                        start launcher [ plain 2 ] (command artifacts)
 
                     let status () =
                         Store.status (runFolder artifacts) (record artifacts)
@@ -117,8 +119,7 @@ let tests =
 
             let artifacts = within folder "several"
 
-            let finished =
-                finish (start mpich ranks (commandOf "train" "tiny.json" artifacts))
+            let finished = finish (start mpich ranks (commandOf "train" "tiny.json" artifacts))
 
             Expect.equal finished.ExitCode 2 finished.Errors
             says 1 "expected the settings and input" finished
@@ -151,8 +152,7 @@ let tests =
             let artifacts = within folder "several"
             let script = Path.Combine(repository, "tests", "Parallel", "hosts")
 
-            let dq =
-                "dotnet" :: List.map quoted (program :: commandOf "train" file artifacts)
+            let dq = "dotnet" :: List.map quoted (program :: commandOf "train" file artifacts)
 
             let finished =
                 finish (startShell $"""exec {quoted script} 1 1 {String.concat " " dq}""")

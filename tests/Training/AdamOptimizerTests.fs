@@ -132,6 +132,44 @@ let tests =
                     Expect.isTrue (floats entry.Value |> Array.forall ((=) 0f)) entry.Key
         }
 
+        test "parameters one after the other keep their handles, and are updated as each alone" {
+            let shapes: int64[] list = [ [| 3L; 4L |]; [| 7L |]; [| 1L |]; [| 2L; 3L; 2L |] ]
+
+            let made seed = [|
+                for index, shape in Seq.indexed shapes ->
+                    torch.tensor(normal (seed + index) (int (Array.fold (*) 1L shape))).view shape
+            |]
+
+            let values, first, second = made 10, made 20, made 30 |> Array.map _.abs()
+            let slopes = made 40
+            let clones (tensors: torch.Tensor[]) = tensors |> Array.map _.clone()
+            let others = Array.zip3 (clones values) (clones first) (clones second)
+            let factors = AdamFactors(0.9, 0.999, 1e-8, 1e-2, 0.3, 0.999, 0.5)
+
+            let parameters =
+                values
+                |> Array.map (fun value -> new Modules.Parameter(value, requires_grad = true) :> torch.Tensor)
+
+            use flat = new FlatAdam(parameters, first, second)
+            use _ = torch.no_grad ()
+
+            for missing in [ -1; 1 ] do
+                flat.Gather [|
+                    for index, slope in Seq.indexed slopes -> if index = missing then null else slope
+                |]
+                |> ignore
+
+                flat.Update factors
+
+                for index, (value, one, two) in Seq.indexed others do
+                    if index <> missing then
+                        FlatAdam.Update(value, slopes[index], one, two, factors)
+
+                for index, (value, one, two) in Seq.indexed others do
+                    Expect.isTrue (value.Equals parameters[index]) $"value {index}, without {missing}"
+                    Expect.isTrue (one.Equals first[index] && two.Equals second[index]) $"moments {index}"
+        }
+
         test "the operators that serve a GPU make the same update" {
             let length = 1000
 
@@ -146,7 +184,7 @@ let tests =
             let factors = AdamFactors(0.9, 0.999, 1e-8, 1e-2, 0.3, 0.999, 0.5)
 
             AdamPass([| one[0] |], [| one[2] |], [| one[3] |]).Update([| one[1] |], factors)
-            AdamOptimizer.UpdateOnDevice(other[0], other[1], other[2], other[3], factors)
+            FlatAdam.Update(other[0], other[1], other[2], other[3], factors)
 
             for actual, expected in List.zip one other do
                 Expect.isLessThan (worst (floats actual) (floats expected |> Array.map float)) 1e-5 "values and moments"

@@ -1,6 +1,8 @@
+using DQ.Core.Native;
 using TorchSharp;
 using TorchSharp.Modules;
 using TorchSharp.Utils;
+using static DQ.Core.Native.HeldOperations;
 using static DQ.Core.Native.Scalars;
 using static TorchSharp.torch;
 
@@ -18,6 +20,9 @@ public sealed class ContextHead : nn.Module
 {
     /// Factor for the first weights of the last layer, so that components begin near the prediction
     private const double FirstOutputs = 0.1;
+
+    /// On a GPU, where all of their activations are in memory together
+    private const long PixelsAtOnce = 1 << 18;
 
     [ComponentName(Name = "enter")]
     private readonly Linear enter;
@@ -53,27 +58,32 @@ public sealed class ContextHead : nn.Module
     private IEnumerable<Linear> Layers => [enter, .. hidden, leave];
 
     /// <summary>−ln p of some pixels: the mean over them and their channels, with a gradient.</summary>
-    /// <param name="pixels">(B, C, H, W) uint8, on the CPU.</param>
-    /// <param name="positions">Numbers of the pixels: image · H·W + row · W + column.</param>
-    /// <param name="joined">(width, pixels) float32, added to the first layer's sums; null for none.</param>
+    /// <param name="pixels">(B, C, H, W) uint8, on the weights' device.</param>
+    /// <param name="positions">(P) int64, numbers of the pixels: image · H·W + row · W + column.</param>
+    /// <param name="joined">(width, P) float32, added to the first layer's sums; null for none.</param>
     /// <returns>Scalar, nats per dimension.</returns>
-    public Tensor Loss(Tensor pixels, int[] positions, Tensor? joined = null)
+    public Tensor Loss(Tensor pixels, Tensor positions, Tensor? joined = null)
     {
         using var scope = NewDisposeScope();
         Expect(pixels);
-        var arguments = new ContextArguments(Spec, pixels.contiguous(), positions, joined is not null);
+        if (pixels.device_type != DeviceType.CPU)
+            return ByOperators(pixels, positions, joined).mean().div(Kept((long)Spec.Channels)).MoveToOuterDisposeScope();
+        var chosen = Array.ConvertAll(positions.data<long>().ToArray(), position => (int)position);
+        var arguments = new ContextArguments(Spec, pixels.contiguous(), chosen, joined is not null);
         var tensors = joined is null ? Parameters() : [.. Parameters(), joined.contiguous()];
         return ContextLossFunction.apply([.. tensors, arguments]).MoveToOuterDisposeScope();
     }
 
     /// <summary>−ln p of whole images.</summary>
-    /// <param name="pixels">(B, C, H, W) uint8, on the CPU.</param>
+    /// <param name="pixels">(B, C, H, W) uint8, on the weights' device.</param>
     /// <param name="joined">(width, B·H·W), as above.</param>
     /// <returns>(B·H·W) nats of each pixel, summed over its channels, image by image.</returns>
     public float[] NatsPerPixel(Tensor pixels, Tensor? joined = null)
     {
         using var scope = NewDisposeScope();
         Expect(pixels);
+        if (pixels.device_type != DeviceType.CPU)
+            return AllByOperators(pixels, joined);
         using var images = Margined(Spec, pixels.contiguous());
         using var pass = new ContextPass(Spec, Parameters());
         var all = Everywhere(pixels);
@@ -83,7 +93,7 @@ public sealed class ContextHead : nn.Module
     }
 
     /// <summary>The network's outputs for all pixels of images, before they become a mixture.</summary>
-    /// <param name="pixels">As above.</param>
+    /// <param name="pixels">(B, C, H, W) uint8, on the CPU.</param>
     /// <param name="joined">As above.</param>
     /// <returns>(<see cref="ContextSpec.Outputs"/>, B·H·W) float32.</returns>
     public Tensor Outputs(Tensor pixels, Tensor? joined = null)
@@ -103,6 +113,28 @@ public sealed class ContextHead : nn.Module
         var shape = pixels.shape;
         var first = pixels.numel() == 0 ? null : FusedLoss.Address<byte>(pixels);
         return new(first, (int)shape[0], spec.Channels, (int)shape[2], (int)shape[3], spec.Radius);
+    }
+
+    /// <summary>−ln p of pixels by libtorch's operators, (P) nats: on a GPU, and to compare with the CPU's own computation.</summary>
+    internal Tensor ByOperators(Tensor pixels, Tensor positions, Tensor? joined)
+    {
+        using var float32 = Autocast.Off(pixels.device);
+        return new ContextOperators(Spec, [.. Layers]).Nats(pixels, positions, joined);
+    }
+
+    private float[] AllByOperators(Tensor pixels, Tensor? joined)
+    {
+        using var none = no_grad();
+        var all = pixels.shape[0] * pixels.shape[2] * pixels.shape[3];
+        var nats = new List<float>((int)all);
+        for (var start = 0L; start < all; start += PixelsAtOnce)
+        {
+            using var scope = NewDisposeScope();
+            var count = Math.Min(PixelsAtOnce, all - start);
+            var positions = IntegersBelow(count, device: pixels.device).Plus(Kept(start));
+            nats.AddRange(ByOperators(pixels, positions, joined?.narrow(1, start, count)).cpu().data<float>());
+        }
+        return [.. nats];
     }
 
     private static int[] Everywhere(Tensor pixels) =>
@@ -125,9 +157,9 @@ public sealed class ContextHead : nn.Module
                 $"expected uint8 pixels of shape (B, {Spec.Channels}, H, W), got {pixels.dtype} ({string.Join(", ", pixels.shape)})",
                 nameof(pixels)
             );
-        if (pixels.device_type != DeviceType.CPU || enter.weight!.device_type != DeviceType.CPU)
+        if (pixels.device_type != enter.weight!.device_type)
             throw new ArgumentException(
-                $"expected pixels and weights on the CPU, got {pixels.device} and {enter.weight!.device}",
+                $"expected pixels and weights on one device, got {pixels.device} and {enter.weight!.device}",
                 nameof(pixels)
             );
     }

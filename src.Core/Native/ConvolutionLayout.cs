@@ -1,0 +1,16 @@
+using static TorchSharp.torch;
+
+namespace DQ.Core.Native;
+
+/// <summary>The order of a map's elements in memory. cuDNN's fast convolutions want channels last; the CPU's want them second.</summary>
+internal static class ConvolutionLayout
+{
+    private static readonly bool channelsLast = Environment.GetEnvironmentVariable("DQ_CHANNELS_LAST") != "0";
+
+    /// <summary>The same map (B, C, H, W), on CUDA with the channels of a position beside each other.</summary>
+    public static Tensor ForConvolutions(this Tensor map) =>
+        channelsLast && map.device_type == TorchSharp.DeviceType.CUDA ? ChannelsLast(map) : map;
+
+    /// <summary>The same map with strides of (B, H, W, C); convolutions and element-wise operations keep them.</summary>
+    internal static Tensor ChannelsLast(Tensor map) => map.permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2);
+}
