@@ -10,8 +10,10 @@ open DQ.Core.Evaluation
 open DQ.Core.Images
 open DQ.Core.Likelihoods
 open DQ.Core.Likelihoods.Context
+open DQ.Core.Native
 open DQ.Core.Quantization
 open DQ.Core.Training
+open DQ.Tests.Likelihoods.Shared
 open DQ.Tests.TemporaryFolder
 open DQ.Tests.Sessions
 
@@ -74,10 +76,117 @@ let private cases = [
     yield "depthwise", "squared_error"
 ]
 
+/// Losses, and the gradient of their weighted sum, in one precision on one device.
+let private derived (likelihood: Likelihood) (kind: torch.ScalarType) (weights: float list) (output: Tensor) truth =
+    use _ = torch.NewDisposeScope()
+    let leaf = output.``to``(kind).detach().clone().requires_grad_ true
+    let loss = likelihood.Loss(leaf, truth)
+    let shares = torch.tensor(List.toArray weights).``to``(kind).``to`` output.device
+    (loss * shares).sum().backward()
+    floats (loss.detach().cpu()), floats ((nonNull leaf.grad).cpu())
+
+/// Float32, which the kernel computes, against float64, which operators compute.
+let private kernelAgrees channels components weights (output: Tensor) (truth: Tensor) =
+    let device = device ()
+    let likelihood = LogisticMixture(channels, components)
+    likelihood.Prepare device
+    Expect.isNull CudaKernels.Unavailable "the kernel can be used"
+    let single, truth = output.``to``(torch.float32).``to`` device, truth.``to`` device
+    let loss, gradient = derived likelihood torch.float32 weights single truth
+
+    let expected, expectedGradient =
+        derived likelihood torch.float64 weights single truth
+
+    Expect.isLessThan (worstRelative loss expected) 1e-5 "nats per dim"
+    Expect.isLessThan (distance gradient expectedGradient) 1e-4 "gradient by norm"
+    use _ = torch.no_grad ()
+    Expect.equal (floats (likelihood.Loss(single, truth).cpu())) loss "without gradients"
+
+let private kernelTests =
+    testList "mixture kernel" [
+        for channels, components in [ 3, 10; 3, 1; 3, 24; 1, 10; 1, 1 ] do
+            test $"{components} components, {channels} channels: loss, gradient, evaluation" {
+                use _ = torch.NewDisposeScope()
+
+                for seed, size in List.indexed [ 1L; 7L; 40L ] do
+                    for value in [ None; Some 0.0; Some 255.0 ] do
+                        let output = plausible seed channels components size
+                        let drawn = pixels seed [ 2L; channels; size; size ]
+
+                        let truth =
+                            match value with
+                            | None -> drawn
+                            | Some value -> torch.full_like (drawn, scalar value)
+
+                        kernelAgrees channels components [ 0.5; 0.5 ] output truth
+            }
+
+        test "weights that differ by image, and an output that is not contiguous" {
+            use _ = torch.NewDisposeScope()
+            let truth = pixels 1 [ 2L; 3L; 6L; 5L ]
+            let output = (plausible 1 3 4 8L).narrow(2L, 1L, 6L).narrow(3L, 2L, 5L)
+            kernelAgrees 3 4 [ 0.25; -3.0 ] output truth
+            kernelAgrees 3 4 [ 0.0; 1.0 ] output truth
+            // channels last
+            kernelAgrees 3 4 [ 0.5; 0.5 ] (output.permute(0L, 2L, 3L, 1L).contiguous().permute(0L, 3L, 1L, 2L)) truth
+        }
+
+        test "a graph that is kept gives the same gradient twice" {
+            use _ = torch.NewDisposeScope()
+            let device = device ()
+
+            let output =
+                (plausible 5 3 4 6L).``to``(torch.float32).``to``(device).requires_grad_ true
+
+            let loss =
+                LogisticMixture(3, 4).Loss(output, (pixels 5 [ 2L; 3L; 6L; 6L ]).``to`` device).sum()
+
+            let gradient () =
+                let gradients = torch.autograd.grad ([| loss |], [| output |], retain_graph = true)
+                floats (gradients[0].cpu())
+
+            Expect.equal (gradient ()) (gradient ()) "gradient"
+        }
+
+        test "a NaN in an image makes its loss NaN, and only its" {
+            use _ = torch.NewDisposeScope()
+            let device = device ()
+            let truth = (pixels 7 [ 2L; 3L; 6L; 6L ]).``to`` device
+
+            for channel in [ 0L; 5L; 9L; 13L; 20L; 39L ] do
+                let output = (plausible 7 3 4 6L).``to`` torch.float32
+                output[1L, channel, 3L, 4L] <- torch.tensor Single.NaN
+
+                let loss = floats ((LogisticMixture(3, 4).Loss(output.``to`` device, truth)).cpu())
+
+                Expect.equal (Array.map Double.IsNaN loss) [| false; true |] $"channel {channel}"
+        }
+
+        test "operators can be demanded" {
+            use _ = torch.NewDisposeScope()
+            let device = device ()
+            let output = (plausible 8 3 4 6L).``to``(torch.float32).``to`` device
+            let truth = (pixels 8 [ 2L; 3L; 6L; 6L ]).``to`` device
+
+            let loss () =
+                (LogisticMixture(3, 4)).Loss(output, truth).cpu()
+
+            let byKernel = floats (loss ())
+
+            try
+                CudaKernels.Allowed <- false
+                Expect.isLessThan (worstRelative (floats (loss ())) byKernel) 1e-5 "nats per dim"
+            finally
+                CudaKernels.Allowed <- true
+        }
+    ]
+
 [<Tests>]
 let tests =
     testSequenced
     <| testList "CUDA" [
+        kernelTests
+
         for quantizer, likelihood in cases do
             test $"{quantizer}, {likelihood}: a step's loss, gradient and code losses within 1e-3" {
                 inPairs (spec quantizer likelihood) (fun here there ->

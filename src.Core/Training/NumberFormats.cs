@@ -9,29 +9,20 @@ namespace DQ.Core.Training;
 /// </summary>
 /// <remarks>
 /// Weights, codebooks, quantizers, likelihood and optimizer are float32 in all of them, and so is every pass outside of training.
+/// cuDNN's search for the fastest algorithm is left off: it took a quarter of a minute at the start of a run (docs/log.md).
 /// </remarks>
-internal static unsafe class NumberFormats
+internal static class NumberFormats
 {
     public const string Float32 = "float32";
     public const string TF32 = "tf32";
     public const string BFloat16 = "bfloat16";
-
-    private static readonly delegate* unmanaged<nint> context = (delegate* unmanaged<nint>)TorchSymbols.Find("_ZN2at13globalContextEv");
-
-    private static readonly delegate* unmanaged<nint, byte, void> setBenchmark = (delegate* unmanaged<nint, byte, void>)
-        TorchSymbols.Find("_ZN2at7Context17setBenchmarkCuDNNEb");
 
     public static IReadOnlyList<string> Names { get; } = [Float32, TF32, BFloat16];
 
     /// <summary>Sets what holds for all threads, until the result is disposed: for a step, with its backward pass.</summary>
     public static IDisposable? BeginStep(string precision, Device device)
     {
-        if (device.type != TorchSharp.DeviceType.CUDA)
-            return null;
-        // tries cuDNN's algorithms at the first use of a shape and keeps the fastest
-        if (context != null && setBenchmark != null)
-            setBenchmark(context(), 1);
-        if (precision != TF32)
+        if (device.type != TorchSharp.DeviceType.CUDA || precision != TF32)
             return null;
         backends.cudnn.allow_tf32 = true;
         return new Restored();

@@ -167,9 +167,10 @@ public sealed class TrainingSession : IDisposable
             Objective.Network.train();
         sums.Clear();
         Objective.Remember();
-        var norm = sharing is null && Recorded(pixels, targets) is { } pass
-            ? pass.Run(pixels, Moment, sums)
-            : Passes(pixels, targets, all, sharing);
+        var norm =
+            sharing is null && Recorded(pixels, targets) is { } pass
+                ? pass.Run(pixels, Moment, sums)
+                : Passes(pixels, targets, all, sharing);
         var rate = LearningRate.At(training, StepsDone) * RateFactor;
         var skipped = !double.IsFinite(norm) || !double.IsFinite(sums.Loss) || Explodes();
         var revived = skipped ? Skip() : Learn(rate, norm);

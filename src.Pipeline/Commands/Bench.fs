@@ -8,6 +8,7 @@ open DQ.Core.Artifacts
 open DQ.Core.Autoencoders
 open DQ.Core.Images
 open DQ.Core.Measurement
+open DQ.Core.Native
 open DQ.Core.Training
 open DQ.Pipeline
 open DQ.Pipeline.Numbers
@@ -130,6 +131,9 @@ let private table (record: BenchmarkRecord) =
                 $"{record.BatchSize} images of {record.ImageChannels} × {record.ImageHeight} × {record.ImageWidth}"
             ]
             [ "device"; $"{record.Device}, {record.Threads} threads" ]
+            match CudaKernels.Unavailable with
+            | null -> ()
+            | reason -> [ "kernels"; $"libtorch's operators instead: {reason}" ]
             [
                 "matrix product"
                 $"""{number "F1" (record.MachinePeaks.MatrixProductFlopsPerSecond / 1e9)} GFLOP/s"""

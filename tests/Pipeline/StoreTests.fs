@@ -314,7 +314,7 @@ let tests =
 
             // sleep takes the shell's place, and knows nothing of the shell's child, which lives until a line comes
             let start =
-                ProcessStartInfo("/bin/sh", [ "-c"; "(read -r line) <&0 & echo $!; exec sleep 1000" ])
+                ProcessStartInfo("/bin/sh", [ "-c"; "exec 3<&0; (read -r line <&3) & echo $!; exec sleep 1000" ])
 
             start.RedirectStandardInput <- true
             start.RedirectStandardOutput <- true
