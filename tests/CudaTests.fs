@@ -264,7 +264,7 @@ let tests =
                 use session = new TrainingSession(objective, training, 0L, device)
                 let losses = [ for step in 1..20 -> (session.Step(batch (16 * (step % 4)))).Reconstruction ]
                 let evaluator = ContextEvaluator objective.Model
-                evaluator.Add((batch 64).``to`` device)
+                evaluator.Add(batch 64)
                 [ List.last losses; evaluator.NatsPerDim ]
 
             for there, here in List.zip (trained (device ())) (trained torch.CPU) do

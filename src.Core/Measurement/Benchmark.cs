@@ -186,6 +186,7 @@ public sealed class Benchmark
 
     private void LikelihoodAlone(Tensor pixels)
     {
+        using var stream = CudaStream.Enter(device); // what is recorded must not depend on another stream
         Tensor output;
         using (no_grad())
         {
@@ -208,13 +209,12 @@ public sealed class Benchmark
         );
     }
 
-    /// On a GPU the work alone, without its launches: ten times as a CUDA graph
+    /// On a GPU the work alone, without its launches: ten times as a CUDA graph, on the present stream
     private Timing Alone(Action work)
     {
         const int Times = 10;
         if (device.type != TorchSharp.DeviceType.CUDA || !CudaGraph.IsAvailable)
             return Timing.Measure(device, repetitions, work);
-        using var stream = CudaStream.Enter(device);
         using var graph = new CudaGraph();
         work(); // what is allocated and compiled at first
         cuda.synchronize(device);

@@ -2,12 +2,13 @@ using static TorchSharp.torch;
 
 namespace DQ.Core.Native;
 
-/// <summary>The order of a map's elements in memory. cuDNN's fast convolutions want channels last; the CPU's want them second.</summary>
+/// <summary>The order of a map's elements in memory: channels second, or on a GPU with <c>DQ_CHANNELS_LAST=1</c> last.</summary>
+/// <remarks>Which is faster on a GPU has not been measured yet, so the order that was measured is the default (docs/gpu.md).</remarks>
 internal static class ConvolutionLayout
 {
-    private static readonly bool channelsLast = Environment.GetEnvironmentVariable("DQ_CHANNELS_LAST") != "0";
+    private static readonly bool channelsLast = Environment.GetEnvironmentVariable("DQ_CHANNELS_LAST") == "1";
 
-    /// <summary>The same map (B, C, H, W), on CUDA with the channels of a position beside each other.</summary>
+    /// <summary>The same map (B, C, H, W), with the channels of a position beside each other if that is asked for.</summary>
     public static Tensor ForConvolutions(this Tensor map) =>
         channelsLast && map.device_type == TorchSharp.DeviceType.CUDA ? ChannelsLast(map) : map;
 

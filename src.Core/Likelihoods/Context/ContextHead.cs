@@ -75,12 +75,13 @@ public sealed class ContextHead : nn.Module
     }
 
     /// <summary>−ln p of whole images.</summary>
-    /// <param name="pixels">(B, C, H, W) uint8, on the weights' device.</param>
+    /// <param name="pixels">(B, C, H, W) uint8, on any device.</param>
     /// <param name="joined">(width, B·H·W), as above.</param>
     /// <returns>(B·H·W) nats of each pixel, summed over its channels, image by image.</returns>
     public float[] NatsPerPixel(Tensor pixels, Tensor? joined = null)
     {
         using var scope = NewDisposeScope();
+        pixels = pixels.to(enter.weight!.device);
         Expect(pixels);
         if (pixels.device_type != DeviceType.CPU)
             return AllByOperators(pixels, joined);
