@@ -58,6 +58,10 @@ let progressive (chain: Chain.Chain) : Stage<unit, ChainStages.EvaluatedChain> =
 let density own (subject: Density.DensitySubject) : Stage<unit, Density.EstimatedRun> =
     images own subject.Data >=> Density.stage subject
 
+/// Trains and evaluates a prior over an autoencoder's codes.
+let prior own (subject: Prior.PriorSubject) : Stage<unit, Prior.PriorRun> =
+    images own subject.Variant.Config.Data >=> Prior.stage subject
+
 /// The table of the intervals of a network's channels.
 let intervals own (subject: CutNetwork.Subject) : Stage<unit, Intervals.IntervalRun> =
     images own subject.Data >=> Intervals.stage subject

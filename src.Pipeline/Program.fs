@@ -24,6 +24,8 @@ type Arguments =
     | [<CliPrefix(CliPrefix.None)>] Datasets of ParseResults<Datasets.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Density of ParseResults<Density.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Allocate of ParseResults<Allocate.Arguments>
+    | [<CliPrefix(CliPrefix.None)>] Prior of ParseResults<Prior.Arguments>
+    | [<CliPrefix(CliPrefix.None)>] Sample of ParseResults<Sample.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Import of ParseResults<Import.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Export of ParseResults<Export.Arguments>
     | [<CliPrefix(CliPrefix.None)>] Reconstruct of ParseResults<Reconstruct.Arguments>
@@ -64,6 +66,8 @@ type Arguments =
             | Datasets _ -> "list packed data sets, and show one with a sheet of its images."
             | Density _ -> "measure how well quantizers alone describe a network's features."
             | Allocate _ -> "allocate bits to the channels of a network's features."
+            | Prior _ -> "train a prior over a run's codes, and say what they cost under it."
+            | Sample _ -> "draw pictures from a prior."
             | Import _ -> "make a run from weights of the published implementation, or from bare weights."
             | Export _ -> "write a run's weights as safetensors, for PyTorch."
             | Reconstruct _ -> "reconstruct pictures with a trained model, and print their rates."
@@ -103,6 +107,8 @@ let private examples = [
     "datasets", Datasets.example
     "density", Density.example
     "allocate", Allocate.example
+    "prior", Prior.example
+    "sample", Sample.example
     "import", Import.example
     "export", Export.example
     "reconstruct", Reconstruct.example
@@ -148,6 +154,8 @@ let private dispatch (place: Workplace) (parsed: ParseResults<Arguments>) : Task
     | Datasets arguments -> Datasets.run place arguments
     | Density arguments -> Density.run place arguments
     | Allocate arguments -> Allocate.run place arguments
+    | Prior arguments -> Prior.run place arguments
+    | Sample arguments -> Sample.run place arguments
     | Import arguments -> Import.run place arguments
     | Export arguments -> Export.run place arguments
     | Reconstruct arguments -> Reconstruct.run place arguments
@@ -176,6 +184,7 @@ let private maxMinutes (parsed: ParseResults<Arguments>) : Result<float option, 
         | Sweep arguments -> arguments.TryGetResult Sweep.Max_Minutes
         | Density arguments -> arguments.TryGetResult Density.Max_Minutes
         | Allocate arguments -> arguments.TryGetResult Allocate.Max_Minutes
+        | Prior arguments -> arguments.TryGetResult Prior.Max_Minutes
         | _ -> None
 
     match minutes with
@@ -187,6 +196,7 @@ let private maxMinutes (parsed: ParseResults<Arguments>) : Result<float option, 
 let private leaves (parsed: ParseResults<Arguments>) : string option =
     match parsed.GetSubCommand() with
     | Encode _
+    | Sample _
     | Compress _
     | Export _
     | Report _
@@ -234,13 +244,15 @@ let private attempt (place: Workplace) work =
                     )
     }
 
-/// Commands that several processes run as one. Any other is run by each process for itself, as a sweep's workers are.
+/// Commands that several processes run as one; dq prior is refused where there are several. Any other is run by each process for
+/// itself, as a sweep's workers are.
 let private isJoined (parsed: ParseResults<Arguments>) =
     match parsed.GetSubCommand() with
     | Run _
     | Train _
     | Classify _
-    | Progressive _ -> true
+    | Progressive _
+    | Prior _ -> true
     | _ -> false
 
 let private verbosityOf (parsed: ParseResults<Arguments>) = {

@@ -23,7 +23,7 @@ public sealed record MetricsRecord
     /// <summary>Mean squared error on normalized values; null if the likelihood is a density.</summary>
     public double? ReconstructionSquaredError { get; init; }
 
-    /// <summary>−log p(class | image) in nats; null without classes.</summary>
+    /// <summary>−log p(class | image) in nats; of a prior −log p of a code given those before it, mean over codes; else null.</summary>
     public double? CrossEntropyNats { get; init; }
 
     /// <summary>Share of images that are classified correctly; null on train lines and without classes.</summary>

@@ -23,6 +23,7 @@ public static class RunLayout
     public const string Codebooks = "codebooks.json";
     public const string Density = "density.json";
     public const string Classification = "classification.json";
+    public const string Prior = "prior.json";
     public const string Allocation = "allocation.json";
     public const string AllocationCurve = "curve.csv";
     public const string Intervals = "intervals.csv";

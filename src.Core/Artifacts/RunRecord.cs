@@ -37,6 +37,9 @@ public enum RunKind
 
     /// <summary>Bits for a network's channels.</summary>
     Allocate,
+
+    /// <summary>A trained prior over an autoencoder's codes.</summary>
+    Prior,
 }
 
 /// <summary>Names of kinds in <c>run.json</c>.</summary>
@@ -151,6 +154,10 @@ public sealed record AutoencoderPayload(
 public sealed record ClassifierPayload(TrainingFacts Training, double? ValidationAccuracy, ClassificationHeadline? Classification)
     : ModelPayload(Training);
 
+/// <summary>The part for a prior over codes. Its rates are in <c>prior.json</c>.</summary>
+/// <param name="Training">How it was trained.</param>
+public sealed record PriorPayload(TrainingFacts Training) : ModelPayload(Training);
+
 /// <summary>The part for a run that measures and trains no model. Its numbers are in another file.</summary>
 public sealed record MeasurementPayload : RunPayload;
 
@@ -214,6 +221,7 @@ public sealed record RunRecord : IArtifact
                 Headline
             ),
             RunKind.Classify => new ClassifierPayload(Training, ValidationAccuracy, Classification),
+            RunKind.Prior => new PriorPayload(Training),
             _ => new MeasurementPayload(),
         };
 

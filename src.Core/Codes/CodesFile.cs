@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Text;
 
 namespace DQ.Core.Codes;
 
@@ -22,6 +23,8 @@ public sealed class CodesFile : IDisposable
 
     private static ReadOnlySpan<byte> Magic => "DQCODES1"u8;
 
+    private static ReadOnlySpan<byte> CodedMagic => "DQCODES2"u8;
+
     public CodesHeader Header { get; }
 
     /// <summary>Reads the header and checks the file's length against it.</summary>
@@ -32,7 +35,7 @@ public sealed class CodesFile : IDisposable
         var file = OpenStream(path);
         try
         {
-            var header = ReadHeader(file, out var dataStart);
+            var header = ReadHeader(file, isCoded: false, out var dataStart);
             return new(file, path, header, Begins(header, dataStart, file.Length));
         }
         catch (Exception error) when (error is InvalidDataException or OverflowException)
@@ -82,12 +85,7 @@ public sealed class CodesFile : IDisposable
             path,
             stream =>
             {
-                var json = header.ToJson();
-                Span<byte> length = stackalloc byte[8];
-                BinaryPrimitives.WriteInt64LittleEndian(length, json.Length);
-                stream.Write(Magic);
-                stream.Write(length);
-                stream.Write(json);
+                WriteHeader(stream, header);
                 var image = 0;
                 foreach (var levels in images)
                 {
@@ -109,7 +107,29 @@ public sealed class CodesFile : IDisposable
 
     public void Dispose() => file.Dispose();
 
-    private static FileStream OpenStream(string path)
+    /// <summary>Whether a file begins like one whose codes are coded under a prior.</summary>
+    public static bool IsCoded(string path)
+    {
+        using var file = OpenStream(path);
+        Span<byte> magic = stackalloc byte[CodedMagic.Length];
+        return file.ReadAtLeast(magic, magic.Length, throwOnEndOfStream: false) == magic.Length && magic.SequenceEqual(CodedMagic);
+    }
+
+    /// <summary>Bytes of a file before its first code.</summary>
+    public static long HeaderBytes(CodesHeader header) => PreambleBytes + header.ToJson().Length;
+
+    /// <summary>Writes the beginning of a file, up to the header; a header with a prior makes it one of coded codes.</summary>
+    internal static void WriteHeader(Stream stream, CodesHeader header)
+    {
+        var json = header.ToJson();
+        Span<byte> length = stackalloc byte[sizeof(long)];
+        BinaryPrimitives.WriteInt64LittleEndian(length, json.Length);
+        stream.Write(header.Prior is null ? Magic : CodedMagic);
+        stream.Write(length);
+        stream.Write(json);
+    }
+
+    internal static FileStream OpenStream(string path)
     {
         try
         {
@@ -121,19 +141,25 @@ public sealed class CodesFile : IDisposable
         }
     }
 
-    private static CodesHeader ReadHeader(FileStream file, out long dataStart)
+    /// <summary>Reads the beginning of a file, up to the header.</summary>
+    /// <exception cref="InvalidDataException">The file does not begin like one; the message does not name it.</exception>
+    internal static CodesHeader ReadHeader(FileStream file, bool isCoded, out long dataStart)
     {
         Span<byte> preamble = stackalloc byte[PreambleBytes];
         var read = file.ReadAtLeast(preamble, PreambleBytes, throwOnEndOfStream: false);
-        if (read < PreambleBytes || !preamble.StartsWith(Magic))
-            throw new InvalidDataException("expected a codes file, which begins with DQCODES1");
+        var magic = isCoded ? CodedMagic : Magic;
+        if (read < PreambleBytes || !preamble.StartsWith(magic))
+            throw new InvalidDataException($"expected a codes file, which begins with {Encoding.ASCII.GetString(magic)}");
         var length = BinaryPrimitives.ReadInt64LittleEndian(preamble[8..]);
         if (length < 2 || length > Math.Min(LargestHeader, file.Length - PreambleBytes))
             throw new InvalidDataException($"cut short or damaged: its header should have {length} bytes");
         var json = new byte[length];
         file.ReadExactly(json);
         dataStart = PreambleBytes + length;
-        return CodesHeader.Parse(json);
+        var header = CodesHeader.Parse(json);
+        return header.Prior is null != isCoded
+            ? header
+            : throw new InvalidDataException($"header: prior: expected {(isCoded ? "one" : "none")} in a file of this kind");
     }
 
     /// Offset of an image's codes.

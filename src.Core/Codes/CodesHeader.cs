@@ -14,6 +14,11 @@ public sealed record CodesLevel([property: JsonPropertyName("codes")] int CodeCo
 /// <summary>An image's own size. Its grids are those of the size padded to a multiple of the top level's cell.</summary>
 public sealed record ImageSize(int Height, int Width);
 
+/// <summary>The prior under which codes are coded.</summary>
+/// <param name="Fingerprint">Of the frozen prior, 64 hexadecimal digits.</param>
+/// <param name="Run">The run of the prior; null for a checkpoint outside of a run.</param>
+public sealed record CodesPrior(string Fingerprint, string? Run);
+
 /// <summary>The header of a codes file. Levels are listed bottom (finest) first.</summary>
 public sealed record CodesHeader
 {
@@ -34,6 +39,10 @@ public sealed record CodesHeader
     /// <summary>The run of the model; null for a checkpoint outside of a run.</summary>
     public string? Run { get; init; }
 
+    /// <summary>The prior of a file whose codes are coded under one; null and not written where they are packed.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public CodesPrior? Prior { get; init; }
+
     /// <summary>Channels of the images: 3 or 1.</summary>
     public required int Channels { get; init; }
 
@@ -47,6 +56,9 @@ public sealed record CodesHeader
 
     /// <summary>File names of the images without folders, or none; then images are named by their numbers.</summary>
     public IReadOnlyList<string> Names { get; init; } = [];
+
+    /// <summary>The header of a file whose codes are coded under a prior.</summary>
+    public CodesHeader Under(CodesPrior prior) => this with { Prior = prior };
 
     public ImageSize Size(int image) => Sizes[Sizes.Count == 1 ? 0 : image];
 
@@ -111,6 +123,8 @@ public sealed record CodesHeader
     {
         if (Model.Length != 64 || !Model.All(char.IsAsciiHexDigitLower))
             return "model: expected 64 hexadecimal digits";
+        if (Prior is { } prior && (prior.Fingerprint is not { Length: 64 } hash || !hash.All(char.IsAsciiHexDigitLower)))
+            return "prior.fingerprint: expected 64 hexadecimal digits";
         if (Channels is not (1 or 3))
             return $"channels: expected 1 or 3, got {Channels}";
         if (Levels.Count is < 1 or > 8 || Levels.Any(level => level is null))

@@ -39,8 +39,14 @@ public static class ModelCodes
     public static int[][][] Encode(HierarchicalAutoencoder model, Tensor pixels)
     {
         using var scope = NewDisposeScope();
-        var levels = model.Encode(pixels.to(model.parameters().First().device)).Select(Numbers).ToArray();
-        return [.. Enumerable.Range(0, (int)pixels.shape[0]).Select(image => levels.Select(level => level[image]).ToArray())];
+        return Arrays(model.Encode(pixels.to(model.parameters().First().device)));
+    }
+
+    /// <summary>Code indices (B, M, H, W) int64 per level as arrays, per image and level.</summary>
+    internal static int[][][] Arrays(IReadOnlyList<Tensor> codes)
+    {
+        var levels = codes.Select(Numbers).ToArray();
+        return [.. Enumerable.Range(0, levels[0].Length).Select(image => levels.Select(level => level[image]).ToArray())];
     }
 
     /// <summary>The codes of one image with the model's channels, tile by tile where it is large (<see cref="TiledModel"/>).</summary>
@@ -88,7 +94,8 @@ public static class ModelCodes
         return fingerprint == header.Model ? null : $"its codes are those of model {header.Model[..12]}…, not of {fingerprint[..12]}…";
     }
 
-    private static CodesLevel[] Levels(HierarchicalAutoencoder model) =>
+    /// <summary>The shape of a model's codes, bottom level first.</summary>
+    internal static CodesLevel[] Levels(HierarchicalAutoencoder model) =>
         [
             .. model.Quantizers.Select(
                 (quantizer, level) =>

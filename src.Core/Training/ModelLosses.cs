@@ -13,7 +13,8 @@ namespace DQ.Core.Training;
 /// <param name="Reconstruction">Mean over the batch, or over the context head's pixels if there is one; in nats per dimension, or squared
 /// error on normalized values. 0 if nothing is reconstructed.</param>
 /// <param name="Latent">Sum over levels and codebooks, unweighted; 0 without codes.</param>
-/// <param name="CrossEntropy">−log p(class | image), mean over the batch, in nats; null without classes.</param>
+/// <param name="CrossEntropy">−log p(class | image), mean over the batch, in nats; of a prior −log p of a code, mean over codes; else
+/// null.</param>
 public sealed record ModelLosses(Tensor Total, Tensor Reconstruction, Tensor Latent, Tensor? CrossEntropy = null)
 {
     /// <param name="model">The model, whose weight β and likelihood are used.</param>

@@ -31,8 +31,11 @@ let only file (name: string option) (variants: Variant list) : Result<Variant li
     | Some name ->
         match variants |> List.filter (fun variant -> variant.Variant = name) with
         | [] ->
-            let known = variants |> List.map _.Variant |> String.concat ", "
-            Error(Usage $"--variant {name}: {file} has {known}")
+            match variants |> List.map _.Variant |> List.filter ((<>) "") with
+            | [] -> Error(Usage $"--variant {name}: {file} has no variants")
+            | known ->
+                let known = String.concat ", " known
+                Error(Usage $"--variant {name}: {file} has {known}")
         | chosen -> Ok chosen
 
 /// The variants of a configuration file, or the one asked for.

@@ -59,7 +59,7 @@ let private valueOf (name: string) =
     | "ASSIGNMENT" -> Value.OneOf settings
     | "SHELL" -> Value.OneOf [ "bash"; "zsh"; "fish"; "powershell" ]
     | "STATUS" -> Value.OneOf [ "running"; "completed"; "failed"; "interrupted" ]
-    | "KIND" -> Value.OneOf [ "train"; "classify"; "import"; "density"; "intervals"; "allocate" ]
+    | "KIND" -> Value.OneOf [ "train"; "classify"; "import"; "density"; "intervals"; "allocate"; "prior" ]
     | "SPLIT" -> Value.OneOf [ for split in Split.all -> Split.name split ]
     | "CHECKPOINT" -> Value.OneOf [ "last"; "best" ]
     | _ -> Value.Nothing

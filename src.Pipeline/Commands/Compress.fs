@@ -148,8 +148,10 @@ let private ofDataset (context: StageContext) (arguments: ParseResults<Arguments
         return sources, (split.Set :> IDisposable).Dispose
     }
 
+/// Writes the pictures that can be read, and returns the others' problems. Nothing is written where none can.
 let private write (context: StageContext) output models withModel threads (sources: Source list) =
     let names = Collections.Generic.HashSet<string>()
+    let kept, problems = ResizeArray<Source>(), ResizeArray<string>()
 
     AtomicFile.Write(
         output,
@@ -160,23 +162,32 @@ let private write (context: StageContext) output models withModel threads (sourc
             try
                 for index, source in Seq.indexed sources do
                     context.Cancellation.ThrowIfCancellationRequested()
-                    let picture = source.Read()
 
-                    match picture.Name with
-                    | NonNull name when not (names.Add name) ->
-                        raise (
-                            InvalidDataException
-                                $"{source.Label}: another picture is called {name}: compress them apart, or name the folder of both"
-                        )
-                    | _ -> ()
+                    match PictureFiles.attempt source.Read with
+                    | Error problem -> problems.Add problem
+                    | Ok picture ->
+                        match picture.Name with
+                        | NonNull name when not (names.Add name) ->
+                            raise (
+                                InvalidDataException
+                                    $"{source.Label}: another picture is called {name}: compress them apart, or name the folder of both"
+                            )
+                        | _ -> ()
 
-                    named source.Label (fun () -> writer.Add picture)
+                        named source.Label (fun () -> writer.Add picture)
+                        kept.Add source
+
                     LosslessModels.progress context "compress" sources.Length (index + 1)
+
+                if kept.Count = 0 then
+                    raise (InvalidDataException(String.Join("; ", problems)))
 
                 writer.Finish()
             finally
                 writer.Abandon()
     )
+
+    List.ofSeq kept, List.ofSeq problems
 
 let private same (one: PixelImage | null) (other: PixelImage | null) =
     match one, other with
@@ -232,12 +243,16 @@ let private compress (place: Workplace) (context: StageContext) (arguments: Pars
 
         try
             let clock = Stopwatch.StartNew()
-            write context output models (arguments.Contains With_Model) threads sources
+            let kept, problems =
+                write context output models (arguments.Contains With_Model) threads sources
+
             let seconds = clock.Elapsed.TotalSeconds
 
             if arguments.Contains Check then
-                do! check context output models threads sources
+                do! check context output models threads kept
 
+            // what was written is whole; that it lacks some files is an error all the same
+            do! PictureFiles.leftOut problems
             use opened = LosslessFile.Open(output, Int64.MaxValue)
             return LosslessModels.describe output (Some seconds) opened
         finally

@@ -7,7 +7,9 @@ open System.Threading.Tasks
 open Argu
 open DQ.Core.Codes
 open DQ.Core.Images
+open DQ.Core.Priors
 open DQ.Pipeline
+open DQ.Pipeline.Stages
 open DQ.Pipeline.Host
 open FsToolkit.ErrorHandling
 
@@ -15,6 +17,7 @@ type Arguments =
     | [<MainCommand; ExactlyOnce>] Codes of FILE: string
     | [<Unique>] Run of RUN: string
     | [<Unique>] Checkpoint of FILE: string
+    | [<Unique>] Prior of RUN: string
     | [<Unique; AltCommandLine("-o")>] Output of DIR: string
 
     interface IArgParserTemplate with
@@ -23,6 +26,7 @@ type Arguments =
             | Codes _ -> "a file of dq encode: dqc or npz."
             | Run _ -> "id of the run that encoded them (default: the one the file names)."
             | Checkpoint _ -> "a checkpoint file instead of a run."
+            | Prior _ -> "run of the prior under which they are coded (default: the one the file names)."
             | Output _ -> "folder for the pictures (default: reconstructions)."
 
 let example = "dq decode photo.dqc -o out"
@@ -35,19 +39,38 @@ type private Opened(header: CodesHeader, images: int[][] seq, file: IDisposable)
     interface IDisposable with
         member _.Dispose() = file.Dispose()
 
-let private open' (file: string) =
+/// Codes that are coded under a prior: the one named, or the one that the file names.
+let private coded (place: Workplace) (context: StageContext) (named: string option) (file: string) =
+    result {
+        let codes = PriorCodesFile.Open file
+
+        match named |> Option.orElse (Option.ofObj (nonNull codes.Header.Prior).Run) with
+        | None ->
+            codes.Dispose()
+            return! Error(Usage $"{file}: does not say under which prior it is coded: give --prior RUN")
+        | Some name ->
+            match Command.runNamed place name |> Result.bind (fun found -> found ||> Prior.open') with
+            | Error error ->
+                codes.Dispose()
+                return! Error error
+            | Ok prior -> return new Opened(codes.Header, codes.Read(prior.Frozen, context.Cancellation), codes)
+    }
+
+let private open' (place: Workplace) context prior (file: string) =
     if NpzCodes.IsZip file then
         let codes = NpzCodes.Open file
-        new Opened(codes.Header, codes.Read(), codes)
+        Ok(new Opened(codes.Header, codes.Read(), codes))
+    elif CodesFile.IsCoded file then
+        coded place context prior file
     else
         let codes = CodesFile.Open file
-        new Opened(codes.Header, Seq.init codes.Header.Count codes.Read, codes)
+        Ok(new Opened(codes.Header, Seq.init codes.Header.Count codes.Read, codes))
 
 let private decode (place: Workplace) (context: StageContext) (arguments: ParseResults<Arguments>) =
     result {
         let file = arguments.GetResult Codes
         let folder = arguments.GetResult(Output, "reconstructions")
-        use codes = open' file
+        use! codes = open' place context (arguments.TryGetResult Prior) file
         let header = codes.Header
 
         let! checkpoint, _ =

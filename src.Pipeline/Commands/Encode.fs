@@ -9,6 +9,7 @@ open DQ.Core.Artifacts
 open DQ.Core.Autoencoders
 open DQ.Core.Codes
 open DQ.Core.Images
+open DQ.Core.Priors
 open DQ.Pipeline
 open DQ.Pipeline.Storage
 open DQ.Pipeline.Stages
@@ -20,6 +21,7 @@ type Arguments =
     | [<MainCommand; ExactlyOnce>] Images of IMAGE: string list
     | [<Unique>] Run of RUN: string
     | [<Unique>] Checkpoint of FILE: string
+    | [<Unique>] Prior of RUN: string
     | [<Mandatory; Unique; AltCommandLine("-o")>] Output of FILE: string
     | [<Unique>] Format of FORMAT: string
     | [<Unique>] Split of SPLIT: string
@@ -32,6 +34,7 @@ type Arguments =
                 "PNG, JPEG or WebP files of any size, or folders of them; or one packed data set: its folder, or a part of its name."
             | Run _ -> "a run: its name, its id or a part of it, latest or @2; its last checkpoint is used."
             | Checkpoint _ -> "a checkpoint file instead of a run."
+            | Prior _ -> "a run of dq prior, under which codes are coded; its model is used if no other is named."
             | Output _ -> "the file to write."
             | Format _ -> "dqc (default; for dq decode, docs/codes-format.md) or npz (arrays for NumPy)."
             | Split _ -> "of a data set: train (default), validation or test."
@@ -39,7 +42,8 @@ type Arguments =
 
 let example =
     "dq encode photo.jpg --run quickstart-dq -o photo.dqc\n"
-    + "  dq encode cifar10 --split test --run quickstart-dq -o test.npz --format npz"
+    + "  dq encode cifar10 --split test --run quickstart-dq -o test.npz --format npz\n"
+    + "  dq encode cifar10 --split test --prior prior-quickstart-dq -o test.dqc"
 
 /// Images of a batch, where they come from a data set.
 let private batchSize = 64
@@ -129,23 +133,48 @@ let private writeNpz (output: string) header codes =
     finally
         File.Delete between
 
+let private withPrior (prior: Prior.OpenPrior option) (header: CodesHeader) =
+    match prior with
+    | None -> header
+    | Some prior -> header.Under(CodesPrior(prior.Frozen.Fingerprint, prior.Run.Record.Id))
+
+/// How the codes are written, and the prior if they are coded under one.
+let private writer (place: Workplace) (context: StageContext) (arguments: ParseResults<Arguments>) output =
+    match arguments.GetResult(Format, "dqc"), arguments.TryGetResult Prior with
+    | "dqc", None -> Ok((fun header codes -> CodesFile.Write(output, header, codes)), None)
+    | "dqc", Some name ->
+        result {
+            let! folder, record = Command.runNamed place name
+            let! prior = Prior.open' folder record
+
+            let write (header: CodesHeader) codes =
+                PriorCodesFile.Write(output, header, prior.Frozen, codes, context.Cancellation)
+
+            return write, Some prior
+        }
+    | "npz", None -> Ok(writeNpz output, None)
+    | "npz", Some _ -> Error(Usage "--format npz: expected dqc: arrays are not coded under a prior")
+    | other, _ -> Error(Usage $"--format {other}: expected dqc or npz")
+
 let private encode (place: Workplace) (context: StageContext) (arguments: ParseResults<Arguments>) =
     result {
         let output = arguments.GetResult Output
         do! Command.refuseInput output (arguments.GetResult Images)
 
-        let! write =
-            match arguments.GetResult(Format, "dqc") with
-            | "dqc" -> Ok(fun header codes -> CodesFile.Write(output, header, codes))
-            | "npz" -> Ok(writeNpz output)
-            | other -> Error(Usage $"--format {other}: expected dqc or npz")
+        let! write, prior = writer place context arguments output
 
         let! checkpoint, run =
-            Command.checkpoint place (arguments.TryGetResult Run) (arguments.TryGetResult Checkpoint)
+            match arguments.TryGetResult Run, arguments.TryGetResult Checkpoint, prior with
+            | None, None, Some prior -> Command.checkpoint place (Some prior.Run.Prior.Autoencoder) None
+            | run, checkpoint, _ -> Command.checkpoint place run checkpoint
 
         let! folder = PackedSplit.datasetFolder context.Store (arguments.GetResult Images)
         use! model = Command.model place checkpoint
         let run = Option.toObj run
+
+        match prior with
+        | Some prior -> do! Prior.ofModel prior model
+        | None -> ()
 
         let! header, codes, problems =
             match folder with
@@ -154,14 +183,20 @@ let private encode (place: Workplace) (context: StageContext) (arguments: ParseR
                 PackedSplit.refuseForFiles (arguments.TryGetResult Split) (arguments.TryGetResult Limit)
                 |> Result.bind (fun () -> ofFiles place model run (arguments.GetResult Images))
 
-        write header codes
+        write (withPrior prior header) codes
         // what was written is whole; that it lacks some files is an error all the same
         do! PictureFiles.leftOut problems
-        return output, header
+        return output, withPrior prior header
     }
 
 let private describe (output: string, header: CodesHeader) =
-    let codeBytes = Seq.sumBy header.Bytes (seq { 0 .. header.Count - 1 })
+    let fileBytes = FileInfo(output).Length
+
+    let codeBytes =
+        if isNull header.Prior then
+            Seq.sumBy header.Bytes (seq { 0 .. header.Count - 1 })
+        else
+            fileBytes - CodesFile.HeaderBytes header
 
     let text =
         Table.render Table.Left [
@@ -173,7 +208,7 @@ let private describe (output: string, header: CodesHeader) =
                     $"{codes.Codebooks} × {codes.CodeCount} codes per {codes.Cell} × {codes.Cell} pixels"
                 ]
             [ "codes, bytes"; string codeBytes ]
-            [ "file, bytes"; string (FileInfo(output).Length) ]
+            [ "file, bytes"; string fileBytes ]
         ]
 
     text,
@@ -183,7 +218,8 @@ let private describe (output: string, header: CodesHeader) =
         Levels = header.Levels
         Model = header.Model
         CodeBytes = codeBytes
-        FileBytes = FileInfo(output).Length
+        Prior = header.Prior
+        FileBytes = fileBytes
     |}
 
 let run (place: Workplace) (arguments: ParseResults<Arguments>) =

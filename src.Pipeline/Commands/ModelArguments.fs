@@ -65,6 +65,8 @@ module ModelRequest =
                     Error(
                         Data $"{record.Id}: expected a run that trained a model, found one of dq {record.Kind.Name()}"
                     )
+                | _ when record.Kind = RunKind.Prior ->
+                    Error(Usage $"{record.Id} is a prior: dq prior trains one, with training.steps")
                 | _, Some steps -> Ok steps
                 | _, None ->
                     Error(

@@ -35,14 +35,18 @@ let find (inputs: string list) : Result<PictureFile list, StageError> =
                     }
         ]
 
-/// Reads a picture; a file that can't be read is its own problem and not the others'.
-let read (file: string) (maxPixels: int64) : Result<PixelImage, string> =
+/// The outcome of reading a picture; a file that can't be read is its own problem and not the others'.
+let attempt (read: unit -> 'a) : Result<'a, string> =
     try
-        Ok(ImageFile.Read(file, maxPixels))
+        Ok(read ())
     with error ->
         match Stage.expected (fun () -> Interrupted 2) error with
         | Some problem -> Error(StageError.lines problem |> String.concat "; ")
         | None -> reraise ()
+
+/// Reads a picture.
+let read (file: string) (maxPixels: int64) : Result<PixelImage, string> =
+    attempt (fun () -> ImageFile.Read(file, maxPixels))
 
 /// The work on each picture in turn; what can't be done on one does not stop the others, and is an error in the end.
 let each (place: DQ.Pipeline.Host.Workplace) (files: PictureFile list) (work: int * PictureFile -> Result<'a, string>) =

@@ -27,7 +27,7 @@ type Arguments =
         member this.Usage =
             match this with
             | Config _ ->
-                "configuration file (JSON with comments): models, classifiers, a sweep, a progressive chain or an allocation."
+                "configuration file (JSON with comments): models, classifiers, a prior, a sweep, a progressive chain or an allocation."
             | Set _ -> "KEY=VALUE, which replaces a value of the configuration; may be given several times."
             | Variant _ -> "only this variant of the configuration."
             | Ranks _ ->
@@ -252,6 +252,7 @@ let run (place: Workplace) (arguments: ParseResults<Arguments>) =
                 "sweep", (fun () -> Sweep.plan place file sets)
                 "progressive", (fun () -> Progressive.planOf place file sets)
                 "allocation", (fun () -> Allocate.plan place file sets)
+                "prior.run", (fun () -> Prior.plan place file sets)
             ]
             |> List.tryFind (fun (key, _) -> Config.asksFor key layers)
 

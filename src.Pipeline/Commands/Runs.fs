@@ -23,6 +23,10 @@ type ShowArguments =
             match this with
             | Run _ -> "a run: its name, its id or a part of it, latest or @2."
 
+let private statuses = [ "running"; "completed"; "failed"; "interrupted" ]
+
+let private kinds = [ "train"; "classify"; "import"; "density"; "intervals"; "allocate"; "prior" ]
+
 type ListArguments =
     | Archived
     | [<Unique>] Status of STATUS: string
@@ -36,7 +40,7 @@ type ListArguments =
             match this with
             | Archived -> "the archived ones too."
             | Status _ -> "only those that are running, completed, failed or interrupted."
-            | Kind _ -> "only those of one stage: train, classify, import, density, intervals or allocate."
+            | Kind _ -> "only those of one stage: train, classify, import, density, intervals, allocate or prior."
             | Name _ -> "only those whose name, with its variant, contains the text."
             | Tag _ -> "only those with this tag; may be given several times."
             | Where _ ->
@@ -138,6 +142,14 @@ let private annotate (place: Workplace) (store: Store) archived id (change: RunA
         )
     }
 
+/// An error where an option has another value than these.
+let private oneOf option (known: string list) (value: string option) : Result<unit, StageError> =
+    match value with
+    | Some value when not (List.contains value known) ->
+        let names = String.concat ", " known
+        Error(Usage $"--{option} {value}: expected one of {names}")
+    | _ -> Ok()
+
 /// Which runs the command line asks for; every condition has to name something that some run has.
 let private chosen
     (arguments: ParseResults<ListArguments>)
@@ -145,6 +157,8 @@ let private chosen
     runs
     =
     result {
+        do! oneOf "status" statuses (arguments.TryGetResult ListArguments.Status)
+        do! oneOf "kind" kinds (arguments.TryGetResult ListArguments.Kind)
         let! conditions = arguments.GetResults Where |> List.traverseResultM RunQuery.parse
 
         let conditions: RunQuery.Condition list = [

@@ -177,6 +177,7 @@ let config (place: Workplace) (arguments: ParseResults<ConfigArguments>) =
             match record.Kind with
             | RunKind.Train -> "dq run FILE makes it again"
             | RunKind.Classify -> "dq classify FILE makes it again"
+            | RunKind.Prior -> "dq prior FILE makes it again"
             | kind -> $"settings of dq {kind.Name()}; its weights or network are not in them"
 
         let heading = [

@@ -165,6 +165,21 @@ let private classification (c: RunConfig) : (string * string) list =
                 "training.freeze", "expected an empty list: a classifier is trained as a whole"
         ]
 
+/// The requirements of a prior on other settings.
+let private prior (c: RunConfig) : (string * string) list = [
+    if Settings.isClassifier c then
+        "classification.mode",
+        $"expected none: a prior is trained on an autoencoder's codes, got '{c.Classification.Mode}'"
+    if c.Training.Freeze.Count > 0 then
+        "training.freeze", "expected an empty list: a prior is trained as a whole"
+    if c.Training.Precision <> "float32" then
+        "training.precision", $"expected float32: a prior learns the codes of evaluation, got '{c.Training.Precision}'"
+    match c.Loop.StartFrom, c.Loop.ContinueFrom with
+    | NonNull run, _ -> "training.start_from", $"expected null: a prior begins with new weights, got '{run}'"
+    | _, NonNull run -> "training.continue_from", $"expected null: a prior begins with new weights, got '{run}'"
+    | _ -> ()
+]
+
 /// The requirements of a context on other settings.
 let private context (c: RunConfig) : (string * string) list = [
     if c.Training.PixelsPerStep < c.Training.BatchSize then
@@ -201,6 +216,10 @@ let problems (c: RunConfig) : (string * string) list =
         | _ -> ()
         if Settings.isClassifier c then
             yield! classification c
+        yield!
+            under "prior" (specs (DQ.Core.Priors.PriorSpec.Problems(c.Prior.Radius, c.Prior.Embedding, c.Prior.Width)))
+        if Settings.isPrior c then
+            yield! prior c
         if Settings.hasContext c then
             yield! context c
         yield! under "training" (specs (c.Training.Problems()))

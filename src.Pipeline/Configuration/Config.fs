@@ -36,6 +36,7 @@ module Config =
             Loop = read tree["training"]
             Evaluation = read tree["evaluation"]
             Classification = read tree["classification"]
+            Prior = read tree["prior"]
         }
 
     /// The same configuration always gives the same text.
@@ -153,17 +154,32 @@ module Config =
                 yield! variantOf name set
         ]
 
+        // a name that no file has is a slip, where files have variants
+        let ofFilesNames = [
+            for layer in ofFiles do
+                yield! variantsOf layer |> List.map fst
+        ]
+
+        let strangers = [
+            for layer in assigned do
+                for name, _ in variantsOf layer do
+                    if not ofFilesNames.IsEmpty && not (List.contains name ofFilesNames) then
+                        let known = String.concat ", " (List.distinct ofFilesNames)
+                        problem layer.File ($"variants.{name}", $"expected one of the file's variants: {known}")
+        ]
+
         let resolved =
             match names with
             | [] -> [ "", resolve check file (under @ List.map shared assigned) ]
             | names -> [ for name in names -> name, resolve check file (layersOf name) ]
 
         match
-            resolved
-            |> List.collect (fun (_, result) ->
-                match result with
-                | Error p -> p
-                | Ok _ -> [])
+            strangers
+            @ (resolved
+               |> List.collect (fun (_, result) ->
+                   match result with
+                   | Error p -> p
+                   | Ok _ -> []))
         with
         | [] ->
             Ok [
@@ -247,6 +263,8 @@ module Config =
                 )
             elif asksFor "allocation" layers then
                 Error(Usage $"{file}: has an allocation, which dq allocate makes; --set allocation=null leaves it out")
+            elif asksFor "prior.run" layers then
+                Error(Usage $"{file}: has a prior, which dq prior trains; --set prior.run=null leaves it out")
             else
                 ofLayers file layers
                 |> Result.bind (fun variants ->

@@ -87,6 +87,18 @@ type ClassificationConfig = {
     AutoencoderWeight: float
 }
 
+/// A prior over the codes of a trained autoencoder: the `prior` part of a configuration.
+type PriorConfig = {
+    /// Run whose codes the prior learns; null if the configuration is not for a prior.
+    Run: string | null
+    /// Number of rows above a position, and of columns on either side, whose codes are read.
+    Radius: int
+    /// Numbers by which the codes of a position are represented.
+    Embedding: int
+    /// Width of the hidden layers.
+    Width: int
+}
+
 /// One run, fully resolved.
 type RunConfig = {
     /// Name of the run; the file's own name by default.
@@ -103,6 +115,7 @@ type RunConfig = {
     Loop: LoopConfig
     Evaluation: EvaluationConfig
     Classification: ClassificationConfig
+    Prior: PriorConfig
 }
 
 module Settings =
@@ -165,10 +178,19 @@ module Settings =
             Autoencoder = null
             AutoencoderWeight = 1.0
         }
+        Prior = {
+            Run = null
+            Radius = 2
+            Embedding = 32
+            Width = 128
+        }
     }
 
     /// Whether the configuration is for a classifier.
     let isClassifier (config: RunConfig) = config.Classification.Mode <> "none"
+
+    /// Whether the configuration is for a prior over codes.
+    let isPrior (config: RunConfig) = not (isNull config.Prior.Run)
 
     /// Whether pixels are conditioned on pixels before them.
     let hasContext (config: RunConfig) = config.Model.Likelihood.HasContext
@@ -210,6 +232,7 @@ module Settings =
             section (nameof config.Training) (Shape.fields config.Training @ Shape.fields config.Loop)
             Shape.field config (nameof config.Evaluation)
             Shape.field config (nameof config.Classification)
+            Shape.field config (nameof config.Prior)
         ]
 
     /// Every key with its default.
@@ -219,6 +242,8 @@ module Settings =
     let private unused (config: RunConfig) = [
         if not (isClassifier config) then
             "classification"
+        if not (isPrior config) then
+            "prior"
         if not (hasContext config) then
             "model.context"
             "model.likelihood.context"
@@ -228,7 +253,8 @@ module Settings =
             "training.second_moment"
     ]
 
-    /// The whole configuration as a tree with every key; those of a classifier or a context only if there is one.
+    /// The whole configuration as a tree with every key; those of a classifier, a prior or a context only if there is
+    /// one.
     let toTree (config: RunConfig) =
         (Shape.tree (fields config), unused config)
         ||> List.fold (fun tree key -> ConfigTree.without key tree)
@@ -299,6 +325,9 @@ module Settings =
         "evaluation.extremes", 0.0
         "evaluation.ablation_images", 0.0
         "evaluation.atlas_patches", 0.0
+        "prior.radius", 1.0
+        "prior.embedding", 1.0
+        "prior.width", 1.0
     ]
 
     /// Keys whose values are above 0.

@@ -13,6 +13,8 @@ type Criterion =
     | SquaredError
     /// Steps are judged by cross-entropy, validations by the share of images that are classified wrongly.
     | Classification
+    /// Cross-entropy of codes, mean over codes.
+    | Codes
 
 /// The results of a validation.
 type Validated = {
@@ -61,6 +63,7 @@ module Criterion =
             | Criterion.Classification, None -> judged, None
             | Criterion.Classification, Some seen ->
                 seen.CrossEntropyNats, judged |> Option.map (fun wrong -> 1.0 - wrong)
+            | Criterion.Codes, _ -> judged, None
             | _ -> None, None
 
         MetricsRecord(

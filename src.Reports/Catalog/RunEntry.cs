@@ -62,6 +62,7 @@ public sealed record RunEntry
             RunKind.Classify => "classifier",
             RunKind.Intervals => "interval table",
             RunKind.Allocate => "bit allocation",
+            RunKind.Prior => "prior over codes",
             _ => throw new ArgumentOutOfRangeException(nameof(Record), Record.Kind, "expected a kind of run"),
         };
 
@@ -86,7 +87,7 @@ public sealed record RunEntry
 
     /// <summary>What is learned of pixels; empty where they are not reconstructed.</summary>
     public string Likelihood =>
-        Record?.Kind == RunKind.Classify && Setting("classification", "mode") != "autoencoder_head"
+        Record?.Kind == RunKind.Prior || (Record?.Kind == RunKind.Classify && Setting("classification", "mode") != "autoencoder_head")
             ? ""
             : Setting("model", "likelihood", "kind");
 

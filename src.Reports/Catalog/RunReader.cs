@@ -13,6 +13,7 @@ public sealed class RunReader(ArtifactFolder folder)
         RunLayout.Events,
         RunLayout.Codebooks,
         RunLayout.Density,
+        RunLayout.Prior,
         RunLayout.Classification,
         RunLayout.Allocation,
         $"{RunLayout.Images}/{RunLayout.Samples}",

@@ -34,7 +34,7 @@ public static class RunTabs
         (Files, "Files"),
     ];
 
-    /// <summary>What was measured without training a model has neither pictures nor codebooks of its own.</summary>
+    /// <summary>What was measured without training a model, and a prior, have neither pictures nor codebooks of their own.</summary>
     private static readonly IReadOnlyList<(string Key, string Label)> OfMeasurement =
     [
         (Overview, "Overview"),
@@ -48,7 +48,7 @@ public static class RunTabs
         {
             RunKind.Classify => OfClassifier,
             RunKind.Allocate => OfAllocation,
-            RunKind.Density or RunKind.Intervals => OfMeasurement,
+            RunKind.Density or RunKind.Intervals or RunKind.Prior => OfMeasurement,
             _ => All,
         };
 }

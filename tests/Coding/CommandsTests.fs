@@ -202,13 +202,17 @@ let tests =
                 let text = Path.Combine(folder, "text.png")
                 File.WriteAllText(text, "no picture")
 
+                failed 3 "text.png" (run [ "compress"; text; "-o"; file; "--quiet" ])
+                Expect.isFalse (File.Exists file) "nothing is left"
+                Expect.isEmpty (Directory.GetFiles(folder, "*.tmp")) "nothing is left"
+
                 failed
                     3
                     "text.png"
-                    (run [ "compress"; Path.Combine(source, "color.png"); text; "-o"; file; "--quiet" ])
+                    (run [ "compress"; text; Path.Combine(source, "color.png"); "-o"; file; "--check"; "--quiet" ])
 
-                Expect.isFalse (File.Exists file) "nothing is left"
-                Expect.isEmpty (Directory.GetFiles(folder, "*.tmp")) "nothing is left"
+                succeeded (run [ "decompress"; file; "-o"; target; "--quiet" ]) |> ignore
+                Expect.equal (Directory.GetFiles target |> Array.map Path.GetFileName) [| "color.png" |] "the others"
 
                 succeeded (run [ "compress"; source; "-o"; file; "--model"; color; "--quiet" ])
                 |> ignore

@@ -125,6 +125,18 @@ let tests =
             says 1 "expected the settings and input" finished
             nothingHalfWritten artifacts)
 
+        mpiTest openMpi "dq prior is refused with several ranks, in one line" (fun folder ->
+            let finished =
+                run openMpi 2 [ "prior"; "some-run"; "--artifacts"; within folder "several" ]
+
+            Expect.equal finished.ExitCode 2 finished.Errors
+
+            let lines =
+                finished.Errors.Split '\n' |> Array.filter _.StartsWith("dq")
+
+            Expect.hasLength lines 1 finished.Errors
+            Expect.stringContains lines[0] "expected one process, got 2 ranks" "why")
+
         mpiTest openMpi "a rank without the images ends all with its number" (fun folder ->
             need canMount.Value "unshare -m: not allowed here"
             let file = written folder shortSteps

@@ -230,6 +230,16 @@ let tests =
                 Expect.stringStarts problem.Message "expected none with data.source dead_leaves" "why")
         }
 
+        test "an assignment to a variant that no file has is an error where files have some" {
+            match load """{ "variants": { "dq": {}, "vq": {} } }""" [ "variants.qd.training.steps=3" ] with
+            | Error problems ->
+                let text = String.concat "\n" (StageError.lines problems)
+                Expect.stringContains text "variants.qd: expected one of the file's variants: dq, vq" "named"
+            | Ok _ -> failtest "accepted"
+
+            Expect.isOk (load "{ }" [ "variants.dq.training.steps=3" ]) "a file without any can be given one"
+        }
+
         test "variants are laid over the rest, in order, and null takes one out" {
             let text =
                 """{ "variants": { "dq": {}, "vq": { "model": { "quantizer": { "kind": "vector" } } } } }"""

@@ -84,7 +84,12 @@ let tests =
                 for wrong in [ "steps"; "=4"; "training.stepps=4" ] do
                     let finished = dq root [ "runs"; "list"; "--where"; wrong ]
                     Expect.equal finished.ExitCode 2 wrong
-                    Expect.stringContains finished.Errors "--where" wrong)
+                    Expect.stringContains finished.Errors "--where" wrong
+
+                for option, wrong in [ "--status", "complted"; "--kind", "training" ] do
+                    let finished = dq root [ "runs"; "list"; option; wrong ]
+                    Expect.equal finished.ExitCode 2 wrong
+                    Expect.stringContains finished.Errors $"{option} {wrong}: expected one of" wrong)
         }
 
         test "runs are compared by the settings that differ and their numbers" {

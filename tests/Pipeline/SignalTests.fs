@@ -75,6 +75,7 @@ let private long world : Map<string, Long> =
         "classify", work ([ at "classes.json" ] @ manySteps) "steps"
         "sweep", work ([ at "cells.json" ] @ manySteps) "steps"
         "progressive", work [ at "chain.json"; "--set"; "progressive.stages.large.steps=100000000" ] "steps"
+        "prior", work ([ at "prior.json" ] @ manySteps) "steps"
         "density", work [ "--run"; "tiny"; "--steps"; "100000000" ] "of test"
         "bench", work [ at "tiny.json"; "--repetitions"; "100000000" ] "measuring"
         "reconstruct",
@@ -193,6 +194,7 @@ let tests =
             let soon =
                 set [
                     "plan"
+                    "sample"
                     "runs"
                     "datasets"
                     "completion"

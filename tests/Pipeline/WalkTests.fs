@@ -197,16 +197,19 @@ let tests =
             Expect.stringContains again.Errors "reused" "found again"
         }
 
-        test "decode reads what encode writes, in both forms" {
+        test "decode reads what encode writes, in all forms" {
             let world = world ()
             let picture = Path.Combine(world.Folder, "pictures", "odd", "1.png")
 
             let pictures = [
-                for form in [ "dqc"; "npz" ] do
-                    let codes, folder = file world $"both.{form}", file world $"both-{form}"
-
-                    let encoded =
-                        call (within world [ "encode"; picture; "--run"; "tiny"; "-o"; codes; "--format"; form ])
+                for name, by in
+                    [
+                        "packed", [ "--run"; "tiny" ]
+                        "arrays", [ "--run"; "tiny"; "--format"; "npz" ]
+                        "coded", [ "--prior"; "prior-tiny" ]
+                    ] do
+                    let codes, folder = file world $"both.{name}", file world $"both-{name}"
+                    let encoded = call (within world ([ "encode"; picture; "-o"; codes ] @ by))
 
                     Expect.equal encoded.ExitCode 0 encoded.Errors
                     let decoded = call (within world [ "decode"; codes; "-o"; folder ])
@@ -214,7 +217,8 @@ let tests =
                     File.ReadAllBytes(Path.Combine(folder, "1.reconstruction.png"))
             ]
 
-            Expect.equal pictures[1] pictures[0] "the same picture"
+            Expect.equal pictures[1] pictures[0] "the same picture from arrays"
+            Expect.equal pictures[2] pictures[0] "and from codes that were coded under a prior"
         }
 
         test "a planned stop is no error" {

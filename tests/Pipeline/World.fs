@@ -103,6 +103,9 @@ let private files = [
     $$"""{ "data": { "source": "folder", "path": "PICTURES", "image_size": 16 },
            "model": { "stride": 2, "coder_blocks": 2, "channels": 8, "residual_blocks": 1, "residual_channels": 4, "codes": [16] },
            "classification": { "mode": "one_stage", "quantized": "none" }, {{training}} }"""
+    "prior.json",
+    """{ "prior": { "run": "tiny", "width": 8, "embedding": 4 },
+         "training": { "steps": 4, "batch_size": 4, "warmup_steps": 0, "log_every": 2, "validate_every": 4, "checkpoint_every": 2 } }"""
     "bits.json",
     """{ "allocation": { "network": "run", "run": "classes", "layer": "backbone.blocks.0",
            "calibration_images": 8, "test_images": 5, "batch_size": 4, "average_bits": [1, 2], "reserve": 3, "move_rounds": 2,
@@ -163,6 +166,8 @@ let private made =
              file world "codes.dqc"
          ]
 
+         dq [ "prior"; file world "prior.json" ]
+
          dq [ "compress"; pictureFolder; "-o"; file world "pictures.dqz" ]
 
          world)
@@ -215,6 +220,8 @@ let valid (world: World) : Map<string list, string list> =
         [ "completion" ], [ "bash" ]
         [ "density" ], [ "--run"; "tiny"; "--codes"; "4"; "--seeds"; "1"; "--steps"; "2" ]
         [ "allocate" ], [ at "bits.json" ]
+        [ "prior" ], [ at "prior.json" ]
+        [ "sample" ], [ "prior-tiny"; "--count"; "3"; yield! out "samples.png" ]
         [ "import" ], [ at "weights.safetensors"; "--name"; "imported" ]
         [ "export" ], [ "tiny"; yield! out "again.safetensors" ]
         [ "reconstruct" ], [ picture; "--run"; "tiny"; yield! out "reconstructed" ]

@@ -85,6 +85,7 @@ let tests =
                         RunLayout.Events
                         RunLayout.Codebooks
                         RunLayout.Density
+                        RunLayout.Prior
                         RunLayout.Classification
                         RunLayout.Allocation
                         $"{RunLayout.Images}/{RunLayout.Samples}"

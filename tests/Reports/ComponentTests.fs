@@ -116,6 +116,57 @@ let tests =
                     Expect.stringContains page.Markup "configs/quickstart.json" "the command"))
         }
 
+        test "what codes cost under a prior stands in its run's table" {
+            inCopy (fun folder ->
+                let id = runOf folder "dq"
+
+                let rates =
+                    SplitPrior(
+                        Images = 1000L,
+                        DimensionsPerImage = 3072L,
+                        CodesPerImage = 64L,
+                        CodeRateUniformBitsPerDim = 0.9375,
+                        CodeRateStaticBitsPerDim = 0.8869,
+                        CodeRateNetworkBitsPerDim = 0.2920,
+                        CodeRateNetworkFloatBitsPerDim = 0.2921,
+                        Levels = [| LevelPrior(0, 8, 8, [| CodebookPrior(0, 128, 7.0, 6.5, 2.25, 2.25) |]) |]
+                    )
+
+                ArtifactJson.Write(
+                    System.IO.Path.Combine(folder, RunLayout.Runs, id, RunLayout.Prior),
+                    PriorRecord(
+                        Autoencoder = "an-autoencoder",
+                        AutoencoderCheckpoint = "step-1.safetensors",
+                        Dataset = "images",
+                        ImageHeight = 32,
+                        ImageWidth = 32,
+                        Checkpoint = "step-2.safetensors",
+                        Step = 2L,
+                        Parameters = 10L,
+                        Fingerprint = String('a', 64),
+                        FrequencyImages = 5000L,
+                        Splits = Dictionary<string, SplitPrior>(dict [ "test", rates ])
+                    )
+                )
+
+                withContext folder (fun context catalog ->
+                    let table = render<PriorTable> context [ "Run", box catalog.Current.ById[id] ]
+
+                    let rows = [
+                        for row in all "tbody tr" table -> [ for cell in row.Children -> cell.TextContent ]
+                    ]
+
+                    Expect.equal
+                        rows
+                        [
+                            [ "test, 1,000 images"; "all"; "0.9375"; "0.8869"; "0.2920"; "bits/dim" ]
+                            [ ""; "level 0"; "7.0000"; "6.5000"; "2.2500"; "bits a code" ]
+                        ]
+                        "rates"
+
+                    Expect.equal [ for link in all "a" table -> link.TextContent ] [ "an-autoencoder" ] "whose codes"))
+        }
+
         test "the table of runs follows its URL" {
             withContext artifacts.Value (fun context catalog ->
                 goTo context "?sort=name&method=vector&cols=test_psnr_db,parameters"

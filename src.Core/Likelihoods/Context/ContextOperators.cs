@@ -37,10 +37,8 @@ internal sealed class ContextOperators(ContextSpec spec, IReadOnlyList<Linear> l
         var image = positions.div(Kept(height * width), RoundingMode.floor);
         var inside = positions - image * Kept(height * width);
         var down = inside.div(Kept(width), RoundingMode.floor);
-        var at =
-            image * Kept(spec.Channels * plane)
-            + down.Plus(Kept((long)spec.Radius)) * Kept(row)
-            + (inside - down * Kept(width)).Plus(Kept((long)spec.Radius));
+        var across = (inside - down * Kept(width)).Plus(Kept((long)spec.Radius));
+        var at = (image * Kept(spec.Channels * plane)).Plus(down.Plus(Kept((long)spec.Radius)) * Kept(row)).Plus(across);
         var channels = IntegersBelow(spec.Channels, device: pixels.device) * Kept(plane); // (C)
         var values = images.reshape(-1);
         var own = values.take(at.unsqueeze(1).Plus(channels));
@@ -54,7 +52,8 @@ internal sealed class ContextOperators(ContextSpec spec, IReadOnlyList<Linear> l
         var numbers = IntegersBelow(spec.Neighbours, device: device);
         var line = 2 * spec.Radius + 1;
         var down = numbers.div(Kept((long)line), RoundingMode.floor);
-        return down.sub(Kept((long)spec.Radius)) * Kept(row) + (numbers - down * Kept((long)line)).sub(Kept((long)spec.Radius));
+        var across = (numbers - down * Kept((long)line)).sub(Kept((long)spec.Radius));
+        return (down.sub(Kept((long)spec.Radius)) * Kept(row)).Plus(across);
     }
 
     /// (B, C, H, W) uint8 with the margin of ContextImages, on [−1, 1]: (B, C, H + R, W + 2R)
@@ -117,7 +116,7 @@ internal sealed class ContextOperators(ContextSpec spec, IReadOnlyList<Linear> l
         for (var channel = 0; channel < channels; channel++)
         {
             var unit = Of(sigma, channel) * Kept(Unit);
-            var mean = Part(0, channel) * unit + Of(median, channel);
+            var mean = (Part(0, channel) * unit).Plus(Of(median, channel));
             for (var earlier = 0; earlier < channel; earlier++)
                 mean = mean.Plus(Share(channel, earlier).tanh() * (Of(own, earlier) - Of(median, earlier)));
             var logScale = Part(1, channel).Plus(unit.log()).clamp(Kept(LeastLogScale), Kept(MostLogScale));
