@@ -201,7 +201,9 @@ let private alone (team: Team) : Result<unit, StageError> =
     if team.IsAlone then
         Ok()
     else
-        team.Concur(Usage $"dq prior: expected one process, got {team.Ranks.Count} ranks; start it without the launcher")
+        team.Concur(
+            Usage $"dq prior: expected one process, got {team.Ranks.Count} ranks; start it without the launcher"
+        )
 
 let run (place: Workplace) (arguments: ParseResults<Arguments>) =
     taskResult {

@@ -209,7 +209,15 @@ let tests =
                 failed
                     3
                     "text.png"
-                    (run [ "compress"; text; Path.Combine(source, "color.png"); "-o"; file; "--check"; "--quiet" ])
+                    (run [
+                        "compress"
+                        text
+                        Path.Combine(source, "color.png")
+                        "-o"
+                        file
+                        "--check"
+                        "--quiet"
+                    ])
 
                 succeeded (run [ "decompress"; file; "-o"; target; "--quiet" ]) |> ignore
                 Expect.equal (Directory.GetFiles target |> Array.map Path.GetFileName) [| "color.png" |] "the others"

@@ -131,8 +131,7 @@ let tests =
 
             Expect.equal finished.ExitCode 2 finished.Errors
 
-            let lines =
-                finished.Errors.Split '\n' |> Array.filter _.StartsWith("dq")
+            let lines = finished.Errors.Split '\n' |> Array.filter _.StartsWith("dq")
 
             Expect.hasLength lines 1 finished.Errors
             Expect.stringContains lines[0] "expected one process, got 2 ranks" "why")
