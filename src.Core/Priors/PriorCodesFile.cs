@@ -110,9 +110,7 @@ public sealed class PriorCodesFile : IDisposable
     {
         for (var image = 0; image < header.Sizes.Count; image++)
             if (CodesOf(header, image) > MostCodesOfImage)
-                throw new InvalidDataException(
-                    $"image {image}: expected at most {MostCodesOfImage} codes, got {CodesOf(header, image)}"
-                );
+                throw new InvalidDataException($"image {image}: expected at most {MostCodesOfImage} codes, got {CodesOf(header, image)}");
     }
 
     /// Images that are coded together: neighbours of one size.

@@ -86,7 +86,9 @@ let private draw (place: Workplace) (context: StageContext) (arguments: ParseRes
                     Usage "--pixels sample: expected mean: the pixels of a model with a context head are not drawn yet"
                 )
 
-        let side pictures size = int64 pictures * int64 (size + 2) * int64 zoom // more than the lines between pictures take
+        let side pictures size =
+            int64 pictures * int64 (size + 2) * int64 zoom // more than the lines between pictures take
+
         let width = side (min count columns) facts.ImageWidth
         let height = side ((count + columns - 1) / columns) facts.ImageHeight
 
