@@ -135,7 +135,9 @@ let private helpFor (argv: string[]) (usage: string) =
 
     $"{usage.TrimEnd()}\n\nEXAMPLE:\n\n  {shown}\n"
 
-let private parser = ArgumentParser.Create<Arguments>(programName = "dq")
+let private parser =
+    Joining.plainTerminal ()
+    ArgumentParser.Create<Arguments>(programName = "dq")
 
 let private dispatch (place: Workplace) (parsed: ParseResults<Arguments>) : Task<Result<unit, StageError>> =
     match parsed.GetSubCommand() with
@@ -242,14 +244,29 @@ let private attempt (place: Workplace) work =
                     )
     }
 
-let private execute (parsed: ParseResults<Arguments>) =
-    let verbosity = {
-        Json = parsed.Contains Json
-        Quiet = parsed.Contains Quiet
-        Verbose = parsed.Contains Verbose
-    }
+/// Commands that several processes run as one; dq prior is refused where there are several. Any other is run by each process for
+/// itself, as a sweep's workers are.
+let private isJoined (parsed: ParseResults<Arguments>) =
+    match parsed.GetSubCommand() with
+    | Run _
+    | Train _
+    | Classify _
+    | Progressive _
+    | Prior _ -> true
+    | _ -> false
 
-    let output = Output verbosity
+let private verbosityOf (parsed: ParseResults<Arguments>) = {
+    Json = parsed.Contains Json
+    Quiet = parsed.Contains Quiet
+    Verbose = parsed.Contains Verbose
+}
+
+let private executeIn (team: Team) (parsed: ParseResults<Arguments>) =
+    let output =
+        if team.Leads then
+            Output(verbosityOf parsed)
+        else
+            Output(verbosityOf parsed, team.Name)
 
     let options = [
         for dir in Option.toList (parsed.TryGetResult Artifacts) -> "ARTIFACTS", dir
@@ -258,12 +275,20 @@ let private execute (parsed: ParseResults<Arguments>) =
         for count in Option.toList (parsed.TryGetResult Threads) -> "THREADS", count
     ]
 
+    let leave outcome =
+        match outcome with
+        | Ok() -> Joining.leave team outcome 0
+        // the leader says what all know
+        | Error error when team.HasAgreed && not team.Leads -> Joining.leave team outcome (StageError.exitCode error)
+        | Error error -> output.Failure error |> Joining.leave team outcome
+
     match maxMinutes parsed with
-    | Error error -> output.Failure error
+    | Error error -> leave (Error error)
     | Ok maxMinutes ->
-        let settings, host = Workplace.settings options verbosity
+        let settings, host = Workplace.settings options (verbosityOf parsed)
         use _ = host
         use interruption = new Interruption(maxMinutes)
+        Joining.watch interruption team
 
         let place = {
             Settings = settings
@@ -271,6 +296,7 @@ let private execute (parsed: ParseResults<Arguments>) =
             Interruption = interruption
             Log = Workplace.logger host
             Standing = Standing.at (Store.at settings.Artifacts) false
+            Team = team
         }
 
         let work () =
@@ -287,12 +313,16 @@ let private execute (parsed: ParseResults<Arguments>) =
             | Some left -> Abandonment.race interruption left (Task.Run<Result<unit, StageError>>(work))
 
         match outcome.GetAwaiter().GetResult() with
-        | Ok() -> 0
         | Error(Abandoned _ as error) ->
             let exitCode = output.Failure error
             Abandonment.leave exitCode
             exitCode
-        | Error error -> output.Failure error
+        | outcome -> leave outcome
+
+let private execute argv (parsed: ParseResults<Arguments>) =
+    match (if isJoined parsed then Joining.team argv else Ok Team.Alone) with
+    | Ok team -> executeIn team parsed
+    | Error error -> Output(verbosityOf parsed).Failure error
 
 /// A value that is left empty, as by a variable of the shell that is not set; only a note may be.
 let private checkEmpty (argv: string[]) =
@@ -328,7 +358,7 @@ let main argv =
             0
         else
             match checkEmpty argv with
-            | Ok() -> execute parsed
+            | Ok() -> execute argv parsed
             | Error problem -> fail problem
     with :? ArguParseException as error ->
         if error.ErrorCode = ErrorCode.HelpText then

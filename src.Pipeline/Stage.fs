@@ -76,6 +76,8 @@ type StageContext = {
     Cancellation: CancellationToken
     /// The reason of the cancellation.
     Stopped: unit -> StageError
+    /// The processes that do this work together.
+    Team: Team
     /// Whether a run that is taken up again goes on with as many threads as it was begun with, and so to the same numbers.
     KeepThreads: bool
     Progress: Report -> unit
@@ -84,6 +86,15 @@ type StageContext = {
 } with
 
     member this.Store = this.Standing.Store
+
+    /// Why the team has to stop, if one of it was told to; all of it ask at the same moments.
+    member this.Stopping() : StageError option =
+        this.Team.Stopping(
+            if this.Cancellation.IsCancellationRequested then
+                Some(this.Stopped())
+            else
+                None
+        )
 
 /// A value that is the input or output of a stage, and its name. It holds no open file.
 type Artifact<'a> = { Fingerprint: Fingerprint; Value: 'a }
@@ -179,8 +190,30 @@ module Stage =
     let inBackground (context: StageContext) (work: unit -> Result<'a, StageError>) : Task<Result<'a, StageError>> =
         Task.Run(fun () ->
             attempt context.Stopped (fun () ->
-                context.Cancellation.ThrowIfCancellationRequested()
-                work ()))
+                match context.Stopping() with
+                | Some reason -> Error reason
+                | None -> work ()))
+
+    /// What the leader of the team finds out, with all that it can throw about files, on all of the team.
+    let fromLeader (context: StageContext) (find: unit -> Result<'a, StageError>) : Result<'a, StageError> =
+        context.Team.FromLeader(fun () -> attempt context.Stopped find)
+
+    /// The same where the others look up themselves what the leader made: at what it told them.
+    let lead
+        (context: StageContext)
+        (make: unit -> Result<'a, StageError>)
+        (told: 'a -> 'told)
+        (lookUp: 'told -> Result<'a, StageError>)
+        : Result<'a, StageError> =
+        let team = context.Team
+
+        if team.IsAlone then
+            make ()
+        elif team.Leads then
+            attempt context.Stopped make |> team.Tell told |> Result.bind (Ok >> team.Agree)
+        else
+            team.Hear()
+            |> Result.bind (fun told -> attempt context.Stopped (fun () -> lookUp told) |> team.Agree)
 
     /// The input of pipelines.
     let start: Artifact<unit> = {

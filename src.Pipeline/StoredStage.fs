@@ -4,6 +4,7 @@ module DQ.Pipeline.StoredStage
 
 open System
 open System.Text.Json.Nodes
+open System.Threading
 open System.Threading.Tasks
 open DQ.Core.Artifacts
 open DQ.Pipeline.Configuration
@@ -147,7 +148,18 @@ let private perform (context: StageContext) (device: torch.Device) (work: RunFil
         try
             Stage.attempt context.Stopped (fun () ->
                 (file: RunFile)
-                    .Save(_.Begun(context.Software, device.ToString(), torch.get_num_threads (), DateTime.UtcNow))
+                    .Save(
+                        _.Begun(
+                            context.Software,
+                            device.ToString(),
+                            torch.get_num_threads (),
+                            DateTime.UtcNow,
+                            (if context.Team.IsAlone then
+                                 Nullable()
+                             else
+                                 Nullable context.Team.Ranks.Count)
+                        )
+                    )
 
                 work file)
         with error ->
@@ -216,6 +228,72 @@ let private planRun (stage: RunStage<'i, 'o>) standing (input: Planned<'i>) =
             | None -> return step Action.Make (whyMake standing stage.Description) None fingerprint
     }
 
+/// A run, and whether nothing is left to do in it: what the leader of a team tells the others.
+type FoundRun = {
+    Folder: string
+    Record: RunRecord
+    IsWhole: bool
+}
+
+/// Works in a run that the leader claimed, and writes there where this process is the leader.
+let private together (context: StageContext) device work (found: FoundRun) (held: RunLock option) =
+    if
+        context.KeepThreads
+        && context.Team.IsAlone
+        && found.Record.Threads <= Environment.ProcessorCount
+    then
+        torch.set_num_threads found.Record.Threads
+
+    result {
+        let! ended = perform context device work (RunFile(found.Folder, held, found.Record))
+        // the others' have other times
+        let! ended = context.Team.FromLeader(fun () -> Ok ended)
+        return found.Folder, ended
+    }
+
+/// Claims a run, or hears which one the leader claimed, and works in it unless it is finished.
+let private claimAndWork (context: StageContext) device (stage: RunStage<'i, 'o>) fingerprint describe work =
+    let team = context.Team
+
+    let found folder record isWhole = {
+        Folder = folder
+        Record = record
+        IsWhole = isWhole
+    }
+
+    let told claim =
+        match claim with
+        | Finished(folder, record) -> found folder record true
+        | Resumed(folder, record, _)
+        | Fresh(folder, record, _) -> found folder record false
+
+    let claim () =
+        Stage.attempt context.Stopped (fun () ->
+            Store.claim
+                context.Store
+                stage.Description.Title
+                fingerprint
+                context.Standing.Force
+                (isWhole stage)
+                describe)
+        |> team.Tell told
+
+    if team.Leads then
+        result {
+            match! claim () with
+            | Finished(folder, record) -> return folder, record
+            | Resumed(folder, record, held)
+            | Fresh(folder, record, held) ->
+                use _ = held
+                return! together context device work (found folder record false) (Some held)
+        }
+    else
+        result {
+            match! team.Hear() with
+            | { IsWhole = true } as found -> return found.Folder, found.Record
+            | found -> return! together context device work found None
+        }
+
 /// The same run may have been requested under another name.
 let private noteName (context: StageContext) (description: Description) (record: RunRecord) =
     if (record.Name, record.Variant) <> (description.Name, description.Variant) then
@@ -228,35 +306,43 @@ let private runRun (stage: RunStage<'i, 'o>) (context: StageContext) (input: Art
             let parts = Fingerprint.parts input.Fingerprint |> Option.defaultValue []
             let fingerprint = fingerprintOf stage context.Standing parts
             let title = stage.Description.Title
+            let team = context.Team
+            do! team.Same($"settings and input of {title} (fingerprint)", fingerprint[..11])
 
-            match! standingOf context.Standing title fingerprint with
-            | Some(folder, record) when isWhole stage folder record ->
+            let! standing =
+                Stage.fromLeader context (fun () ->
+                    standingOf context.Standing title fingerprint
+                    |> Result.map (
+                        Option.map (fun (folder, record) -> {
+                            Folder = folder
+                            Record = record
+                            IsWhole = isWhole stage folder record
+                        })
+                    ))
+
+            match standing with
+            | Some {
+                       Folder = folder
+                       Record = record
+                       IsWhole = true
+                   } ->
                 context.Note $"{stage.Name}: done before, reused"
                 noteName context stage.Description record
-                let! output = stage.Read input.Value folder record
+                let! output = team.Agree(stage.Read input.Value folder record)
                 return named fingerprint output
             | _ ->
-                let! device = Device.ofName context.Device
-                let! work = stage.Begin context device input.Value
+                let! device, work =
+                    Stage.attempt context.Stopped (fun () ->
+                        result {
+                            let! device = Device.ofRank team context.Device
+                            let! work = stage.Begin context device input.Value
+                            return device, work
+                        })
+                    |> team.Agree
+
                 let describe = describe context device stage fingerprint input.Value
-
-                let! folder, record =
-                    result {
-                        match!
-                            Store.claim context.Store title fingerprint context.Standing.Force (isWhole stage) describe
-                        with
-                        | Finished(folder, record) -> return folder, record
-                        | Resumed(folder, record, held)
-                        | Fresh(folder, record, held) ->
-                            if context.KeepThreads && record.Threads <= Environment.ProcessorCount then
-                                torch.set_num_threads record.Threads
-
-                            use _ = held
-                            let! ended = perform context device work (RunFile(folder, held, record))
-                            return folder, ended
-                    }
-
-                let! output = stage.Read input.Value folder record
+                let! folder, record = claimAndWork context device stage fingerprint describe work
+                let! output = team.Agree(stage.Read input.Value folder record)
                 return named fingerprint output
         })
 
@@ -322,33 +408,54 @@ let private planResult (stage: ResultStage<'i, 'r, 'o>) (standing: Standing) (in
                 None
         |> Ok
 
+/// A folder over the network may show a new file late.
+let private awaited (find: unit -> 'r option) =
+    let rec look left =
+        match find () with
+        | None when left > 0 ->
+            Thread.Sleep 100
+            look (left - 1)
+        | outcome -> outcome
+
+    look 100
+
 let private runResult (stage: ResultStage<'i, 'r, 'o>) (context: StageContext) (input: Artifact<'i>) =
     Stage.inBackground context (fun () ->
         let parts = Fingerprint.parts input.Fingerprint |> Option.defaultValue []
         let fingerprint = stage.Fingerprint parts
         let folder = stage.Folder input.Value
 
-        let finished =
+        let finished () =
             if context.Standing.Force then
                 None
             else
                 stage.Find fingerprint folder
 
-        match finished with
-        | Some result ->
-            context.Note $"{stage.Name}: done before, reused"
-            Ok(named fingerprint (stage.Output input.Value result))
-        | None ->
-            result {
-                let! device = Device.ofName context.Device
-                // no other process trains or evaluates it at the same time
-                let! held = RunLock.Take folder
-                use _ = held
-                // the present record, because training may have continued since it was read
-                let file = RunFile(folder, held, Store.read folder)
-                let! output = stage.Work context device fingerprint input.Value file
-                return named fingerprint output
-            })
+        let make () =
+            match finished () with
+            | Some result ->
+                context.Note $"{stage.Name}: done before, reused"
+                Ok(stage.Output input.Value result)
+            | None ->
+                result {
+                    let! device = Device.ofName context.Device
+                    // no other process trains or evaluates it at the same time
+                    let! held = RunLock.Take folder
+                    use _ = held
+                    // the present record, because training may have continued since it was read
+                    let file = RunFile(folder, Some held, Store.read folder)
+                    return! stage.Work context device fingerprint input.Value file
+                }
+
+        // the leader alone makes it; the others read it
+        Stage.lead context make ignore (fun () ->
+            awaited (fun () -> stage.Find fingerprint folder)
+            |> Result.requireSome (
+                Data
+                    $"{folder}: expected what rank 0 wrote for {stage.Name}, found none; all ranks need the same artifacts folder"
+            )
+            |> Result.map (stage.Output input.Value))
+        |> Result.map (named fingerprint))
 
 /// A stage whose output is a result in a run.
 let ofResult (stage: ResultStage<'i, 'r, 'o>) : Stage<'i, 'o> = {

@@ -251,6 +251,9 @@ let tests =
                             (session.Step(if step = 10 then pixels.narrow (0L, 0L, 8L) else pixels)).Reconstruction
                     ]
                     |> List.last
+                    |> fun loss ->
+                        Expect.equal session.Records (device.``type`` = DeviceType.CUDA) "a graph on CUDA"
+                        loss
 
                 Expect.isLessThan (relative (last precision device) (last "float32" torch.CPU)) 3e-2 "reconstruction"
             }

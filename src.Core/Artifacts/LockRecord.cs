@@ -59,11 +59,26 @@ public sealed record LockRecord(
         {
             using var process = Process.GetProcessById(ProcessId);
             // the start is computed from clock ticks since boot, and differs slightly between readers
-            return Math.Abs((process.StartTime.ToUniversalTime() - ProcessStartedUtc).TotalSeconds) < 2;
+            return Math.Abs((process.StartTime.ToUniversalTime() - ProcessStartedUtc).TotalSeconds) < 2 && !IsZombie(ProcessId);
         }
         catch (Exception error) when (error is ArgumentException or InvalidOperationException)
         {
             return false;
+        }
+    }
+
+    /// One that has ended, and whose parent never asked how: in a container its entry may stay for good
+    private static bool IsZombie(int process)
+    {
+        try
+        {
+            // "id (name) state …", and the name may hold anything
+            var line = File.ReadAllText($"/proc/{process}/stat");
+            return line.AsSpan(line.LastIndexOf(')') + 1).TrimStart() is ['Z' or 'X', ..];
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            return false; // gone, or a system without /proc
         }
     }
 }

@@ -195,6 +195,11 @@ public sealed record RunRecord : IArtifact
     public required SoftwareRecord Software { get; init; }
     public required string Device { get; init; }
     public required int Threads { get; init; }
+
+    /// <summary>Processes that work on it together; absent for one.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public int? Ranks { get; init; }
+
     public required DateTime StartedUtc { get; init; }
     public required DateTime UpdatedUtc { get; init; }
 
@@ -261,7 +266,7 @@ public sealed record RunRecord : IArtifact
     private ClassificationHeadline? Classification { get; init; }
 
     /// <summary>Records the start of work; for a resumed run, at the steps done so far.</summary>
-    public RunRecord Begun(SoftwareRecord software, string device, int threads, DateTime nowUtc) =>
+    public RunRecord Begun(SoftwareRecord software, string device, int threads, DateTime nowUtc, int? ranks = null) =>
         this with
         {
             Status = RunStatus.Running,
@@ -269,6 +274,7 @@ public sealed record RunRecord : IArtifact
             Software = software,
             Device = device,
             Threads = threads,
+            Ranks = ranks,
             Headline = null,
             Classification = null,
             UpdatedUtc = nowUtc,

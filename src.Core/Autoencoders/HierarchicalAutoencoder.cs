@@ -1,5 +1,6 @@
 using DQ.Core.Likelihoods;
 using DQ.Core.Native;
+using DQ.Core.Parallel;
 using DQ.Core.Quantization;
 using TorchSharp.Modules;
 using TorchSharp.Utils;
@@ -278,7 +279,8 @@ public sealed class HierarchicalAutoencoder : nn.Module
     /// </summary>
     /// <param name="batches">(B, C, H, W) uint8, the first batches of training.</param>
     /// <param name="seed">Seed of the k-means.</param>
-    public void InitializeCodebooks(IReadOnlyList<Tensor> batches, long seed)
+    /// <param name="sharing">How the batches lie on several ranks; null in one process.</param>
+    public void InitializeCodebooks(IReadOnlyList<Tensor> batches, long seed, Sharing? sharing = null)
     {
         using var scope = NewDisposeScope();
         using var _ = no_grad();
@@ -287,7 +289,7 @@ public sealed class HierarchicalAutoencoder : nn.Module
         for (var level = Spec.Levels - 1; level >= 0; level--)
         {
             var maps = batches.Select((_, batch) => ProjectedMap(level, encodings[batch][level], decoded[batch])).ToArray();
-            quantizers[level].Initialize(maps, SplitMix64.Derive(seed, level));
+            quantizers[level].Initialize(maps, SplitMix64.Derive(seed, level), sharing);
             if (level == 0)
                 return;
             for (var batch = 0; batch < maps.Length; batch++)

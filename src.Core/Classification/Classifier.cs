@@ -1,5 +1,6 @@
 using DQ.Core.Autoencoders;
 using DQ.Core.Likelihoods;
+using DQ.Core.Parallel;
 using DQ.Core.Quantization;
 using TorchSharp.Modules;
 using TorchSharp.Utils;
@@ -163,13 +164,18 @@ public sealed class Classifier : nn.Module
     /// <summary>Chooses the codebooks' first codes from the maps that they quantize.</summary>
     /// <param name="batches">(B, C, H, W) uint8, the first batches of training.</param>
     /// <param name="seed">Seed of the k-means.</param>
-    public void InitializeCodebooks(IReadOnlyList<Tensor> batches, long seed)
+    /// <param name="sharing">How the batches lie on several ranks; null in one process.</param>
+    public void InitializeCodebooks(IReadOnlyList<Tensor> batches, long seed, Sharing? sharing = null)
     {
         using var scope = NewDisposeScope();
         using var _ = no_grad();
         if (Spec.Input == ClassifierInput.Autoencoder)
-            autoencoder!.InitializeCodebooks(batches, seed);
-        quantizer?.Initialize([.. batches.Select(batch => Features(PixelNormalization.Normalize(batch)))], SplitMix64.Derive(seed, 0));
+            autoencoder!.InitializeCodebooks(batches, seed, sharing);
+        quantizer?.Initialize(
+            [.. batches.Select(batch => Features(PixelNormalization.Normalize(batch)))],
+            SplitMix64.Derive(seed, 0),
+            sharing
+        );
     }
 
     public override void train(bool train = true)
@@ -238,7 +244,9 @@ public sealed class Classifier : nn.Module
     {
         var stream = new SplitMix64(SplitMix64.Derive(moment.Seed, DropoutPart), moment.Step, moment.MicroBatch);
         using var generator = new Generator(stream.Next(), CPU); // TorchSharp has no others
-        var kept = empty(vector.shape).bernoulli_(1 - Spec.Dropout, generator).to(vector.device);
+        var images = moment.Sharing?.Images.Of ?? vector.shape[0];
+        var drawn = empty([images, vector.shape[1]]).bernoulli_(1 - Spec.Dropout, generator);
+        var kept = (moment.Sharing?.Own(drawn, 0) ?? drawn).to(vector.device);
         return vector * kept / Kept(1 - Spec.Dropout);
     }
 

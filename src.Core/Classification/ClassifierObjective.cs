@@ -1,4 +1,5 @@
 using DQ.Core.Images;
+using DQ.Core.Parallel;
 using DQ.Core.Quantization;
 using DQ.Core.Training;
 using static DQ.Core.Native.HeldOperations;
@@ -50,7 +51,8 @@ public sealed class ClassifierObjective : IObjective
 
     public IReadOnlyList<CodeGrid> Grids(int height, int width) => Quantizers.Count == 0 ? [] : Model.Grids(height, width);
 
-    public void ChooseFirstCodes(IReadOnlyList<Tensor> batches, long seed) => Model.InitializeCodebooks(batches, seed);
+    public void ChooseFirstCodes(IReadOnlyList<Tensor> batches, long seed, Sharing? sharing) =>
+        Model.InitializeCodebooks(batches, seed, sharing);
 
     public Tensor Targets(Batch batch) => batch.Labels ?? throw new ArgumentException("expected a batch with labels", nameof(batch));
 

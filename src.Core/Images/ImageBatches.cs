@@ -5,8 +5,12 @@ namespace DQ.Core.Images;
 /// <summary>The images of one step.</summary>
 /// <param name="Pixels">uint8 (B, C, H, W), in CPU memory.</param>
 /// <param name="Labels">int64 (B), the images' classes; null if they have none, or if they are not needed.</param>
-public sealed record Batch(Tensor Pixels, Tensor? Labels) : IDisposable
+/// <param name="Of">Images of the step that these are a share of; null where they are all.</param>
+public sealed record Batch(Tensor Pixels, Tensor? Labels, int? Of = null) : IDisposable
 {
+    /// <summary>Of the step, on all ranks.</summary>
+    public int Images => Of ?? (int)Pixels.shape[0];
+
     public void Dispose()
     {
         Pixels.Dispose();
@@ -31,6 +35,7 @@ public sealed class ImageBatches : IDisposable
     private readonly int _batchSize;
     private readonly CopyImage? _augment;
     private readonly int[]? _labels;
+    private readonly int[]? _places;
     private readonly Prefetcher<Batch> _prefetcher;
     private long _orderEpoch = -1;
     private long _step;
@@ -41,8 +46,17 @@ public sealed class ImageBatches : IDisposable
     /// <param name="augmentation">Augmentation of each image.</param>
     /// <param name="firstStep">Step, from 0, of the first batch that <see cref="Next"/> returns.</param>
     /// <param name="labels">Class of each image, which the batches then include; null for none.</param>
+    /// <param name="places">Of a batch, which of its images to make, in this order; null for all.</param>
     /// <exception cref="ArgumentException">A batch is larger than the data set, or the numbers of labels and images differ.</exception>
-    public ImageBatches(PackedImages images, int batchSize, long seed, Augmentation augmentation, long firstStep, int[]? labels = null)
+    public ImageBatches(
+        PackedImages images,
+        int batchSize,
+        long seed,
+        Augmentation augmentation,
+        long firstStep,
+        int[]? labels = null,
+        int[]? places = null
+    )
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(batchSize);
         ArgumentOutOfRangeException.ThrowIfNegative(firstStep);
@@ -54,7 +68,7 @@ public sealed class ImageBatches : IDisposable
             );
         if (labels is not null && labels.Length != images.Count)
             throw new ArgumentException($"expected a label for each of the {images.Count} images, got {labels.Length}", nameof(labels));
-        (_images, _batchSize, _seed, _augmentation, _labels) = (images, batchSize, seed, augmentation, labels);
+        (_images, _batchSize, _seed, _augmentation, _labels, _places) = (images, batchSize, seed, augmentation, labels, places);
         _order = new int[images.Count];
         _augment = augmentation == Augmentation.None ? null : Augment;
         _prefetcher = new Prefetcher<Batch>(Make, firstStep);
@@ -81,8 +95,13 @@ public sealed class ImageBatches : IDisposable
         }
 
         _step = step;
-        var chosen = _order.AsSpan((int)(step % StepsPerEpoch) * _batchSize, _batchSize);
-        return new(_images.Gather(chosen, _augment), _labels is null ? null : LabelsOf(_labels, chosen));
+        var first = (int)(step % StepsPerEpoch) * _batchSize;
+        var chosen = _places is null ? _order.AsSpan(first, _batchSize) : Array.ConvertAll(_places, place => _order[first + place]);
+        return new(
+            _images.Gather(chosen, _augment),
+            _labels is null ? null : LabelsOf(_labels, chosen),
+            _places is null ? null : _batchSize
+        );
     }
 
     private static Tensor LabelsOf(int[] labels, ReadOnlySpan<int> chosen)
@@ -94,5 +113,11 @@ public sealed class ImageBatches : IDisposable
     }
 
     private void Augment(int place, ReadOnlySpan<byte> source, Span<byte> target) =>
-        _augmentation.Copy(source, target, _images.Height, _images.Width, new SplitMix64(_seed ^ AugmentationStream, _step, place));
+        _augmentation.Copy(
+            source,
+            target,
+            _images.Height,
+            _images.Width,
+            new SplitMix64(_seed ^ AugmentationStream, _step, _places?[place] ?? place)
+        );
 }

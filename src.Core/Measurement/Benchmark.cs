@@ -107,6 +107,7 @@ public sealed class Benchmark
     /// The work of TrainingSession.Step, stage by stage
     private void StepByStage()
     {
+        using var formats = NumberFormats.BeginStep(training.Precision, device);
         var clock = new StageClock(device);
         for (var step = 0; step < repetitions + 1; step++)
         {
@@ -142,6 +143,7 @@ public sealed class Benchmark
     /// A repeated convolution has its maps in the caches. So the convolutions of a step take longer than the sum of these times
     private void Convolutions(IReadOnlyList<TracedConvolution> convolutions)
     {
+        using var formats = NumberFormats.BeginStep(training.Precision, device);
         var (forward, backward) = (new List<double>(), new List<double>());
         foreach (var convolution in convolutions)
         {

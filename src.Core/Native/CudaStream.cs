@@ -49,8 +49,14 @@ internal sealed unsafe class CudaStream : IDisposable
 
     public void Dispose()
     {
-        cuda.synchronize(device);
-        setCurrent(before);
+        try
+        {
+            cuda.synchronize(device);
+        }
+        finally
+        {
+            setCurrent(before);
+        }
     }
 
     /// <summary>c10::Stream: device type, device index, number of the stream.</summary>

@@ -4,7 +4,7 @@ namespace DQ.Core.Native;
 
 /// <summary>Functions of libtorch that TorchSharp's bridge does not export, found by their C++ symbols.</summary>
 /// <remarks>
-/// libtorch promises no binary interface, so every use has a fallback for a libtorch that lacks the symbol. Only functions with plain
+/// libtorch promises no binary interface. Where a symbol is missing, graphs and streams are not used, and bfloat16 is refused. Only functions with plain
 /// arguments are called: numbers, pointers and structs of at most two registers. A C++ exception in one of them ends the process.
 /// Only the calling convention of x64 and Arm64 Linux is used.
 /// </remarks>

@@ -35,11 +35,7 @@ public sealed class PriorCodesFile : IDisposable
         try
         {
             var header = CodesFile.ReadHeader(file, isCoded: true, out var dataStart);
-            for (var image = 0; image < header.Sizes.Count; image++)
-                if (CodesOf(header, image) > MostCodesOfImage)
-                    throw new InvalidDataException(
-                        $"image {image}: expected at most {MostCodesOfImage} codes, got {CodesOf(header, image)}"
-                    );
+            RequireFewCodes(header);
             return new(file, path, header, dataStart);
         }
         catch (Exception error) when (error is InvalidDataException or OverflowException)
@@ -64,6 +60,8 @@ public sealed class PriorCodesFile : IDisposable
             throw new InvalidDataException(
                 $"{path}: its codes are coded under prior {Header.Prior.Fingerprint[..12]}…, not {prior.Fingerprint[..12]}…"
             );
+        if (Header.Model != prior.Spec.Model || !Header.Levels.SequenceEqual(prior.Spec.Levels))
+            throw new InvalidDataException($"{path}: damaged: its header has another model or other levels than the prior that it names");
         var at = dataStart;
         foreach (var (first, count) in Chunks(Header))
         {
@@ -93,6 +91,7 @@ public sealed class PriorCodesFile : IDisposable
             path,
             stream =>
             {
+                RequireFewCodes(header);
                 CodesFile.WriteHeader(stream, header);
                 using var each = images.GetEnumerator();
                 foreach (var (first, count) in Chunks(header))
@@ -106,6 +105,13 @@ public sealed class PriorCodesFile : IDisposable
         );
 
     public void Dispose() => file.Dispose();
+
+    private static void RequireFewCodes(CodesHeader header)
+    {
+        for (var image = 0; image < header.Sizes.Count; image++)
+            if (CodesOf(header, image) > MostCodesOfImage)
+                throw new InvalidDataException($"image {image}: expected at most {MostCodesOfImage} codes, got {CodesOf(header, image)}");
+    }
 
     /// Images that are coded together: neighbours of one size.
     private static IEnumerable<(int First, int Count)> Chunks(CodesHeader header)

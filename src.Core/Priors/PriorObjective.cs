@@ -1,6 +1,7 @@
 using DQ.Core.Autoencoders;
 using DQ.Core.Codes;
 using DQ.Core.Images;
+using DQ.Core.Parallel;
 using DQ.Core.Quantization;
 using DQ.Core.Training;
 using static TorchSharp.torch;
@@ -36,7 +37,7 @@ public sealed class PriorObjective : IObjective
 
     public IReadOnlyList<CodeGrid> Grids(int height, int width) => [];
 
-    public void ChooseFirstCodes(IReadOnlyList<Tensor> batches, long seed) { }
+    public void ChooseFirstCodes(IReadOnlyList<Tensor> batches, long seed, Sharing? sharing) { }
 
     public Tensor Targets(Batch batch) => batch.Pixels;
 

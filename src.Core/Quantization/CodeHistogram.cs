@@ -26,6 +26,9 @@ public sealed class CodeHistogram(int codebooks, int codeCount)
             Array.Clear(book);
     }
 
+    /// <summary>Counts of all codebooks, one after the other (M·K).</summary>
+    public IEnumerable<long> AllCounts => counts.SelectMany(book => book);
+
     /// <summary>Adds code indices (B, M, H, W) int64 to the counts.</summary>
     public void Add(Tensor codes)
     {

@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using DQ.Core.Parallel;
 using static DQ.Core.Native.HeldOperations;
 using static DQ.Core.Native.Scalars;
 using static TorchSharp.torch;
@@ -37,24 +38,22 @@ public abstract class CodeRevival
     /// <param name="seed">Seed of the run.</param>
     /// <param name="step">Step of the draw.</param>
     /// <param name="wanted">Mask (M, K) of the codes that will be used. Only these get noise. Null for all.</param>
-    internal static Tensor Draw(Tensor vectors, long books, long codeCount, long seed, long step, Tensor? wanted = null)
+    /// <param name="rows">How the vectors lie on several ranks, which draw the same ones; null in one process.</param>
+    internal static Tensor Draw(
+        Tensor vectors,
+        long books,
+        long codeCount,
+        long seed,
+        long step,
+        Tensor? wanted = null,
+        SharedRows? rows = null
+    )
     {
         using var scope = NewDisposeScope();
-        var (slices, rows, width) = (vectors.shape[0], (int)vectors.shape[1], vectors.shape[2]);
-        // draws into tensors: arrays of this size at every step would be most of training's garbage
-        var choice = empty(books * codeCount, dtype: ScalarType.Int64);
-        var places = MemoryMarshal.Cast<byte, long>(choice.bytes);
-        using var permutation = empty(rows, dtype: ScalarType.Int32);
-        var order = MemoryMarshal.Cast<byte, int>(permutation.bytes);
-        for (var book = 0; book < books; book++)
-        {
-            new SplitMix64(seed, step, book).Permute(order);
-            var first = slices == 1 ? 0 : book * rows;
-            for (var code = 0; code < codeCount; code++)
-                places[(int)(book * codeCount) + code] = first + order[code % rows];
-        }
-        var drawn = vectors.reshape(-1, width).index_select(0, choice.to(vectors.device)).view(books, codeCount, width);
-        if (rows < codeCount)
+        var width = vectors.shape[2];
+        var total = (int)(rows?.Total ?? vectors.shape[1]);
+        var drawn = Drawn(vectors, Places(vectors, total, books, codeCount, seed, step, rows), rows).view(books, codeCount, width);
+        if (total < codeCount)
         {
             var random = new SplitMix64(seed, step, books);
             var noise = zeros(books * codeCount, width);
@@ -67,6 +66,41 @@ public abstract class CodeRevival
             drawn = drawn.Plus(noise.view(books, codeCount, width).to(vectors.device) * Kept(0.01 / Math.Sqrt(width)));
         }
         return drawn.MoveToOuterDisposeScope();
+    }
+
+    /// Rows of this rank's vectors, all slices one after the other, for each code of each codebook (M·K); −1 where another rank has them
+    private static Tensor Places(Tensor vectors, int total, long books, long codeCount, long seed, long step, SharedRows? rows)
+    {
+        var (slices, own) = (vectors.shape[0], vectors.shape[1]);
+        // draws into tensors: arrays of this size at every step would be most of training's garbage
+        var choice = empty(books * codeCount, dtype: ScalarType.Int64);
+        var places = MemoryMarshal.Cast<byte, long>(choice.bytes);
+        using var permutation = empty(total, dtype: ScalarType.Int32);
+        var order = MemoryMarshal.Cast<byte, int>(permutation.bytes);
+        for (var book = 0; book < books; book++)
+        {
+            new SplitMix64(seed, step, book).Permute(order);
+            var first = slices == 1 ? 0 : book * own;
+            for (var code = 0; code < codeCount; code++)
+            {
+                var row = rows is null ? order[code % total] : rows.Local(order[code % total]);
+                places[(int)(book * codeCount) + code] = row < 0 ? -1 : first + row;
+            }
+        }
+        return choice;
+    }
+
+    /// The vectors at these places (M·K, D), each from the rank that has it
+    private static Tensor Drawn(Tensor vectors, Tensor places, SharedRows? rows)
+    {
+        var flat = vectors.reshape(-1, vectors.shape[2]);
+        var onDevice = places.to(vectors.device);
+        if (rows is null)
+            return flat.index_select(0, onDevice);
+        var own = flat.index_select(0, onDevice.clamp_min(Kept(0)));
+        var drawn = where((onDevice >= Kept(0)).unsqueeze(1), own, zeros_like(own));
+        rows.Ranks.Sum(drawn); // the others' are zeros
+        return drawn;
     }
 
     /// <summary>The number of true entries in each row of a mask (M, K).</summary>
@@ -98,7 +132,7 @@ public sealed class UsageRevival(double threshold) : CodeRevival
         var revived = PerCodebook(dead);
         if (revived.Sum() == 0)
             return revived;
-        var drawn = Draw(seen.Vectors, books, codeCount, seed, step, dead);
+        var drawn = Draw(seen.Vectors, books, codeCount, seed, step, dead, seen.Rows);
         var wide = dead.unsqueeze(2);
         state.Codebook.copy_(where(wide, drawn, state.Codebook));
         state.Counts.copy_(where(dead, full_like(state.Counts, Kept(least)), state.Counts));
@@ -121,7 +155,7 @@ public sealed class PublishedRevival : CodeRevival
         var revived = PerCodebook(dead);
         if (revived.Sum() == 0)
             return revived;
-        var drawn = Draw(seen.Vectors, state.Counts.shape[0], state.Counts.shape[1], seed, step, dead);
+        var drawn = Draw(seen.Vectors, state.Counts.shape[0], state.Counts.shape[1], seed, step, dead, seen.Rows);
         state.Codebook.copy_(where(dead.unsqueeze(2), drawn, state.Codebook));
         return revived;
     }

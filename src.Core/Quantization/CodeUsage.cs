@@ -1,5 +1,6 @@
 using System.Numerics;
 using System.Runtime.InteropServices;
+using DQ.Core.Parallel;
 using static DQ.Core.Native.HeldOperations;
 using static DQ.Core.Native.Scalars;
 using static TorchSharp.torch;
@@ -10,8 +11,9 @@ namespace DQ.Core.Quantization;
 /// <param name="Counts">Vectors assigned to each code n (M, K).</param>
 /// <param name="Sums">Their sums s (M, K, D).</param>
 /// <param name="Vectors">The latest micro-batch's vectors (M or 1, N, D). Dead codes are redrawn from these.</param>
-/// <param name="Total">Number of vectors per codebook over all micro-batches.</param>
-public sealed record CodeUses(Tensor Counts, Tensor Sums, Tensor Vectors, long Total) : IDisposable
+/// <param name="Total">Number of vectors per codebook over all micro-batches and ranks.</param>
+/// <param name="Rows">How <paramref name="Vectors"/> lie on several ranks; null in one process.</param>
+public sealed record CodeUses(Tensor Counts, Tensor Sums, Tensor Vectors, long Total, SharedRows? Rows = null) : IDisposable
 {
     public void Dispose()
     {
@@ -28,10 +30,14 @@ public sealed class CodeUsage : IDisposable
 {
     private CodeUses? collected;
 
+    /// <summary>Counts and sums so far, to be summed over ranks in place.</summary>
+    public IReadOnlyList<Tensor> Collected => collected is null ? [] : [collected.Counts, collected.Sums];
+
     /// <param name="vectors">(M or 1, N, D) contiguous float32.</param>
     /// <param name="chosen">(M, N) int64.</param>
     /// <param name="codes">(M, K, D); only shape and device are read.</param>
-    public void Add(Tensor vectors, Tensor chosen, Tensor codes)
+    /// <param name="rows">How the vectors lie on several ranks; null in one process.</param>
+    public void Add(Tensor vectors, Tensor chosen, Tensor codes, SharedRows? rows = null)
     {
         using var scope = NewDisposeScope();
         using var _ = no_grad();
@@ -42,7 +48,8 @@ public sealed class CodeUsage : IDisposable
         else
             AddOnDevice(vectors, chosen, counts, sums);
         collected?.Vectors.Dispose();
-        collected = new(counts, sums, vectors.alias().DetachFromDisposeScope(), (collected?.Total ?? 0) + vectors.shape[1]);
+        var total = (collected?.Total ?? 0) + (rows?.Total ?? vectors.shape[1]);
+        collected = new(counts, sums, vectors.alias().DetachFromDisposeScope(), total, rows);
     }
 
     /// <summary>Returns what was collected, or null if nothing was, and starts again. The caller disposes the result.</summary>

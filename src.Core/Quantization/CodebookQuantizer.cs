@@ -1,3 +1,4 @@
+using DQ.Core.Parallel;
 using static DQ.Core.Native.HeldOperations;
 using static DQ.Core.Native.Scalars;
 using static TorchSharp.torch;
@@ -54,22 +55,28 @@ public abstract class CodebookQuantizer : Quantizer
     /// <summary>What was quantized since the last optimizer step.</summary>
     protected CodeUsage Usage { get; } = new();
 
-    public override void Initialize(IReadOnlyList<Tensor> maps, long seed)
+    public override IReadOnlyList<Tensor> Collected => Usage.Collected;
+
+    public override void Initialize(IReadOnlyList<Tensor> maps, long seed, Sharing? sharing = null)
     {
         if (!NeedsInitialization)
             return;
         using var scope = NewDisposeScope();
         using var _ = no_grad();
         var vectors = cat([.. maps.Select(map => Vectors(Projected(map)))], 1); // (S, N, D)
-        var (centres, members) = FirstCodes(vectors, seed);
+        var rows = sharing?.Rows(maps[0].shape[2] * maps[0].shape[3], vectors.shape[1]);
+        var (centres, members) = FirstCodes(vectors, seed, rows);
         Start(centres, members / Kept(maps.Count)); // expected members per step
     }
 
     public override void Forget() => Usage.Dispose();
 
     /// <summary>Computes the first codes (M, K, D) for vectors (S, N, D), and how many vectors chose each code (M, K).</summary>
-    protected virtual (Tensor Centres, Tensor Members) FirstCodes(Tensor vectors, long seed) =>
-        KMeans.Fit(vectors, Codebooks, CodeCount, seed, metric);
+    /// <param name="vectors">This rank's.</param>
+    /// <param name="seed">Of the choice.</param>
+    /// <param name="rows">How vectors lie on several ranks; null in one process.</param>
+    protected virtual (Tensor Centres, Tensor Members) FirstCodes(Tensor vectors, long seed, SharedRows? rows) =>
+        KMeans.Fit(vectors, Codebooks, CodeCount, seed, metric, rows);
 
     /// <summary>Sets the first codes (M, K, D) and their expected counts per step (M, K).</summary>
     protected abstract void Start(Tensor centres, Tensor expected);
@@ -89,7 +96,7 @@ public abstract class CodebookQuantizer : Quantizer
         if (Recorded is { } recorded)
             chosen = recorded.Settle(vectors, codes, chosen);
         if (training)
-            Usage.Add(vectors, chosen, codes.detach());
+            Usage.Add(vectors, chosen, codes.detach(), moment.Sharing?.Rows(height * width, vectors.shape[1]));
         var nearest = CodeMaps.Vectors(CodeMaps.Lookup(codes, chosen), batch, height, width);
         var squares = (nearest.detach() - input).Squared(); // (B, M, D, H, W)
         var errors = squares.mean([0, 2, 3, 4]); // (M)

@@ -1,3 +1,4 @@
+using DQ.Core.Parallel;
 using TorchSharp.Modules;
 using TorchSharp.Utils;
 using static TorchSharp.torch;
@@ -46,7 +47,10 @@ public sealed class FactorizedQuantizer : Quantizer
 
     public override bool NeedsInitialization => inner.NeedsInitialization;
 
-    public override void Initialize(IReadOnlyList<Tensor> maps, long seed) => inner.Initialize(maps, seed);
+    public override void Initialize(IReadOnlyList<Tensor> maps, long seed, Sharing? sharing = null) =>
+        inner.Initialize(maps, seed, sharing);
+
+    public override IReadOnlyList<Tensor> Collected => inner.Collected;
 
     public override long[] Learn(long seed, long step) => inner.Learn(seed, step);
 

@@ -108,11 +108,14 @@ public sealed class GumbelQuantizer : Quantizer
         return (chosen, bmm(hard.Plus(soft - soft.detach()), codes));
     }
 
-    /// If E is exponentially distributed, −ln E has Gumbel's distribution.
+    /// If E is exponentially distributed, −ln E has Gumbel's distribution. Each rank draws the noise of the whole micro-batch and takes its part.
     private static Tensor Noise(Tensor logits, TrainingMoment moment)
     {
         var stream = new SplitMix64(moment.Seed, moment.Step, moment.MicroBatch);
         using var generator = new Generator(stream.Next(), CPU); // TorchSharp has no others
-        return empty(logits.shape).exponential_(generator: generator).to(logits.device).clamp_min(Kept(1e-30)).log().neg();
+        var (books, own, codes) = (logits.shape[0], logits.shape[1], logits.shape[2]);
+        var positions = moment.Sharing is { Images: var images } ? own / images.Count * images.Of : own;
+        var drawn = empty([books, positions, codes]).exponential_(generator: generator);
+        return (moment.Sharing?.Own(drawn, 1) ?? drawn).to(logits.device).clamp_min(Kept(1e-30)).log().neg();
     }
 }

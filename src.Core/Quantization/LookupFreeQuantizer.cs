@@ -1,4 +1,5 @@
 using System.Numerics;
+using DQ.Core.Parallel;
 using static DQ.Core.Native.HeldOperations;
 using static DQ.Core.Native.Scalars;
 using static TorchSharp.torch;
@@ -64,7 +65,7 @@ public sealed class LookupFreeQuantizer : Quantizer
             (positive.to_type(ScalarType.Int64) * Places(map.device)).sum(2),
             errors.sum(),
             errors.detach(),
-            Kept(spec.EntropyWeight) * Entropies(input),
+            Kept(spec.EntropyWeight) * Entropies(input, moment.Sharing),
             Distances(squares)
         );
     }
@@ -76,7 +77,7 @@ public sealed class LookupFreeQuantizer : Quantizer
     }
 
     /// E[H(q)] − H(E[q]) in nats, summed over groups.
-    private Tensor Entropies(Tensor input)
+    private Tensor Entropies(Tensor input, Sharing? sharing)
     {
         // p(bit = 1) = σ(x), x = |z + 1|² − |z − 1|² = 4z
         var logits = Kept(4) * input.permute(1, 0, 3, 4, 2).reshape(Codebooks, -1, bits); // (M, N, d)
@@ -86,8 +87,19 @@ public sealed class LookupFreeQuantizer : Quantizer
         var low = Corners(share.narrow(2, 0, bits / 2));
         var high = Corners(share.narrow(2, bits / 2, bits - bits / 2));
         var mean = bmm(high.transpose(1, 2), low) / Kept(logits.shape[1]); // E[q], (M, 2^⌈d/2⌉, 2^⌊d/2⌋)
+        if (sharing is not null)
+            mean = OfAll(mean, sharing);
         var all = -(mean * mean.clamp_min(Kept(1e-20)).log()).sum([1, 2]); // (M)
         return (each - all).sum();
+    }
+
+    /// The mean over all ranks' positions. It differs by what each rank adds in value only: the gradient is that of this rank's own
+    /// mean, which its share of the step's gradient weights as the rest.
+    private static Tensor OfAll(Tensor mean, Sharing sharing)
+    {
+        var sum = mean.detach() * Kept(sharing.Weight);
+        sharing.Ranks.Sum(sum);
+        return sum.Plus(mean - mean.detach());
     }
 
     /// Probabilities of all combinations of some bits, (M, N, b) to (M, N, 2^b).

@@ -1,4 +1,5 @@
 using DQ.Core.Native;
+using DQ.Core.Parallel;
 using static DQ.Core.Native.Scalars;
 using static TorchSharp.torch;
 
@@ -95,9 +96,14 @@ public abstract class Quantizer : nn.Module
         return EmbedCodes(codes).MoveToOuterDisposeScope();
     }
 
-    /// <summary>Chooses the first codes from maps (B, input channels, H, W) of the first batches, if the quantizer has codes to
-    /// choose.</summary>
-    public virtual void Initialize(IReadOnlyList<Tensor> maps, long seed) { }
+    /// <summary>Chooses the first codes from maps (B, input channels, H, W) of the first batches, if the quantizer has codes to choose.</summary>
+    /// <param name="maps">This rank's.</param>
+    /// <param name="seed">Of the choice.</param>
+    /// <param name="sharing">How the batches lie on several ranks; null in one process.</param>
+    public virtual void Initialize(IReadOnlyList<Tensor> maps, long seed, Sharing? sharing = null) { }
+
+    /// <summary>What was collected for <see cref="Learn"/> and has to be summed over all ranks before; empty where nothing was.</summary>
+    public virtual IReadOnlyList<Tensor> Collected => [];
 
     /// <summary>Ends an optimizer step: codes that do not learn by gradient learn from the vectors quantized since the last call.</summary>
     /// <param name="seed">Seed of the run.</param>

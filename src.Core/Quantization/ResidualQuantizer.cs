@@ -1,3 +1,4 @@
+using DQ.Core.Parallel;
 using static DQ.Core.Native.HeldOperations;
 using static TorchSharp.torch;
 
@@ -31,7 +32,7 @@ public sealed class ResidualQuantizer(QuantizerSpec spec, int codebooks, int cod
         var input = Projected(map); // (B, 1, D, H, W)
         var (chosen, seen) = Choose(Vectors(input));
         if (training)
-            Usage.Add(seen, chosen, Codebook);
+            Usage.Add(seen, chosen, Codebook, moment.Sharing?.Rows(height * width, seen.shape[1]));
         var sums = CodeMaps.Vectors(CodeMaps.Lookup(Codebook, chosen), batch, height, width).cumsum(1); // sums of the first m stages, (B, M, D, H, W)
         var squares = (sums - input).Squared(); // (B, M, D, H, W)
         var errors = squares.mean([0, 2, 3, 4]); // (M)
@@ -51,13 +52,13 @@ public sealed class ResidualQuantizer(QuantizerSpec spec, int codebooks, int cod
         return sums.narrow(1, Codebooks - 1, 1).reshape(batch, Width, height, width);
     }
 
-    protected override (Tensor Centres, Tensor Members) FirstCodes(Tensor vectors, long seed)
+    protected override (Tensor Centres, Tensor Members) FirstCodes(Tensor vectors, long seed, SharedRows? rows)
     {
         var stages = new List<(Tensor Centres, Tensor Members)>();
         var rest = vectors; // (1, N, D)
         for (var stage = 0; stage < Codebooks; stage++)
         {
-            var (centres, members) = KMeans.Fit(rest, 1, CodeCount, seed + stage, new EuclideanMetric());
+            var (centres, members) = KMeans.Fit(rest, 1, CodeCount, seed + stage, new EuclideanMetric(), rows);
             stages.Add((centres, members));
             rest = Rest(rest, NearestCodes.Find(rest, centres), centres);
         }

@@ -48,6 +48,9 @@ public sealed class AdamOptimizer : IDisposable
                 new KeyValuePair<string, Tensor>[] { new($"first.{entry.Name}", first[index]), new($"second.{entry.Name}", second[index]) }
         );
 
+    /// <summary>The gradients there are; not copies. They are this optimizer's until the next update.</summary>
+    internal IEnumerable<Tensor> PresentGradients => Gradients().OfType<Tensor>();
+
     /// <summary>Euclidean norm of all gradients together, accumulated in float64. It does not depend on the number of threads.</summary>
     public double GradientNorm()
     {
@@ -95,6 +98,7 @@ public sealed class AdamOptimizer : IDisposable
     public void ClearGradients()
     {
         Release();
+        onDevice?.Drop();
         foreach (var (_, parameter) in parameters)
             parameter.grad = null;
     }

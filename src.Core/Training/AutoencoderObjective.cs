@@ -1,5 +1,6 @@
 using DQ.Core.Autoencoders;
 using DQ.Core.Images;
+using DQ.Core.Parallel;
 using DQ.Core.Quantization;
 using static TorchSharp.torch;
 
@@ -62,7 +63,8 @@ public sealed class AutoencoderObjective : IObjective
 
     public IReadOnlyList<CodeGrid> Grids(int height, int width) => Model.Spec.Grids(height, width);
 
-    public void ChooseFirstCodes(IReadOnlyList<Tensor> batches, long seed) => Model.InitializeCodebooks(batches, seed);
+    public void ChooseFirstCodes(IReadOnlyList<Tensor> batches, long seed, Sharing? sharing) =>
+        Model.InitializeCodebooks(batches, seed, sharing);
 
     public Tensor Targets(Batch batch) => batch.Pixels;
 
@@ -77,7 +79,8 @@ public sealed class AutoencoderObjective : IObjective
     )
     {
         var pass = Model.Run(pixels, moment);
-        return (ModelLosses.Of(Model, pass, targets, positions), pass.Levels);
+        var weight = positions is null || training is null ? 1 : RandomPixels.Weight(training, moment, positions);
+        return (ModelLosses.Of(Model, pass, targets, positions, weight), pass.Levels);
     }
 
     public void Write(string path, AdamOptimizer? optimizer, TrainingProgress progress, WeightAverage? average) =>

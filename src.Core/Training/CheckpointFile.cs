@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.Json;
+using System.Text.Json.Serialization;
 using DQ.Core.Formats;
 using static TorchSharp.torch;
 
@@ -12,10 +13,10 @@ namespace DQ.Core.Training;
 /// <param name="CodebooksReady">False before k-means has chosen the first codes.</param>
 /// <param name="RateFactor">Factor on the learning rate.</param>
 /// <param name="OptimizerUpdates">Number of updates made by the optimizer.</param>
-/// <param name="UsualLoss">Moving mean of the loss (<see cref="StepReport.Size"/>) over the steps that learned; null before the
-/// first.</param>
+/// <param name="UsualLoss">Moving mean of the loss (<see cref="StepReport.Size"/>) over the steps that learned; null before the first.</param>
 /// <param name="Device">Device of the training; null if no session wrote the file.</param>
 /// <param name="Threads">Number of libtorch's threads; with another number sums are rounded in another order.</param>
+/// <param name="Ranks">Processes that trained it together; null for one.</param>
 public sealed record TrainingProgress(
     long Seed,
     long StepsDone,
@@ -25,7 +26,8 @@ public sealed record TrainingProgress(
     long OptimizerUpdates,
     double? UsualLoss = null,
     string? Device = null,
-    int? Threads = null
+    int? Threads = null,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] int? Ranks = null
 );
 
 /// <summary>

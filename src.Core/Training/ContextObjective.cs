@@ -1,6 +1,8 @@
 using DQ.Core.Images;
 using DQ.Core.Likelihoods.Context;
+using DQ.Core.Parallel;
 using DQ.Core.Quantization;
+using static DQ.Core.Native.Scalars;
 using static TorchSharp.torch;
 
 namespace DQ.Core.Training;
@@ -48,7 +50,7 @@ public sealed class ContextObjective : IObjective
 
     public IReadOnlyList<CodeGrid> Grids(int height, int width) => [];
 
-    public void ChooseFirstCodes(IReadOnlyList<Tensor> batches, long seed) { }
+    public void ChooseFirstCodes(IReadOnlyList<Tensor> batches, long seed, Sharing? sharing) { }
 
     public Tensor Targets(Batch batch) => batch.Pixels;
 
@@ -63,7 +65,10 @@ public sealed class ContextObjective : IObjective
         Tensor? positions
     )
     {
-        var loss = Model.Loss(pixels, positions ?? throw new ArgumentNullException(nameof(positions)));
+        var shown = positions ?? throw new ArgumentNullException(nameof(positions));
+        var weight = RandomPixels.Weight(training, moment, shown);
+        var loss = Model.Loss(pixels, shown);
+        loss = weight == 1 ? loss : loss * Kept(weight);
         return (new(loss, loss, zeros([], device: pixels.device)), []);
     }
 

@@ -36,7 +36,7 @@ internal sealed class FlatAdam : IDisposable
         this.second = Joined(second);
     }
 
-    /// <summary>The gradients (N) of the next update; null before they are gathered and after an update.</summary>
+    /// <summary>True between the gathering or lending of gradients and the update that uses them.</summary>
     public bool HasGradient => gradient is not null;
 
     /// <summary>Puts gradients one after the other.</summary>
@@ -114,7 +114,8 @@ internal sealed class FlatAdam : IDisposable
         return joined.DetachFromDisposeScope();
     }
 
-    private void Drop()
+    /// <summary>Forgets gradients of an update that is not made.</summary>
+    public void Drop()
     {
         if (!lent)
             gradient?.Dispose();

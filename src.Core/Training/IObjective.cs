@@ -1,4 +1,5 @@
 using DQ.Core.Images;
+using DQ.Core.Parallel;
 using DQ.Core.Quantization;
 using static TorchSharp.torch;
 
@@ -26,7 +27,10 @@ public interface IObjective : IDisposable
     IReadOnlyList<CodeGrid> Grids(int height, int width);
 
     /// <summary>Chooses the first codes from the first batches, (B, C, H, W) uint8 each, on the device.</summary>
-    void ChooseFirstCodes(IReadOnlyList<Tensor> batches, long seed);
+    /// <param name="batches">This rank's share of them.</param>
+    /// <param name="seed">Of the choice.</param>
+    /// <param name="sharing">How they lie on several ranks; null in one process.</param>
+    void ChooseFirstCodes(IReadOnlyList<Tensor> batches, long seed, Sharing? sharing);
 
     /// <summary>The targets of a batch's loss, one per image.</summary>
     /// <exception cref="ArgumentException">The batch has no targets.</exception>

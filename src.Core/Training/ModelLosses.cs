@@ -21,7 +21,14 @@ public sealed record ModelLosses(Tensor Total, Tensor Reconstruction, Tensor Lat
     /// <param name="pass">The model's pass over a batch.</param>
     /// <param name="targets">(B, C, H, W) uint8, the batch's pixels.</param>
     /// <param name="positions">(P) int64, numbers of the pixels for a context head; null for all.</param>
-    public static ModelLosses Of(HierarchicalAutoencoder model, ForwardPass pass, Tensor targets, Tensor? positions = null)
+    /// <param name="weight">Of the mean over these pixels; 1 in one process.</param>
+    public static ModelLosses Of(
+        HierarchicalAutoencoder model,
+        ForwardPass pass,
+        Tensor targets,
+        Tensor? positions = null,
+        double weight = 1
+    )
     {
         var reconstruction = model.Likelihood.Loss(pass.Output, targets).mean();
         var latent = pass.Levels.Select(level => level.LatentLoss).Aggregate((sum, level) => sum.Plus(level));
@@ -29,6 +36,7 @@ public sealed record ModelLosses(Tensor Total, Tensor Reconstruction, Tensor Lat
         if (model.Context is { } context)
         {
             reconstruction = context.Loss(pass.Features!, targets, positions);
+            reconstruction = weight == 1 ? reconstruction : reconstruction * Kept(weight);
             pixels = reconstruction.Plus(Kept(model.Spec.Likelihood.AuxiliaryWeight) * pixels);
         }
         var total = pixels.Plus(Kept(model.Spec.Quantizer.Commitment) * latent);

@@ -11,7 +11,7 @@ namespace DQ.Core.Training;
 /// Weights, codebooks, quantizers, likelihood and optimizer are float32 in all of them, and so is every pass outside of training.
 /// cuDNN's search for the fastest algorithm is left off: it took a quarter of a minute at the start of a run (docs/log.md).
 /// </remarks>
-internal static class NumberFormats
+public static class NumberFormats
 {
     public const string Float32 = "float32";
     public const string TF32 = "tf32";
@@ -19,8 +19,17 @@ internal static class NumberFormats
 
     public static IReadOnlyList<string> Names { get; } = [Float32, TF32, BFloat16];
 
+    /// <summary>Why a device can't train in a format; null if it can.</summary>
+    public static string? Problem(string precision, Device device) =>
+        precision switch
+        {
+            TF32 when device.type == TorchSharp.DeviceType.CPU => $"expected {Float32} or {BFloat16} on the CPU, got {TF32}",
+            BFloat16 when !Autocast.IsAvailable => $"expected {Float32}: this libtorch does not export its autocast, got {BFloat16}",
+            _ => null,
+        };
+
     /// <summary>Sets what holds for all threads, until the result is disposed: for a step, with its backward pass.</summary>
-    public static IDisposable? BeginStep(string precision, Device device)
+    internal static IDisposable? BeginStep(string precision, Device device)
     {
         if (device.type != TorchSharp.DeviceType.CUDA || precision != TF32)
             return null;
@@ -30,7 +39,7 @@ internal static class NumberFormats
 
     /// <summary>Sets the formats of the present thread, until the result is disposed: for a forward pass.</summary>
     /// <exception cref="NotSupportedException">bfloat16, and this libtorch does not export its autocast.</exception>
-    public static IDisposable? BeginPass(string precision, Device device) => precision == BFloat16 ? Autocast.BFloat16(device) : null;
+    internal static IDisposable? BeginPass(string precision, Device device) => precision == BFloat16 ? Autocast.BFloat16(device) : null;
 
     private sealed class Restored : IDisposable
     {

@@ -46,8 +46,16 @@ internal sealed class RecordedPass : IDisposable
         var pass = new RecordedPass(objective, optimizer, sample.clone(), objective.Positions(sample, moment)?.to(sample.device));
         optimizer.ClearGradients();
         cuda.synchronize(sample.device);
-        pass.graph.Capture(() => pass.Record(training, moment));
-        return pass;
+        try
+        {
+            pass.graph.Capture(() => pass.Record(training, moment));
+            return pass;
+        }
+        catch
+        {
+            pass.Dispose();
+            throw;
+        }
     }
 
     /// <summary>True where the pass depends on nothing but pixels, weights and codes, and waits for no value.</summary>

@@ -1,3 +1,4 @@
+using DQ.Core.Parallel;
 using DQ.Core.Quantization;
 
 namespace DQ.Core.Training;
@@ -54,6 +55,19 @@ internal sealed class StepSums(IReadOnlyList<Quantizer> quantizers)
             histogram.Add(counts[..own]);
             counts = counts[own..];
         }
+    }
+
+    /// <summary>Adds up over all ranks, each of which weighted its losses by its share of the step's images.</summary>
+    public void Add(IRanks ranks)
+    {
+        double[] losses = [Loss, Reconstruction, Latent, CrossEntropy ?? 0];
+        double[] all = [.. losses, .. histograms.SelectMany(histogram => histogram.AllCounts.Select(count => (double)count))];
+        ranks.Sum(all);
+        CrossEntropy = CrossEntropy is null ? null : all[3];
+        (Loss, Reconstruction, Latent) = (0, 0, 0);
+        foreach (var histogram in histograms)
+            histogram.Clear();
+        Add(all[0], all[1], all[2], all.AsSpan(losses.Length));
     }
 
     public IReadOnlyList<LevelReport> Levels(long[][] revived) =>

@@ -1,8 +1,11 @@
+using System.Runtime.InteropServices;
 using DQ.Core.Formats;
 using DQ.Core.Images;
 using DQ.Core.Native;
+using DQ.Core.Parallel;
 using DQ.Core.Quantization;
 using TorchSharp;
+using TorchSharp.Modules;
 using static DQ.Core.Native.Scalars;
 using static TorchSharp.torch;
 
@@ -31,17 +34,27 @@ public sealed class TrainingSession : IDisposable
     private readonly Device device;
     private readonly StepSums sums; // reused in every step for its arrays
     private readonly WeightAverage? average; // null if there is no average
+    private readonly IRanks ranks;
     private double? usualLoss;
+    private Tensor? exchanged; // room for what is summed over ranks at once
     private RecordedPass? recorded;
-    private int passes;
+    private long[] seen = [];
+    private int passes; // of that shape, one after the other
 
     /// <param name="objective">The objective, which is disposed with this session.</param>
     /// <param name="training">Settings of the training.</param>
     /// <param name="seed">Seed of all random choices.</param>
     /// <param name="device">Device to which the model is moved.</param>
-    public TrainingSession(IObjective objective, TrainingSpec training, long seed, Device device)
+    /// <param name="ranks">The processes that train it together; null for this one alone.</param>
+    public TrainingSession(IObjective objective, TrainingSpec training, long seed, Device device, IRanks? ranks = null)
     {
         (Objective, this.training, Seed, this.device) = (objective, training, seed, device);
+        this.ranks = ranks ?? OneProcess.Instance;
+        if (this.ranks.Count > 1 && objective.Network.modules().OfType<BatchNorm2d>().Any())
+            throw new ArgumentException(
+                "expected a network without batch normalization, whose means are those of one rank's images",
+                nameof(objective)
+            );
         sums = new StepSums(objective.Quantizers);
         objective.Network.to(device);
         CodebooksReady = objective.CodesAreChosen;
@@ -71,7 +84,21 @@ public sealed class TrainingSession : IDisposable
 
     /// <summary>The counters, in the form of a checkpoint.</summary>
     public TrainingProgress Progress =>
-        new(Seed, StepsDone, ImagesSeen, CodebooksReady, RateFactor, Optimizer.Updates, usualLoss, device.ToString(), get_num_threads());
+        new(
+            Seed,
+            StepsDone,
+            ImagesSeen,
+            CodebooksReady,
+            RateFactor,
+            Optimizer.Updates,
+            usualLoss,
+            device.ToString(),
+            get_num_threads(),
+            ranks.Count > 1 ? ranks.Count : null
+        );
+
+    /// <summary>Whether passes are launched as a CUDA graph.</summary>
+    internal bool Records => recorded is not null;
 
     /// <summary>For measurements of a step's parts.</summary>
     internal AdamOptimizer Optimizer { get; }
@@ -83,11 +110,14 @@ public sealed class TrainingSession : IDisposable
         average?.Begin();
     }
 
-    /// <summary>Fits the first codes to the first batches, (B, C, H, W) uint8 each.</summary>
+    /// <summary>The places, in a step's whole batch, of the images that this rank takes of it; null for all.</summary>
+    public int[]? Places => Sharing(training.BatchSize)?.Places(training.Accumulate);
+
+    /// <summary>Fits the first codes to the first batches, (B, C, H, W) uint8 each; of several ranks, each gives its share of them.</summary>
     public void InitializeCodebooks(IReadOnlyList<Tensor> batches)
     {
         using var scope = NewDisposeScope();
-        Objective.ChooseFirstCodes([.. batches.Select(batch => batch.to(device))], Seed);
+        Objective.ChooseFirstCodes([.. batches.Select(batch => batch.to(device))], Seed, Sharing(training.BatchSize));
         CodebooksReady = true;
         average?.Begin();
     }
@@ -111,7 +141,7 @@ public sealed class TrainingSession : IDisposable
     /// <summary>Makes one optimizer step, in as many micro-batches as the spec sets.</summary>
     /// <exception cref="InvalidOperationException">The codebooks are not initialized.</exception>
     /// <exception cref="ArgumentException">The batch lacks the targets of the objective.</exception>
-    public StepReport Step(Batch batch) => Step(batch.Pixels, Objective.Targets(batch));
+    public StepReport Step(Batch batch) => Step(batch.Pixels, Objective.Targets(batch), batch.Images);
 
     /// <summary>A step on images without labels, (B, C, H, W) uint8.</summary>
     /// <exception cref="InvalidOperationException">The codebooks are not initialized.</exception>
@@ -120,8 +150,18 @@ public sealed class TrainingSession : IDisposable
 
     /// <summary>A step with <paramref name="targets"/> for its loss. The targets of the released code are its own pixels, some of them one
     /// level too low. Besides <see cref="Step(Batch)"/> only the parity check uses this.</summary>
-    internal StepReport Step(Tensor pixels, Tensor targets)
+    /// <param name="pixels">(B, C, H, W) uint8, this rank's.</param>
+    /// <param name="targets">Of them.</param>
+    /// <param name="images">Of all ranks; null for those of this one.</param>
+    internal StepReport Step(Tensor pixels, Tensor targets, int? images = null)
     {
+        var all = images ?? (int)pixels.shape[0];
+        var sharing = Sharing(all);
+        if (sharing is not null && pixels.shape[0] != sharing.Images.Count * training.Accumulate)
+            throw new ArgumentException(
+                $"expected {sharing.Images.Count * training.Accumulate} of {all} images, got {pixels.shape[0]}",
+                nameof(pixels)
+            );
         if (!CodebooksReady)
             throw new InvalidOperationException("initialize the codebooks before the first step");
         using var stream = CudaStream.Enter(device);
@@ -131,12 +171,15 @@ public sealed class TrainingSession : IDisposable
             Objective.Network.train();
         sums.Clear();
         Objective.Remember();
-        var norm = Recorded(pixels, targets) is { } pass ? pass.Run(pixels, Moment, sums) : Passes(pixels, targets);
+        var norm =
+            sharing is null && Recorded(pixels, targets) is { } pass
+                ? pass.Run(pixels, Moment, sums)
+                : Passes(pixels, targets, all, sharing);
         var rate = LearningRate.At(training, StepsDone) * RateFactor;
         var skipped = !double.IsFinite(norm) || !double.IsFinite(sums.Loss) || Explodes();
         var revived = skipped ? Skip() : Learn(rate, norm);
         StepsDone++;
-        ImagesSeen += pixels.shape[0];
+        ImagesSeen += all;
         var usual = usualLoss;
         if (!skipped)
             usualLoss = usual is { } mean ? UsualLossMemory * mean + (1 - UsualLossMemory) * sums.Size : sums.Size;
@@ -181,29 +224,71 @@ public sealed class TrainingSession : IDisposable
         (CodebooksReady, RateFactor, usualLoss) = (progress.CodebooksReady, progress.RateFactor, progress.UsualLoss);
     }
 
+    /// <summary>Gives all ranks what rank 0 has: weights, codebooks, moments, averages and counters.</summary>
+    public void Align()
+    {
+        if (ranks.Count == 1)
+            return;
+        foreach (var tensor in Objective.Network.state_dict().Values)
+            ranks.Broadcast(tensor);
+        foreach (var (_, moment) in Optimizer.State)
+            ranks.Broadcast(moment);
+        foreach (var (_, mean) in average?.State ?? [])
+            ranks.Broadcast(mean);
+        double[] counters = [RateFactor, usualLoss ?? double.NaN];
+        long[] whole = [Seed, StepsDone, ImagesSeen, CodebooksReady ? 1 : 0, Optimizer.Updates];
+        ranks.Broadcast(MemoryMarshal.AsBytes(counters.AsSpan()));
+        ranks.Broadcast(MemoryMarshal.AsBytes(whole.AsSpan()));
+        (RateFactor, usualLoss) = (counters[0], double.IsNaN(counters[1]) ? null : counters[1]);
+        (Seed, StepsDone, ImagesSeen, CodebooksReady, Optimizer.Updates) = (whole[0], whole[1], whole[2], whole[3] == 1, whole[4]);
+    }
+
     public void Dispose()
     {
+        exchanged?.Dispose();
         recorded?.Dispose();
         average?.Dispose();
         Optimizer.Dispose();
         Objective.Dispose();
     }
 
-    /// Forward and backward passes of a step, with their sums; returns the gradients' norm
-    private double Passes(Tensor pixels, Tensor targets)
+    private Sharing? Sharing(int images) => Parallel.Sharing.OfStep(ranks, images, training.Accumulate);
+
+    /// Sums gradients, what codes learn from, losses and choices over all ranks: from here on they compute the same.
+    private void Exchange()
+    {
+        Tensor[] values =
+        [
+            .. Optimizer.PresentGradients,
+            .. training.Freeze.Contains("codebooks") ? [] : Objective.Quantizers.SelectMany(quantizer => quantizer.Collected),
+        ];
+        var count = values.Sum(value => value.numel());
+        if (exchanged is null || exchanged.numel() != count)
+        {
+            exchanged?.Dispose();
+            exchanged = empty(count, device: device).DetachFromDisposeScope();
+        }
+        ranks.Sum(values, exchanged);
+        sums.Add(ranks);
+    }
+
+    /// Forward and backward passes of a step, with their sums over all ranks; returns the gradients' norm
+    private double Passes(Tensor pixels, Tensor targets, int all, Sharing? sharing)
     {
         Optimizer.ClearGradients();
         var parts = pixels.chunk(training.Accumulate).Zip(targets.chunk(training.Accumulate));
         foreach (var (micro, (part, target)) in parts.Index())
         {
             using var perPart = NewDisposeScope();
-            var share = (double)part.shape[0] / pixels.shape[0];
-            var moment = new TrainingMoment(Seed, StepsDone, training.Steps, micro);
+            var share = (double)part.shape[0] / all;
+            var moment = new TrainingMoment(Seed, StepsDone, training.Steps, micro, sharing);
             var positions = Objective.Positions(part, moment)?.to(device);
             var (losses, levels) = Pass(part.to(device), target.to(device), moment, positions);
             (share < 1 ? losses.Total * Kept(share) : losses.Total).backward();
             sums.Add(share, losses, levels);
         }
+        if (sharing is not null)
+            Exchange();
         return Optimizer.GradientNorm();
     }
 
@@ -225,6 +310,8 @@ public sealed class TrainingSession : IDisposable
             return null;
         if (recorded is { } known)
             return known.Takes(pixels) ? known : null;
+        if (!pixels.shape.SequenceEqual(seen))
+            (seen, passes) = (pixels.shape, 0);
         return passes++ < PassesBeforeRecording
             ? null
             : recorded = RecordedPass.Of(Objective, Optimizer, training, Moment, pixels.to(device));

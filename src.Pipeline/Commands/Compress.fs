@@ -243,6 +243,7 @@ let private compress (place: Workplace) (context: StageContext) (arguments: Pars
 
         try
             let clock = Stopwatch.StartNew()
+
             let kept, problems =
                 write context output models (arguments.Contains With_Model) threads sources
 

@@ -57,7 +57,9 @@ let private coded (place: Workplace) (context: StageContext) (named: string opti
     }
 
 let private open' (place: Workplace) context prior (file: string) =
-    if NpzCodes.IsZip file then
+    if Option.isSome prior && not (CodesFile.IsCoded file) then
+        Error(Usage $"--prior: expected with codes that are coded under one, and {file} has none")
+    elif NpzCodes.IsZip file then
         let codes = NpzCodes.Open file
         Ok(new Opened(codes.Header, codes.Read(), codes))
     elif CodesFile.IsCoded file then

@@ -7,6 +7,7 @@ open System.Runtime.InteropServices
 open System.Threading.Tasks
 open Argu
 open DQ.Core.Native
+open DQ.Core.Parallel
 open DQ.Pipeline
 open DQ.Pipeline.Numbers
 open DQ.Pipeline.Training
@@ -102,6 +103,7 @@ let run (place: Workplace) (arguments: ParseResults<Arguments>) : Task<Result<un
     let total, available = Memory.ofMachine ()
     let site = siteState arguments
     let disk = Disk.ofFolder place.Settings.Artifacts
+    let mpi = MpiLibrary.All() |> List.ofSeq
     let advice = advice place torch site disk available
 
     let torchRows =
@@ -145,6 +147,15 @@ let run (place: Workplace) (arguments: ParseResults<Arguments>) : Task<Result<un
             ]
             [ "runtime"; RuntimeInformation.FrameworkDescription ]
             yield! torchRows
+            [
+                "MPI"
+                (match mpi with
+                 | [] -> "none found; only needed for one training in several processes"
+                 | found ->
+                     found
+                     |> Seq.map (fun library -> $"{library.Version} ({library.File})")
+                     |> String.concat ", ")
+            ]
             [ "device"; place.Settings.Device ]
             [ "processors"; string Environment.ProcessorCount ]
             [ "memory"; $"{gigabytes total}, {gigabytes available} free" ]
@@ -187,6 +198,7 @@ let run (place: Workplace) (arguments: ParseResults<Arguments>) : Task<Result<un
             (match torch with
              | Ok torch -> torch.CudaDevices
              | Error _ -> 0)
+        Mpi = mpi |> List.map _.Version
         Device = place.Settings.Device
         Processors = Environment.ProcessorCount
         MemoryTotalBytes = total

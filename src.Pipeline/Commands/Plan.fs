@@ -21,6 +21,7 @@ type Arguments =
     | Set of ASSIGNMENT: string
     | [<Unique>] Variant of NAME: string
     | Time
+    | [<Unique>] Ranks of N: int
 
     interface IArgParserTemplate with
         member this.Usage =
@@ -29,6 +30,8 @@ type Arguments =
                 "configuration file (JSON with comments): models, classifiers, a prior, a sweep, a progressive chain or an allocation."
             | Set _ -> "KEY=VALUE, which replaces a value of the configuration; may be given several times."
             | Variant _ -> "only this variant of the configuration."
+            | Ranks _ ->
+                "time a few training steps here, and estimate what so many processes like this one gain, and how many are worth using."
             | Time -> "time a few training steps, and estimate how long training takes here."
 
 let example = "dq plan configs/cifar10.json --set data.path=cifar-10-batches-bin"
@@ -44,6 +47,8 @@ type private Cost = {
     Parameters: int64
     CodeRateUniformBitsPerDim: float
     EstimatedMemoryBytes: int64
+    /// That a step of several processes sums.
+    SummedBytes: int64
 }
 
 /// A head's buffers hold a chunk of pixels, however many a step has.
@@ -54,6 +59,7 @@ let private costOfContext (spec: ContextSpec) =
         Parameters = head.ParameterCount
         CodeRateUniformBitsPerDim = 0.0
         EstimatedMemoryBytes = Memory.ofParameters head.ParameterCount
+        SummedBytes = 4L * head.ParameterCount
     }
 
 let private costOfLevels (config: RunConfig) (spec: AutoencoderSpec) (channels, height, width) =
@@ -72,6 +78,7 @@ let private costOfLevels (config: RunConfig) (spec: AutoencoderSpec) (channels, 
                 (config.Training.BatchSize / config.Training.Accumulate)
                 height
                 width
+        SummedBytes = Scaling.bytes spec model.ParameterCount
     }
 
 let private cost (config: RunConfig) (channels, height, width) =
@@ -132,7 +139,24 @@ let private planOf (place: Workplace) (standing: Standing) time (variant: Varian
         }
     }
 
-let private describe (variant: Variant) (foreseen: Foreseen) =
+/// What several processes would gain over each kind of link.
+let private gains (config: RunConfig) (foreseen: Foreseen) (ranks: int) =
+    match foreseen.Cost, foreseen.SecondsPerStep with
+    | Some cost, Some alone ->
+        let images = config.Training.BatchSize / config.Training.Accumulate
+
+        [
+            for link in Scaling.links ->
+                {|
+                    Link = link.Name
+                    SummedBytes = cost.SummedBytes
+                    Speedup = Scaling.speedup link cost.SummedBytes images alone (min ranks images)
+                    MostRanks = Scaling.most link cost.SummedBytes images alone
+                |}
+        ]
+    | _ -> []
+
+let private describe (ranks: int option) (variant: Variant) (foreseen: Foreseen) =
     let config = variant.Config
 
     let head =
@@ -164,9 +188,21 @@ let private describe (variant: Variant) (foreseen: Foreseen) =
             let each = number "F3" seconds
             $"  {each} s a step, {whole} for {config.Training.Steps} steps without validation\n"
 
-    $"{head}\n{PlannedSteps.table foreseen.Steps}{images}{costs}{time}"
+    let shared =
+        [
+            for ranks in Option.toList ranks do
+                for gain in gains config foreseen ranks do
+                    let megabytes = number "F1" (float gain.SummedBytes / 1e6)
+                    let speedup = number "F1" gain.Speedup
 
-let private dataOf (variant: Variant) (foreseen: Foreseen) = {|
+                    $"  {ranks} ranks over {gain.Link}: about {speedup} times as fast, {megabytes} MB summed a step; up to {gain.MostRanks} are worth using\n"
+        ]
+        |> String.concat ""
+
+    $"{head}\n{PlannedSteps.table foreseen.Steps}{images}{costs}{time}{shared}"
+
+let private dataOf (ranks: int option) (variant: Variant) (foreseen: Foreseen) = {|
+    Ranks = ranks |> Option.map (gains variant.Config foreseen) |> Option.defaultValue []
     Variant = variant.Variant
     Stages = PlannedSteps.data foreseen.Steps
     Images = foreseen.Images
@@ -182,19 +218,26 @@ let private models (place: Workplace) (arguments: ParseResults<Arguments>) file 
             Config.ofLayers file layers
             |> Result.bind (Command.only file (arguments.TryGetResult Variant))
 
+        let ranks = arguments.TryGetResult Ranks
+
+        match ranks with
+        | Some ranks when ranks < 1 ->
+            return! Error(Usage $"--ranks: expected a whole number of at least 1, got {ranks}")
+        | _ -> ()
+
         let! _ = Workplace.loadTorch place
         let standing = Standing.asOfNow place.Standing
 
         let! foreseen =
             variants
-            |> List.traverseResultM (planOf place standing (arguments.Contains Time))
+            |> List.traverseResultM (planOf place standing (arguments.Contains Time || ranks.IsSome))
 
-        let text = List.map2 describe variants foreseen |> String.concat "\n"
+        let text = List.map2 (describe ranks) variants foreseen |> String.concat "\n"
 
         place.Output.Result(
             text,
             {|
-                Variants = List.map2 dataOf variants foreseen
+                Variants = List.map2 (dataOf ranks) variants foreseen
             |}
         )
     }
@@ -206,17 +249,21 @@ let run (place: Workplace) (arguments: ParseResults<Arguments>) =
 
         let ofAnotherKind =
             [
-                "sweep", (fun () -> Sweep.plan place file sets)
-                "progressive", (fun () -> Progressive.planOf place file sets)
-                "allocation", (fun () -> Allocate.plan place file sets)
-                "prior.run", (fun () -> Prior.plan place file sets)
+                if Config.asksFor "sweep" layers then
+                    "a sweep", (fun () -> Sweep.plan place file sets)
+                if Config.asksFor "progressive" layers then
+                    "a chain", (fun () -> Progressive.planOf place file sets)
+                if Config.asksFor "allocation" layers then
+                    "an allocation", (fun () -> Allocate.plan place file sets)
+                if Config.asksForPrior layers then
+                    "a prior", (fun () -> Prior.plan place file sets)
             ]
-            |> List.tryFind (fun (key, _) -> Config.asksFor key layers)
+            |> List.tryHead
 
         match ofAnotherKind with
         | None -> return! models place arguments file layers
-        | Some(key, _) when arguments.Contains Variant || arguments.Contains Time ->
-            return! Error(Usage $"--variant and --time: are for models, and {file} has {key}")
+        | Some(kind, _) when arguments.Contains Variant || arguments.Contains Time ->
+            return! Error(Usage $"--variant and --time: are for models, and {file} has {kind}")
         | Some(_, plan) -> return! plan ()
     }
     |> Task.FromResult

@@ -196,8 +196,18 @@ let private show (place: Workplace) (run: PriorRun) =
         |}
     )
 
+/// A prior is trained by one process.
+let private alone (team: Team) : Result<unit, StageError> =
+    if team.IsAlone then
+        Ok()
+    else
+        team.Concur(
+            Usage $"dq prior: expected one process, got {team.Ranks.Count} ranks; start it without the launcher"
+        )
+
 let run (place: Workplace) (arguments: ParseResults<Arguments>) =
     taskResult {
+        do! alone place.Team
         let source, sets = arguments.GetResult Source, arguments.GetResults Set
 
         if arguments.Contains Plan then

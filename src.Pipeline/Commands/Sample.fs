@@ -39,6 +39,9 @@ let example = "dq sample prior-cifar10-small-dq --count 64 -o samples.png"
 /// The largest sheet has this many pictures: more are several sheets, with other seeds.
 let private mostPictures = 4096
 
+/// Of a PNG file, whose library reads no larger ones.
+let private mostSide = 32768L
+
 let private positive option most value =
     if value < 1 || value > most then
         Error(Usage $"{option}: expected a whole number from 1 to {most}, got {value}")
@@ -81,6 +84,19 @@ let private draw (place: Workplace) (context: StageContext) (arguments: ParseRes
             return!
                 Error(
                     Usage "--pixels sample: expected mean: the pixels of a model with a context head are not drawn yet"
+                )
+
+        let side pictures size =
+            int64 pictures * int64 (size + 2) * int64 zoom // more than the lines between pictures take
+
+        let width = side (min count columns) facts.ImageWidth
+        let height = side ((count + columns - 1) / columns) facts.ImageHeight
+
+        if max width height > mostSide || width * height > ImageFile.DefaultMaxPixels then
+            return!
+                Error(
+                    Usage
+                        $"--count, --columns and --zoom: expected a sheet of at most {mostSide} pixels a side and {ImageFile.DefaultMaxPixels} in all, got about {width} × {height}"
                 )
 
         let grids = [|

@@ -250,6 +250,12 @@ module Config =
         |> List.tryLast
         |> Option.exists (fun node -> not (isNull node))
 
+    /// Whether the layers describe a prior: they name its run, or describe one without naming any.
+    let asksForPrior (layers: ConfigTree.Layer list) =
+        match layers |> List.choose (fun layer -> ConfigTree.find "prior.run" layer.Tree) with
+        | [] -> asksFor "prior" layers
+        | _ -> asksFor "prior.run" layers
+
     /// A configuration file with its `--set` assignments over it.
     let load (file: string) (texts: string list) : Result<Variant list, StageError> =
         layers file texts
@@ -263,7 +269,7 @@ module Config =
                 )
             elif asksFor "allocation" layers then
                 Error(Usage $"{file}: has an allocation, which dq allocate makes; --set allocation=null leaves it out")
-            elif asksFor "prior.run" layers then
+            elif asksForPrior layers then
                 Error(Usage $"{file}: has a prior, which dq prior trains; --set prior.run=null leaves it out")
             else
                 ofLayers file layers

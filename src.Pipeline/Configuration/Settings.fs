@@ -270,7 +270,7 @@ module Settings =
         "model.likelihood.kind", List.ofSeq DQ.Core.Likelihoods.LikelihoodSpec.Names
         "model.likelihood.context", List.ofSeq DQ.Core.Likelihoods.LikelihoodSpec.Contexts
         "training.schedule", [ "constant"; "cosine" ]
-        "training.precision", [ "float32" ]
+        "training.precision", List.ofSeq DQ.Core.Training.NumberFormats.Names
         "evaluation.checkpoint", [ "last"; "best" ]
         "classification.mode", [ "none"; "one_stage"; "two_stage"; "autoencoder_head" ]
         "classification.backbone", List.ofSeq DQ.Core.Classification.ClassifierBackbone.Names

@@ -291,7 +291,8 @@ let private lockOn folder =
                 FileOptions.DeleteOnClose
             )
         )
-    with :? IOException when existed ->
+    // or made by another process since then
+    with :? IOException when existed || File.Exists path ->
         Error(Busy $"{folder}: another process is packing this data set")
 
 let private replace (finished: string) (folder: string) =

@@ -24,7 +24,14 @@ type private Pace = {
 }
 
 /// What the user sees. Results go to standard output, alone; progress, notes and errors to standard error.
-type Output(verbosity: Verbosity) =
+/// A follower of a team says nothing but what it alone knows, under its name.
+type Output(verbosity: Verbosity, ?follower: string) =
+    let verbosity =
+        if follower.IsSome then
+            { verbosity with Quiet = true }
+        else
+            verbosity
+
     /// Anonymous records of F# say of no property that it may be null.
     static let resultJson =
         JsonSerializerOptions(ArtifactJson.Options, RespectNullableAnnotations = false)
@@ -149,7 +156,9 @@ type Output(verbosity: Verbosity) =
     member _.Result(text: string, data: obj) =
         hasResult <- true
 
-        if verbosity.Json then
+        if follower.IsSome then
+            ()
+        elif verbosity.Json then
             printfn "%s" (JsonSerializer.Serialize(data, data.GetType(), resultJson))
         else
             printf "%s" text
@@ -164,7 +173,9 @@ type Output(verbosity: Verbosity) =
             terminal.Cursor.Show true
 
         for line in lines do
-            eprintfn $"dq: {line}"
+            match follower with
+            | Some name -> eprintfn $"dq: {name}: {line}"
+            | None -> eprintfn $"dq: {line}"
 
         // a result that is out already says what failed in its own way: one document only
         if verbosity.Json && not hasResult then

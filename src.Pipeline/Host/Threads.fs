@@ -87,6 +87,28 @@ let choose (asked: string option) : Result<Threads, StageError> =
             Source = Source.Machine free
         }
 
+/// Of several ranks on this machine each has its part, unless the launcher gave each its own processors.
+let ofRanks (ranks: int) (threads: Threads) : Threads =
+    let machine =
+        try
+            File.ReadLines "/proc/stat"
+            |> Seq.filter (fun line -> line.StartsWith "cpu" && line.Length > 3 && Char.IsAsciiDigit line[3])
+            |> Seq.length
+        with
+        | :? IOException
+        | :? UnauthorizedAccessException -> threads.Processors
+
+    match threads.Source with
+    | Source.Machine _ when ranks > 1 ->
+        let own =
+            if threads.Processors * ranks <= machine then
+                threads.Processors
+            else
+                threads.Processors / ranks
+
+        { threads with Count = max 1 own }
+    | _ -> threads
+
 /// In words, for people.
 let describe (threads: Threads) =
     let why =

@@ -37,6 +37,8 @@ type Workplace = {
     Log: ILogger
     /// What plans look at; files are hashed once for all of them.
     Standing: Standing
+    /// The processes that run this command together.
+    Team: Team
 }
 
 module Workplace =
@@ -107,7 +109,9 @@ module Workplace =
     /// Loads libtorch from where the settings say, to compute with as many threads as they say.
     let loadTorch (place: Workplace) : Result<LibTorchReport, StageError> =
         result {
-            let! threads = Threads.choose place.Settings.Threads
+            let! threads =
+                Threads.choose place.Settings.Threads
+                |> Result.map (Threads.ofRanks place.Team.OnThisMachine)
 
             try
                 let report = LibTorch.Load(Option.toObj place.Settings.LibTorch)
@@ -152,6 +156,7 @@ module Workplace =
                 Software = software report
                 Cancellation = place.Interruption.Token
                 Stopped = fun () -> place.Interruption.Reason
+                Team = place.Team
                 KeepThreads = place.Settings.Threads.IsNone
                 Progress = place.Output.Progress
                 Note = place.Output.Note

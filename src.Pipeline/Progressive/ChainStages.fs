@@ -156,6 +156,16 @@ let private recordOf (chain: ReadyChain) place (phases: ChainStageRecord list) (
 let private isComplete place =
     place.Earlier |> Option.exists _.Completed
 
+/// A phase's run at the last size, after the phases before.
+let private measured (context: StageContext) (chain: ReadyChain) (ready: ReadyPhase) before (run: TrainedRun) =
+    result {
+        let! device = Device.ofName context.Device
+        use! images = Dataset.open' (List.last chain.Datasets)
+        let spent = Curve.spentIn before
+
+        return Curve.measure context device spent images.Validation.Images ready.Variant ready.ForwardMultiplyAdds run
+    }
+
 /// Measures a phase's run at the last size. `before` finds the records of the phases before in the stage's input, and
 /// `report` receives all of them. The output keeps the run's name.
 let private measure
@@ -190,28 +200,18 @@ let private measure
                 Stage.inBackground context (fun () ->
                     result {
                         let! record =
-                            match known place run.Value with
-                            | Some record -> Ok record
-                            | None ->
+                            Stage.fromLeader context (fun () ->
                                 result {
-                                    let! device = Device.ofName context.Device
-                                    use! images = Dataset.open' (List.last chain.Datasets)
-                                    let spent = Curve.spentIn (before input.Value)
+                                    let! record =
+                                        match known place run.Value with
+                                        | Some record -> Ok record
+                                        | None -> measured context chain ready (before input.Value) run.Value
 
-                                    return
-                                        Curve.measure
-                                            context
-                                            device
-                                            spent
-                                            images.Validation.Images
-                                            ready.Variant
-                                            ready.ForwardMultiplyAdds
-                                            run.Value
-                                }
+                                    report (before input.Value @ [ record ])
+                                    return record
+                                })
 
-                        let measured = output both record
-                        report measured.Value.Measured
-                        return measured
+                        return output both record
                     })
     }
 
@@ -298,9 +298,11 @@ let private recorded
                     let fromScratch =
                         scratch.Value |> List.tryHead |> Option.map (fun run -> run.Value.Measured.Head)
 
-                    let record = recordOf chain place measured fromScratch
-                    Curve.save place.Folder record
-                    Ok(chained record input))
+                    Stage.fromLeader context (fun () ->
+                        let record = recordOf chain place measured fromScratch
+                        Curve.save place.Folder record
+                        Ok record)
+                    |> Result.map (fun record -> chained record input))
     }
 
 /// Evaluates a chain's final runs on whole splits.

@@ -5,6 +5,7 @@ open System
 open DQ.Core.Artifacts
 open DQ.Core.Autoencoders
 open DQ.Core.Classification
+open DQ.Core.Parallel
 open DQ.Core.Training
 open DQ.Pipeline
 open DQ.Pipeline.Configuration
@@ -103,6 +104,7 @@ let private trainer
     (config: RunConfig)
     (spec: ClassifierSpec)
     device
+    (ranks: IRanks)
     from
     labels
     validationLabels
@@ -118,10 +120,16 @@ let private trainer
         MultiplyAdds = None
         FittingBatch = fun _ -> None
         Learner = {
-            Session = new TrainingSession(objective, config.Training, config.Seed, device)
+            Session = new TrainingSession(objective, config.Training, config.Seed, device, ranks)
             Criterion = Criterion.Classification
             Labels = Some labels
-            Validate = look config dataset.Validation validationLabels objective.Model
+            // the leader's is that of all
+            Validate =
+                fun limit ->
+                    if ranks.Rank = 0 then
+                        look config dataset.Validation validationLabels objective.Model limit
+                    else
+                        { Loss = nan; CrossEntropyNats = None }
             Sample = fun _ _ -> ()
         }
     }
@@ -135,7 +143,13 @@ let private checkLabels (dataset: Dataset) =
     if unlabelled then Error(noClasses dataset.Folder) else Ok()
 
 /// Makes a new classifier of a configuration on a device; reports problems before.
-let maker (store: Store) (variant: Variant) device (dataset: Dataset) : Result<OpenDataset -> Trainer, StageError> =
+let makerFor
+    ranks
+    (store: Store)
+    (variant: Variant)
+    device
+    (dataset: Dataset)
+    : Result<OpenDataset -> Trainer, StageError> =
     let config = variant.Config
 
     result {
@@ -162,8 +176,12 @@ let maker (store: Store) (variant: Variant) device (dataset: Dataset) : Result<O
                 return labels, validationLabels
             }
 
-        return trainer config spec device from labels validationLabels
+        return trainer config spec device ranks from labels validationLabels
     }
+
+/// The same of one process.
+let maker store variant device dataset =
+    makerFor OneProcess.Instance store variant device dataset
 
 let private stageOf (variant: Variant) (origin: Origin) : Stage<Dataset, TrainedRun> =
     let codes note (standing: Standing) =
@@ -186,8 +204,11 @@ let private stageOf (variant: Variant) (origin: Origin) : Stage<Dataset, Trained
             Parents = fun _ dataset -> Train.datasetParent dataset :: parents @ Origin.parents origin
             Begin =
                 fun context device dataset ->
-                    maker context.Store variant device dataset
-                    |> Result.map (fun make -> Train.work context variant origin make dataset)
+                    result {
+                        do! Train.suitsTeam variant.Config context.Team
+                        let! make = makerFor context.Team.Ranks context.Store variant device dataset
+                        return Train.work context variant origin make dataset
+                    }
             Damage = fun folder record -> Checkpoints.damage folder record.StepsDone
             Read =
                 fun dataset folder record ->

@@ -31,3 +31,18 @@ let ofName (name: string) : Result<torch.Device, StageError> =
         | Some index when index >= torch.cuda.device_count () ->
             Error(Usage $"--device {name}: expected one of the {torch.cuda.device_count ()} CUDA devices here, from 0")
         | Some _ -> Ok(torch.device name))
+
+/// Whether a model of this configuration can be trained there.
+let suits (config: RunConfig) (device: torch.Device) : Result<unit, StageError> =
+    match DQ.Core.Training.NumberFormats.Problem(config.Training.Precision, device) with
+    | null -> Ok()
+    | problem -> Error(Usage $"training.precision: {problem}")
+
+/// The device of this name for one of several processes on a machine: `cuda` is one for each then.
+let ofRank (team: Team) (name: string) : Result<torch.Device, StageError> =
+    ofName name
+    |> Result.map (fun device ->
+        if team.IsAlone || name <> "cuda" then
+            device
+        else
+            torch.device $"cuda:{team.Local % torch.cuda.device_count ()}")

@@ -61,9 +61,10 @@ let private plan (config: DataConfig) (standing: Standing) =
     }
 
 let private run (config: DataConfig) (context: StageContext) =
-    Stage.inBackground context (fun () ->
+    let hashes = context.Standing.Hashes
+
+    let make () =
         result {
-            let hashes = context.Standing.Hashes
             let! foreseen = foresee context.Standing config
             let folder = folderOf context.Store (name config) foreseen.Fingerprint
 
@@ -86,7 +87,10 @@ let private run (config: DataConfig) (context: StageContext) =
 
                 let! dataset = Dataset.check hashes folder
                 return artifact dataset
-        })
+        }
+
+    Stage.inBackground context (fun () ->
+        Stage.lead context make _.Value.Folder (Dataset.check hashes >> Result.map artifact))
 
 /// The images of a configuration.
 let stage (config: DataConfig) : Stage<unit, Dataset> = {

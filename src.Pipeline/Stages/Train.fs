@@ -4,7 +4,9 @@ module DQ.Pipeline.Stages.Train
 open System
 open DQ.Core.Artifacts
 open DQ.Core.Autoencoders
+open DQ.Core.Classification
 open DQ.Core.Evaluation
+open DQ.Core.Parallel
 open DQ.Core.Training
 open DQ.Pipeline
 open DQ.Pipeline.Configuration
@@ -115,6 +117,46 @@ let describe kind (variant: Variant) : StoredStage.Description = {
 let datasetParent (dataset: Dataset) =
     Parent("dataset", dataset.Name, dataset.Record.Fingerprint)
 
+/// Why several processes can't train this together, if they can't.
+let private teamProblems (config: RunConfig) (ranks: int) = [
+    let training = config.Training
+
+    let problem key message = {
+        File = config.Name
+        Key = key
+        Message = $"{message} with {ranks} ranks"
+    }
+
+    if training.BatchSize / training.Accumulate < ranks then
+        problem
+            "training.batch_size"
+            $"expected at least {ranks * training.Accumulate}, an image of each micro-batch for each rank, got {training.BatchSize},"
+
+    if Settings.hasContext config && training.PixelsPerStep < training.BatchSize then
+        problem
+            "training.pixels_per_step"
+            $"expected at least batch_size {training.BatchSize}, got {training.PixelsPerStep},"
+
+    if
+        Settings.isClassifier config
+        && config.Classification.Backbone = ClassifierBackbone.ResNet18
+    then
+        problem
+            "classification.backbone"
+            $"expected {ClassifierBackbone.ResidualEncoder} or {ClassifierBackbone.None}, got {ClassifierBackbone.ResNet18}, whose batch normalization would take its means over the images of one rank,"
+]
+
+/// Whether the team can train it.
+let suitsTeam (config: RunConfig) (team: Team) : Result<unit, StageError> =
+    match
+        (if team.IsAlone then
+             []
+         else
+             teamProblems config team.Ranks.Count)
+    with
+    | [] -> Ok()
+    | problems -> Error(Configuration problems)
+
 /// Trains in the run's folder, and keeps run.json up to date.
 let work
     (context: StageContext)
@@ -133,7 +175,7 @@ let work
 
         file.Save(_.Built(trainer.Parameters, Option.toNullable trainer.MultiplyAdds))
 
-        match! Origin.fill origin session.Objective with
+        match! Stage.fromLeader context (fun () -> Origin.fill origin session.Objective) with
         | None -> ()
         | Some line ->
             session.Begin()
@@ -142,7 +184,7 @@ let work
                 context.Note $"{title variant}: {line}"
                 file.Save(_.Noted(line))
 
-        do! Origin.adopt context (title variant) variant.Config origin file
+        do! Stage.fromLeader context (fun () -> Origin.adopt context (title variant) variant.Config origin file)
 
         let train () =
             Loop.run {
@@ -166,7 +208,14 @@ let work
     }
 
 /// An autoencoder, on images of one size.
-let private autoencoder (config: RunConfig) (spec: AutoencoderSpec) (device: torch.Device) from (dataset: OpenDataset) =
+let private autoencoder
+    (config: RunConfig)
+    (spec: AutoencoderSpec)
+    (device: torch.Device)
+    ranks
+    from
+    (dataset: OpenDataset)
+    =
     let r = dataset.Record
     let training = config.Training
 
@@ -175,7 +224,8 @@ let private autoencoder (config: RunConfig) (spec: AutoencoderSpec) (device: tor
         | Some file -> AutoencoderObjective.StartingFrom(file, spec, training.Freeze, config.Seed, training)
         | None -> new AutoencoderObjective(spec, training.Freeze, config.Seed, training)
 
-    let session = new TrainingSession(objective, training, config.Seed, device)
+    let session = new TrainingSession(objective, training, config.Seed, device, ranks)
+
     let model = objective.Model
     let outputs, parameters = model.Likelihood.OutputChannels, model.ParameterCount
     let validation = dataset.Validation.Images
@@ -194,7 +244,7 @@ let private autoencoder (config: RunConfig) (spec: AutoencoderSpec) (device: tor
             Labels = None
             Validate =
                 fun limit -> {
-                    Loss = MeanLoss.Of(model, validation.Batches(config.Evaluation.BatchSize, limit))
+                    Loss = MeanLoss.Of(model, validation.Batches(config.Evaluation.BatchSize, limit), ranks)
                     CrossEntropyNats = None
                 }
             Sample =
@@ -208,7 +258,14 @@ let private autoencoder (config: RunConfig) (spec: AutoencoderSpec) (device: tor
     }
 
 /// A context head alone, on images of any size.
-let private contextHead (config: RunConfig) (spec: AutoencoderSpec) (device: torch.Device) from (dataset: OpenDataset) =
+let private contextHead
+    (config: RunConfig)
+    (spec: AutoencoderSpec)
+    (device: torch.Device)
+    ranks
+    from
+    (dataset: OpenDataset)
+    =
     let training = config.Training
 
     let objective =
@@ -223,12 +280,12 @@ let private contextHead (config: RunConfig) (spec: AutoencoderSpec) (device: tor
         MultiplyAdds = None
         FittingBatch = fun _ -> None
         Learner = {
-            Session = new TrainingSession(objective, training, config.Seed, device)
+            Session = new TrainingSession(objective, training, config.Seed, device, ranks)
             Criterion = Criterion.NatsPerDim
             Labels = None
             Validate =
                 fun limit -> {
-                    Loss = MeanLoss.Of(objective.Model, validation.Batches(config.Evaluation.BatchSize, limit))
+                    Loss = MeanLoss.Of(objective.Model, validation.Batches(config.Evaluation.BatchSize, limit), ranks)
                     CrossEntropyNats = None
                 }
             Sample = fun _ _ -> ()
@@ -236,17 +293,18 @@ let private contextHead (config: RunConfig) (spec: AutoencoderSpec) (device: tor
     }
 
 /// A model of either kind. The same configuration gives the same model.
-let private trainer config (spec: AutoencoderSpec) device from =
+let private trainer config (spec: AutoencoderSpec) device ranks from =
     if Settings.isContextAlone config then
-        contextHead config spec device from
+        contextHead config spec device ranks from
     else
-        autoencoder config spec device from
+        autoencoder config spec device ranks from
 
 /// Makes a new model of a configuration on a device; reports problems before.
 let maker (variant: Variant) device dataset : Result<OpenDataset -> Trainer, StageError> =
     result {
         let! spec = fitted variant.Config dataset
-        return trainer variant.Config spec device None
+        do! Device.suits variant.Config device
+        return trainer variant.Config spec device OneProcess.Instance None
     }
 
 /// A run, which may start from another run. `inputs` finds the data set and that run in the stage's input.
@@ -272,11 +330,16 @@ let private stageOf (variant: Variant) origin (inputs: 'i -> Dataset * TrainedRu
                     let dataset, before = inputs input
                     let! spec = fitted variant.Config dataset
 
+                    // the others are given the leader's weights
                     let! from =
                         before
+                        |> Option.filter (fun _ -> context.Team.Leads)
                         |> Option.traverseResult (fun run -> Checkpoints.choose run.Folder "last")
 
-                    return work context variant origin (trainer variant.Config spec device from) dataset
+                    do! Device.suits variant.Config device
+                    do! suitsTeam variant.Config context.Team
+                    let trainer = trainer variant.Config spec device context.Team.Ranks from
+                    return work context variant origin trainer dataset
                 }
         Damage = fun folder record -> Checkpoints.damage folder record.StepsDone
         Read =

@@ -5,8 +5,9 @@ open System.IO
 open DQ.Core.Artifacts
 open DQ.Pipeline
 
-/// A run's folder while its owner works in it: everything is written under the lock, and run.json is kept true.
-type RunFile(folder: string, held: RunLock, begun: RunRecord) =
+/// A run's folder while its owner works in it: everything is written under the lock, and run.json is kept true. Without a
+/// lock it is that of a process that computes along and writes nothing.
+type RunFile(folder: string, held: RunLock option, begun: RunRecord) =
     let mutable record = begun
 
     member _.Folder = folder
@@ -17,12 +18,18 @@ type RunFile(folder: string, held: RunLock, begun: RunRecord) =
     /// run.json as it was saved last.
     member _.Record = record
 
-    /// Does what writes in the folder, while nobody can take the lock.
-    member _.Guarded(write: unit -> 'a) : 'a = held.Guarded write
+    /// Whether this process writes in it.
+    member _.IsOwned = held.IsSome
+
+    /// Does what writes in the folder, while nobody can take the lock; nothing where another process writes.
+    member _.Guarded(write: unit -> unit) =
+        held |> Option.iter (fun held -> held.Guarded write)
 
     member _.Save(change: RunRecord -> RunRecord) =
         record <- change record
-        held.Guarded(fun () -> Store.save folder record)
+
+        held
+        |> Option.iter (fun held -> held.Guarded(fun () -> Store.save folder record))
 
     /// Says why work ended. On a full disk, or where the run is another's, the error that led here is the one to report.
     member this.TryEnd(status: string, reason: string) =

@@ -55,11 +55,20 @@ let checkpointDamaged (step: int64) (problem: string) =
                 $"{problem}; no checkpoint is whole: training begins again"
     )
 
+let private described (progress: TrainingProgress) =
+    let ranks =
+        if progress.Ranks.HasValue then
+            $" in {progress.Ranks} processes"
+        else
+            ""
+
+    $"{progress.Device} with {progress.Threads} threads{ranks}"
+
 /// A run continues with another device or number of threads than at the checkpoint.
 let resumedElsewhere step (before: TrainingProgress) (now: TrainingProgress) =
     if
         isNull before.Device
-        || (before.Device, before.Threads) = (now.Device, now.Threads)
+        || (before.Device, before.Threads, before.Ranks) = (now.Device, now.Threads, now.Ranks)
     then
         None
     else
@@ -68,6 +77,6 @@ let resumedElsewhere step (before: TrainingProgress) (now: TrainingProgress) =
                 Kind = "resumed_elsewhere",
                 Step = step,
                 Message =
-                    $"on {now.Device} with {now.Threads} threads, before on {before.Device} with {before.Threads}: from here on numbers differ in rounding from those of an undisturbed run"
+                    $"on {described now}, before on {described before}: from here on numbers differ in rounding from those of an undisturbed run"
             )
         )

@@ -1,6 +1,7 @@
 namespace DQ.Pipeline.Training
 
 open System
+open System.Runtime.InteropServices
 open DQ.Core.Artifacts
 open DQ.Core.Training
 open DQ.Pipeline
@@ -35,6 +36,21 @@ type Learner = {
     /// Writes pictures of a number of validation images, the first ones, into a folder.
     Sample: int -> string -> unit
 }
+
+module Validated =
+    /// What the leader saw, on all ranks.
+    let ofLeader (team: Team) (seen: Validated) : Validated =
+        if team.IsAlone then
+            seen
+        else
+            let numbers = [| seen.Loss; seen.CrossEntropyNats |> Option.defaultValue nan |]
+
+            team.Ranks.Broadcast(MemoryMarshal.AsBytes(numbers.AsSpan()))
+
+            {
+                Loss = numbers[0]
+                CrossEntropyNats = if Double.IsNaN numbers[1] then None else Some numbers[1]
+            }
 
 module Criterion =
     /// A line with the loss by which the model is judged, under its name.

@@ -36,7 +36,8 @@ let private batchesFrom job step =
         job.Config.Seed,
         Augmentation(data.Flip, data.Shift),
         step,
-        Option.toObj job.Learner.Labels
+        Option.toObj job.Learner.Labels,
+        job.Learner.Session.Places
     )
 
 let private multiple (every: int64) (step: int64) = every > 0L && step % every = 0L
@@ -62,11 +63,20 @@ let private initialize job =
         for batch in first do
             batch.Dispose()
 
-/// Trains to the last step, or until stopped.
-let run (job: Job) : Result<LoopState, StageError> =
+/// The newest checkpoint that is whole, and what the leader found wrong with later ones.
+let private newest job =
+    let mutable damaged = []
+
+    Stage.fromLeader job.Context (fun () ->
+        let state, problems = Checkpoints.newestWhole job.Run.Folder
+        damaged <- problems
+        Ok state)
+    |> Result.map (fun state -> state, damaged)
+
+/// Trains from the newest checkpoint.
+let private runFrom (job: Job) (resumed: LoopState option, damaged: string list) : Result<LoopState, StageError> =
     let config = job.Config
     let loop = config.Loop
-    let resumed, damaged = Checkpoints.newestWhole job.Run.Folder
     let learner = job.Learner
     let session = learner.Session
     let images = job.Dataset.Train.Images
@@ -98,9 +108,12 @@ let run (job: Job) : Result<LoopState, StageError> =
             job.Context.Note $"{job.Title}: {event.Message}"
 
     let restore (state: LoopState) =
-        session.Restore(Checkpoints.weights job.Run.Folder state.Step)
-        // the state has the number of times that training went back; the tensors are older
-        session.RateFactor <- LoopState.rateFactor loop state
+        if job.Context.Team.Leads then
+            session.Restore(Checkpoints.weights job.Run.Folder state.Step)
+            // the state has the number of times that training went back; the tensors are older
+            session.RateFactor <- LoopState.rateFactor loop state
+
+        session.Align()
 
     Option.iter restore resumed
     let mutable batches = batchesFrom job start.Step
@@ -153,7 +166,9 @@ let run (job: Job) : Result<LoopState, StageError> =
         if limit = 0 then
             state
         else
-            let seen = session.Judged(fun () -> learner.Validate limit)
+            let seen =
+                session.Judged(fun () -> learner.Validate limit)
+                |> Validated.ofLeader job.Context.Team
 
             // JSON has no infinity; the steps decide whether to go back
             let loss =
@@ -182,7 +197,7 @@ let run (job: Job) : Result<LoopState, StageError> =
         if report.Skipped then
             journal.Event(Events.skipped report)
 
-        let window = Window.add batch.Pixels.shape[0] seconds report state.Window
+        let window = Window.add (int64 batch.Images) seconds report state.Window
 
         job.Context.Progress {
             Title = job.Title
@@ -240,12 +255,13 @@ let run (job: Job) : Result<LoopState, StageError> =
         let learned = state.Step - int64 state.SkippedInARow
         let isGood (other: LoopState) = isRegular other && other.Step < learned
 
-        let good =
+        let find () =
             Checkpoints.latestWhere job.Run.Folder isGood
             |> Option.orElse (Checkpoints.latestWhere job.Run.Folder isRegular)
+            |> Ok
 
-        match good with
-        | Some good when state.Fallbacks < loop.Fallbacks ->
+        match Stage.fromLeader job.Context find with
+        | Ok(Some good) when state.Fallbacks < loop.Fallbacks ->
             let failedAt = state.Step
 
             let state = {
@@ -272,28 +288,33 @@ let run (job: Job) : Result<LoopState, StageError> =
                 journal.CutMetrics state
                 record state)
 
-            Some state
-        | _ -> None
+            Ok(Some state)
+        | Ok _ -> Ok None
+        | Error error -> Error error
 
     let rec advance (state: LoopState) =
         if state.SkippedInARow >= loop.SkipLimit then
             match fallBack state with
-            | Some state -> advance state
-            | None ->
-                Error(
+            | Error error -> Error error
+            | Ok(Some state) -> advance state
+            | Ok None ->
+                job.Context.Team.Concur(
+
                     Numerical
                         $"{job.Title}: {state.SkippedInARow} steps in a row were skipped up to step {state.Step} (see {RunLayout.Events}), after going back {loop.Fallbacks} times; the last good checkpoint is in {job.Run.Folder}; try a lower training.learning_rate or training.clip_norm"
                 )
         elif state.Step >= config.Training.Steps || stopsEarly state then
             Ok state
-        elif job.Context.Cancellation.IsCancellationRequested then
-            checkpoint state
-            Error(job.Context.Stopped())
         else
-            advance (after (step state))
+            match job.Context.Stopping() with
+            | Some reason ->
+                checkpoint state
+                Error reason
+            | None -> advance (after (step state))
 
     try
         if resumed.IsNone then
+            session.Align()
             initialize job
             checkpoint start
         else
@@ -306,3 +327,6 @@ let run (job: Job) : Result<LoopState, StageError> =
         advance start
     finally
         batches.Dispose()
+
+/// Trains to the last step, or until stopped.
+let run (job: Job) : Result<LoopState, StageError> = newest job |> Result.bind (runFrom job)

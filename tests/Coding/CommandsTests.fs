@@ -209,7 +209,15 @@ let tests =
                 failed
                     3
                     "text.png"
-                    (run [ "compress"; text; Path.Combine(source, "color.png"); "-o"; file; "--check"; "--quiet" ])
+                    (run [
+                        "compress"
+                        text
+                        Path.Combine(source, "color.png")
+                        "-o"
+                        file
+                        "--check"
+                        "--quiet"
+                    ])
 
                 let others = Path.Combine(folder, "others")
                 succeeded (run [ "decompress"; file; "-o"; others; "--quiet" ]) |> ignore

@@ -23,6 +23,7 @@ let context root (progress: CancellationTokenSource -> Report -> unit) (note: st
         Software = SoftwareRecord("", "", "", "", "")
         Cancellation = source.Token
         Stopped = fun () -> Interrupted 15
+        Team = Team.Alone
         KeepThreads = false
         Progress = progress source
         Note = note

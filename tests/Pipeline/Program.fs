@@ -25,7 +25,7 @@ let built (project: string) (file: string) =
 
     Path.Combine(repository, project, "bin", configuration, "net10.0", file)
 
-let private program = built "src.Pipeline" "dq.dll"
+let program = built "src.Pipeline" "dq.dll"
 
 /// What a `dq` process gave.
 type Finished = {

@@ -5,6 +5,7 @@ open System.Diagnostics
 open System.IO
 open System.Threading
 open System.Text.Json.Nodes
+open DQ.Tests.Pipeline.Program
 open Expecto
 open DQ.Core.Artifacts
 open DQ.Pipeline
@@ -305,5 +306,34 @@ let tests =
                 Expect.throwsT<ArtifactException>
                     (fun () -> new AppendLog(file, 10_000L) |> ignore)
                     "shorter than recorded")
+        }
+
+        test "a process that ended, and whose parent does not ask how, owns nothing" {
+            if not (OperatingSystem.IsLinux()) then
+                skiptest "/proc is Linux's"
+
+            // sleep takes the shell's place, and knows nothing of the shell's child, which lives until a line comes
+            let start =
+                ProcessStartInfo("/bin/sh", [ "-c"; "exec 3<&0; (read -r line <&3) & echo $!; exec sleep 1000" ])
+
+            start.RedirectStandardInput <- true
+            start.RedirectStandardOutput <- true
+            use parent = nonNull (Process.Start start)
+
+            try
+                let id = int (nonNull (parent.StandardOutput.ReadLine()))
+                use child = Process.GetProcessById id
+                let now = DateTime.UtcNow
+
+                let owner =
+                    LockRecord(1, id, child.StartTime.ToUniversalTime(), Environment.MachineName, now)
+
+                Expect.isTrue (owner.HasLivingOwner now) "it waits for a line"
+                parent.StandardInput.WriteLine()
+                parent.StandardInput.Flush()
+                Expect.isTrue (waitFor parent (fun () -> not (owner.HasLivingOwner now))) "it ended"
+                Expect.isTrue (Directory.Exists $"/proc/{id}") "and is still listed"
+            finally
+                parent.Kill()
         }
     ]
