@@ -250,10 +250,10 @@ module Config =
         |> List.tryLast
         |> Option.exists (fun node -> not (isNull node))
 
-    /// Whether the layers describe a prior: they name its run, or describe one without naming any.
+    /// Whether the layers describe a prior: they name its run, or a file describes one without naming any.
     let asksForPrior (layers: ConfigTree.Layer list) =
         match layers |> List.choose (fun layer -> ConfigTree.find "prior.run" layer.Tree) with
-        | [] -> asksFor "prior" layers
+        | [] -> layers |> List.filter (ConfigTree.isAssignment >> not) |> asksFor "prior"
         | _ -> asksFor "prior.run" layers
 
     /// A configuration file with its `--set` assignments over it.

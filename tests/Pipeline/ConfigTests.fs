@@ -207,6 +207,16 @@ let tests =
                 Expect.isTrue (concerns key [ set key 0.0 ]) $"{key} of 0"
         }
 
+        test "a file with a prior is not an autoencoder's, whether it names the prior's run or not" {
+            for text in [ """{ "prior": { "radius": 2 } }"""; """{ "prior": { "run": "a" } }""" ] do
+                match load text [] with
+                | Error problem ->
+                    Expect.stringContains (String.concat " " (StageError.lines problem)) "dq prior trains" text
+                | Ok _ -> failtestf "accepted %s" text
+
+                Expect.isOk (load text [ "prior.run=null" ]) "left out"
+        }
+
         test "nine faults are nine lines" {
             let faults = [
                 "seeed=1"
@@ -394,6 +404,8 @@ let tests =
                             $"data.path={data}"
                         if text.Contains "\"sweep\"" then
                             "sweep=null"
+                        if text.Contains "\"prior\":" then
+                            "prior.run=null"
                     ]
 
                     let loaded =
