@@ -22,7 +22,23 @@ let private compared artifacts averaging =
 /// Moves the mouse to a row of a line of the first chart, 6 pixels above it.
 let private pointAt (walk: Walk) (line: int) (row: int) =
     task {
-        do! walk.Page.Locator("dq-curves canvas").First.ScrollIntoViewIfNeededAsync()
+        // curves are drawn when they come into view; another chart may have been drawn before
+        do!
+            walk.Page
+                .Locator("dq-curves")
+                .First.WaitForAsync(LocatorWaitForOptions(State = WaitForSelectorState.Attached))
+
+        do!
+            walk.Until(
+                "curves",
+                fun () ->
+                    walk.Page.EvaluateAsync<bool>
+                        "() => {
+                           const curves = document.querySelector('dq-curves');
+                           curves.scrollIntoView({ block: 'center' });
+                           return curves.hasAttribute('data-drawn') && curves.querySelector('canvas') !== null;
+                         }"
+            )
 
         let! at =
             walk.Page.EvaluateAsync<float[]>(
