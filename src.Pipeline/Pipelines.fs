@@ -48,7 +48,7 @@ let evaluated (v: Variant) = evaluatedOn (packed v.Config.Data) v
 let evaluation folder (run: RunRecord) own data (config: EvaluationConfig) : Stage<unit, Evaluate.EvaluatedRun> =
     images own data
     >=> (Evaluate.stage run.Kind run.Id config
-         |> Stage.onPart (Evaluate.subjectName run) (Evaluate.subject folder run))
+         |> Stage.onPart (Evaluations.subjectName run) (Evaluations.subject folder run))
 
 /// Trains one model at growing image sizes, and another at the last size alone.
 let progressive (chain: Chain.Chain) : Stage<unit, ChainStages.EvaluatedChain> =

@@ -102,6 +102,13 @@ let private kernelAgrees channels components weights (output: Tensor) (truth: Te
     use _ = torch.no_grad ()
     Expect.equal (floats (likelihood.Loss(single, truth).cpu())) loss "without gradients"
 
+/// The device, where the kernel can be used: a test of it must not pass by the operators.
+let private kernelDevice () =
+    let device = device ()
+    LogisticMixture(3, 4).Prepare device
+    Expect.isNull CudaKernels.Unavailable "the kernel can be used"
+    device
+
 let private kernelTests =
     testList "mixture kernel" [
         for channels, components in [ 3, 10; 3, 1; 3, 24; 1, 10; 1, 1 ] do
@@ -133,7 +140,7 @@ let private kernelTests =
 
         test "a graph that is kept gives the same gradient twice" {
             use _ = torch.NewDisposeScope()
-            let device = device ()
+            let device = kernelDevice ()
 
             let output =
                 (plausible 5 3 4 6L).``to``(torch.float32).``to``(device).requires_grad_ true
@@ -150,7 +157,7 @@ let private kernelTests =
 
         test "a NaN in an image makes its loss NaN, and only its" {
             use _ = torch.NewDisposeScope()
-            let device = device ()
+            let device = kernelDevice ()
             let truth = (pixels 7 [ 2L; 3L; 6L; 6L ]).``to`` device
 
             for channel in [ 0L; 5L; 9L; 13L; 20L; 39L ] do
@@ -164,7 +171,7 @@ let private kernelTests =
 
         test "operators can be demanded" {
             use _ = torch.NewDisposeScope()
-            let device = device ()
+            let device = kernelDevice ()
             let output = (plausible 8 3 4 6L).``to``(torch.float32).``to`` device
             let truth = (pixels 8 [ 2L; 3L; 6L; 6L ]).``to`` device
 

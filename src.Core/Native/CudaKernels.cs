@@ -37,7 +37,7 @@ public static class CudaKernels
         {
             driver ??= new CudaDriver();
             compiler ??= new CudaCompiler(LibTorch.Report?.Folder);
-            _ = TorchExports.CurrentStream(device);
+            TorchExports.Require();
             var code = compiler.Compile(source.Text(), source.File, source.Options(driver.Architecture(device)));
             return new CudaModule(driver, device, code, source.Functions);
         }

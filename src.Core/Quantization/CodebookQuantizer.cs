@@ -136,9 +136,8 @@ public abstract class CodebookQuantizer : Quantizer
     /// <summary>Codes (M, K, D) after the metric's transformation; differentiable.</summary>
     protected Tensor ProjectedCodebook() => metric.Project(Codebook, 2);
 
-    /// <summary>(B, S·D, H, W) to (B, S, D, H, W) float32, after the metric's transformation.</summary>
-    protected Tensor Projected(Tensor map) =>
-        metric.Project(map.to_type(ScalarType.Float32).view(map.shape[0], Slices, Width, map.shape[2], map.shape[3]), 2);
+    /// <summary>(B, S·D, H, W) to (B, S, D, H, W), after the metric's transformation.</summary>
+    protected Tensor Projected(Tensor map) => metric.Project(map.view(map.shape[0], Slices, Width, map.shape[2], map.shape[3]), 2);
 
     /// <summary>(B, S, D, H, W) to (S, N, D), contiguous, detached: the vectors of each slice, for which codes are chosen.</summary>
     protected static Tensor Vectors(Tensor input)

@@ -69,7 +69,7 @@ public sealed class FiniteScalarQuantizer : Quantizer
 
     protected override Quantized QuantizeMap(Tensor map, TrainingMoment moment)
     {
-        var input = map.to_type(ScalarType.Float32).view(map.shape[0], Codebooks, levels.Count, map.shape[2], map.shape[3]);
+        var input = map.view(map.shape[0], Codebooks, levels.Count, map.shape[2], map.shape[3]);
         var bounded =
             input.Plus(PerDimension(level => Math.Atanh(Offset(level) / Half(level)), map.device)).tanh() * PerDimension(Half, map.device)
             - PerDimension(Offset, map.device);

@@ -66,10 +66,7 @@ public sealed class GumbelQuantizer : Quantizer
     {
         var (batch, height, width) = (map.shape[0], map.shape[2], map.shape[3]);
         // (B, M·K, H, W) to (M, N, K)
-        var logits = map.to_type(ScalarType.Float32)
-            .view(batch, Codebooks, CodeCount, -1)
-            .permute(1, 0, 3, 2)
-            .reshape(Codebooks, -1, CodeCount);
+        var logits = map.view(batch, Codebooks, CodeCount, -1).permute(1, 0, 3, 2).reshape(Codebooks, -1, CodeCount);
         var logs = nn.functional.log_softmax(logits, 2);
         var probabilities = logs.exp();
         var (chosen, vectors) = training ? Sample(logits, moment) : Likeliest(logits); // (M, N), (M, N, D)

@@ -55,7 +55,7 @@ public sealed class LookupFreeQuantizer : Quantizer
 
     protected override Quantized QuantizeMap(Tensor map, TrainingMoment moment)
     {
-        var input = map.to_type(ScalarType.Float32).view(map.shape[0], Codebooks, bits, map.shape[2], map.shape[3]);
+        var input = map.view(map.shape[0], Codebooks, bits, map.shape[2], map.shape[3]);
         var positive = input.detach() > Kept(0); // (B, M, d, H, W)
         var signs = positive.to_type(ScalarType.Float32) * Kept(2) - Kept(1);
         var squares = (signs - input).Squared(); // (B, M, d, H, W)

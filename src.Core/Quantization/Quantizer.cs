@@ -134,7 +134,7 @@ public abstract class Quantizer : nn.Module
     /// <summary>Averages squared differences (B, M, D, H, W) over channels, to (B, M, H, W). Returns null in training.</summary>
     protected Tensor? Distances(Tensor squares) => training ? null : squares.detach().mean([2]);
 
-    /// <summary>Implements <see cref="Quantize"/> for a map of the right shape, inside a dispose scope.</summary>
+    /// <summary>Implements <see cref="Quantize"/> for a float32 map of the right shape, inside a dispose scope.</summary>
     protected abstract Quantized QuantizeMap(Tensor map, TrainingMoment moment);
 
     /// <summary>Implements <see cref="Embed"/> for indices of the right shape, inside a dispose scope.</summary>

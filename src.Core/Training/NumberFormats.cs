@@ -9,7 +9,7 @@ namespace DQ.Core.Training;
 /// </summary>
 /// <remarks>
 /// Weights, codebooks, quantizers, likelihood and optimizer are float32 in all of them, and so is every pass outside of training.
-/// cuDNN's search for the fastest algorithm is left off: it took a quarter of a minute at the start of a run (docs/log.md).
+/// cuDNN's search for the fastest algorithm is left off: the tests of CUDA took more than three times as long with it (docs/log.md).
 /// </remarks>
 public static class NumberFormats
 {

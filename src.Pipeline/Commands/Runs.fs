@@ -271,7 +271,7 @@ let private list (place: Workplace) (store: Store) (arguments: ParseResults<List
     }
 
 /// An evaluation beside the run's own, in one line: on what, and the first number of its last split.
-let private besideRow (evaluation: Evaluate.Evaluation) =
+let private besideRow (evaluation: Evaluations.Evaluation) =
     let on (dataset: string | null) (limit: Nullable<int>) =
         let images = dataset |> Option.ofObj |> Option.defaultValue "–"
 
@@ -281,14 +281,14 @@ let private besideRow (evaluation: Evaluate.Evaluation) =
             images
 
     match evaluation with
-    | Evaluate.Evaluation.Autoencoder record ->
+    | Evaluations.Evaluation.Autoencoder record ->
         let split = record.Splits |> Seq.last
 
         [
             "also evaluated on"
             $"""{on record.Dataset record.Limit}: {split.Key} {optional "F4" split.Value.ReconstructionNatsPerDim} nats/dim, PSNR {optional "F2" split.Value.PsnrDb} dB"""
         ]
-    | Evaluate.Evaluation.Classifier record ->
+    | Evaluations.Evaluation.Classifier record ->
         let split = record.Splits |> Seq.last
 
         [
@@ -296,10 +296,10 @@ let private besideRow (evaluation: Evaluate.Evaluation) =
             $"""{on record.Dataset record.Limit}: {split.Key} accuracy {number "P1" split.Value.Accuracy}"""
         ]
 
-let private evaluationData (evaluation: Evaluate.Evaluation) : obj =
+let private evaluationData (evaluation: Evaluations.Evaluation) : obj =
     match evaluation with
-    | Evaluate.Evaluation.Autoencoder record -> record
-    | Evaluate.Evaluation.Classifier record -> record
+    | Evaluations.Evaluation.Autoencoder record -> record
+    | Evaluations.Evaluation.Classifier record -> record
 
 let private show (place: Workplace) id =
     result {
@@ -307,7 +307,7 @@ let private show (place: Workplace) id =
 
         let! evaluation, others =
             try
-                Ok(Evaluate.inFolder folder, Evaluate.beside folder)
+                Ok(Evaluations.inFolder folder, Evaluations.beside folder)
             with :? ArtifactException as error ->
                 Error(Data error.Message)
 
@@ -353,7 +353,7 @@ let private show (place: Workplace) id =
 
         let numbers =
             match evaluation with
-            | Some(Evaluate.Evaluation.Autoencoder record) -> Summary.ofEvaluation record
+            | Some(Evaluations.Evaluation.Autoencoder record) -> Summary.ofEvaluation record
             | _ -> ""
 
         place.Output.Result(

@@ -12,6 +12,7 @@ open DQ.Pipeline.Training
 open DQ.Pipeline.Stages
 open DQ.Pipeline.Host
 open DQ.Pipeline.Stages.Evaluate
+open DQ.Pipeline.Stages.Evaluations
 open DQ.Pipeline.Numbers
 
 /// A number per level, bottom first.

@@ -14,7 +14,7 @@ open FsToolkit.ErrorHandling
 type FinishedCell = {
     Folder: string
     Record: RunRecord
-    Evaluation: Evaluate.Evaluation
+    Evaluation: Evaluations.Evaluation
 }
 
 [<RequireQualifiedAccess>]
@@ -73,7 +73,7 @@ let open' (standing: Standing) (sweep: Sweep) : Result<Board, StageError> =
                 string version
                 for cell, names in List.zip sweep.Cells names do
                     names.Run
-                    Evaluate.settings cell.Variant.Config.Evaluation
+                    Evaluations.settings cell.Variant.Config.Evaluation
             ]
 
         return {
@@ -115,7 +115,7 @@ let look (board: Board) : (Cell * CellState) list =
         try
             StoredStage.completed standing names.Run
             |> List.tryPick (fun (folder, record) ->
-                Evaluate.find record.Kind cell.Variant.Config.Evaluation names.Evaluation folder
+                Evaluations.find record.Kind cell.Variant.Config.Evaluation names.Evaluation folder
                 |> Option.map (fun evaluation ->
                     CellState.Completed {
                         Folder = folder

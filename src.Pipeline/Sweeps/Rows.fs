@@ -71,8 +71,8 @@ let private valuesOf split (run: FinishedCell) : (string * Nullable<float>) list
         | _ -> []
 
     match run.Evaluation with
-    | Evaluate.Evaluation.Autoencoder record -> ofSplit record.Splits ofAutoencoder
-    | Evaluate.Evaluation.Classifier record -> ofSplit record.Splits ofClassifier
+    | Evaluations.Evaluation.Autoencoder record -> ofSplit record.Splits ofAutoencoder
+    | Evaluations.Evaluation.Classifier record -> ofSplit record.Splits ofClassifier
 
 /// The metric that training minimizes.
 let lossOf (config: RunConfig) =

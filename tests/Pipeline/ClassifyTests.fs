@@ -70,8 +70,8 @@ let private execute context (variant: Variant) =
 
 let private numbersOf (run: Evaluate.EvaluatedRun) : ClassificationRecord =
     match run.Evaluation with
-    | Evaluate.Evaluation.Classifier record -> record
-    | Evaluate.Evaluation.Autoencoder _ -> failtest "expected a classifier"
+    | Evaluations.Evaluation.Classifier record -> record
+    | Evaluations.Evaluation.Autoencoder _ -> failtest "expected a classifier"
 
 /// What must not depend on interruptions: weights, lines without times, numbers.
 let private outcome (run: Evaluate.EvaluatedRun) =

@@ -24,8 +24,8 @@ let private headlineOf record = nonNull (autoencoderOf record).Headline
 
 let private numbers (evaluated: Result<Evaluate.EvaluatedRun, StageError>) : EvaluationRecord =
     match (get evaluated).Evaluation with
-    | Evaluate.Evaluation.Autoencoder record -> record
-    | Evaluate.Evaluation.Classifier _ -> failtest "expected an autoencoder"
+    | Evaluations.Evaluation.Autoencoder record -> record
+    | Evaluations.Evaluation.Classifier _ -> failtest "expected an autoencoder"
 
 [<Tests>]
 let tests =
@@ -56,7 +56,7 @@ let tests =
 
                 // one that was made before version 0.2.0 is found by its former name, for the images it is of and no others
                 let former =
-                    Evaluate.formerFingerprint
+                    Evaluations.formerFingerprint
                         config
                         RunKind.Train
                         (Store.read run.Folder)
@@ -75,7 +75,7 @@ let tests =
                 let elsewhere =
                     runOn
                         (quiet root)
-                        (Evaluate.subject run.Folder (Store.read run.Folder) others)
+                        (Evaluations.subject run.Folder (Store.read run.Folder) others)
                         (Evaluate.stage RunKind.Train "tiny" config)
                     |> numbers
 

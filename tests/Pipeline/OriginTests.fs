@@ -201,7 +201,7 @@ let tests =
                 Expect.notEqual (lines undisturbed) (lines plain) "validations judge the average"
 
                 match (run (quiet elsewhere) (Pipelines.evaluated (variant sets)) |> get).Evaluation with
-                | Evaluate.Evaluation.Autoencoder record ->
+                | Evaluations.Evaluation.Autoencoder record ->
                     let judged (splits: System.Collections.Generic.IReadOnlyDictionary<string, SplitEvaluation>) =
                         splits["test"].ReconstructionNatsPerDim
 

@@ -10,7 +10,7 @@ namespace DQ.Core.Likelihoods.Context;
 /// <remarks>Planes of (H + R) × (W + 2R) bytes, channel by channel, image by image; R is the radius.</remarks>
 internal sealed unsafe class ContextImages : ParallelChunks, IDisposable
 {
-    private const byte Above = 128;
+    internal const byte Above = 128;
 
     private readonly byte* source;
     private readonly int radius;

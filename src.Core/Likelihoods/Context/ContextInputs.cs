@@ -21,10 +21,10 @@ internal sealed unsafe class ContextInputs : ParallelChunks
     public const int GeometryParts = 4;
 
     /// <summary>The unit of a mixture, as a multiple of σ.</summary>
-    private const float Unit = 0.6f;
+    internal const float Unit = 0.6f;
 
-    private const float MostDifference = 8;
-    private const float DifferenceScale = 0.7f;
+    internal const float MostDifference = 8;
+    internal const float DifferenceScale = 0.7f;
 
     private static readonly float[] Scaled = [.. Enumerable.Range(0, 256).Select(value => value / 127.5f - 1)];
 

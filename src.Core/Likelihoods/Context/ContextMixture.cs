@@ -13,8 +13,8 @@ namespace DQ.Core.Likelihoods.Context;
 /// </remarks>
 internal sealed unsafe class ContextMixture : ParallelChunks
 {
-    private const float LeastLogScale = -7.5f;
-    private const float MostLogScale = 2;
+    internal const float LeastLogScale = -7.5f;
+    internal const float MostLogScale = 2;
     private const int CacheLine = 64;
 
     private readonly ContextSpec spec;

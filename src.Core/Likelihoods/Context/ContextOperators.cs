@@ -10,11 +10,6 @@ namespace DQ.Core.Likelihoods.Context;
 /// C channels, N neighbours, K components.</remarks>
 internal sealed class ContextOperators(ContextSpec spec, IReadOnlyList<Linear> layers)
 {
-    private const double Unit = 0.6;
-    private const double MostDifference = 8;
-    private const double DifferenceScale = 0.7;
-    private const double Above = 128;
-
     /// <summary>−ln p of pixels, (P) nats summed over their channels; differentiable in the weights and in
     /// <paramref name="joined"/>.</summary>
     /// <param name="pixels">(B, C, H, W) uint8.</param>
@@ -61,7 +56,7 @@ internal sealed class ContextOperators(ContextSpec spec, IReadOnlyList<Linear> l
     {
         var (radius, height) = (spec.Radius, pixels.shape[2]);
         var images = pixels.to_type(ScalarType.Float32);
-        var above = full_like(images.narrow(2, 0, 1).narrow(3, 0, 1), Kept(Above)); // (B, C, 1, 1)
+        var above = full_like(images.narrow(2, 0, 1).narrow(3, 0, 1), Kept((double)ContextImages.Above)); // (B, C, 1, 1)
         var firsts = height > 1 ? cat([above, images.narrow(3, 0, 1).narrow(2, 0, height - 1)], 2) : above; // (B, C, H, 1)
         var lasts = images.narrow(3, images.shape[3] - 1, 1);
         var rows = cat([Repeated(firsts), images, Repeated(lasts)], 3);
@@ -86,15 +81,15 @@ internal sealed class ContextOperators(ContextSpec spec, IReadOnlyList<Linear> l
             var green = difference.narrow(2, 1, 1);
             difference = cat([difference.narrow(2, 0, 1) - green, green, difference.narrow(2, 2, 1) - green], 2);
         }
-        var scaled = (difference / sigma.unsqueeze(1)).clamp(Kept(-MostDifference), Kept(MostDifference)).mul(Kept(DifferenceScale));
+        var scaled = (difference / sigma.unsqueeze(1))
+            .clamp(Kept(-ContextInputs.MostDifference), Kept(ContextInputs.MostDifference))
+            .mul(Kept(ContextInputs.DifferenceScale));
         // the numbers of a channel follow those of the channel before it
-        var extra = stack([median, (w - n) / sigma, (n - nw) / sigma, sigma.log()], ExtraAxis);
+        var extra = stack([median, (w - n) / sigma, (n - nw) / sigma, sigma.log()], 1);
         return (cat([scaled.flatten(1), extra.flatten(1)], 1), median, sigma);
 
         Tensor Known(int row, int column) => known.select(1, (row + spec.Radius) * (2 * spec.Radius + 1) + column + spec.Radius);
     }
-
-    private const int ExtraAxis = 1;
 
     /// The network's outputs (P, outputs)
     private Tensor Outputs(Tensor inputs, Tensor? joined)
@@ -115,11 +110,11 @@ internal sealed class ContextOperators(ContextSpec spec, IReadOnlyList<Linear> l
         var joint = outputs.narrow(1, 0, k).log_softmax(1); // (P, K)
         for (var channel = 0; channel < channels; channel++)
         {
-            var unit = Of(sigma, channel) * Kept(Unit);
+            var unit = Of(sigma, channel) * Kept(ContextInputs.Unit);
             var mean = (Part(0, channel) * unit).Plus(Of(median, channel));
             for (var earlier = 0; earlier < channel; earlier++)
                 mean = mean.Plus(Share(channel, earlier).tanh() * (Of(own, earlier) - Of(median, earlier)));
-            var logScale = Part(1, channel).Plus(unit.log()).clamp(Kept(LeastLogScale), Kept(MostLogScale));
+            var logScale = Part(1, channel).Plus(unit.log()).clamp(Kept(ContextMixture.LeastLogScale), Kept(ContextMixture.MostLogScale));
             joint = joint.Plus(LogisticMixture.LogMass(Of(own, channel), mean, logScale));
         }
         return joint.logsumexp(1).neg();
@@ -129,7 +124,4 @@ internal sealed class ContextOperators(ContextSpec spec, IReadOnlyList<Linear> l
         Tensor Share(int channel, int earlier) => outputs.narrow(1, (1 + 2 * channels + channel * (channel - 1) / 2 + earlier) * k, k);
         Tensor Of(Tensor values, int channel) => values.narrow(1, channel, 1); // (P, 1)
     }
-
-    private const double LeastLogScale = -7.5;
-    private const double MostLogScale = 2;
 }
