@@ -282,10 +282,10 @@ let private claimAndWork (context: StageContext) device (stage: RunStage<'i, 'o>
         result {
             match! claim () with
             | Finished(folder, record) -> return folder, record
-            | Resumed(folder, record, held)
-            | Fresh(folder, record, held) ->
+            | Resumed(_, _, held)
+            | Fresh(_, _, held) as claimed ->
                 use _ = held
-                return! together context device work (found folder record false) (Some held)
+                return! together context device work (told claimed) (Some held)
         }
     else
         result {

@@ -85,25 +85,19 @@ type Team(ranks: IRanks) =
     /// Tells the others what the leader's work gave. An error is theirs from here on.
     member _.Tell (view: 'a -> 'told) (outcome: Result<'a, StageError>) : Result<'a, StageError> =
         if ranks.Count > 1 then
-            match outcome with
-            | Ok value ->
-                broadcast (
-                    asBytes {
-                        Value = JsonSerializer.Serialize({ Carried = view value }, ArtifactJson.Options)
-                        Failure = None
-                    }
-                )
-                |> ignore
-            | Error error ->
-                broadcast (
-                    asBytes {
-                        Value = null
-                        Failure = Some(failure error)
-                    }
-                )
-                |> ignore
+            let word =
+                match outcome with
+                | Ok value -> {
+                    Value = JsonSerializer.Serialize({ Carried = view value }, ArtifactJson.Options)
+                    Failure = None
+                  }
+                | Error error -> {
+                    Value = null
+                    Failure = Some(failure error)
+                  }
 
-                agreed <- true
+            broadcast (asBytes word) |> ignore
+            agreed <- agreed || Result.isError outcome
 
         outcome
 

@@ -148,6 +148,20 @@ let tests =
                 |> Flip.Expect.isEmpty "no path that is not there"
             }
 
+        test "Slurm reads directives before the first command only: scripts have none after it" {
+            let scripts =
+                Directory.GetFiles(Path.Combine(repository, "configs", "cluster"), "*.slurm")
+
+            Expect.isNonEmpty scripts "there are some"
+
+            for script in scripts do
+                let isCommand (line: string) =
+                    line.Trim() <> "" && not (line.StartsWith '#')
+
+                let after = File.ReadAllLines script |> Array.skipWhile (isCommand >> not)
+                Expect.isEmpty (after |> Array.filter _.StartsWith("#SBATCH")) script
+        }
+
         test "links that lead nowhere are found" {
             inFolder (fun folder ->
                 let file = Path.Combine(folder, "a.md")

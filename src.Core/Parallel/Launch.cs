@@ -4,7 +4,8 @@ namespace DQ.Core.Parallel;
 /// <param name="Launcher">For people: what starts processes so.</param>
 /// <param name="Tasks">How many it started; null where it does not say.</param>
 /// <param name="IsOfHydra">It speaks the protocol that MPICH's own launcher speaks.</param>
-public sealed record Launch(string Launcher, int? Tasks, bool IsOfHydra = false)
+/// <param name="IsOfOpenMpi">It starts processes for Open MPI alone.</param>
+public sealed record Launch(string Launcher, int? Tasks, bool IsOfHydra = false, bool IsOfOpenMpi = false)
 {
     /// <summary>Null for a process that nobody started as one of several.</summary>
     public static Launch? OfEnvironment() => Of(Environment.GetEnvironmentVariable);
@@ -13,7 +14,7 @@ public sealed record Launch(string Launcher, int? Tasks, bool IsOfHydra = false)
     public static Launch? Of(Func<string, string?> variable)
     {
         if (Number("OMPI_COMM_WORLD_SIZE") is { } ofOpenMpi)
-            return Several(new("mpirun of Open MPI", ofOpenMpi));
+            return Several(new("mpirun of Open MPI", ofOpenMpi, IsOfOpenMpi: true));
         // a step of a job: the script around it has the job's variables too, and is one process
         if (variable("SLURM_STEP_ID") is not null && Number("SLURM_STEP_NUM_TASKS") is { } ofSlurm)
             return Several(new("srun", ofSlurm, Number("PMI_RANK") is not null && Number("PMIX_RANK") is null));

@@ -61,9 +61,8 @@ public sealed unsafe class MpiLibrary
                 ?? throw new MpiException(
                     $"DQ_MPI={named}: expected an MPI library such as libmpi.so.40 or libmpich.so.12, it does not load"
                 );
-        var wantsOpenMpi = launch.Launcher.Contains("Open MPI", StringComparison.Ordinal);
         var order = launch.IsOfHydra ? MpichFiles.Concat(OpenMpiFiles) : OpenMpiFiles.Concat(MpichFiles);
-        return order.Select(Find).FirstOrDefault(found => found is not null && (!wantsOpenMpi || found.IsOpenMpi))
+        return order.Select(Find).FirstOrDefault(found => found is not null && (!launch.IsOfOpenMpi || found.IsOpenMpi))
             ?? throw new MpiException(
                 $"{launch.Launcher} started this process as one of several, and no MPI library was found: install Open MPI or MPICH where "
                     + "the launcher comes from, or name the library's file in DQ_MPI"

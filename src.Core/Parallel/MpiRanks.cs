@@ -53,9 +53,6 @@ public sealed unsafe class MpiRanks : IRanks
 
     public IReadOnlyList<string> Hosts { get; }
 
-    /// <summary>Which library it is.</summary>
-    public string Library => mpi.Version;
-
     /// <summary>How long the call that runs now has waited for other ranks; zero outside of one.</summary>
     public TimeSpan Waiting => Interlocked.Read(ref since) is var began and > 0 ? Stopwatch.GetElapsedTime(began) : TimeSpan.Zero;
 

@@ -14,8 +14,6 @@ public readonly record struct Share(int First, int Count, int Of)
         var (each, more) = (things / ranks, things % ranks);
         return new(rank * each + Math.Min(rank, more), each + (rank < more ? 1 : 0), things);
     }
-
-    public bool IsWhole => Count == Of;
 }
 
 /// <summary>How the images of a micro-batch lie on the ranks: what depends on the whole micro-batch asks this. Null stands for one process.</summary>

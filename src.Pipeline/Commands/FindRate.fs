@@ -4,6 +4,7 @@ module DQ.Pipeline.Commands.FindRate
 open System.Text
 open Argu
 open DQ.Core
+open DQ.Core.Parallel
 open DQ.Pipeline
 open DQ.Pipeline.Configuration
 open DQ.Pipeline.Data
@@ -72,7 +73,7 @@ let private curve (ask: RateTest.Ask) (context: StageContext) (variant: Variant)
 
                     let! make =
                         if Settings.isClassifier variant.Config then
-                            Classify.maker context.Store tested device dataset
+                            Classify.maker OneProcess.Instance context.Store tested device dataset
                         else
                             Train.maker tested device dataset
 

@@ -143,7 +143,7 @@ let private checkLabels (dataset: Dataset) =
     if unlabelled then Error(noClasses dataset.Folder) else Ok()
 
 /// Makes a new classifier of a configuration on a device; reports problems before.
-let makerFor
+let maker
     ranks
     (store: Store)
     (variant: Variant)
@@ -153,6 +153,7 @@ let makerFor
     let config = variant.Config
 
     result {
+        do! Device.suits config device
         do! checkLabels dataset
         let! codes = codesOf store ignore config
 
@@ -179,10 +180,6 @@ let makerFor
         return trainer config spec device ranks from labels validationLabels
     }
 
-/// The same of one process.
-let maker store variant device dataset =
-    makerFor OneProcess.Instance store variant device dataset
-
 let private stageOf (variant: Variant) (origin: Origin) : Stage<Dataset, TrainedRun> =
     let codes note (standing: Standing) =
         codesOf standing.Store note variant.Config
@@ -206,7 +203,7 @@ let private stageOf (variant: Variant) (origin: Origin) : Stage<Dataset, Trained
                 fun context device dataset ->
                     result {
                         do! Train.suitsTeam variant.Config context.Team
-                        let! make = makerFor context.Team.Ranks context.Store variant device dataset
+                        let! make = maker context.Team.Ranks context.Store variant device dataset
                         return Train.work context variant origin make dataset
                     }
             Damage = fun folder record -> Checkpoints.damage folder record.StepsDone

@@ -18,9 +18,6 @@ type RunFile(folder: string, held: RunLock option, begun: RunRecord) =
     /// run.json as it was saved last.
     member _.Record = record
 
-    /// Whether this process writes in it.
-    member _.IsOwned = held.IsSome
-
     /// Does what writes in the folder, while nobody can take the lock; nothing where another process writes.
     member _.Guarded(write: unit -> unit) =
         held |> Option.iter (fun held -> held.Guarded write)

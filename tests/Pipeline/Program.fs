@@ -53,22 +53,26 @@ let startAfter (shell: string) (arguments: string list) : Process =
 
 let start arguments = startAfter "" arguments
 
+/// For what is certain to come: machines are busy, and only a test that fails waits for the end of it.
+let patience = TimeSpan.FromMinutes 5.0
+
+/// Waits for its end. Processes that wait for each other for ever are a failure, not a suite that hangs.
 let finish (started: Process) =
     use started = started
     let errors = started.StandardError.ReadToEndAsync()
-    let output = started.StandardOutput.ReadToEnd()
-    started.WaitForExit()
+    let output = started.StandardOutput.ReadToEndAsync()
+
+    if not (started.WaitForExit(4.0 * patience)) then
+        started.Kill true
+        failwith $"a process did not end in {4.0 * patience.TotalMinutes} minutes"
 
     {
         ExitCode = started.ExitCode
-        Output = output
+        Output = output.Result
         Errors = errors.Result
     }
 
 let run arguments = finish (start arguments)
-
-/// For what is certain to come: machines are busy, and only a test that fails waits for the end of it.
-let patience = TimeSpan.FromMinutes 5.0
 
 /// Waits for something a process does; false where it ended without.
 let waitFor (started: Process) (reached: unit -> bool) =

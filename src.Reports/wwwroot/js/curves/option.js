@@ -43,11 +43,10 @@
     return line.again ? "dotted" : "solid";
   };
 
-  const clear = (line, smoothed) => ({
+  const clear = (line) => ({
     ...common(line),
     id: line.reading,
-    // the third is read out beside the smoothed
-    data: line.x.map((at, i) => [at, line.drawn[i], smoothed ? line.y[i] : null]),
+    data: line.x.map((at, i) => [at, line.drawn[i]]),
     lineStyle: { color: line.color, width: 2, type: dashes(line) },
     itemStyle: { color: line.color },
     // made thick by what is nearest to the pointer (curves.js), and not by what happens to lie under it
@@ -104,7 +103,7 @@
     const smoothed = isSmoothed(line, weight);
     const spikes = line.high ? [faint(line, line.low, 0.7, 0.22, "low"), faint(line, line.high, 0.7, 0.22, "high")] : [];
     const raw = smoothed ? [faint(line, line.y, 1, 0.28, "raw")] : [];
-    return [...(line.band ? [band(line)] : []), ...spikes, ...raw, clear(line, smoothed)];
+    return [...(line.band ? [band(line)] : []), ...spikes, ...raw, clear(line)];
   };
 
   const legend = (names, hidden, look) =>
